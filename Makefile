@@ -1,26 +1,59 @@
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The first Python on the path that is new enough. Another one: make PYTHON=/path/to/python3
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c \
+	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
+STUBS := clients/redrive/v1
 
 .PHONY: help setup demo run test check proto lock clean
 
 help: ## Show what can be done
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.done ## Make .venv with everything
+setup: $(VENV)/.done ## Make .venv with everything in it
+
+demo: setup ## Send to 1,000 people through a stand-in for the platform, let some fail, resend
+	$(BIN)/python -m demo
+
+run: setup ## Start the server on 127.0.0.1:50051
+	$(BIN)/redrive-server
+
+test: setup ## Run the tests
+	$(BIN)/pytest
+
+check: setup ## Check style, types, imports, the contract and its stubs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) && \
+		diff -rq -x __init__.py -x __pycache__ "$$fresh/redrive/v1" $(STUBS) || \
+		{ echo '$(STUBS) is not what protos/ says: run make proto'; exit 1; }
+
+proto: setup ## Write the stubs in clients/ anew from protos/
+	rm -f $(STUBS)/*_pb2*
+	$(call generate,clients)
+
+lock: ## Renew requirements.lock (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--no-emit-package redrive --group dev pyproject.toml -o requirements.lock
+
+clean: ## Remove .venv and everything else that can be made again
+	rm -rf $(VENV) .demo build clients/build *.egg-info clients/*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc \
+	--python_out=$(1) --mypy_out=quiet:$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) protos/redrive/v1/*.proto
 
 $(VENV)/.done: requirements.lock pyproject.toml clients/pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e clients -e .
-	touch $@
-
-proto: setup ## Regenerate the stubs from protos/
-	rm -f clients/redrive/v1/*_pb2*
-	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-		--python_out=clients --mypy_out=clients --grpc_python_out=clients --mypy_grpc_out=clients protos/redrive/v1/*.proto
-
-lock: setup ## Renew requirements.lock (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--no-emit-package redrive --group dev pyproject.toml -o requirements.lock
+	@test -n '$(PYTHON)' || { echo 'Redrive needs Python 3.11 or newer. On Debian and Ubuntu: apt-get install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Redrive needs Python 3.11 or newer, and $(PYTHON) is not: say make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo '$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	@echo 'Installing into $(VENV), which takes a minute...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients -e .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The command line `redrive`: one file for each noun, and what they have in common."""

@@ -1,0 +1,77 @@
+"""Makes a command out of an async function that is given a session."""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+import typer
+
+from redrive.cli.exits import exit_code_of, in_words
+from redrive.cli.output import Output
+from redrive.cli.settings import OutputForm, Settings
+from redrive.client import Client
+from redrive.errors import RedriveError
+
+Options = ParamSpec("Options")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command works with."""
+
+    client: Client
+    output: Output
+
+
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+_SETTINGS = tuple(inspect.signature(Settings).parameters.values())
+
+
+def add_command(app: typer.Typer, name: str, work: Callable[Concatenate[Session, Options], Awaitable[None]]) -> None:
+    """Makes `work` a command of the app: its docstring is the help, what follows the session are the options."""
+    app.command(name, help=inspect.getdoc(work))(_runnable(work))
+
+
+def accept_settings(app: typer.Typer) -> None:
+    """Lets the settings stand before a command's name too."""
+
+    def remember(context: typer.Context, **given: Any) -> None:
+        context.obj = Settings(**given)
+
+    app.callback()(_with_parameters(remember, [_CONTEXT, *_SETTINGS]))
+
+
+def _runnable(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    own = list(inspect.signature(work).parameters.values())[1:]
+    taken = {parameter.name for parameter in own}
+    settings = [parameter for parameter in _SETTINGS if parameter.name not in taken]
+
+    def run(context: typer.Context, **given: Any) -> None:
+        after_name = Settings(**{parameter.name: given.pop(parameter.name) for parameter in settings})
+        before_name: Settings = context.obj
+        _carry_out(work, before_name.overridden_by(after_name), given)
+
+    return _with_parameters(run, [_CONTEXT, *(parameter.replace(kind=_CONTEXT.kind) for parameter in own), *settings])
+
+
+def _with_parameters(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    """The function with the signature that typer reads its options from."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function
+
+
+def _carry_out(work: Callable[..., Awaitable[None]], settings: Settings, options: dict[str, Any]) -> None:
+    async def with_client() -> None:
+        async with settings.connect() as client:
+            await work(Session(client, Output(as_json=settings.output is OutputForm.JSON)), **options)
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors below say it in words
+    try:
+        asyncio.run(with_client())
+    except RedriveError as error:
+        notes: list[str] = getattr(error, "__notes__", [])
+        typer.echo("\n".join([in_words(error, settings.target), *notes]), err=True)
+        raise typer.Exit(exit_code_of(error)) from error

@@ -1,0 +1,70 @@
+"""`redrive failed`: who was not reached, and why."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from redrive.cli.command import Session
+from redrive.cli.lists import Limit, show_list
+from redrive.cli.messages import MessageId
+from redrive.cli.output import local_time, table
+from redrive.cli.words import enum_option, word
+from redrive.v1.delivery_pb2 import FailedRecipient
+from redrive.v1.delivery_service_pb2 import ListFailedResponse
+from redrive.v1.error_pb2 import ErrorType
+
+ErrorTypes = Annotated[
+    list[str] | None, enum_option(ErrorType, "--error-type", text="Only errors of this type; repeatable.")
+]
+
+_COLUMNS = ("recipient", "name", "error type", "code", "error", "attempts", "retryable", "unconfirmed", "last attempt")
+
+
+async def list_failed(
+    session: Session,
+    message_id: MessageId,
+    error_type: ErrorTypes = None,
+    retryable: Annotated[bool, typer.Option("--retryable", help="Only those whom a plain resend takes now.")] = False,
+    limit: Limit = None,
+) -> None:
+    """The recipients whose last attempt failed or is unconfirmed, counts by error type first."""
+    listing = session.client.list_failed(
+        message_id, error_types=map(ErrorType.Value, error_type or ()), retryable_only=retryable
+    )
+    await show_list(session.output, listing, _render, limit)
+
+
+def _render(answer: ListFailedResponse) -> Iterator[RenderableType]:
+    counts = [(word(ErrorType, count.error_type), count.count) for count in answer.error_type_counts]
+    yield table("", ("error type", "recipients"), counts)
+    stats = answer.stats
+    yield Text(
+        f"Of {stats.total:,} recipients {stats.sent:,} were sent to, {stats.failed:,} failed and {stats.unconfirmed:,} "
+        f"are unconfirmed. A plain resend takes {answer.retryable_count:,} now; "
+        f"each has at most {answer.max_retry_attempts} retries."
+    )
+    yield table("", _COLUMNS, map(_row, answer.failed_recipients))
+
+
+def _row(failed: FailedRecipient) -> tuple[object, ...]:
+    return (
+        failed.recipient_id,
+        failed.recipient_name,
+        word(ErrorType, failed.last_error_type),
+        error_code(failed.last_error_code, failed.last_error_subcode),
+        failed.last_error_message,
+        failed.attempt_count,
+        failed.retryable,
+        failed.unconfirmed,
+        local_time(failed.last_attempt_time),
+    )
+
+
+def error_code(code: int, subcode: int) -> str:
+    """The platform's code, with its subcode where there is one; empty for a transport error."""
+    if subcode:
+        return f"{code}/{subcode}"
+    return str(code) if code else ""

@@ -1,0 +1,83 @@
+"""`redrive messages` and `redrive message`: what was sent, and how it went."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from redrive.cli.command import Session
+from redrive.cli.lists import Limit, show_list
+from redrive.cli.output import facts, local_time, table
+from redrive.cli.words import enum_option, word
+from redrive.v1.delivery_service_pb2 import ListMessagesResponse
+from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed, RetryType
+
+MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", show_default=False, help="The message's id.")]
+
+_COLUMNS = ("id", "title", "page", "status", "total", "open", "sent", "failed", "unconfirmed", "cancelled", "created")
+
+
+async def list_messages(
+    session: Session,
+    page: Annotated[str, typer.Option(help="Only this page's.", show_default=False)] = "",
+    status: Annotated[list[str] | None, enum_option(MessageStatus, text="Only this status; repeatable.")] = None,
+    with_failures: Annotated[bool, typer.Option("--with-failures", help="Only with failed or unconfirmed.")] = False,
+    limit: Limit = None,
+) -> None:
+    """Messages, newest first."""
+    listing = session.client.list_messages(
+        page_id=page, statuses=map(MessageStatus.Value, status or ()), with_failures=with_failures
+    )
+    await show_list(session.output, listing, _render_list, limit)
+
+
+async def show_message(session: Session, message_id: MessageId) -> None:
+    """One message with its counts."""
+    session.output.show(await session.client.get_message(message_id), render_message)
+
+
+def render_message(message: Message) -> Iterator[RenderableType]:
+    """A message, line by line."""
+    counts, policy = message.counts, message.retry_policy
+    yield facts(
+        [
+            ("message", message.id or "(none: a dry run)"),
+            ("title", message.title),
+            ("page", message.page_id),
+            ("owner", message.owner),
+            ("status", word(MessageStatus, message.status)),
+            ("recipients", counts.total),
+            ("open", counts.pending + counts.sending),
+            ("sent", counts.sent),
+            ("failed", counts.failed),
+            ("unconfirmed", counts.unconfirmed),
+            ("cancelled", counts.cancelled),
+            ("batches", f"{message.batches_completed:,} of {message.batches_total:,} completed"),
+            ("retries", f"{word(RetryType, policy.type)}, at most {policy.max_retry_attempts}"),
+            ("if unconfirmed", word(OnUnconfirmed, message.on_unconfirmed)),
+            ("created", local_time(message.create_time)),
+            ("ended", local_time(message.end_time)),
+        ]
+    )
+
+
+def _render_list(answer: ListMessagesResponse) -> Iterator[RenderableType]:
+    yield table("", _COLUMNS, map(_row, answer.messages))
+
+
+def _row(message: Message) -> tuple[object, ...]:
+    counts = message.counts
+    return (
+        message.id,
+        message.title,
+        message.page_id,
+        word(MessageStatus, message.status),
+        counts.total,
+        counts.pending + counts.sending,
+        counts.sent,
+        counts.failed,
+        counts.unconfirmed,
+        counts.cancelled,
+        local_time(message.create_time),
+    )

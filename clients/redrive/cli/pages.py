@@ -1,0 +1,106 @@
+"""`redrive page`: the pages that send, and their tokens."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from redrive.cli.command import Session
+from redrive.cli.lists import Limit, show_list
+from redrive.cli.output import facts, local_time, table
+from redrive.cli.words import enum_option, word
+from redrive.v1.page_pb2 import Page, SendMode
+from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
+
+_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated")
+
+
+async def put_page(
+    session: Session,
+    page_id: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The platform's page id.")],
+    name: Annotated[str, typer.Option(help="For people.", show_default=False)] = "",
+    token: Annotated[
+        str,
+        typer.Option(
+            envvar="REDRIVE_PAGE_TOKEN",
+            show_envvar=True,
+            show_default=False,
+            help="The page's access token. Better in the environment, or typed when asked: ps shows arguments.",
+        ),
+    ] = "",
+    app_secret: Annotated[
+        str,
+        typer.Option(
+            envvar="REDRIVE_PAGE_APP_SECRET",
+            show_envvar=True,
+            show_default=False,
+            help="The app's secret: every call then carries appsecret_proof. Better in the environment.",
+        ),
+    ] = "",
+    rate: Annotated[float, typer.Option(min=0, help="Messages per second; 0 for the server's default.")] = 0,
+    send_mode: Annotated[str, enum_option(SendMode, text="One request per message, or batches of 50.")] = "single",
+) -> None:
+    """Registers a page, or replaces its token and settings.
+
+    Asks for the token on a terminal when none is given; an empty one keeps the token that the page has.
+    """
+    request = PutPageRequest(
+        page_id=page_id,
+        name=name,
+        access_token=token or _asked_for_token(),
+        app_secret=app_secret,
+        messages_per_second=rate,
+        send_mode=SendMode.Value(send_mode),
+    )
+    session.output.show(await session.client.put_page(request), _render_put)
+
+
+async def list_pages(session: Session, limit: Limit = None) -> None:
+    """Pages by id."""
+    await show_list(session.output, session.client.list_pages(), _render_list, limit)
+
+
+def is_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
+def _asked_for_token() -> str:
+    if not is_terminal():
+        return ""
+    answer: str = typer.prompt("Access token (empty keeps the present one)", default="", hide_input=True, err=True)
+    return answer
+
+
+def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
+    page = answer.page
+    yield facts(
+        [
+            ("page", page.id),
+            ("name", page.name),
+            ("messages/s", page.messages_per_second),
+            ("send mode", word(SendMode, page.send_mode)),
+            ("token", f"number {page.token_generation}, {'verified' if page.token_verified else 'not verified'}"),
+        ]
+    )
+    for warning in answer.warnings:
+        yield Text(f"Warning: {warning}", style="yellow")
+
+
+def _render_list(answer: ListPagesResponse) -> Iterator[RenderableType]:
+    yield table("", _COLUMNS, map(_row, answer.pages))
+
+
+def _row(page: Page) -> tuple[object, ...]:
+    return (
+        page.id,
+        page.name,
+        page.messages_per_second,
+        word(SendMode, page.send_mode),
+        f"number {page.token_generation}",
+        page.token_verified,
+        local_time(page.update_time),
+    )

@@ -1,0 +1,112 @@
+"""`redrive send`: one message to many people."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from redrive.cli.command import Session
+from redrive.cli.exits import ExitCode
+from redrive.cli.messages import render_message
+from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
+from redrive.cli.watch import follow
+from redrive.cli.words import enum_option
+from redrive.client import Client
+from redrive.errors import DeadlineExceeded, Unavailable
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse
+from redrive.v1.message_pb2 import OnUnconfirmed, RetryPolicy, RetryType
+
+SEND_RECIPIENTS = 10_000  # the most that one Send takes
+SEND_BYTES = 3 * 1024 * 1024  # well under the 4 MiB that a gRPC server takes at once by default
+
+Sendable = list[Recipient] | RecipientsCsv
+
+
+async def send(
+    session: Session,
+    page: Annotated[str, typer.Option(show_default=False, help="The page that sends.")],
+    text: Annotated[
+        str, typer.Option(show_default=False, help="May say {{name}}, or {{city}} for a column city of the CSV.")
+    ],
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="Recipients: a header row with id (or recipient_id), perhaps name; all other columns are variables.",
+        ),
+    ] = None,
+    recipient: Annotated[list[str] | None, typer.Option(help="A recipient's id; repeatable. Instead of --csv.")] = None,
+    title: Annotated[str, typer.Option(show_default=False, help="For people.")] = "",
+    retry: Annotated[
+        str, enum_option(RetryType, text="Resend failures when asked, right after a round, or by the timer.")
+    ] = "manual",
+    max_retries: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Retries after the first attempt; 3 if not given.")
+    ] = None,
+    on_unconfirmed: Annotated[
+        str, enum_option(OnUnconfirmed, text="Whom the message may have reached: wait, or resend and risk it twice.")
+    ] = "hold",
+    request_id: Annotated[
+        str, typer.Option(show_default=False, help="Makes a repeated command safe: the same id sends once.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Checks everything, sends nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
+) -> None:
+    """Sends a message to the recipients of a CSV file, or to those named.
+
+    The whole file is checked first: a bad row names its line and column, and nothing is sent.
+    """
+    recipients = _recipients(csv, recipient)
+    header = SendRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        page_id=page,
+        title=title,
+        content=Content(text=text),
+        retry_policy=RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0),
+        on_unconfirmed=OnUnconfirmed.Value(on_unconfirmed),
+        validate_only=dry_run,
+    )
+    answer = await _sent(session.client, header, recipients)
+    session.output.show(answer, _render, one_line=watch)
+    if watch and not dry_run:
+        await follow(session, answer.message.id)
+
+
+def _recipients(path: Path | None, ids: list[str] | None) -> Sendable:
+    if (path is None) == (not ids):
+        raise typer.BadParameter("Give the recipients with --csv, or with --recipient.")
+    if path is None:
+        return [Recipient(id=recipient_id) for recipient_id in ids or ()]
+    if not path.is_file():
+        raise typer.BadParameter("must be a file, as it is read twice.", param_hint="--csv")
+    try:
+        return RecipientsCsv(path)
+    except BadCsv as error:
+        typer.echo(f"Nothing was sent. {error}", err=True)
+        raise typer.Exit(ExitCode.BAD_INPUT) from error
+
+
+async def _sent(client: Client, header: SendRequest, recipients: Sendable) -> SendResponse | SendStreamResponse:
+    try:
+        if len(recipients) <= SEND_RECIPIENTS:
+            request = SendRequest(recipients=recipients)
+            request.MergeFrom(header)
+            if request.ByteSize() <= SEND_BYTES:
+                return await client.send(request)
+        return await client.send_stream(header, recipients)
+    except (Unavailable, DeadlineExceeded) as error:
+        error.add_note(f"The same with --request-id {header.request_id} sends it once, even if this one did arrive.")
+        raise
+
+
+def _render(answer: SendResponse | SendStreamResponse) -> Iterator[RenderableType]:
+    yield from render_message(answer.message)
+    if answer.duplicates_dropped:
+        yield Text(f"{answer.duplicates_dropped:,} recipients stood there more than once: the first of each was kept.")

@@ -1,0 +1,75 @@
+"""Where the server is, who asks, and how answers are shown: options of every command, before or after its name."""
+
+import os
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from redrive.client import Client
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+
+
+class OutputForm(StrEnum):
+    """How answers are shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What was given on the command line; None where nothing was."""
+
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help=f"The server (env REDRIVE_SERVER; else {DEFAULT_SERVER})."),
+    ] = None
+    output: Annotated[
+        OutputForm | None, typer.Option("--output", "-o", help="Tables for people (the default), or JSON.")
+    ] = None
+    token: Annotated[
+        str | None, typer.Option(help="The caller's token (better in env REDRIVE_TOKEN: ps shows arguments).")
+    ] = None
+    tls: Annotated[bool | None, typer.Option("--tls", help="Talk TLS, trusting the usual authorities.")] = None
+    root_certificates: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="Talk TLS, trusting only these authorities, in PEM (env REDRIVE_ROOT_CERTIFICATES).",
+        ),
+    ] = None
+
+    def overridden_by(self, other: "Settings") -> "Settings":
+        """These, but for what the other gives."""
+        given = {field.name: getattr(other, field.name) for field in fields(other)}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def target(self) -> str:
+        """The server's address."""
+        return self.server or os.environ.get("REDRIVE_SERVER") or DEFAULT_SERVER
+
+    def connect(self) -> Client:
+        """A client of that server."""
+        try:
+            return Client(
+                self.target,
+                token=self.token or os.environ.get("REDRIVE_TOKEN"),
+                tls=bool(self.tls),
+                root_certificates=self._certificates(),
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--token") from error
+
+    def _certificates(self) -> bytes | None:
+        path = self.root_certificates or os.environ.get("REDRIVE_ROOT_CERTIFICATES")
+        try:
+            return Path(path).read_bytes() if path else None
+        except OSError as error:
+            raise typer.BadParameter(str(error), param_hint="--root-certificates") from error

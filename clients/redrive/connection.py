@@ -1,0 +1,81 @@
+"""One channel to the server: the caller's token, a deadline for every call, and retries where they are safe."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from redrive.backoff import Backoff
+from redrive.errors import RedriveError, Unavailable
+from redrive.refusal import error_of
+
+Request = TypeVar("Request", bound=Message)
+Answer = TypeVar("Answer")
+
+_CHANNEL_OPTIONS = [
+    # A page of 1,000 deliveries with long names and errors exceeds gRPC's default of 4 MiB.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # While the channel waits to reconnect every call fails at once: wait no longer than the calls' own backoff does.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+class Connection:
+    """A channel, and what every call over it has in common."""
+
+    def __init__(
+        self, target: str, *, token: str | None, tls: bool, root_certificates: bytes | None, timeout: float
+    ) -> None:
+        if token and not (token.isascii() and token.isprintable()):
+            raise ValueError("The token holds something else than printable ASCII characters.")
+        self.timeout = timeout
+        self.backoff = Backoff()
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.channel = _channel(target, tls=tls, root_certificates=root_certificates)
+
+    async def ask(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Answer], request: Request, *, repeatable: bool = True
+    ) -> Answer:
+        """One question and its answer."""
+
+        async def attempt(seconds: float) -> Answer:
+            return await method(request, timeout=seconds, metadata=self.metadata)
+
+        return await self.call(attempt, repeatable=repeatable)
+
+    async def call(
+        self, attempt: Callable[[float], Awaitable[Answer]], *, repeatable: bool, seconds: float | None = None
+    ) -> Answer:
+        """One call within so many seconds (`timeout` unless given), waits between attempts included.
+
+        `attempt` is given the seconds it may take. What is repeatable is attempted again after UNAVAILABLE.
+        Raises RedriveError.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + (self.timeout if seconds is None else seconds)
+        failures = 0
+        while True:
+            try:
+                return await attempt(deadline - clock())
+            except grpc.aio.AioRpcError as failure:
+                error, cause = error_of(failure), failure
+            failures += 1
+            wait = self._wait(error, failures) if repeatable else None
+            if wait is None or clock() + wait >= deadline:
+                raise error from cause
+            await asyncio.sleep(wait)
+
+    def _wait(self, error: RedriveError, failures: int) -> float | None:
+        """Seconds until the next attempt; None when there is to be none."""
+        if not isinstance(error, Unavailable) or failures >= self.backoff.attempts:
+            return None
+        return self.backoff.wait(failures, error.retry_after)
+
+
+def _channel(target: str, *, tls: bool, root_certificates: bytes | None) -> grpc.aio.Channel:
+    if not tls and root_certificates is None:
+        return grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(root_certificates), options=_CHANNEL_OPTIONS)

@@ -1,0 +1,19 @@
+"""The id that makes a repeated write safe."""
+
+import uuid
+from typing import TypeVar
+
+from redrive.v1.delivery_service_pb2 import CancelMessageRequest, ResendRequest, SendRequest
+from redrive.v1.page_service_pb2 import PutPageRequest
+
+Write = TypeVar("Write", SendRequest, ResendRequest, CancelMessageRequest, PutPageRequest)
+
+
+def with_request_id(request: Write) -> Write:
+    """The request if it has an id, else a copy with a new one: all attempts of one call carry the same."""
+    if request.request_id:
+        return request
+    named = type(request)()
+    named.CopyFrom(request)
+    named.request_id = str(uuid.uuid4())
+    return named

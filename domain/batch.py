@@ -1,0 +1,128 @@
+"""A batch: at most 100 deliveries of a message, sent by one worker at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from domain.batch_events import (
+    BatchCancelled,
+    BatchCompleted,
+    BatchCreated,
+    BatchEvent,
+    BatchRecipient,
+    BatchReleased,
+    BatchStarted,
+    DeliveriesDispatched,
+    DeliveriesReturned,
+    LateOutcomesRecorded,
+    OutcomesRecorded,
+    RecordedOutcome,
+)
+from domain.delivery import DeliveryStatus, status_of
+from domain.event import Event
+
+BATCH_SIZE = 100
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who works on the batch: the number is the version of its BatchStarted."""
+
+    number: int
+    worker: str
+    generation: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What the events of a batch's stream amount to; `version` is the last one's, positions count from 0."""
+
+    message_id: str
+    number: int
+    stage: int
+    round: int
+    page_id: str
+    recipients: tuple[BatchRecipient, ...]
+    sealed_variables: bytes
+    version: int
+    statuses: Mapping[int, DeliveryStatus]
+    claim: Claim | None = None
+    cancelled: bool = False
+    completed: bool = False
+
+    def positions(self, status: DeliveryStatus) -> tuple[int, ...]:
+        """The positions that stand at a status, in order."""
+        return tuple(position for position, found in self.statuses.items() if found is status)
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Positions that have not left."""
+        return self.positions(DeliveryStatus.PENDING)
+
+    @property
+    def sending(self) -> tuple[int, ...]:
+        """Positions dispatched without an outcome."""
+        return self.positions(DeliveryStatus.SENDING)
+
+
+def fold(events: Iterable[Event]) -> Batch:
+    """The batch that a whole stream amounts to; its first event is BatchCreated."""
+    batch: Batch | None = None
+    for event in events:
+        batch = _created(event) if batch is None else evolve(batch, event)
+    if batch is None:
+        raise ValueError("a batch's stream has at least its BatchCreated")
+    return batch
+
+
+def _created(event: Event) -> Batch:
+    if not isinstance(event, BatchCreated):
+        raise TypeError(f"a batch's stream begins with BatchCreated, not {type(event).__name__}")
+    return Batch(
+        message_id=event.message_id,
+        number=event.batch_number,
+        stage=event.stage,
+        round=event.round,
+        page_id=event.page_id,
+        recipients=event.recipients,
+        sealed_variables=event.sealed_variables,
+        version=1,
+        statuses=dict.fromkeys(range(len(event.recipients)), DeliveryStatus.PENDING),
+    )
+
+
+def evolve(batch: Batch, event: Event) -> Batch:
+    """The batch after one more event."""
+    changed = msgspec.structs.replace(batch, version=batch.version + 1)
+    match event:
+        case BatchStarted():
+            claim = Claim(changed.version, event.worker, event.generation)
+            return msgspec.structs.replace(changed, claim=claim)
+        case DeliveriesDispatched():
+            return _with(changed, dict.fromkeys(event.positions, DeliveryStatus.SENDING))
+        case OutcomesRecorded() | LateOutcomesRecorded():
+            return _with(changed, {known.position: status_of(known.outcome) for known in event.outcomes})
+        case DeliveriesReturned():
+            return _with(changed, dict.fromkeys(event.positions, event.to))
+        case BatchReleased():
+            return msgspec.structs.replace(changed, claim=None)
+        case BatchCancelled():
+            cancelled = msgspec.structs.replace(changed, cancelled=True)
+            return _with(cancelled, dict.fromkeys(batch.pending, DeliveryStatus.CANCELLED))
+        case BatchCompleted():
+            return msgspec.structs.replace(changed, completed=True, claim=None)
+    raise TypeError(f"not an event of a batch: {type(event).__name__}")
+
+
+def _with(batch: Batch, statuses: Mapping[int, DeliveryStatus]) -> Batch:
+    return msgspec.structs.replace(batch, statuses={**batch.statuses, **statuses})
+
+
+def apply(batch: Batch, events: Sequence[BatchEvent]) -> Batch:
+    """The batch after some more events."""
+    for event in events:
+        batch = evolve(batch, event)
+    return batch
+
+
+def evidence(batch: Batch, outcomes: Sequence[RecordedOutcome], status: DeliveryStatus) -> tuple[RecordedOutcome, ...]:
+    """The outcomes that say something new: those of deliveries at this status."""
+    return tuple(known for known in outcomes if batch.statuses.get(known.position) is status)

@@ -1,0 +1,115 @@
+"""From what the platform answered, or did not answer, to what became of the attempt."""
+
+import msgspec
+
+from domain import graph_codes as codes
+from domain.fault import Fault
+from domain.graph_codes import Verdict
+from domain.outcome import Failed, Outcome, Sent, Unconfirmed
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+# Not found, method not allowed, proxy authentication: whoever answers so has not passed the request on. Any other 4xx
+# without a readable error (a gateway's page, say) does not prove that: it is unconfirmed.
+_NOT_PASSED_ON = frozenset({404, 405, 407})
+
+
+class PlatformError(msgspec.Struct, frozen=True, kw_only=True):
+    """A readable error as the platform gave it; `code` is None and `subcode` 0 where it gave none."""
+
+    code: int | None = None
+    subcode: int = 0
+    type_name: str = ""
+    message: str = ""
+    is_transient: bool | None = None
+    error_data: str = ""
+    http_status: int = 0
+
+
+def classify(error: PlatformError) -> Outcome:
+    """Decides by code and subcode; by text, type and HTTP status only where these leave it open."""
+    if (error.code, error.subcode) == codes.SENT_ALL_THE_SAME:
+        return Sent()
+    fault = _fault(_verdict(error), error.message or "no message", code=error.code or 0, subcode=error.subcode)
+    return Failed(fault) if _is_known_unsent(error) else Unconfirmed(fault)
+
+
+def unreadable(http_status: int) -> Failed | Unconfirmed:
+    """An answer with neither a readable error nor what a success must have."""
+    text = f"HTTP {http_status} without a readable answer"
+    if http_status == _TOO_MANY_REQUESTS:
+        return Failed(_fault(codes.PAGE_LIMITED, text))
+    if http_status in _NOT_PASSED_ON:
+        return Failed(_fault(codes.UNAVAILABLE, text))
+    return Unconfirmed(_fault(codes.UNAVAILABLE, text))
+
+
+def unanswered(reason: str) -> Unconfirmed:
+    """No answer, though the request may have arrived."""
+    return Unconfirmed(_fault(codes.UNAVAILABLE, f"no answer: {reason}"))
+
+
+def unconnected(reason: str) -> Failed:
+    """No connection, so that the request provably never left."""
+    return Failed(_fault(codes.UNAVAILABLE, f"no connection: {reason}"))
+
+
+def unwritable(reason: str) -> Failed:
+    """The request could not even be put into bytes."""
+    return Failed(_fault(codes.BAD_CONTENT, f"the request cannot be written: {reason}"))
+
+
+def _is_known_unsent(error: PlatformError) -> bool:
+    """An error decides, but for -1, and for a 5xx that names neither code nor type: a gateway on the way may say so."""
+    if error.code is None and not error.type_name:
+        return error.http_status < _SERVER_ERROR
+    return error.code != codes.INTERNAL_ERROR
+
+
+def _verdict(error: PlatformError) -> Verdict:
+    return _by_subcode(error) or _by_text(error) or _by_transience(error) or _by_code(error)
+
+
+def _by_subcode(error: PlatformError) -> Verdict | None:
+    if error.code is None or not error.subcode:
+        return None
+    if error.subcode == codes.AUTOMATED_FLOW_RUNS:
+        return codes.PERSON_BUSY
+    if (error.code, error.subcode) == codes.OBJECT_MISSING:
+        return codes.REFUSED if error.type_name == "IGApiException" else codes.NO_SUCH_PERSON
+    return codes.BY_SUBCODE.get((error.code, error.subcode))
+
+
+def _by_text(error: PlatformError) -> Verdict | None:
+    text = f"{error.message} {error.error_data}".lower()
+    if error.code == codes.BAD_QUERY and "active access token must be used" in text:
+        return codes.DEAD_TOKEN
+    if error.code not in (codes.BAD_PARAMETER, None):
+        return None
+    return next((verdict for words, verdict in codes.TEXTS if words in text), None)
+
+
+def _by_transience(error: PlatformError) -> Verdict | None:
+    if error.is_transient and error.code not in codes.BY_CODE:
+        return codes.UNAVAILABLE
+    if error.is_transient is False and error.subcode and error.code in codes.TRANSIENT_CODES:
+        return codes.REFUSED  # a reason that has not been seen yet, under a code that is transient otherwise
+    return None
+
+
+def _by_code(error: PlatformError) -> Verdict:
+    if error.code == codes.PERMISSION_DENIED and error.subcode:
+        return codes.PERSON_FORBIDDEN
+    if error.code is not None and error.code in codes.BY_CODE:
+        return codes.BY_CODE[error.code]
+    if error.http_status == _TOO_MANY_REQUESTS:
+        return codes.PAGE_LIMITED
+    if error.code is None and error.type_name == "OAuthException":
+        return codes.DEAD_TOKEN
+    return codes.BAD_CONTENT if error.code == codes.BAD_PARAMETER else codes.REFUSED
+
+
+def _fault(verdict: Verdict, message: str, *, code: int = 0, subcode: int = 0) -> Fault:
+    return Fault(
+        code=code, subcode=subcode, message=message, type=verdict.type, scope=verdict.scope, retry=verdict.retry
+    )

@@ -1,0 +1,141 @@
+"""What can go wrong for a caller, as one tree.
+
+RedriveError
+├── InvalidRequest          fields that break a rule, each with its path
+├── NotFound
+│   └── MessageNotFound
+├── AlreadyExists
+│   └── RequestIdReused     the same request_id with another payload
+├── PreconditionFailed      the state of things forbids it now
+│   ├── PageNotRegistered
+│   ├── TokenRefused        the platform refuses the page's token
+│   ├── MessageIsCancelled
+│   └── MessageIsDone
+├── Aborted                 somebody else was faster: do it again
+│   └── StreamInProgress
+└── Unavailable             the log cannot be written or read now
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import ClassVar, NamedTuple
+
+
+class Violation(NamedTuple):
+    """One field that breaks a rule: its path in the request, and the rule in words."""
+
+    field: str
+    description: str
+
+
+class RedriveError(Exception):
+    """The root; `reason` is stable, for programs; the text is for people and holds no secret."""
+
+    reason: ClassVar[str] = "UNKNOWN"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+class InvalidRequest(RedriveError):
+    """Some fields break a rule."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{field}: {words}" for field, words in violations[:3]))
+        self.violations = tuple(violations)
+
+
+class NotFound(RedriveError):
+    """There is no such thing, or it is not the caller's."""
+
+
+class MessageNotFound(NotFound):
+    """No message has this id."""
+
+    reason = "MESSAGE_NOT_FOUND"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"there is no message {message_id!r}", message_id=message_id)
+
+
+class AlreadyExists(RedriveError):
+    """What was to be made is there already."""
+
+
+class RequestIdReused(AlreadyExists):
+    """The request_id was used before, with another payload."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("request_id was used before for another request", request_id=request_id)
+
+
+class PreconditionFailed(RedriveError):
+    """The state of things forbids it now; `subject` is the thing that stands in the way."""
+
+    def __init__(self, message: str, *, subject: str, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.subject = subject
+
+
+class PageNotRegistered(PreconditionFailed):
+    """The page is unknown: PutPage first."""
+
+    reason = "PAGE_NOT_REGISTERED"
+
+    def __init__(self, page_id: str) -> None:
+        words = f"page {page_id!r} is not registered: call PutPage first"
+        super().__init__(words, subject=f"pages/{page_id}", page_id=page_id)
+
+
+class TokenRefused(PreconditionFailed):
+    """The platform refuses the page's token."""
+
+    reason = "TOKEN_REFUSED"
+
+
+class MessageIsCancelled(PreconditionFailed):
+    """A cancel is final."""
+
+    reason = "MESSAGE_CANCELLED"
+
+    def __init__(self, message_id: str) -> None:
+        words = f"message {message_id!r} is cancelled, and a cancel is final"
+        super().__init__(words, subject=f"messages/{message_id}", message_id=message_id)
+
+
+class MessageIsDone(PreconditionFailed):
+    """Nothing is left to stop."""
+
+    reason = "MESSAGE_DONE"
+
+    def __init__(self, message_id: str) -> None:
+        words = f"message {message_id!r} is done: nothing is left to stop"
+        super().__init__(words, subject=f"messages/{message_id}", message_id=message_id)
+
+
+class Aborted(RedriveError):
+    """Somebody else was faster."""
+
+    reason = "CONCURRENT_CHANGE"
+
+
+class StreamInProgress(Aborted):
+    """Another stream with this request_id is open."""
+
+    reason = "STREAM_IN_PROGRESS"
+
+
+class Unavailable(RedriveError):
+    """The log cannot be written or read now; nothing was done, or a repeat with the same request_id finds it done."""
+
+    reason = "LOG_UNAVAILABLE"
+
+    def __init__(self, message: str, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

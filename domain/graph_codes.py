@@ -1,0 +1,98 @@
+"""What the Graph API's error codes mean: a row for each meaning.
+
+Source: the platform's published error table and real bodies (tests/data/graph_api_errors.json); the scopes are derived.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from domain.fault import ErrorType, RetryRule, Scope
+
+
+class Verdict(NamedTuple):
+    """What an error means for this attempt and for others."""
+
+    type: ErrorType
+    scope: Scope
+    retry: RetryRule
+
+
+UNAVAILABLE = Verdict(ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
+DEAD_TOKEN = Verdict(ErrorType.ACCESS_TOKEN, Scope.PAGE, RetryRule.NEW_TOKEN)
+APP_LIMITED = Verdict(ErrorType.RATE_LIMIT, Scope.APP, RetryRule.AUTOMATIC)
+PAGE_LIMITED = Verdict(ErrorType.RATE_LIMIT, Scope.PAGE, RetryRule.AUTOMATIC)
+PERSON_LIMITED = Verdict(ErrorType.RATE_LIMIT, Scope.RECIPIENT, RetryRule.AUTOMATIC)
+APP_FORBIDDEN = Verdict(ErrorType.PERMISSION, Scope.APP, RetryRule.NEVER)
+PAGE_FORBIDDEN = Verdict(ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEVER)
+PAGE_BLOCKED = Verdict(ErrorType.PERMISSION, Scope.PAGE, RetryRule.AUTOMATIC)
+PERSON_FORBIDDEN = Verdict(ErrorType.PERMISSION, Scope.RECIPIENT, RetryRule.NEVER)
+NO_SUCH_PERSON = Verdict(ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
+PERSON_BUSY = Verdict(ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)
+BAD_CONTENT = Verdict(ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
+REFUSED = Verdict(
+    ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER
+)  # also the unknown: nothing says that others are hit
+
+INTERNAL_ERROR = -1  # "send message failure": whether it was sent, the platform does not know
+PERMISSION_DENIED = 10  # with a subcode that is not listed it says nothing about the whole page
+BAD_PARAMETER = 100  # its text has to say which: a person, a credential or the content
+BAD_QUERY = 2500  # its text has to say whether the token was missing
+OBJECT_MISSING = (100, 33)  # a person who cannot be reached, or an object of another API: its type tells
+SENT_ALL_THE_SAME = (1, 1357046)  # "invalid JSON reply": the message did arrive; another attempt would be a second one
+AUTOMATED_FLOW_RUNS = 2018321  # documented without its code
+TRANSIENT_CODES = frozenset({INTERNAL_ERROR, 1, 2})
+
+BY_CODE: Mapping[int, Verdict] = {
+    **dict.fromkeys((INTERNAL_ERROR, 1, 2, 1200), UNAVAILABLE),
+    **dict.fromkeys((4, 341), APP_LIMITED),
+    **dict.fromkeys((17, 32, 613), PAGE_LIMITED),
+    **dict.fromkeys(
+        (*range(80000, 80007), 80008, 80009, 80014), PAGE_LIMITED
+    ),  # business use cases; 80006 is Messenger
+    130429: PAGE_LIMITED,  # the platform's sister API answers with this pair
+    131056: PERSON_LIMITED,
+    3: APP_FORBIDDEN,
+    **dict.fromkeys((10, 2022, *range(200, 300)), PAGE_FORBIDDEN),
+    368: PAGE_BLOCKED,  # for policy, for a time
+    551: NO_SUCH_PERSON,
+    506: REFUSED,  # a duplicate post
+    **dict.fromkeys((102, 190), DEAD_TOKEN),
+    AUTOMATED_FLOW_RUNS: PERSON_BUSY,
+}
+
+_ROWS: tuple[tuple[int, tuple[int, ...], Verdict], ...] = (
+    (-1, (2534023,), REFUSED),  # a private reply was sent before
+    (-1, (4279047,), BAD_CONTENT),  # an invalid link
+    (2, (2018344,), PAGE_FORBIDDEN),  # the page has to accept terms
+    (4, (2018354,), PERSON_LIMITED),
+    (9, (2018352,), PERSON_LIMITED),
+    (613, (2018338,), PERSON_LIMITED),
+    (613, (1893016,), REFUSED),  # the opt-in was sent before
+    (10, (2018278, 2018065, 2534022), PERSON_FORBIDDEN),  # outside the 24-hour window
+    (10, (1893015, 2018300), PERSON_FORBIDDEN),  # the topic was stopped; another app holds the conversation
+    (10, (2018108,), NO_SUCH_PERSON),
+    (200, (1545041,), NO_SUCH_PERSON),
+    (10, (1893063,), PAGE_LIMITED),  # the page may not send for a time
+    (10, (1404170, 2534077), PAGE_FORBIDDEN),
+    (200, (2018028, 2018027), APP_FORBIDDEN),  # the app is not reviewed or not live
+    (100, (2018001, 2534014), NO_SUCH_PERSON),
+    (100, (2534001, 2534037), REFUSED),  # the thread is archived, or another's
+    (100, (2018008, 2018047, 2018074, 2018109, 2018294, 2018014, 2018320, 2018328), BAD_CONTENT),
+    (100, (2534015, 2018032, 2018034, 1893043), BAD_CONTENT),
+    (100, (2018164, 2534013, 2534029), PAGE_FORBIDDEN),  # a wrong app id, no link, blocked from messaging
+)
+BY_SUBCODE: Mapping[tuple[int, int], Verdict] = {
+    (code, subcode): verdict for code, subcodes, verdict in _ROWS for subcode in subcodes
+}
+
+# In lower case, first match wins; read only where code 100, or no code, leaves the meaning open.
+TEXTS: tuple[tuple[str, Verdict], ...] = (
+    ("no matching user found", NO_SUCH_PERSON),
+    ("recipient[id]", NO_SUCH_PERSON),
+    ("invalid user", NO_SUCH_PERSON),
+    ("invalid fbid", NO_SUCH_PERSON),
+    ("appsecret_proof", DEAD_TOKEN),
+    ("app secret proof", APP_FORBIDDEN),
+    ("unsupported post request", PAGE_FORBIDDEN),  # the token may not post to the object
+    ("unsupported get request", REFUSED),
+)

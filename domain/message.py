@@ -1,0 +1,155 @@
+"""A message: what was asked for, and what its sender may still ask."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from domain.errors import MessageIsCancelled, MessageIsDone, StreamInProgress
+from domain.event import Event, RequestStamp
+from domain.message_events import (
+    MessageAbandoned,
+    MessageCancelled,
+    MessageCompleted,
+    MessageStaged,
+    MessageSubmitted,
+    RetryRequested,
+)
+from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
+
+
+class Life(StrEnum):
+    """How far a message has come into being."""
+
+    UNKNOWN = "UNKNOWN"
+    STAGED = "STAGED"
+    ABANDONED = "ABANDONED"
+    SUBMITTED = "SUBMITTED"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What the events of a message's stream amount to; `version` is the last one's."""
+
+    id: str
+    version: int = 0
+    life: Life = Life.UNKNOWN
+    owner: str = ""
+    page_id: str = ""
+    title: str = ""
+    sealed_content: bytes = b""
+    retry_policy: RetryPolicy = RetryPolicy()
+    on_unconfirmed: OnUnconfirmed = OnUnconfirmed.HOLD
+    stage: int = 0
+    worker: str = ""
+    batches: int = 0
+    round: int = 0
+    retry_count: int = 0
+    cancelled: bool = False
+    completed: bool = False
+
+
+def evolve(message: Message, event: Event) -> Message:
+    """The message after one more event."""
+    changed = msgspec.structs.replace(message, version=message.version + 1)
+    match event:
+        case MessageStaged():
+            return msgspec.structs.replace(
+                changed,
+                life=Life.STAGED,
+                owner=event.owner,
+                page_id=event.page_id,
+                worker=event.worker,
+                stage=changed.version,
+            )
+        case MessageAbandoned():
+            return msgspec.structs.replace(changed, life=Life.ABANDONED)
+        case MessageSubmitted():
+            return _submitted(changed, event)
+        case RetryRequested():
+            return msgspec.structs.replace(
+                changed,
+                batches=event.first_batch + event.batches - 1,
+                round=event.round,
+                retry_count=event.retry_count,
+                completed=False,
+            )
+        case MessageCancelled():
+            return msgspec.structs.replace(changed, cancelled=True)
+        case MessageCompleted():
+            return msgspec.structs.replace(changed, completed=True)
+    raise TypeError(f"not an event of a message: {type(event).__name__}")
+
+
+def _submitted(message: Message, event: MessageSubmitted) -> Message:
+    return msgspec.structs.replace(
+        message,
+        life=Life.SUBMITTED,
+        owner=event.owner,
+        page_id=event.page_id,
+        title=event.title,
+        sealed_content=event.sealed_content,
+        retry_policy=event.retry_policy,
+        on_unconfirmed=event.on_unconfirmed,
+        stage=event.stage,
+        batches=event.batches,
+    )
+
+
+def fold(message_id: str, events: Iterable[Event]) -> Message:
+    """The message that a whole stream amounts to."""
+    message = Message(id=message_id)
+    for event in events:
+        message = evolve(message, event)
+    return message
+
+
+def stage(message: Message, *, owner: str, page_id: str, worker: str, now: datetime) -> MessageStaged:
+    """Begins to take recipients; raises StreamInProgress while another stream of the same request is open."""
+    if message.life not in (Life.UNKNOWN, Life.ABANDONED):
+        raise StreamInProgress("a stream with this request_id is open or done", message_id=message.id)
+    return MessageStaged(message_id=message.id, owner=owner, page_id=page_id, worker=worker, time=now)
+
+
+def abandon(message: Message, *, cause: str, now: datetime) -> MessageAbandoned | None:
+    """Gives up what was staged; None when nothing is (a submit was faster, or it was given up before)."""
+    if message.life is not Life.STAGED:
+        return None
+    return MessageAbandoned(message_id=message.id, cause=cause, time=now)
+
+
+def cancel(
+    message: Message, *, requested_by: str, request: RequestStamp | None, now: datetime
+) -> MessageCancelled | None:
+    """Stops it for good; None when that was done before; raises MessageIsDone when nothing is left to stop."""
+    if message.cancelled:
+        return None
+    if message.completed and not awaits_automatic_round(message):
+        raise MessageIsDone(message.id)
+    return MessageCancelled(message_id=message.id, requested_by=requested_by, request=request, time=now)
+
+
+def awaits_automatic_round(message: Message) -> bool:
+    """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
+    if message.cancelled or message.life is not Life.SUBMITTED:
+        return False
+    automatic = message.retry_policy.type is not RetryType.MANUAL
+    return automatic and message.retry_count < message.retry_policy.max_retry_attempts
+
+
+def check_resendable(message: Message) -> None:
+    """Raises MessageIsCancelled: nothing is resent after a cancel."""
+    if message.cancelled:
+        raise MessageIsCancelled(message.id)
+
+
+def next_retry_count(message: Message, trigger: RetryTrigger) -> int:
+    """Automatic rounds, once one more of this trigger is counted."""
+    return message.retry_count + (trigger is not RetryTrigger.MANUAL)
+
+
+def complete(message: Message, *, open_deliveries: int, now: datetime) -> MessageCompleted | None:
+    """Ends it when nothing is open; None when it is not to be ended."""
+    if message.life is not Life.SUBMITTED or message.completed or open_deliveries:
+        return None
+    return MessageCompleted(message_id=message.id, time=now)

@@ -1,0 +1,69 @@
+"""What happens to a message; a few events in its life."""
+
+from domain.event import Event, RequestStamp
+from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
+
+
+class MessageEvent(Event, frozen=True, kw_only=True):
+    """An event of one message's stream."""
+
+    message_id: str
+
+
+class MessageStaged(MessageEvent, frozen=True, kw_only=True):
+    """A stream of recipients began; nothing is sent before MessageSubmitted. `worker` is the process that takes the stream."""
+
+    owner: str
+    page_id: str
+    worker: str
+
+
+class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
+    """The stream broke off: what was staged never existed."""
+
+    cause: str
+
+
+class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
+    """The whole request was accepted. The content is sealed with the message's key; `stage` tells its batches' streams."""
+
+    owner: str
+    page_id: str
+    title: str
+    sealed_content: bytes
+    retry_policy: RetryPolicy
+    on_unconfirmed: OnUnconfirmed
+    stage: int
+    total: int
+    batches: int
+    duplicates_dropped: int
+    request: RequestStamp | None = None
+
+
+class RetryRequested(MessageEvent, frozen=True, kw_only=True):
+    """A round of resends, or a slice of it; its batches stand in the same append.
+
+    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON.
+    """
+
+    round: int
+    trigger: RetryTrigger
+    requested_by: str
+    selection: RetrySelection
+    first_batch: int
+    batches: int
+    recipients: int
+    retry_count: int
+    tick: str = ""
+    request: RequestStamp | None = None
+
+
+class MessageCancelled(MessageEvent, frozen=True, kw_only=True):
+    """Nothing more leaves, ever; what has left is not recalled."""
+
+    requested_by: str
+    request: RequestStamp | None = None
+
+
+class MessageCompleted(MessageEvent, frozen=True, kw_only=True):
+    """No delivery is open, and no automatic round is due at once."""

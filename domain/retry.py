@@ -1,0 +1,118 @@
+"""Who may be tried again: the policy, what a resend selects, and the verdict on each recipient."""
+
+from enum import StrEnum
+
+import msgspec
+
+from domain.delivery import DeliveryStatus
+from domain.fault import ErrorType, RetryRule
+
+DEFAULT_MAX_RETRY_ATTEMPTS = 3
+MAX_RETRY_ATTEMPTS = 10
+
+
+class RetryType(StrEnum):
+    """Who starts a resend."""
+
+    MANUAL = "MANUAL"
+    AUTO = "AUTO"
+    CRON = "CRON"
+
+
+class RetryTrigger(StrEnum):
+    """What started one round."""
+
+    MANUAL = "MANUAL"
+    AUTO = "AUTO"
+    CRON = "CRON"
+
+
+class OnUnconfirmed(StrEnum):
+    """What becomes of deliveries that may have arrived."""
+
+    HOLD = "HOLD"
+    RESEND = "RESEND"
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """`max_retry_attempts` counts retries after the first attempt."""
+
+    type: RetryType = RetryType.MANUAL
+    max_retry_attempts: int = DEFAULT_MAX_RETRY_ATTEMPTS
+
+    @property
+    def max_attempts(self) -> int:
+        """Attempts that one recipient may have, the first included."""
+        return 1 + self.max_retry_attempts
+
+
+class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a resend asks for. `recipients_named` tells that recipients were named; who they were, its batches tell."""
+
+    recipients_named: bool = False
+    error_types: tuple[ErrorType, ...] = ()
+    include_unconfirmed: bool = False
+
+    @property
+    def names_something(self) -> bool:
+        """Naming takes permanent errors too: a person insists."""
+        return self.recipients_named or bool(self.error_types)
+
+
+PLAIN = RetrySelection()
+
+
+class SkipReason(StrEnum):
+    """Why a recipient is not taken."""
+
+    ALREADY_SENT = "ALREADY_SENT"
+    IN_PROGRESS = "IN_PROGRESS"
+    ATTEMPTS_USED_UP = "ATTEMPTS_USED_UP"
+    PERMANENT_ERROR = "PERMANENT_ERROR"
+    UNCONFIRMED = "UNCONFIRMED"
+    OTHER_ERROR_TYPE = "OTHER_ERROR_TYPE"
+    UNKNOWN_RECIPIENT = "UNKNOWN_RECIPIENT"
+    CANCELLED = "CANCELLED"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the verdict on a recipient depends on; recipients of equal standing are judged alike.
+
+    `token_replaced`: the page has had another token since the last attempt.
+    """
+
+    state: DeliveryStatus
+    used_up: bool
+    error_type: ErrorType | None = None
+    retry: RetryRule | None = None
+    token_replaced: bool = False
+
+
+_CLOSED = {
+    DeliveryStatus.SENT: SkipReason.ALREADY_SENT,
+    DeliveryStatus.PENDING: SkipReason.IN_PROGRESS,
+    DeliveryStatus.SENDING: SkipReason.IN_PROGRESS,
+    DeliveryStatus.CANCELLED: SkipReason.CANCELLED,
+}
+
+
+def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnconfirmed) -> SkipReason | None:
+    """Why a resend skips such a recipient; None when it takes it."""
+    if standing.state in _CLOSED:
+        return _CLOSED[standing.state]
+    if selection.error_types and standing.error_type not in selection.error_types:
+        return SkipReason.OTHER_ERROR_TYPE
+    if standing.used_up:
+        return SkipReason.ATTEMPTS_USED_UP
+    if standing.state is DeliveryStatus.UNCONFIRMED:
+        asked_for = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
+        return None if asked_for else SkipReason.UNCONFIRMED
+    if selection.names_something or _can_succeed(standing):
+        return None
+    return SkipReason.PERMANENT_ERROR
+
+
+def _can_succeed(standing: Standing) -> bool:
+    if standing.retry is RetryRule.NEW_TOKEN:
+        return standing.token_replaced
+    return standing.retry is RetryRule.AUTOMATIC

@@ -1,0 +1,16 @@
+"""The names of the log's streams: one per aggregate."""
+
+
+def message_stream(message_id: str) -> str:
+    """The stream of a message."""
+    return f"message/{message_id}"
+
+
+def batch_stream(message_id: str, stage: int, number: int) -> str:
+    """The stream of a batch; `stage` keeps a second try with the same request_id apart from what an abandoned one left."""
+    return f"batch/{message_id}/{stage}/{number}"
+
+
+def page_stream(page_id: str) -> str:
+    """The stream of a page."""
+    return f"page/{page_id}"

@@ -1,0 +1,211 @@
+"""Batches: a row each, with the counts of its own deliveries."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from domain.batch_events import (
+    BatchCancelled,
+    BatchCompleted,
+    BatchCreated,
+    BatchEvent,
+    BatchReleased,
+    BatchStarted,
+)
+from domain.message_events import MessageAbandoned, MessageSubmitted
+from projections import messages
+from projections.recorded import Recorded
+from projections.sql import Micros, Sql, micros, one_of
+
+TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS batches (
+        message_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        stage INTEGER NOT NULL,
+        round INTEGER NOT NULL,
+        page_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        is_cancelled INTEGER NOT NULL DEFAULT 0,
+        worker TEXT NOT NULL DEFAULT '',
+        generation INTEGER NOT NULL DEFAULT 0,
+        lease_expire_time BIGINT,
+        total INTEGER NOT NULL,
+        pending INTEGER NOT NULL,
+        sending INTEGER NOT NULL DEFAULT 0,
+        sent INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,
+        unconfirmed INTEGER NOT NULL DEFAULT 0,
+        cancelled INTEGER NOT NULL DEFAULT 0,
+        create_time BIGINT NOT NULL,
+        start_time BIGINT,
+        end_time BIGINT,
+        position BIGINT NOT NULL,
+        PRIMARY KEY (message_id, number)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS batches_open ON batches (page_id, position) WHERE status IN ('PENDING', 'STARTED')",
+    "CREATE INDEX IF NOT EXISTS batches_open_of_message ON batches (message_id, number) "
+    "WHERE status IN ('PENDING', 'STARTED')",
+)
+
+
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as its readers see it; `lease_expire_time` is that of its claim."""
+
+    message_id: str
+    number: int
+    stage: int
+    round: int
+    page_id: str
+    status: str
+    worker: str
+    generation: int
+    lease_expire_time: Micros | None
+    total: int
+    pending: int
+    sending: int
+    sent: int
+    failed: int
+    unconfirmed: int
+    cancelled: int
+    create_time: Micros
+    start_time: Micros | None
+    end_time: Micros | None
+
+
+def apply(sql: Sql, recorded: Recorded) -> None:
+    """What events change of batches, but for the counts."""
+    event = recorded.event
+    match event:
+        case BatchCreated():
+            _create(sql, event, recorded.position)
+        case MessageSubmitted() if event.stage:
+            _publish(sql, event.message_id)
+        case MessageAbandoned():
+            sql.execute("DELETE FROM batches WHERE message_id = :message_id", {"message_id": event.message_id})
+        case BatchStarted():
+            _start(sql, event)
+        case BatchReleased():
+            _set(sql, event, "status = 'PENDING', worker = '', lease_expire_time = NULL")
+        case BatchCancelled():
+            _set(sql, event, "is_cancelled = 1")
+        case BatchCompleted():
+            _complete(sql, event)
+
+
+def _create(sql: Sql, event: BatchCreated, position: int) -> None:
+    """Batches of a stream that is open are STAGED: nobody sees or claims them."""
+    sql.execute(
+        """
+        INSERT INTO batches (message_id, number, stage, round, page_id, status, total, pending, create_time, position)
+        VALUES (:message_id, :number, :stage, :round, :page_id,
+                CASE WHEN EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 1)
+                     THEN 'PENDING' ELSE 'STAGED' END,
+                :total, :total, :time, :position)
+        """,
+        {
+            "message_id": event.message_id,
+            "number": event.batch_number,
+            "stage": event.stage,
+            "round": event.round,
+            "page_id": event.page_id,
+            "total": len(event.recipients),
+            "time": micros(event.time),
+            "position": position,
+        },
+    )
+
+
+def _publish(sql: Sql, message_id: str) -> None:
+    statement = "UPDATE batches SET status = 'PENDING' WHERE message_id = :message_id AND status = 'STAGED'"
+    sql.execute(statement, {"message_id": message_id})
+
+
+def _start(sql: Sql, event: BatchStarted) -> None:
+    sql.execute(
+        """
+        UPDATE batches SET status = 'STARTED', worker = :worker, generation = :generation, lease_expire_time = :lease,
+               start_time = COALESCE(start_time, :time)
+        WHERE message_id = :message_id AND number = :number
+        """,
+        {
+            "message_id": event.message_id,
+            "number": event.batch_number,
+            "worker": event.worker,
+            "generation": event.generation,
+            "lease": micros(event.lease_expire_time),
+            "time": micros(event.time),
+        },
+    )
+
+
+def _complete(sql: Sql, event: BatchCompleted) -> None:
+    status = "status = CASE WHEN is_cancelled = 1 THEN 'CANCELLED' ELSE 'COMPLETED' END"
+    _set(sql, event, f"{status}, lease_expire_time = NULL, end_time = :time")
+    messages.count_completed_batch(sql, event.message_id)
+
+
+def _set(sql: Sql, event: BatchEvent, assignments: str) -> None:
+    named = {"message_id": event.message_id, "number": event.batch_number}
+    timed = {**named, "time": micros(event.time)} if ":time" in assignments else named
+    statement = f"UPDATE batches SET {assignments} WHERE message_id = :message_id AND number = :number"  # noqa: S608
+    sql.execute(statement, timed)
+
+
+_RECOUNT = """
+    UPDATE batches SET (pending, sending, sent, failed, unconfirmed, cancelled) = (
+        SELECT COUNT(CASE status WHEN 'PENDING' THEN 1 END), COUNT(CASE status WHEN 'SENDING' THEN 1 END),
+               COUNT(CASE status WHEN 'SENT' THEN 1 END), COUNT(CASE status WHEN 'FAILED' THEN 1 END),
+               COUNT(CASE status WHEN 'UNCONFIRMED' THEN 1 END), COUNT(CASE status WHEN 'CANCELLED' THEN 1 END)
+        FROM deliveries WHERE message_id = :message_id AND batch_number = :number)
+    WHERE message_id = :message_id AND number = :number
+"""
+
+
+def recount(sql: Sql, message_id: str, number: int) -> None:
+    """Counts a batch's deliveries again: at most 100 rows, and nothing that could drift."""
+    sql.execute(_RECOUNT, {"message_id": message_id, "number": number})
+
+
+def _rows(sql: Sql, condition: str, parameters: dict[str, object]) -> Sequence[BatchRow]:
+    found = sql.rows(f"SELECT * FROM batches WHERE {condition}", parameters)  # noqa: S608 - conditions of our own words
+    return [msgspec.convert(dict(row), BatchRow) for row in found]
+
+
+def of_message(
+    sql: Sql, message_id: str, *, statuses: Sequence[str] = (), after: int = 0, limit: int
+) -> Sequence[BatchRow]:
+    """A message's batches by number."""
+    in_statuses, parameters = one_of("status", "status", statuses)
+    condition = f"message_id = :message_id AND {in_statuses} AND number > :after ORDER BY number LIMIT :limit"
+    return _rows(sql, condition, {**parameters, "message_id": message_id, "after": after, "limit": limit})
+
+
+def open_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
+    """A page's batches that are pending or started, in the order in which they were planned."""
+    condition = "page_id = :page_id AND status IN ('PENDING', 'STARTED') ORDER BY position LIMIT :limit"
+    return _rows(sql, condition, {"page_id": page_id, "limit": limit})
+
+
+def open_of_message(sql: Sql, message_id: str, *, after: int = 0, limit: int) -> Sequence[BatchRow]:
+    """A message's batches that are pending or started, by number, after the last one seen."""
+    condition = (
+        "message_id = :message_id AND status IN ('PENDING', 'STARTED') AND number > :after ORDER BY number LIMIT :limit"
+    )
+    return _rows(sql, condition, {"message_id": message_id, "after": after, "limit": limit})
+
+
+def count_open(sql: Sql, message_id: str) -> int:
+    """How many batches of a message are pending or started."""
+    row = sql.row(
+        "SELECT COUNT(*) AS batches FROM batches WHERE message_id = :message_id AND status IN ('PENDING', 'STARTED')",
+        {"message_id": message_id},
+    )
+    return row["batches"] if row else 0
+
+
+def pages_with_work(sql: Sql) -> Sequence[str]:
+    """Pages that have pending or started batches."""
+    found = sql.rows("SELECT DISTINCT page_id FROM batches WHERE status IN ('PENDING', 'STARTED')")
+    return [row["page_id"] for row in found]

@@ -1,0 +1,178 @@
+"""Messages: a row each, with the counts of its recipients, and how events change it."""
+
+from collections.abc import Mapping
+
+from domain.delivery import DeliveryStatus
+from domain.message_events import (
+    MessageAbandoned,
+    MessageCancelled,
+    MessageCompleted,
+    MessageEvent,
+    MessageStaged,
+    MessageSubmitted,
+    RetryRequested,
+)
+from projections.recorded import Recorded
+from projections.sql import Micros, Sql, micros
+
+TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS messages (
+        message_id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        page_id TEXT NOT NULL,
+        title TEXT NOT NULL,
+        status TEXT NOT NULL,
+        is_visible INTEGER NOT NULL,
+        is_started INTEGER NOT NULL DEFAULT 0,
+        is_cancelled INTEGER NOT NULL DEFAULT 0,
+        is_completed INTEGER NOT NULL DEFAULT 0,
+        worker TEXT NOT NULL,
+        retry_type TEXT NOT NULL,
+        max_retry_attempts INTEGER NOT NULL,
+        on_unconfirmed TEXT NOT NULL,
+        round INTEGER NOT NULL DEFAULT 0,
+        retry_count INTEGER NOT NULL DEFAULT 0,
+        total INTEGER NOT NULL DEFAULT 0,
+        pending INTEGER NOT NULL DEFAULT 0,
+        sending INTEGER NOT NULL DEFAULT 0,
+        sent INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,
+        unconfirmed INTEGER NOT NULL DEFAULT 0,
+        cancelled INTEGER NOT NULL DEFAULT 0,
+        batches_total INTEGER NOT NULL DEFAULT 0,
+        batches_completed INTEGER NOT NULL DEFAULT 0,
+        create_time BIGINT NOT NULL,
+        update_time BIGINT NOT NULL,
+        end_time BIGINT,
+        sequence BIGINT NOT NULL
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
+    "CREATE INDEX IF NOT EXISTS messages_of_page ON messages (page_id, create_time, message_id) WHERE is_visible = 1",
+    "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (message_id) WHERE is_completed = 0",
+    "CREATE INDEX IF NOT EXISTS messages_for_timer ON messages (message_id) WHERE retry_type = 'CRON' AND is_completed = 1",
+)
+
+
+def apply(sql: Sql, recorded: Recorded) -> None:
+    """What a message's own events change."""
+    event = recorded.event
+    match event:
+        case MessageStaged():
+            _insert(sql, event, visible=False)
+        case MessageSubmitted():
+            _submit(sql, event)
+        case RetryRequested():
+            _request_retry(sql, event)
+        case MessageCancelled():
+            _set(sql, event, "is_cancelled = 1")
+        case MessageCompleted():
+            _set(sql, event, "is_completed = 1, end_time = :time")
+        case MessageAbandoned():
+            sql.execute("DELETE FROM messages WHERE message_id = :message_id", {"message_id": event.message_id})
+
+
+def _insert(sql: Sql, event: MessageStaged | MessageSubmitted, *, visible: bool) -> None:
+    sql.execute(
+        """
+        INSERT INTO messages (message_id, owner, page_id, title, status, is_visible, worker, retry_type, max_retry_attempts,
+                              on_unconfirmed, create_time, update_time, sequence)
+        VALUES (:message_id, :owner, :page_id, '', 'PENDING', :visible, :worker, 'MANUAL', 0, 'HOLD', :time, :time, 0)
+        """,
+        {
+            "message_id": event.message_id,
+            "owner": event.owner,
+            "page_id": event.page_id,
+            "visible": int(visible),
+            "worker": event.worker if isinstance(event, MessageStaged) else "",
+            "time": micros(event.time),
+        },
+    )
+
+
+def _submit(sql: Sql, event: MessageSubmitted) -> None:
+    if not event.stage:
+        _insert(sql, event, visible=True)
+    sql.execute(
+        """
+        UPDATE messages SET title = :title, is_visible = 1, worker = '', retry_type = :retry_type,
+               max_retry_attempts = :max_retry_attempts, on_unconfirmed = :on_unconfirmed, batches_total = :batches,
+               create_time = :time, update_time = :time
+        WHERE message_id = :message_id
+        """,
+        {
+            "message_id": event.message_id,
+            "title": event.title,
+            "retry_type": event.retry_policy.type.value,
+            "max_retry_attempts": event.retry_policy.max_retry_attempts,
+            "on_unconfirmed": event.on_unconfirmed.value,
+            "batches": event.batches,
+            "time": micros(event.time),
+        },
+    )
+
+
+def _request_retry(sql: Sql, event: RetryRequested) -> None:
+    sql.execute(
+        """
+        UPDATE messages SET round = :round, retry_count = :retry_count, batches_total = :batches_total,
+               is_completed = 0, end_time = NULL, update_time = :time
+        WHERE message_id = :message_id
+        """,
+        {
+            "message_id": event.message_id,
+            "round": event.round,
+            "retry_count": event.retry_count,
+            "batches_total": event.first_batch + event.batches - 1,
+            "time": micros(event.time),
+        },
+    )
+
+
+def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
+    sql.execute(
+        f"UPDATE messages SET {assignments}, update_time = :time WHERE message_id = :message_id",  # noqa: S608 - own words
+        {"message_id": event.message_id, "time": micros(event.time)},
+    )
+
+
+_ADD_COUNTS = """
+    UPDATE messages SET total = total + :TOTAL, pending = pending + :PENDING, sending = sending + :SENDING, sent = sent + :SENT,
+           failed = failed + :FAILED, unconfirmed = unconfirmed + :UNCONFIRMED, cancelled = cancelled + :CANCELLED,
+           update_time = :time
+    WHERE message_id = :message_id
+"""
+
+
+def add_counts(sql: Sql, message_id: str, changes: Mapping[DeliveryStatus, int], time: Micros) -> None:
+    """Adds to the counts of a message's recipients, by state; what is new to all of them adds to the total."""
+    parameters = {status.value: changes.get(status, 0) for status in DeliveryStatus}
+    total = sum(changes.values())
+    sql.execute(_ADD_COUNTS, {**parameters, "TOTAL": total, "message_id": message_id, "time": time})
+
+
+def count_completed_batch(sql: Sql, message_id: str) -> None:
+    """One more batch has come to its end."""
+    statement = "UPDATE messages SET batches_completed = batches_completed + 1 WHERE message_id = :message_id"
+    sql.execute(statement, {"message_id": message_id})
+
+
+_SETTLE = """
+    UPDATE messages SET
+        sequence = :position,
+        is_started = CASE WHEN sending + sent + failed + unconfirmed > 0 THEN 1 ELSE is_started END,
+        status = CASE
+            WHEN is_cancelled = 1 THEN 'CANCELLED'
+            WHEN is_completed = 1 AND sent = total THEN 'SENT'
+            WHEN is_completed = 1 AND sent = 0 THEN 'FAILED'
+            WHEN is_completed = 1 THEN 'PARTIALLY_SENT'
+            WHEN is_started = 1 OR sending + sent + failed + unconfirmed > 0 THEN 'SENDING'
+            ELSE 'PENDING' END
+    WHERE message_id = :message_id
+"""
+
+
+def settle(sql: Sql, message_id: str, position: int) -> None:
+    """Brings the status and the sequence up to date, after all else that an event changed."""
+    sql.execute(_SETTLE, {"message_id": message_id, "position": position})

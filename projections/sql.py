@@ -1,0 +1,53 @@
+"""The little of SQL that projections and queries use, the same for every database.
+
+Statements name their parameters `:like_this`. Times are microseconds since 1970 (UTC), truth values 0 and 1.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+Parameters = Mapping[str, Any]
+Row = Mapping[str, Any]
+Micros = int
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Sql(Protocol):
+    """One connection, inside a transaction."""
+
+    def execute(self, statement: str, parameters: Parameters | None = None) -> int:
+        """Runs a statement; answers how many rows it changed."""
+        ...
+
+    def executemany(self, statement: str, rows: Iterable[Parameters]) -> None:
+        """Runs a statement once per row."""
+        ...
+
+    def rows(self, statement: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        """All rows of a query."""
+        ...
+
+    def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
+        """The first row of a query, if any."""
+        ...
+
+
+def micros(time: datetime) -> Micros:
+    """A time as the database keeps it."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(value: Micros) -> datetime:
+    """A time as the domain keeps it."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def one_of(column: str, name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """A condition that a column is one of the values, and its parameters; an empty list of values is always true."""
+    if not values:
+        return "1 = 1", {}
+    parameters = {f"{name}_{index}": value for index, value in enumerate(values)}
+    return f"{column} IN ({', '.join(':' + key for key in parameters)})", parameters

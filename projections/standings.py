@@ -1,0 +1,142 @@
+"""Who of a message failed, and who may be tried again: `retryable` is computed on reading, never stored (protocol rule 9).
+
+Recipients are grouped by all that the verdict depends on; the domain judges the groups, and SQL only finds them again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from domain.delivery import DeliveryStatus
+from domain.fault import ErrorType, RetryRule
+from domain.retry import Standing
+from projections.sql import Micros, Row, Sql
+
+_FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
+_GROUP = "state, error_type, retry, attempts >= :max_attempts, token_generation < :token_generation"
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message's standings are measured by: its limit of attempts, and its page's token."""
+
+    message_id: str
+    max_attempts: int
+    token_generation: int
+
+    def parameters(self) -> dict[str, object]:
+        """As the statements name them."""
+        return msgspec.structs.asdict(self)
+
+
+class FailedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient whose last attempt failed or is unconfirmed."""
+
+    recipient_id: str
+    recipient_name: str
+    attempts: int
+    error_code: int
+    error_subcode: int
+    error_message: str
+    last_attempt_time: Micros
+    origin_batch: int
+    origin_position: int
+    standing: Standing
+
+
+def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
+    """How many failed and unconfirmed recipients a message has of each standing."""
+    rows = sql.rows(
+        f"""
+        SELECT state, error_type, retry, attempts >= :max_attempts AS used_up,
+               token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
+        FROM recipients WHERE {_FAILED} GROUP BY {_GROUP}
+        """,  # noqa: S608 - our own words
+        judged.parameters(),
+    )
+    return {_standing(row): row["recipients"] for row in rows}
+
+
+def failed(sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, limit: int) -> Sequence[FailedRow]:
+    """Failed and unconfirmed recipients of the wanted standings, by id, after the last one seen."""
+    if not wanted:
+        return []
+    matches, parameters = _any_of(wanted)
+    rows = sql.rows(
+        f"""
+        SELECT *, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced
+        FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({matches})
+        ORDER BY recipient_id LIMIT :limit
+        """,  # noqa: S608 - our own words
+        {**judged.parameters(), **parameters, "after": after, "limit": limit},
+    )
+    return [_failed_row(row) for row in rows]
+
+
+def named(sql: Sql, judged: Judged, recipient_ids: Sequence[str]) -> Iterator[FailedRow]:
+    """The named recipients that the message has, whatever their state."""
+    for recipient_id in recipient_ids:
+        row = sql.row(
+            """
+            SELECT *, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced
+            FROM recipients WHERE message_id = :message_id AND recipient_id = :recipient_id
+            """,
+            {**judged.parameters(), "recipient_id": recipient_id},
+        )
+        if row is not None:
+            yield _failed_row(row)
+
+
+def sent_among(sql: Sql, message_id: str, batch_number: int, positions: Sequence[int]) -> tuple[int, ...]:
+    """Positions of a batch whose recipients are known to have been sent the message, by whatever attempt."""
+    rows = sql.rows(
+        """
+        SELECT delivery.position FROM deliveries delivery CROSS JOIN recipients
+        WHERE recipients.message_id = delivery.message_id AND recipients.recipient_id = delivery.recipient_id
+          AND delivery.message_id = :message_id AND delivery.batch_number = :batch_number
+          AND delivery.position BETWEEN :low AND :high AND recipients.state = 'SENT'
+        """,
+        {"message_id": message_id, "batch_number": batch_number, "low": min(positions), "high": max(positions)},
+    )
+    found = {row["position"] for row in rows}
+    return tuple(position for position in positions if position in found)
+
+
+def _any_of(standings: Sequence[Standing]) -> tuple[str, dict[str, object]]:
+    parameters: dict[str, object] = {}
+    conditions = []
+    for index, standing in enumerate(standings):
+        parameters[f"state{index}"] = standing.state.value
+        parameters[f"type{index}"] = standing.error_type and standing.error_type.value
+        parameters[f"retry{index}"] = standing.retry and standing.retry.value
+        used_up = "attempts >= :max_attempts" if standing.used_up else "attempts < :max_attempts"
+        replaced = "<" if standing.token_replaced else ">="
+        conditions.append(
+            f"(state = :state{index} AND error_type = :type{index} AND retry = :retry{index}"
+            f" AND {used_up} AND token_generation {replaced} :token_generation)"
+        )
+    return " OR ".join(conditions), parameters
+
+
+def _standing(row: Row) -> Standing:
+    return Standing(
+        state=DeliveryStatus(row["state"]),
+        used_up=bool(row["used_up"]),
+        error_type=ErrorType(row["error_type"]) if row["error_type"] else None,
+        retry=RetryRule(row["retry"]) if row["retry"] else None,
+        token_replaced=bool(row["token_replaced"]),
+    )
+
+
+def _failed_row(row: Row) -> FailedRow:
+    return FailedRow(
+        recipient_id=row["recipient_id"],
+        recipient_name=row["recipient_name"],
+        attempts=row["attempts"],
+        error_code=row["error_code"],
+        error_subcode=row["error_subcode"],
+        error_message=row["error_message"],
+        last_attempt_time=row["last_attempt_time"],
+        origin_batch=row["origin_batch"],
+        origin_position=row["origin_position"],
+        standing=_standing(row),
+    )

@@ -1,0 +1,97 @@
+"""Sends through the Messenger Send API, one request a message or many in a Graph batch."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import httpx
+
+from domain.classification import unwritable
+from domain.fault import RetryRule
+from domain.outcome import Failed, Outcome, Unconfirmed
+from server.channels.channel import (
+    Attempted,
+    Channel,
+    Credentials,
+    OutgoingMessage,
+    TokenAccepted,
+    TokenCheck,
+    TokenRefused,
+    TokenUntried,
+)
+from server.channels.graph_reply import read_batch, read_reply
+from server.channels.graph_request import GraphRequests, secrets_of
+from server.channels.no_answer import no_answer
+from server.channels.redaction import redact
+
+_SHORTEST_TEXT = 4  # a shorter text tells nothing, and taking it out would leave holes all over an error
+
+
+class MessengerChannel(Channel):
+    """The Graph API as a channel: every result is a value, only cancellation is raised.
+
+    `deadline` bounds a whole exchange, since the client's own read time-out starts anew with every byte.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, graph_url: str, *, deadline: timedelta = timedelta(seconds=60)
+    ) -> None:
+        self._client = client
+        self._requests = GraphRequests(client, graph_url)
+        self._deadline = deadline.total_seconds()
+
+    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+        """Sends one message in one request."""
+        answer = await self._exchange(lambda: self._requests.message(credentials, message))
+        if not isinstance(answer, httpx.Response):
+            return _redacted(Attempted(outcome=answer), credentials, message)
+        reply = read_reply(answer)
+        return _redacted(Attempted(outcome=reply.outcome(), advice=reply.advice), credentials, message)
+
+    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+        """Sends up to 50 messages in one request; answers in their order."""
+        if not messages:
+            return []
+        answer = await self._exchange(lambda: self._requests.batch(credentials, messages))
+        if isinstance(answer, httpx.Response):
+            attempts = read_batch(answer, size=len(messages))
+        else:
+            attempts = [Attempted(outcome=answer)] * len(messages)
+        return [_redacted(attempt, credentials, message) for attempt, message in zip(attempts, messages, strict=True)]
+
+    async def check_token(self, credentials: Credentials) -> TokenCheck:
+        """Tries the token with one harmless call; only an answer that waiting would not change refuses it."""
+        answer = await self._exchange(lambda: self._requests.probe(credentials))
+        if not isinstance(answer, httpx.Response):
+            return _token_check(answer, credentials)
+        reply = read_reply(answer)
+        if reply.is_success and reply.body.get("id"):
+            return TokenAccepted()
+        return _token_check(reply.refusal(), credentials)
+
+    async def _exchange(self, write: Callable[[], httpx.Request]) -> httpx.Response | Failed | Unconfirmed:
+        try:
+            request = write()
+        except ValueError as error:
+            return unwritable(type(error).__name__)
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._client.send(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
+            return no_answer(error)
+
+
+def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    text = message.content.text
+    secrets = [*secrets_of(credentials), text if len(text) >= _SHORTEST_TEXT else ""]
+    return Attempted(outcome=redact(attempt.outcome, secrets), advice=attempt.advice)
+
+
+def _token_check(outcome: Outcome, credentials: Credentials) -> TokenCheck:
+    match redact(outcome, secrets_of(credentials)):
+        case Failed(fault) if fault.retry is not RetryRule.AUTOMATIC:
+            return TokenRefused(fault)
+        case Failed(fault) | Unconfirmed(fault):
+            return TokenUntried(fault.message)
+        case _:
+            return TokenUntried("the platform's answer says nothing about the token")

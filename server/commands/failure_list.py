@@ -1,0 +1,65 @@
+"""ListFailed: who failed, why, and whom a plain resend takes now."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from domain.fault import ErrorType
+from domain.retry import PLAIN, Standing, verdict
+from projections import failures, standings
+from projections.message_rows import MessageRow
+from projections.sql import Sql
+from projections.standings import FailedRow
+from server.commands.lookup import find_message
+from server.commands.retry_planning import judged_by
+
+
+class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which failures a list shows; what is empty does not filter."""
+
+    owner: str
+    message_id: str
+    error_types: tuple[ErrorType, ...] = ()
+    retryable_only: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A recipient, and whether a plain resend takes it now."""
+
+    row: FailedRow
+    retryable: bool
+
+
+class FailureList(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of failures; the counts are of the whole message, whatever the filter."""
+
+    message: MessageRow
+    failures: Sequence[Failure]
+    retryable_count: int
+    error_types: Mapping[ErrorType, int]
+
+
+def list_failures(wanted: FailureFilter, *, after: str, limit: int) -> Callable[[Sql], FailureList]:
+    """The query for one page of failures by recipient id, after the last one seen; raises MessageNotFound."""
+
+    def query(sql: Sql) -> FailureList:
+        message = find_message(sql, wanted.owner, wanted.message_id)
+        judged = judged_by(sql, message)
+        groups = standings.groups(sql, judged)
+        retryable = frozenset(s for s in groups if verdict(s, PLAIN, message.on_unconfirmed) is None)
+        shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
+        rows = standings.failed(sql, judged, shown, after=after, limit=limit)
+        return FailureList(
+            message=message,
+            failures=[Failure(row, row.standing in retryable) for row in rows],
+            retryable_count=sum(groups[standing] for standing in retryable),
+            error_types=failures.by_type(sql, wanted.message_id),
+        )
+
+    return query
+
+
+def _is_wanted(standing: Standing, wanted: FailureFilter, retryable: frozenset[Standing]) -> bool:
+    if wanted.error_types and standing.error_type not in wanted.error_types:
+        return False
+    return standing in retryable or not wanted.retryable_only

@@ -1,0 +1,56 @@
+"""Who a message is: ids and payload hashes, so that a repeated request is recognised (protocol rule 13)."""
+
+import hashlib
+from collections.abc import Iterable
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+
+from domain.commands import CancelMessage, PutPage, ResendMessage, SendMessage
+from domain.errors import RequestIdReused
+from domain.event import RequestStamp
+from projections import requests
+from projections.requests import AnsweredRequest
+from server.log.commit import EventLog
+
+_MESSAGES = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")  # namespace of ids made from owner and request_id
+Write = SendMessage | ResendMessage | CancelMessage | PutPage
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def message_id_for(owner: str, request_id: str) -> str:
+    """The id of the message that a request makes; random without a request_id."""
+    return str(uuid5(_MESSAGES, f"{owner}\x00{request_id}") if request_id else uuid4())
+
+
+class PayloadHash:
+    """A hash of what a request asks for, taken as the request comes in."""
+
+    def __init__(self, command: Write) -> None:
+        self._hash = hashlib.sha256(_ENCODER.encode(msgspec.structs.replace(command, request_id="")))
+
+    def add(self, parts: Iterable[msgspec.Struct]) -> None:
+        """Goes on with further parts of the request."""
+        for part in parts:
+            self._hash.update(_ENCODER.encode(part))
+
+    def hexdigest(self) -> str:
+        """The hash of all that was added."""
+        return self._hash.hexdigest()
+
+
+async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:
+    """What the first request with this id was answered; raises RequestIdReused when it asked for something else."""
+    if stamp is None:
+        return None
+    found = await log.read(lambda sql: requests.find(sql, stamp.owner, stamp.method, stamp.request_id))
+    if found is not None and found.payload_hash != stamp.payload_hash:
+        raise RequestIdReused(stamp.request_id)
+    return found
+
+
+def stamp_for(method: str, command: Write, payload_hash: str) -> RequestStamp | None:
+    """The stamp of a request; None when it has no id."""
+    if not command.request_id:
+        return None
+    return RequestStamp(owner=command.owner, method=method, request_id=command.request_id, payload_hash=payload_hash)

@@ -1,0 +1,127 @@
+"""PutPage: a page is registered, its token replaced, its settings changed."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from domain import page as pages
+from domain.commands import PutPage
+from domain.errors import Aborted, InvalidRequest, TokenRefused, Violation
+from domain.event import RequestStamp
+from domain.page import Page, PageSettings
+from domain.streams import page_stream
+from projections.pages import PageRow
+from projections.sql import Sql
+from server.channels.channel import Channel, Credentials, TokenAccepted
+from server.channels.channel import TokenRefused as Refusal
+from server.commands.identity import PayloadHash, first_answer, stamp_for
+from server.commands.lookup import find_page
+from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.vault import PageSecrets, Vault
+
+METHOD = "PutPage"
+REDOS = 20
+PACE_WITH_WARNING = 300.0  # messages per second: the platform's own limit per page for texts
+
+
+class PutAnswer(msgspec.Struct, frozen=True):
+    """The page, and what a careful person would want to know."""
+
+    page: PageRow
+    warnings: Sequence[str]
+
+
+class PutPageService:
+    """Keeps pages and their secrets."""
+
+    def __init__(
+        self, log: EventLog, vault: Vault, channel: Channel, now: Callable[[], datetime], default_pace: float
+    ) -> None:
+        self._log = log
+        self._vault = vault
+        self._channel = channel
+        self._now = now
+        self._default_pace = default_pace
+
+    async def put(self, command: PutPage) -> PutAnswer:
+        """Puts a page; raises InvalidRequest, TokenRefused, RequestIdReused, Aborted, Unavailable."""
+        stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
+        if (answered := await first_answer(self._log, stamp)) is not None:
+            return await self._answer(command, answered.answer["warnings"])
+        secrets = await self._secrets(command)
+        verified, warnings = await self._try(command, secrets)
+        if stamp is not None:
+            stamp = msgspec.structs.replace(stamp, answer={"warnings": warnings})
+        await self._keep(command, secrets, verified=verified, stamp=stamp)
+        return await self._answer(command, warnings)
+
+    async def _answer(self, command: PutPage, warnings: Sequence[str]) -> PutAnswer:
+        return PutAnswer(await self._log.read(lambda sql: find_page(sql, command.page_id)), warnings)
+
+    async def _secrets(self, command: PutPage) -> PageSecrets | None:
+        """The page's secrets from now on; None when they stay as they are."""
+        kept = await self._log.read(self._vault.page_secrets(command.page_id))
+        if kept is None:
+            if not command.access_token:
+                raise InvalidRequest([Violation("access_token", "is required for a page that is not registered")])
+            return PageSecrets(access_token=command.access_token, app_secret=command.app_secret)
+        if not command.access_token and not command.app_secret:
+            return None
+        return PageSecrets(
+            access_token=command.access_token or kept.secrets.access_token,
+            app_secret=command.app_secret or kept.secrets.app_secret,
+        )
+
+    async def _try(self, command: PutPage, secrets: PageSecrets | None) -> tuple[bool, list[str]]:
+        warnings = []
+        if command.messages_per_second > PACE_WITH_WARNING:
+            warnings.append("messages_per_second is above 300, the platform's own limit per page")
+        if secrets is None:
+            return False, warnings
+        credentials = Credentials(
+            page_id=command.page_id, access_token=secrets.access_token, app_secret=secrets.app_secret
+        )
+        checked = await self._channel.check_token(credentials)
+        if isinstance(checked, Refusal):
+            raise TokenRefused(
+                f"the platform refuses the token: {checked.fault.message}",
+                subject=f"pages/{command.page_id}",
+                page_id=command.page_id,
+            )
+        if isinstance(checked, TokenAccepted):
+            return True, warnings
+        return False, [*warnings, "the platform could not be asked about the token: it is accepted unverified"]
+
+    async def _keep(
+        self, command: PutPage, secrets: PageSecrets | None, *, verified: bool, stamp: RequestStamp | None
+    ) -> None:
+        stream = page_stream(command.page_id)
+        for _ in range(REDOS):
+            page = pages.fold(command.page_id, await self._log.load(stream))
+            events = pages.put(
+                page,
+                self._settings(command, page),
+                new_token=secrets is not None,
+                token_verified=verified,
+                request=stamp,
+                now=self._now(),
+            )
+            commit = Commit([StreamEvents(stream, page.version, events)], also=self._keep_secrets(page, secrets))
+            if isinstance(await self._log.commit(commit), Committed):
+                return
+            if await first_answer(self._log, stamp) is not None:
+                return
+        raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
+
+    def _keep_secrets(self, page: Page, secrets: PageSecrets | None) -> Callable[[Sql], None] | None:
+        if secrets is None:
+            return None
+        return self._vault.keep_page_secrets(page.id, secrets, page.token_generation + 1)
+
+    def _settings(self, command: PutPage, page: Page) -> PageSettings:
+        return PageSettings(
+            name=command.name or page.settings.name,
+            messages_per_second=command.messages_per_second or self._default_pace,
+            send_mode=command.send_mode,
+        )

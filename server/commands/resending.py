@@ -1,0 +1,78 @@
+"""Resend: by hand, to all that can be retried, to named recipients, or by error type."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from domain.commands import ResendMessage
+from domain.errors import Aborted, MessageNotFound
+from domain.event import RequestStamp
+from domain.message import Message, check_resendable
+from domain.retry import RetrySelection, RetryTrigger
+from projections.message_rows import MessageRow
+from server.commands.identity import PayloadHash, first_answer, stamp_for
+from server.commands.lookup import find_message
+from server.commands.rounds import Round, RoundOrder, RoundStarted, Step
+from server.log.commit import EventLog
+
+METHOD = "Resend"
+MAX_STEPS = 1_000  # slices and redos of one resend: 10,000,000 recipients
+
+
+class ResendService:
+    """Plans resends so that two at the same moment make one plan."""
+
+    def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._now = now
+
+    async def resend(self, command: ResendMessage) -> RoundStarted:
+        """Starts a round; raises MessageNotFound, MessageIsCancelled, RequestIdReused, Aborted, Unavailable."""
+        stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
+        await self._log.read(lambda sql: find_message(sql, command.owner, command.message_id))
+        if (answered := await self._answered(stamp)) is not None:
+            return answered
+        the_round = Round(self._log, _order(command, stamp), _may_start(command.owner), self._now)
+        if command.validate_only:
+            await the_round.look()
+            return the_round.planned
+        return await self._carry_out(the_round, stamp)
+
+    async def _carry_out(self, the_round: Round, stamp: RequestStamp | None) -> RoundStarted:
+        for _ in range(MAX_STEPS):
+            step = await the_round.advance()
+            if step is Step.DONE:
+                return the_round.planned
+            if step is Step.BEATEN and (answered := await self._answered(stamp)) is not None:
+                return answered
+        raise Aborted("the message changed too often meanwhile")
+
+    async def _answered(self, stamp: RequestStamp | None) -> RoundStarted | None:
+        answered = await first_answer(self._log, stamp)
+        return None if answered is None else msgspec.convert(answered.answer, RoundStarted)
+
+
+def _order(command: ResendMessage, stamp: RequestStamp | None) -> RoundOrder:
+    return RoundOrder(
+        message_id=command.message_id,
+        trigger=RetryTrigger.MANUAL,
+        requested_by=command.owner,
+        selection=RetrySelection(
+            recipients_named=bool(command.recipient_ids),
+            error_types=command.error_types,
+            include_unconfirmed=command.include_unconfirmed,
+        ),
+        recipient_ids=command.recipient_ids,
+        request=stamp,
+    )
+
+
+def _may_start(owner: str) -> Callable[[Message, MessageRow], bool]:
+    def may_start(message: Message, row: MessageRow) -> bool:
+        if row.owner != owner:
+            raise MessageNotFound(row.message_id)
+        check_resendable(message)
+        return True
+
+    return may_start

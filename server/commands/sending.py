@@ -1,0 +1,190 @@
+"""Send: a whole message in one request."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from domain.batch_events import BatchRecipient
+from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.commands import SendMessage
+from domain.content import placeholders
+from domain.delivery import DeliveryStatus
+from domain.errors import Aborted
+from domain.event import RequestStamp
+from domain.message_events import MessageSubmitted
+from domain.recipient import Recipient
+from domain.streams import batch_stream, message_stream
+from projections.message_rows import MessageRow
+from projections.sql import micros
+from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
+from server.commands.lookup import find_message, find_page
+from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.vault import MessageKey, Vault
+
+METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
+
+
+class SendAnswer(msgspec.Struct, frozen=True):
+    """The message, and how many recipients stood in the request more than once."""
+
+    message: MessageRow
+    duplicates_dropped: int
+
+
+class Unique:
+    """Lets each recipient through once, in order."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def first_of(self, recipients: Sequence[Recipient]) -> list[Recipient]:
+        """Those that were not seen before."""
+        fresh = []
+        for recipient in recipients:
+            if recipient.id in self._seen:
+                self.dropped += 1
+                continue
+            self._seen.add(recipient.id)
+            fresh.append(recipient)
+        return fresh
+
+
+def batch_appends(
+    plan: BatchPlan, recipients: Sequence[Recipient], wanted: frozenset[str], key: MessageKey
+) -> Iterator[StreamEvents]:
+    """The first events of new batches; of the variables only those that the text asks for are kept."""
+    for index, group in enumerate(in_batches(recipients)):
+        number = plan.first_batch + index
+        variables = [_wanted_variables(recipient, wanted) for recipient in group]
+        created = plan.created(
+            index,
+            [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group],
+            key.seal_variables(variables, number),
+        )
+        yield StreamEvents(batch_stream(plan.message_id, plan.stage, number), 0, [created])
+
+
+def _wanted_variables(recipient: Recipient, wanted: frozenset[str]) -> Mapping[str, str]:
+    return {name: value for name, value in recipient.variables.items() if name in wanted}
+
+
+class SendService:
+    """Accepts messages; sending begins by itself once a message is durable."""
+
+    def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._vault = vault
+        self._now = now
+
+    async def send(self, command: SendMessage, recipients: Sequence[Recipient]) -> SendAnswer:
+        """Accepts a message whole; raises PageNotRegistered, RequestIdReused, Unavailable."""
+        payload = PayloadHash(command)
+        payload.add(recipients)
+        stamp = stamp_for(METHOD, command, payload.hexdigest())
+        message_id = message_id_for(command.owner, command.request_id)
+        if (answer := await self.answer_again(stamp, message_id)) is not None:
+            return answer
+        await self._log.read(lambda sql: find_page(sql, command.page_id))
+        unique = Unique()
+        fresh = unique.first_of(recipients)
+        if command.validate_only:
+            return SendAnswer(would_be(command, len(fresh), self._now()), unique.dropped)
+        return await self._submit(message_id, command, fresh, unique.dropped, stamp)
+
+    async def answer_again(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer | None:
+        """The answer to a request that was carried out before; raises RequestIdReused."""
+        answered = await first_answer(self._log, stamp)
+        if answered is None or stamp is None:
+            return None
+        row = await self._log.read(lambda sql: find_message(sql, stamp.owner, message_id))
+        return SendAnswer(row, answered.answer["duplicates_dropped"])
+
+    async def _submit(
+        self,
+        message_id: str,
+        command: SendMessage,
+        fresh: Sequence[Recipient],
+        dropped: int,
+        stamp: RequestStamp | None,
+    ) -> SendAnswer:
+        key = self._vault.new_message_key(message_id)
+        submitted = submission(
+            message_id, command, key, total=len(fresh), dropped=dropped, stamp=stamp, now=self._now()
+        )
+        plan = BatchPlan(
+            message_id=message_id, page_id=command.page_id, stage=0, round=0, first_batch=1, time=submitted.time
+        )
+        batches = batch_appends(plan, fresh, placeholders(command.content.text), key)
+        commit = Commit(
+            [StreamEvents(message_stream(message_id), 0, [submitted]), *batches],
+            also=self._vault.keep_message_key(message_id, key),
+        )
+        if not isinstance(await self._log.commit(commit), Committed):
+            return await self._beaten(stamp, message_id)
+        return SendAnswer(await self._log.read(lambda sql: find_message(sql, command.owner, message_id)), dropped)
+
+    async def _beaten(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer:
+        """Another call with the same request_id was faster: its answer is ours, once it is there."""
+        if (answer := await self.answer_again(stamp, message_id)) is not None:
+            return answer
+        raise Aborted("another call with this request_id is under way")
+
+
+def submission(
+    message_id: str,
+    command: SendMessage,
+    key: MessageKey,
+    *,
+    total: int,
+    dropped: int,
+    stamp: RequestStamp | None,
+    now: datetime,
+    stage: int = 0,
+) -> MessageSubmitted:
+    """The event that accepts a message."""
+    return MessageSubmitted(
+        message_id=message_id,
+        owner=command.owner,
+        page_id=command.page_id,
+        title=command.title,
+        sealed_content=key.seal_content(command.content),
+        retry_policy=command.retry_policy,
+        on_unconfirmed=command.on_unconfirmed,
+        stage=stage,
+        total=total,
+        batches=batches_needed(total),
+        duplicates_dropped=dropped,
+        request=stamp and msgspec.structs.replace(stamp, answer={"duplicates_dropped": dropped}),
+        time=now,
+    )
+
+
+def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:
+    """The message that a dry run would make; it has no id."""
+    counts = {**dict.fromkeys(DeliveryStatus, 0), DeliveryStatus.PENDING: total}
+    return MessageRow(
+        message_id="",
+        owner=command.owner,
+        page_id=command.page_id,
+        title=command.title,
+        status="PENDING",
+        retry_policy=command.retry_policy,
+        on_unconfirmed=command.on_unconfirmed,
+        round=0,
+        retry_count=0,
+        counts=counts,
+        total=total,
+        batches_total=batches_needed(total),
+        batches_completed=0,
+        cancelled=False,
+        completed=False,
+        create_time=micros(now),
+        update_time=micros(now),
+        end_time=None,
+        sequence=0,
+    )

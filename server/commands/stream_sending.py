@@ -1,0 +1,186 @@
+"""SendStream: a message whose recipients come in parts; nothing is sent before the last one was accepted."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from domain import message as messages
+from domain.batch_plan import BatchPlan, batches_needed
+from domain.commands import SendMessage
+from domain.content import placeholders
+from domain.errors import Aborted, StreamInProgress
+from domain.message import Life
+from domain.recipient import Recipient
+from domain.streams import message_stream
+from projections.sql import Sql
+from server.commands.identity import PayloadHash, message_id_for, stamp_for
+from server.commands.lookup import find_message, find_page, load_message
+from server.commands.sending import METHOD, SendAnswer, SendService, Unique, batch_appends, submission, would_be
+from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.vault import MessageKey, Vault
+
+STAGED_AT_ONCE = 1_000  # recipients in one append, ten batches: memory stays small however long the stream is
+
+
+class RecipientStream(Protocol):
+    """An open stream of recipients. Whoever opens it ends it, with submit or abandon."""
+
+    async def add(self, recipients: Sequence[Recipient]) -> None:
+        """Takes some more recipients; raises Aborted, Unavailable."""
+        ...
+
+    async def submit(self) -> SendAnswer:
+        """Accepts the message; raises RequestIdReused, Aborted, Unavailable."""
+        ...
+
+    async def abandon(self, cause: str) -> None:
+        """Gives it up: nothing of it is left."""
+        ...
+
+
+class StagedMessage(msgspec.Struct, frozen=True):
+    """A message that is being put together: the version of its MessageStaged is the stage."""
+
+    id: str
+    stage: int
+    command: SendMessage
+    key: MessageKey
+
+
+class StreamSendService:
+    """Opens streams of recipients."""
+
+    def __init__(
+        self, log: EventLog, vault: Vault, sends: SendService, now: Callable[[], datetime], worker: str
+    ) -> None:
+        self._log = log
+        self._vault = vault
+        self._sends = sends
+        self._now = now
+        self._worker = worker
+
+    async def open(self, command: SendMessage) -> RecipientStream:
+        """Begins a stream; raises PageNotRegistered, StreamInProgress, Unavailable."""
+        message_id = message_id_for(command.owner, command.request_id)
+        message = await load_message(self._log, message_id)
+        await self._log.read(lambda sql: find_page(sql, command.page_id))
+        if message.life is Life.SUBMITTED or command.validate_only:
+            return UnstoredStream(self._sends, command, message_id, self._now)
+        staged = messages.stage(
+            message, owner=command.owner, page_id=command.page_id, worker=self._worker, now=self._now()
+        )
+        key = self._vault.new_message_key(message_id)
+        commit = Commit(
+            [StreamEvents(message_stream(message_id), message.version, [staged])],
+            also=self._vault.keep_message_key(message_id, key),
+        )
+        if not isinstance(await self._log.commit(commit), Committed):
+            raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
+        return StagedStream(self._log, StagedMessage(message_id, message.version + 1, command, key), self._now)
+
+
+class StagedStream:
+    """A stream whose batches are written as they come, invisible until it is submitted."""
+
+    def __init__(self, log: EventLog, staged: StagedMessage, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._staged = staged
+        self._now = now
+        self._wanted = placeholders(staged.command.content.text)
+        self._payload = PayloadHash(staged.command)
+        self._unique = Unique()
+        self._waiting: list[Recipient] = []
+        self._written = 0
+
+    async def add(self, recipients: Sequence[Recipient]) -> None:
+        """Writes whole thousands; the rest waits."""
+        self._payload.add(recipients)
+        self._waiting += self._unique.first_of(recipients)
+        while len(self._waiting) >= STAGED_AT_ONCE:
+            await self._write(self._waiting[:STAGED_AT_ONCE])
+            del self._waiting[:STAGED_AT_ONCE]
+
+    async def _write(self, recipients: Sequence[Recipient]) -> None:
+        staged = self._staged
+        plan = BatchPlan(
+            message_id=staged.id,
+            page_id=staged.command.page_id,
+            stage=staged.stage,
+            round=0,
+            first_batch=batches_needed(self._written) + 1,
+            time=self._now(),
+        )
+        appends = list(batch_appends(plan, recipients, self._wanted, staged.key))
+        if not isinstance(await self._log.commit(Commit(appends, guard=self._given_up)), Committed):
+            raise Aborted("the stream was given up", message_id=staged.id)
+        self._written += len(recipients)
+
+    def _given_up(self, sql: Sql) -> str | None:
+        """Refuses to add to a stream that was abandoned meanwhile."""
+        row = sql.row(
+            "SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 0", {"message_id": self._staged.id}
+        )
+        return None if row else "abandoned"
+
+    async def submit(self) -> SendAnswer:
+        """Writes the rest, then makes all of it visible at once."""
+        if self._waiting:
+            await self._write(self._waiting)
+        staged, dropped = self._staged, self._unique.dropped
+        submitted = submission(
+            staged.id,
+            staged.command,
+            staged.key,
+            total=len(self._unique),
+            dropped=dropped,
+            stamp=stamp_for(METHOD, staged.command, self._payload.hexdigest()),
+            now=self._now(),
+            stage=staged.stage,
+        )
+        result = await self._log.commit(Commit([StreamEvents(message_stream(staged.id), staged.stage, [submitted])]))
+        if not isinstance(result, Committed):
+            raise Aborted("the stream was given up", message_id=staged.id)
+        return SendAnswer(await self._log.read(lambda sql: find_message(sql, staged.command.owner, staged.id)), dropped)
+
+    async def abandon(self, cause: str) -> None:
+        """Gives it up, unless the submit was faster."""
+        await abandon_staged(self._log, self._staged.id, cause, self._now())
+
+
+class UnstoredStream:
+    """A dry run, or a repeat of a request that was carried out: it is read to the end, and changes nothing."""
+
+    def __init__(self, sends: SendService, command: SendMessage, message_id: str, now: Callable[[], datetime]) -> None:
+        self._sends = sends
+        self._command = command
+        self._message_id = message_id
+        self._now = now
+        self._payload = PayloadHash(command)
+        self._unique = Unique()
+
+    async def add(self, recipients: Sequence[Recipient]) -> None:
+        """Counts and hashes."""
+        self._payload.add(recipients)
+        self._unique.first_of(recipients)
+
+    async def submit(self) -> SendAnswer:
+        """The first answer again, or what would be; raises RequestIdReused."""
+        stamp = stamp_for(METHOD, self._command, self._payload.hexdigest())
+        if (answer := await self._sends.answer_again(stamp, self._message_id)) is not None:
+            return answer
+        return SendAnswer(would_be(self._command, len(self._unique), self._now()), self._unique.dropped)
+
+    async def abandon(self, cause: str) -> None:
+        """Nothing is there to give up."""
+
+
+async def abandon_staged(log: EventLog, message_id: str, cause: str, now: datetime) -> bool:
+    """Gives up what a stream staged; False when a submit (or somebody else) was faster."""
+    message = await load_message(log, message_id)
+    abandoned = messages.abandon(message, cause=cause, now=now)
+    if abandoned is None:
+        return False
+    commit = Commit([StreamEvents(message_stream(message_id), message.version, [abandoned])])
+    return isinstance(await log.commit(commit), Committed)

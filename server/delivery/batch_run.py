@@ -1,0 +1,169 @@
+"""One batch on its way: dispatched in chunks, sent at the page's pace, its outcomes recorded as they come."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+
+from domain import batch_decisions
+from domain.batch_events import RecordedOutcome
+from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.outcome import Unconfirmed
+from domain.page_events import SendMode
+from server.channels.channel import Attempted, Channel, OutgoingMessage
+from server.delivery.batch_log import BatchLog, Written
+from server.delivery.guards import AlreadySent, Hindrance, may_leave
+from server.delivery.sending_page import SendingPage
+from server.log.commit import Refused
+
+logger = structlog.get_logger()
+
+GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
+CHANNEL_BROKE = Fault(
+    message="the attempt broke off inside the server",
+    type=ErrorType.NETWORK,
+    scope=Scope.TRANSPORT,
+    retry=RetryRule.AUTOMATIC,
+)
+
+
+class Halt(StrEnum):
+    """Why a batch stops before its end."""
+
+    CANCELLED = "CANCELLED"
+    DRAINING = "DRAINING"
+    CLAIM_LOST = "CLAIM_LOST"
+
+
+class BatchRun:
+    """Works one claimed batch. `dispatch` returns when nothing more will leave, `finish` when every outcome is durable."""
+
+    def __init__(
+        self,
+        batch_log: BatchLog,
+        letters: Mapping[int, OutgoingMessage],
+        page: SendingPage,
+        channel: Channel,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._log = batch_log
+        self._letters = letters
+        self._page = page
+        self._channel = channel
+        self._now = now
+        self._halt = asyncio.Event()
+        self._halted_by: Halt | None = None
+        self._known: list[RecordedOutcome] = []
+        self._news = asyncio.Event()
+        self._is_over = False
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._recorder = asyncio.create_task(self._record_all())
+
+    @property
+    def message_id(self) -> str:
+        """The message that the batch is of."""
+        return self._log.batch.message_id
+
+    def halt(self, cause: Halt) -> None:
+        """Lets nothing more leave; takes effect before the next request."""
+        if self._halted_by is None:
+            self._halted_by = cause
+            self._halt.set()
+
+    async def dispatch(self) -> None:
+        """Lets chunk after chunk leave, at the page's pace."""
+        while not self._halt.is_set() and (pending := self._log.batch.pending):
+            await self._page.pacer.open(self._halt)
+            if not self._halt.is_set():
+                await self._dispatch_chunk(pending[: self._page.pacer.chunk(len(pending))])
+
+    async def _dispatch_chunk(self, positions: Sequence[int]) -> None:
+        generation = self._page.token_generation
+        guard = may_leave(
+            self._log.batch, positions, worker=self._page.worker, generation=self._page.ownership_generation
+        )
+        written = await self._log.append(
+            lambda batch: batch_decisions.dispatch(batch, positions, token_generation=generation, now=self._now()),
+            guard,
+        )
+        if written is Written.DONE:
+            await self._send_chunk(positions)
+        else:
+            await self._heed(written)
+
+    async def _heed(self, written: Written | Refused) -> None:
+        """What kept a chunk from leaving."""
+        if isinstance(written, Refused) and isinstance(written.cause, AlreadySent):
+            sent = written.cause.positions
+            await self._log.append(lambda batch: batch_decisions.drop(batch, sent, now=self._now()))
+        elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_STOPPED:
+            self.halt(Halt.CANCELLED)
+        elif written is not Written.NOTHING_TO_DO:
+            self.halt(Halt.CLAIM_LOST)
+
+    async def _send_chunk(self, positions: Sequence[int]) -> None:
+        size = GRAPH_BATCH if self._page.send_mode is SendMode.BATCH else 1
+        for start in range(0, len(positions), size):
+            together = positions[start : start + size]
+            await self._page.pacer.take(len(together), self._halt)
+            await self._page.slots.acquire()
+            if self._halt.is_set() or not self._page.is_held():
+                self._page.slots.release()
+                await self._take_back(positions[start:])
+                return
+            task = asyncio.create_task(self._attempt(together))
+            self._attempts.add(task)
+            task.add_done_callback(self._attempts.discard)
+
+    async def _take_back(self, positions: Sequence[int]) -> None:
+        if not self._page.is_held():
+            self.halt(Halt.CLAIM_LOST)
+        await self._log.append(lambda batch: batch_decisions.return_unsent(batch, positions, now=self._now()))
+
+    async def _attempt(self, positions: Sequence[int]) -> None:
+        try:
+            attempted = await self._send([self._letters[position] for position in positions])
+        except Exception:
+            logger.exception("attempt_broke", message=self.message_id, batch=self._log.batch.number)
+            attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(positions)
+        finally:
+            self._page.slots.release()
+        now = self._now()
+        for position, one in zip(positions, attempted, strict=True):
+            self._page.pacer.heed(one)
+            self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
+        self._news.set()
+
+    async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+        if self._page.send_mode is SendMode.BATCH:
+            return await self._channel.send_batch(self._page.credentials, letters)
+        return [await self._channel.send(self._page.credentials, letters[0])]
+
+    async def _record_all(self) -> None:
+        """Records what has come in while the last append was under way, up to a whole batch in one event."""
+        while self._known or not self._is_over:
+            await self._news.wait()
+            self._news.clear()
+            known, self._known = self._known, []
+            if known:
+                await self._record(known)
+
+    async def _record(self, known: Sequence[RecordedOutcome]) -> None:
+        written = await self._log.append(lambda batch: batch_decisions.record(batch, known, now=self._now()))
+        if written is Written.CLAIM_LOST:
+            self.halt(Halt.CLAIM_LOST)
+            await self._log.append_late(known)
+
+    async def finish(self) -> None:
+        """Waits for what is in flight, then lets the batch go if it has not come to its end."""
+        if self._attempts:
+            await asyncio.wait(self._attempts)
+        self._is_over = True
+        self._news.set()
+        await self._recorder
+        if self._halted_by is Halt.CANCELLED:
+            await self._log.append(lambda batch: batch_decisions.cancel(batch, now=self._now()))
+        elif self._halted_by is Halt.DRAINING:
+            await self._log.append(lambda batch: batch_decisions.release(batch, now=self._now()))

@@ -1,0 +1,58 @@
+"""All that sends and retries by itself, started and drained together."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from server.delivery.dispatcher import Dispatcher
+from server.delivery.ownership import Ownership
+from server.delivery.retry_timer import RetryTimer
+from server.delivery.round_closer import RoundCloser
+from server.delivery.sweeper import Sweeper
+
+logger = structlog.get_logger()
+
+
+class DeliveryService:
+    """The dispatcher, the round closer, the retry timer and the sweeper of one process."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        dispatcher: Dispatcher,
+        closer: RoundCloser,
+        timer: RetryTimer,
+        sweeper: Sweeper,
+    ) -> None:
+        self._ownership = ownership
+        self._dispatcher = dispatcher
+        self._closer = closer
+        self._timer = timer
+        self._sweeper = sweeper
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Takes the lease, then starts to work."""
+        await self._ownership.start()
+        parts: tuple[Coroutine[Any, Any, None], ...] = (
+            self._ownership.keep(),
+            self._dispatcher.run(),
+            self._closer.run(),
+            self._timer.run(),
+            self._sweeper.run(),
+        )
+        self._tasks = [asyncio.create_task(part) for part in parts]
+
+    async def drain(self, grace: timedelta) -> None:
+        """Lets nothing more leave, records what is in flight, and stops; what the grace cut off is taken over later."""
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._dispatcher.drain()
+        except TimeoutError:
+            logger.warning("drain_cut_off", grace_seconds=grace.total_seconds())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,124 @@
+"""Sees to it that every page with work has a worker."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from domain.batch_events import BatchCreated, BatchReleased
+from domain.errors import Unavailable
+from domain.message_events import MessageCancelled, MessageSubmitted
+from domain.page_events import PageEvent
+from projections import batches
+from projections.recorded import Recorded
+from server.channels.channel import Channel
+from server.delivery.letters import Letters
+from server.delivery.ownership import Ownership
+from server.delivery.pacer import Pacer
+from server.delivery.page_worker import PageWorker, Place
+from server.delivery.sending_page import SendingPage
+from server.log.commit import EventLog
+from server.log.vault import Vault
+
+logger = structlog.get_logger()
+
+POLL_SECONDS = 1.0  # work that no wake-up told of
+
+
+class Dispatcher:
+    """Starts a worker for each page that has work, wakes on news, and polls behind it."""
+
+    def __init__(
+        self, log: EventLog, vault: Vault, channel: Channel, ownership: Ownership, now: Callable[[], datetime]
+    ) -> None:
+        self._log = log
+        self._vault = vault
+        self._channel = channel
+        self._ownership = ownership
+        self._now = now
+        self._letters = Letters(log, vault)
+        self._pacers: dict[str, Pacer] = {}
+        self._workers: dict[str, PageWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._refreshing: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._draining = False
+        log.listen(self._hear)
+
+    def pacer(self, page_id: str) -> Pacer:
+        """The page's pacer; its limit is set when the page is worked on."""
+        return self._pacers.setdefault(page_id, Pacer(1.0))
+
+    def is_running(self, place: Place) -> bool:
+        """A batch is under way in this process."""
+        return any(place in worker.running for worker in self._workers.values())
+
+    def wake(self) -> None:
+        """There may be work."""
+        self._news.set()
+
+    def _hear(self, recorded: Sequence[Recorded]) -> None:
+        for one in recorded:
+            match one.event:
+                case BatchCreated() | MessageSubmitted() | BatchReleased():
+                    self._news.set()
+                case MessageCancelled(message_id=message_id):
+                    for worker in self._workers.values():
+                        worker.cancel(message_id)
+                case PageEvent(page_id=page_id) if page_id in self._workers:
+                    self._refresh(self._workers[page_id])
+
+    def _refresh(self, worker: PageWorker) -> None:
+        task = asyncio.create_task(worker.refresh())
+        self._refreshing.add(task)
+        task.add_done_callback(self._refreshing.discard)
+
+    async def run(self) -> None:
+        """Works until it is drained; a log that is away is tried again."""
+        while not self._draining:
+            self._news.clear()
+            try:
+                for page_id in await self._log.read(batches.pages_with_work):
+                    await self._employ(page_id)
+            except Unavailable:
+                logger.warning("log_away", part="dispatcher")
+            await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _employ(self, page_id: str) -> None:
+        if page_id in self._tasks or self._draining:
+            return
+        generation = await self._ownership.own(page_id)
+        if generation is None:
+            return
+        page = SendingPage(page_id, self.pacer(page_id), self._ownership, generation)
+        worker = PageWorker(page, self._log, self._vault, self._letters, self._channel, self._ownership, self._now)
+        self._workers[page_id] = worker
+        self._tasks[page_id] = asyncio.create_task(self._supervise(page_id, worker))
+
+    async def _supervise(self, page_id: str, worker: PageWorker) -> None:
+        """A worker that breaks is replaced at the next poll; what it had claimed is taken over."""
+        try:
+            await worker.run()
+            self._news.set()
+        except Exception:
+            logger.exception("page_worker_broke", page=page_id)
+        finally:
+            del self._workers[page_id]
+            del self._tasks[page_id]
+
+    async def drain(self) -> None:
+        """Stops taking batches; returns when what was in flight is recorded and the rest let go."""
+        self._draining = True
+        self._news.set()
+        for worker in self._workers.values():
+            worker.drain()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))

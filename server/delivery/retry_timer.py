@@ -1,0 +1,131 @@
+"""The retry timer: takes CRON messages that have failures and rounds left, by itself and when it is asked."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from domain.errors import Unavailable
+from domain.retry import RetryTrigger
+from projections import message_rows
+from projections.message_rows import MessageRow
+from projections.sql import Sql, from_micros, micros
+from server.commands.automatic_rounds import AutomaticRoundService
+from server.delivery.dispatcher import Dispatcher
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
+from server.delivery.timetable import Timetable
+from server.log.commit import Commit, EventLog
+
+logger = structlog.get_logger()
+
+MESSAGES_AT_ONCE = 100
+LONGEST_SLEEP = 30.0  # seconds; the clock may have been set meanwhile
+REPORTED_RESULTS = 1_000
+
+
+class RetryTimer:
+    """Runs by a timetable. Two runs at the same moment are safe: one of them plans each round."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        rounds: AutomaticRoundService,
+        dispatcher: Dispatcher,
+        timetable: Timetable,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._log = log
+        self._rounds = rounds
+        self._dispatcher = dispatcher
+        self._timetable = timetable
+        self._now = now
+        self._started = now()
+
+    async def run(self) -> None:
+        """Runs when it is due, until it is cancelled."""
+        while True:
+            try:
+                await self._run_if_due()
+            except Unavailable:
+                logger.warning("log_away", part="retry_timer")
+            except Exception:
+                logger.exception("retry_timer_broke")
+            await asyncio.sleep(await self._seconds_to_wait())
+
+    async def _run_if_due(self) -> None:
+        if (await self.schedule()).next_run_time <= self._now():
+            await self.run_now()
+
+    async def _seconds_to_wait(self) -> float:
+        try:
+            due = (await self.schedule()).next_run_time
+        except Unavailable:
+            return 1.0
+        return min(LONGEST_SLEEP, max(0.05, (due - self._now()).total_seconds()))
+
+    async def run_now(self) -> Sequence[TimerResult]:
+        """Takes every eligible message now, due or not; raises Unavailable."""
+        started = self._now()
+        tick = started.isoformat()
+        results = [await self._retry(message, tick) async for message in self._eligible()]
+        await self._log.commit(Commit([], also=lambda sql: _remember(sql, started, results)))
+        taken = sum(result.status is TimerStatus.STARTED for result in results)
+        logger.info("retry_timer_ran", messages=len(results), started=taken, tick=tick)
+        return results
+
+    async def _eligible(self) -> AsyncIterator[MessageRow]:
+        after = ""
+        while rows := await self._log.read(_due_after(after)):
+            for row in rows:
+                yield row
+            after = rows[-1].message_id
+
+    async def _retry(self, message: MessageRow, tick: str) -> TimerResult:
+        if self._dispatcher.pacer(message.page_id).is_closed:
+            return _result(message, TimerStatus.RETRY_AFTER)
+        started = await self._rounds.start(
+            message.message_id, RetryTrigger.CRON, retry_count=message.retry_count, tick=tick
+        )
+        if started is None:
+            return _result(message, TimerStatus.NOTHING_TO_DO)
+        return TimerResult(
+            message_id=message.message_id,
+            title=message.title,
+            status=TimerStatus.STARTED,
+            recipients=started.recipients,
+            batches=started.batches,
+            retry_attempt=message.retry_count + 1,
+        )
+
+    async def schedule(self) -> RetrySchedule:
+        """When it runs next, and what the last run did; raises Unavailable."""
+        row = await self._log.read(lambda sql: sql.row("SELECT * FROM retry_timer WHERE timer = 'retry'"))
+        last_run = from_micros(row["last_run_time"]) if row else None
+        next_run = self._timetable.after(last_run or self._started)
+        return RetrySchedule(
+            interval=self._timetable.after(next_run) - next_run,
+            next_run_time=next_run,
+            last_run_time=last_run,
+            last_results=msgspec.convert(json.loads(row["results"]), list[TimerResult]) if row else [],
+        )
+
+
+def _due_after(after: str) -> Callable[[Sql], Sequence[MessageRow]]:
+    return lambda sql: message_rows.due_for_timer(sql, after=after, limit=MESSAGES_AT_ONCE)
+
+
+def _result(message: MessageRow, status: TimerStatus) -> TimerResult:
+    return TimerResult(message_id=message.message_id, title=message.title, status=status)
+
+
+def _remember(sql: Sql, started: datetime, results: Sequence[TimerResult]) -> None:
+    sql.execute(
+        """
+        INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :time, :results)
+        ON CONFLICT (timer) DO UPDATE SET last_run_time = excluded.last_run_time, results = excluded.results
+        """,
+        {"time": micros(started), "results": msgspec.json.encode(results[:REPORTED_RESULTS]).decode()},
+    )

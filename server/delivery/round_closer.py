@@ -1,0 +1,89 @@
+"""Ends rounds: when nothing of a message is open, the next automatic round starts, or the message is completed.
+
+Decided by a read after the last batch's own commit, and swept now and then: two last batches can each miss the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from domain.batch_events import BatchCompleted
+from domain.errors import Unavailable
+from domain.message import Message, complete
+from domain.message_events import MessageCancelled
+from domain.retry import RetryTrigger, RetryType
+from domain.streams import message_stream
+from projections import message_rows
+from projections.recorded import Recorded
+from server.commands.automatic_rounds import AutomaticRoundService
+from server.commands.lookup import load_message
+from server.log.commit import Commit, EventLog, StreamEvents
+
+logger = structlog.get_logger()
+
+
+class RoundCloser:
+    """Looks at each message whose last batch may have come to its end."""
+
+    def __init__(self, log: EventLog, rounds: AutomaticRoundService, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._rounds = rounds
+        self._now = now
+        self._due: dict[str, None] = {}
+        self._news = asyncio.Event()
+        log.listen(self._hear)
+
+    def _hear(self, recorded: Sequence[Recorded]) -> None:
+        for one in recorded:
+            if isinstance(one.event, BatchCompleted | MessageCancelled):
+                self.look_at(one.event.message_id)
+
+    def look_at(self, message_id: str) -> None:
+        """Something of this message may have ended."""
+        self._due[message_id] = None
+        self._news.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled; what could not be decided now, the sweep brings again."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._due:
+                message_id = next(iter(self._due))
+                del self._due[message_id]
+                await self._close_safely(message_id)
+
+    async def _close_safely(self, message_id: str) -> None:
+        try:
+            await self.close(message_id)
+        except Unavailable:
+            logger.warning("log_away", part="round_closer", message=message_id)
+        except Exception:
+            logger.exception("round_not_closed", message=message_id)
+
+    async def close(self, message_id: str) -> None:
+        """Ends the message's round if nothing is open: with another round, or for good."""
+        row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
+        if row is None or row.completed or row.open_deliveries:
+            return
+        message = await load_message(self._log, message_id)
+        if await self._start_next_round(message):
+            return
+        await self._complete(message)
+
+    async def _start_next_round(self, message: Message) -> bool:
+        if message.retry_policy.type is not RetryType.AUTO:
+            return False
+        started = await self._rounds.start(message.id, RetryTrigger.AUTO, retry_count=message.retry_count)
+        return started is not None
+
+    async def _complete(self, message: Message) -> None:
+        """The counts are read after the message's version: every way out of `failed` moves that version."""
+        row = await self._log.read(lambda sql: message_rows.find(sql, message.id))
+        if row is None:
+            return
+        completed = complete(message, open_deliveries=row.open_deliveries, now=self._now())
+        if completed is not None:
+            await self._log.commit(Commit([StreamEvents(message_stream(message.id), message.version, [completed])]))

@@ -1,0 +1,33 @@
+"""A page that this process sends for: its credentials, its pace, its ownership."""
+
+import asyncio
+
+from domain.page_events import SendMode
+from server.channels.channel import Credentials
+from server.delivery.ownership import Ownership
+from server.delivery.pacer import Pacer
+
+REQUESTS_IN_FLIGHT = 64  # per page; more waits for an answer
+
+
+class SendingPage:
+    """What every batch of a page shares; credentials and settings are replaced while batches run."""
+
+    def __init__(self, page_id: str, pacer: Pacer, ownership: Ownership, ownership_generation: int) -> None:
+        self.page_id = page_id
+        self.pacer = pacer
+        self.slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+        self.ownership_generation = ownership_generation
+        self.credentials = Credentials(page_id=page_id, access_token="")
+        self.token_generation = 0
+        self.send_mode = SendMode.SINGLE
+        self._ownership = ownership
+
+    @property
+    def worker(self) -> str:
+        """The process that sends."""
+        return self._ownership.worker
+
+    def is_held(self) -> bool:
+        """The process's lease is good: asked before each request (protocol rule 6)."""
+        return self._ownership.is_held

@@ -1,0 +1,58 @@
+"""Sweeps up now and then what a crash or a missed wake-up left."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from domain.errors import Unavailable
+from projections import message_rows
+from projections.sql import micros
+from server.commands.cancelling import CancelService
+from server.commands.stream_sending import abandon_staged
+from server.delivery.ownership import leases
+from server.delivery.round_closer import RoundCloser
+from server.log.commit import EventLog
+
+logger = structlog.get_logger()
+
+SWEEP_SECONDS = 5.0
+
+
+class Sweeper:
+    """Finds messages whose end was missed, batches that a cancel did not reach, and streams whose taker died."""
+
+    def __init__(self, log: EventLog, closer: RoundCloser, cancels: CancelService, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._closer = closer
+        self._cancels = cancels
+        self._now = now
+
+    async def run(self) -> None:
+        """Sweeps at once and then every few seconds, until it is cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Unavailable:
+                logger.warning("log_away", part="sweeper")
+            except Exception:
+                logger.exception("sweep_broke")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def sweep(self) -> None:
+        """One sweep."""
+        for message_id in await self._log.read(message_rows.unfinished):
+            self._closer.look_at(message_id)
+        for message_id in await self._log.read(message_rows.cancelled_with_pending):
+            await self._cancels.cancel_batches(message_id)
+        await self._abandon_orphans()
+
+    async def _abandon_orphans(self) -> None:
+        alive = await self._log.read(leases)
+        now = micros(self._now())
+        for message_id, worker in await self._log.read(message_rows.staged):
+            if alive.get(worker, 0) <= now and await abandon_staged(
+                self._log, message_id, "the worker that took the stream was lost", self._now()
+            ):
+                logger.info("stream_abandoned", message=message_id, worker=worker)

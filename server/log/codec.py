@@ -1,0 +1,67 @@
+"""How events are stored: an explicit name and version, and typed JSON (0.1-0.4 microseconds an event with msgspec)."""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+
+from domain import batch_events, message_events, page_events
+from domain.event import Event
+
+E = TypeVar("E", bound=Event)
+
+
+class Envelope(msgspec.Struct, Generic[E], frozen=True):
+    """An event as it is stored; the append_id tells after a lost connection whose append it was (protocol rule 17)."""
+
+    append_id: str
+    event: E
+
+
+# The name and version under which each event is stored. A changed event gets a new version, and the old one is decoded
+# to the new type here, in this one place; a name never changes.
+TYPES: dict[str, type[Event]] = {
+    "MessageStaged.v1": message_events.MessageStaged,
+    "MessageAbandoned.v1": message_events.MessageAbandoned,
+    "MessageSubmitted.v1": message_events.MessageSubmitted,
+    "RetryRequested.v1": message_events.RetryRequested,
+    "MessageCancelled.v1": message_events.MessageCancelled,
+    "MessageCompleted.v1": message_events.MessageCompleted,
+    "BatchCreated.v1": batch_events.BatchCreated,
+    "BatchStarted.v1": batch_events.BatchStarted,
+    "DeliveriesDispatched.v1": batch_events.DeliveriesDispatched,
+    "OutcomesRecorded.v1": batch_events.OutcomesRecorded,
+    "LateOutcomesRecorded.v1": batch_events.LateOutcomesRecorded,
+    "DeliveriesReturned.v1": batch_events.DeliveriesReturned,
+    "BatchReleased.v1": batch_events.BatchReleased,
+    "BatchCancelled.v1": batch_events.BatchCancelled,
+    "BatchCompleted.v1": batch_events.BatchCompleted,
+    "PageRegistered.v1": page_events.PageRegistered,
+    "PageSettingsChanged.v1": page_events.PageSettingsChanged,
+    "PageTokenReplaced.v1": page_events.PageTokenReplaced,
+}
+_NAMES = {event_type: name for name, event_type in TYPES.items()}
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(Envelope[event_type])  # type: ignore[valid-type]  # a type made at run time
+    for name, event_type in TYPES.items()
+}
+_ENCODER = msgspec.json.Encoder()
+
+
+class UnknownEventError(Exception):
+    """The log holds an event that this version does not know: a newer version wrote it."""
+
+
+def encode(stream: str, version: int, append_id: str, event: Event) -> StoredEvent:
+    """An event as the log stores it."""
+    state = _ENCODER.encode(Envelope(append_id, event))
+    return StoredEvent(originator_id=stream, originator_version=version, topic=_NAMES[type(event)], state=state)
+
+
+def decode(stored: StoredEvent) -> Event:
+    """An event as the domain knows it; raises UnknownEventError."""
+    decoder = _DECODERS.get(stored.topic)
+    if decoder is None:
+        raise UnknownEventError(f"the log holds {stored.topic!r}, which this version does not know")
+    event: Event = decoder.decode(stored.state).event
+    return event

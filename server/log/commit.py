@@ -1,0 +1,76 @@
+"""One atomic change of the log, and what can become of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from domain.event import Event
+from projections.recorded import Recorded
+from projections.sql import Sql
+
+T = TypeVar("T")
+
+
+class StreamEvents(NamedTuple):
+    """Events to append to a stream whose last version is the expected one (0 = the stream is new)."""
+
+    stream: str
+    expected_version: int
+    events: Sequence[Event]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A guard said no; nothing was written."""
+
+    cause: Any
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """A stream has moved on; nothing was written."""
+
+    stream: str
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """All of it is durable, read models included."""
+
+    position: int
+
+
+CommitResult = Committed | Conflict | Refused
+
+
+class Commit(NamedTuple):
+    """What is written together or not at all.
+
+    `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what stands
+    beside the log (secrets, leases).
+    """
+
+    appends: Sequence[StreamEvents]
+    guard: Callable[[Sql], Any] | None = None
+    also: Callable[[Sql], None] | None = None
+
+
+Listener = Callable[[Sequence[Recorded]], None]
+
+
+class EventLog(Protocol):
+    """The log as the service uses it. Every method raises domain.errors.Unavailable while the database cannot be used."""
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        """Writes it, together with whatever else waits to be written."""
+        ...
+
+    async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
+        """The events of a stream in order, all or the first few."""
+        ...
+
+    async def read(self, query: Callable[[Sql], T]) -> T:
+        """Runs a query in a snapshot of its own, off the event loop."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Calls the listener in the event loop with what each commit recorded, after it is durable."""
+        ...

@@ -1,0 +1,11 @@
+"""`python -m server.sandbox`: the sandbox without the rest of the server."""
+
+import typer
+
+from server.sandbox.cli import sandbox
+
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
+cli.command()(sandbox)
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,103 @@
+"""What a fault does to a request: one struct per effect, told apart in JSON by `kind`."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from server.sandbox.graph_error import DEFAULT_TYPE, GraphError, graph_error
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class _Effect(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
+):
+    pass
+
+
+class Delay(_Effect, frozen=True, tag="delay"):
+    """Answers later; everything else happens as it would."""
+
+    seconds: Seconds
+
+
+class Usage(_Effect, frozen=True, tag="usage"):
+    """Answers with usage headers that show this much of the limits; everything else happens as it would."""
+
+    percent: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+
+
+class ErrorAnswer(_Effect, frozen=True, tag="error"):
+    """Answers with an error envelope; what is left out is what the platform gives for the code. Code 0 = no code."""
+
+    code: int
+    subcode: Annotated[int, msgspec.Meta(ge=0)] = 0
+    message: str = ""
+    type: str = DEFAULT_TYPE
+    http_status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    is_transient: bool | None = None
+
+    def error(self) -> GraphError:
+        """The error to answer with."""
+        error = graph_error(self.code, self.subcode, self.message, self.type)
+        if self.http_status is not None:
+            error = msgspec.structs.replace(error, http_status=self.http_status)
+        if self.is_transient is not None:
+            error = msgspec.structs.replace(error, is_transient=self.is_transient)
+        return error
+
+
+class RateLimit(_Effect, frozen=True, tag="rate_limit"):
+    """Answers with a limit's error and Retry-After, for so long after the first hit on a page; then never again."""
+
+    seconds: Seconds
+    code: Literal[4, 17, 32, 613, 80006] = 613
+
+    def error(self) -> GraphError:
+        """The error to answer with."""
+        return graph_error(self.code)
+
+
+class TokenExpired(_Effect, frozen=True, tag="token_expired"):
+    """Answers 190-463 to the order's token, or to the first one it meets for each page, until that token is renewed."""
+
+    def error(self) -> GraphError:
+        """The error to answer with."""
+        return graph_error(190, 463)
+
+
+class Timeout(_Effect, frozen=True, tag="timeout"):
+    """Never answers; in a batch nothing of it is answered."""
+
+
+class Reset(_Effect, frozen=True, tag="reset"):
+    """Breaks the connection (RST); in a batch nothing of it is answered."""
+
+
+class Status(_Effect, frozen=True, tag="status"):
+    """Answers with an HTTP error and a page of HTML; with whole_batch for all of a batch, not just the part."""
+
+    http_status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
+    whole_batch: bool = False
+
+
+class Garbage(_Effect, frozen=True, tag="garbage"):
+    """Answers 200 with a body that cannot be read; with whole_batch for all of a batch, not just the part."""
+
+    whole_batch: bool = False
+
+
+class Empty(_Effect, frozen=True, tag="empty"):
+    """Answers 200 with no body; with whole_batch for all of a batch, not just the part."""
+
+    whole_batch: bool = False
+
+
+class NullPart(_Effect, frozen=True, tag="null_part"):
+    """Puts null in the place of a batch part; single sends pass."""
+
+
+PassingEffect = Delay | Usage
+LimitingEffect = RateLimit | TokenExpired  # the platform is known not to have taken the message
+EndingEffect = ErrorAnswer | Timeout | Reset | Status | Garbage | Empty | NullPart | LimitingEffect
+Effect = PassingEffect | EndingEffect

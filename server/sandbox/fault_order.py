@@ -1,0 +1,65 @@
+"""A fault as it is ordered: whom it hits, when, and what it does."""
+
+from typing import Annotated
+
+import msgspec
+
+from server.sandbox.effect import Delay, Effect, RateLimit, TokenExpired, Usage
+from server.sandbox.preset import PRESETS
+from server.sandbox.refused_order import RefusedOrder, refused_json
+
+
+class FaultOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Hits what every field given agrees on; with none given, everything. Times count from when it is placed."""
+
+    effect: Effect | None = None  # this or a preset
+    preset: str = ""
+    recipients: tuple[str, ...] | str | None = None  # ids, or patterns with * and ?
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # of the recipients, by a hash of id and seed
+    seed: int | None = None  # the sandbox's own when not given
+    page: str = ""
+    token: str = ""
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = None  # only the first so many arrivals for each recipient
+    after_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    for_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    accepts: bool = False  # the message arrives although the answer is bad
+
+    def __repr__(self) -> str:
+        return f"FaultOrder({self.preset or self.effect!r})"  # never the token
+
+
+_decoder = msgspec.json.Decoder(FaultOrder | tuple[FaultOrder, ...])
+
+
+def read_orders(body: bytes) -> tuple[FaultOrder, ...] | RefusedOrder:
+    """The orders in a JSON object or array, presets replaced by their effects; or the first thing that is wrong."""
+    try:
+        read = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return refused_json(error)
+    orders = (read,) if isinstance(read, FaultOrder) else read
+    for index, order in enumerate(orders):
+        refused = _refusal(order)
+        if refused:
+            place = "" if isinstance(read, FaultOrder) else f"[{index}]."
+            return RefusedOrder(place + refused.field, refused.message)
+    return tuple(_with_preset(order) for order in orders)
+
+
+def _refusal(order: FaultOrder) -> RefusedOrder | None:
+    if order.preset and order.preset not in PRESETS:
+        return RefusedOrder("preset", f"Unknown preset; there are {', '.join(PRESETS)}")
+    if bool(order.preset) == (order.effect is not None):
+        return RefusedOrder("effect", "Give either an effect or a preset")
+    if order.recipients is not None and not all(order.recipients or [""]):
+        return RefusedOrder("recipients", "Give ids or patterns, or leave it out for everyone")
+    if order.accepts and isinstance(_with_preset(order).effect, Delay | Usage | RateLimit | TokenExpired):
+        return RefusedOrder("accepts", "This effect itself says whether the message arrives")
+    return None
+
+
+def _with_preset(order: FaultOrder) -> FaultOrder:
+    if not order.preset:
+        return order
+    preset = PRESETS[order.preset]
+    return msgspec.structs.replace(order, preset="", effect=preset.effect, accepts=order.accepts or preset.accepts)

@@ -1,0 +1,103 @@
+"""The text of `redrive-server sandbox --help`."""
+
+from server.sandbox.preset import PRESETS
+
+# \b keeps a paragraph's lines as they stand; they stay below 80 columns for that.
+_GUIDE = """\
+A stand-in for the Graph API's send path, with faults to order.
+
+Point a server at it (REDRIVE_GRAPH_URL=http://127.0.0.1:8090/v25.0) and
+rehearse an outage: nothing reaches a person. It answers sends
+(POST /v25.0/PAGE/messages), batches (POST /) and token checks
+(GET /v25.0/PAGE?fields=id) as the platform does, and keeps a record of all
+that it received. Any token is good until you order otherwise. The orders
+below go to a running sandbox; the same JSON, an object or an array, can
+stand in a file for --faults. Anybody who reaches the port can give orders:
+keep it on localhost.
+
+\b
+Order a fault by name, for one person:
+  curl localhost:8090/sandbox/faults \\
+    -d '{"preset": "unknown_recipient", "recipients": ["u17"]}'
+
+\b
+The presets:
+{presets}
+
+\b
+Or say what happens, with "effect":
+  {"kind": "error", "code": 10, "subcode": 2018278}
+      any error code; also message, type, http_status, is_transient
+  {"kind": "delay", "seconds": 2}
+      answers later
+  {"kind": "usage", "percent": 95}
+      answers with these usage headers
+  {"kind": "timeout"}
+      never answers
+  {"kind": "reset"}
+      breaks the connection
+  {"kind": "status", "http_status": 502}
+      5xx with a page of HTML
+  {"kind": "garbage"}
+      200 with an unreadable body
+  {"kind": "empty"}
+      200 with no body
+  {"kind": "null_part"}
+      null in place of a batch part; single sends pass
+  {"kind": "rate_limit", "seconds": 60, "code": 80006}
+      error with Retry-After, for 60 seconds after a page's first hit
+  {"kind": "token_expired"}
+      190-463 to the token in use, until it is replaced or renewed
+
+\b
+Say whom it hits; what you leave out is everybody, always:
+  "recipients": ["u17", "vip-*"]   ids, or patterns with * and ?
+  "share": 0.05                    5 percent of the people, the same each time
+  "seed": 2                        with share: other people than --seed picks
+  "page": "1001"                   sends of one page
+  "token": "EAAB..."               sends with one token
+  "times": 1                       for each person the first time only
+  "after_seconds": 10              starts 10 seconds after the order
+  "for_seconds": 60                ends 60 seconds after it started
+  "accepts": true                  the answer is bad, the message arrives
+
+\b
+Every second person's first try breaks off, although the message arrives:
+  curl localhost:8090/sandbox/faults -d '{"effect": {"kind": "reset"},
+    "share": 0.5, "times": 1, "accepts": true}'
+
+\b
+The platform is down for a minute:
+  curl localhost:8090/sandbox/faults \\
+    -d '{"effect": {"kind": "status"}, "for_seconds": 60}'
+
+\b
+A token expires, then is renewed:
+  curl localhost:8090/sandbox/tokens -d '{"token": "T", "action": "expire"}'
+  curl localhost:8090/sandbox/tokens -d '{"token": "T", "action": "renew"}'
+"revoke" kills it like "expire"; "allow" makes all tokens invalid that are
+not allowed, and takes an "app_secret" to check appsecret_proof with.
+
+Faults are tried in the order in which they were given. Delays and usage add
+up; the first other fault decides. A time-out or reset takes the whole batch
+with it; status, garbage and empty hit one part, unless "whole_batch" is
+true. A fault of everybody, without times, also hits token checks, except for
+errors. A wrong order gets a 400 that names the field, and nothing of it is
+done.
+
+\b
+See and clear:
+  curl localhost:8090/sandbox/summary
+  curl 'localhost:8090/sandbox/received?recipient=u17&limit=10'
+  curl 'localhost:8090/sandbox/recipients?limit=1000'
+  curl localhost:8090/sandbox/faults
+  curl -X DELETE localhost:8090/sandbox/faults
+  curl -X DELETE localhost:8090/sandbox/faults/f1
+  curl -X POST localhost:8090/sandbox/reset
+"""
+
+
+def guide() -> str:
+    """The help text, with all presets."""
+    lines = [f"  {name:22} {preset.meaning}" for name, preset in PRESETS.items()]
+    return _GUIDE.replace("{presets}", "\n".join(lines))

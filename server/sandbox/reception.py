@@ -1,0 +1,76 @@
+"""Takes one message or token check: checks it, does what was ordered, writes it down, answers."""
+
+import time
+
+from server.sandbox.answer import Answer, checked, ordered, refused, taken
+from server.sandbox.arrival import Incoming
+from server.sandbox.credentials import Credentials
+from server.sandbox.fault_book import FaultBook
+from server.sandbox.graph_error import GraphError
+from server.sandbox.record import Record
+from server.sandbox.send_request import SendRequest
+from server.sandbox.settings import SandboxSettings
+from server.sandbox.token_book import TokenBook, TokenOrder, fingerprint
+
+
+class Reception:
+    """One sandbox's state. Nothing in it waits, so each call sees a whole state and leaves one."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Goes back to how it started: nothing received, all tokens good, the faults of the settings."""
+        self.record = Record(self._settings.keep_arrivals)
+        self.tokens = TokenBook()
+        self.faults = FaultBook(seed=self._settings.seed, clock=time.monotonic)
+        self.faults.place(self._settings.faults)
+
+    def take_token_order(self, order: TokenOrder) -> None:
+        """Does what an order about a token says."""
+        self.tokens.take(order)
+        if order.action == "renew":
+            self.faults.renew(fingerprint(order.token))
+
+    def is_token_refused(self, credentials: Credentials) -> bool:
+        """Whether these credentials are no good as they are, without any fault."""
+        token = fingerprint(credentials.access_token)
+        return self.tokens.refusal(token, credentials.appsecret_proof) is not None
+
+    def send(
+        self, node: str, credentials: Credentials, request: SendRequest | GraphError, *, in_batch: bool = False
+    ) -> Answer:
+        """Takes one message."""
+        token = fingerprint(credentials.access_token)
+        page = self.tokens.page(token, node)
+        if isinstance(request, GraphError):
+            return self._refuse(Incoming("", page, token, in_batch), "", request)
+        incoming = Incoming(request.recipient_id, page, token, in_batch)
+        error = self.tokens.refusal(token, credentials.appsecret_proof) or request.refusal()
+        if error is not None:
+            return self._refuse(incoming, request.metadata, error)
+        verdict = self.faults.decide(incoming)
+        answer = ordered(verdict)
+        if answer is not None:
+            self.record.add(incoming, request.metadata, answer.outcome, accepted=verdict.accepts)
+            return answer
+        message_id = self.record.add(incoming, request.metadata, "accepted", accepted=True)
+        return taken(request.recipient_id, message_id, verdict)
+
+    def check_token(self, node: str, credentials: Credentials) -> Answer:
+        """Answers with the page's id; not written down."""
+        token = fingerprint(credentials.access_token)
+        page = self.tokens.page(token, node)
+        error = self.tokens.refusal(token, credentials.appsecret_proof)
+        if error is not None:
+            return refused(error)
+        verdict = self.faults.decide(Incoming(None, page, token))
+        answer = ordered(verdict)
+        if answer is not None:
+            return answer
+        return checked(page, verdict)
+
+    def _refuse(self, incoming: Incoming, metadata: str, error: GraphError) -> Answer:
+        self.record.add(incoming, metadata, error.outcome, accepted=False)
+        return refused(error)

@@ -1,0 +1,133 @@
+"""Everything that was received: counts for every recipient, and the last arrivals in full."""
+
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from server.sandbox.arrival import Arrival, Incoming
+
+DUPLICATES_SHOWN = 1_000
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The record in numbers."""
+
+    received: int
+    accepted: int
+    by_outcome: dict[str, int]
+    recipients: int  # for whom something arrived
+    recipients_accepted: int  # for whom something was accepted
+    duplicate_count: int  # recipients accepted more than once
+    duplicates: list[str]  # at most 1,000 of them
+
+
+class ArrivalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some arrivals, oldest first."""
+
+    arrivals: list[Arrival]
+    next_after: int | None  # ask again with after=this; None at the end
+
+
+class RecipientCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How often something came for one recipient."""
+
+    recipient: str
+    received: int
+    accepted: int
+
+
+class RecipientPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some recipients, in the order in which they first appeared."""
+
+    recipients: list[RecipientCounts]
+    next_after: int | None  # ask again with after=this; None at the end
+
+
+class Record:
+    """Grows by two numbers per recipient; only the last arrivals are kept in full."""
+
+    def __init__(self, keep_arrivals: int) -> None:
+        self._arrivals: deque[Arrival] = deque(maxlen=keep_arrivals)
+        self._by_outcome: Counter[str] = Counter()
+        self._received: dict[str, int] = {}
+        self._accepted: dict[str, int] = {}
+        self._duplicates: dict[str, None] = {}
+        self._received_total = 0
+        self._accepted_total = 0
+        self._id_prefix = f"m_{secrets.token_urlsafe(12)}"  # no two sandboxes give the same ids
+
+    def add(self, incoming: Incoming, metadata: str, outcome: str, *, accepted: bool) -> str:
+        """Writes down one message; returns the message id, empty unless accepted."""
+        self._received_total += 1
+        self._by_outcome[outcome] += 1
+        recipient = incoming.recipient or ""
+        message_id = f"{self._id_prefix}{self._received_total:x}" if accepted else ""
+        self._arrivals.append(
+            Arrival(
+                self._received_total,
+                time.time(),
+                recipient,
+                incoming.page,
+                incoming.token,
+                metadata,
+                outcome,
+                accepted,
+                message_id,
+            )
+        )
+        if recipient:
+            self._received[recipient] = self._received.get(recipient, 0) + 1
+        if accepted:
+            self._count_accepted(recipient)
+        return message_id
+
+    def summary(self) -> Summary:
+        """The numbers so far."""
+        return Summary(
+            received=self._received_total,
+            accepted=self._accepted_total,
+            by_outcome=dict(self._by_outcome),
+            recipients=len(self._received),
+            recipients_accepted=len(self._accepted),
+            duplicate_count=len(self._duplicates),
+            duplicates=list(islice(self._duplicates, DUPLICATES_SHOWN)),
+        )
+
+    def arrivals(self, recipient: str, after: int, limit: int) -> ArrivalPage:
+        """Arrivals numbered above `after`; of one recipient, or of all when it is empty."""
+        wanted = (
+            arrival
+            for arrival in self._arrivals
+            if arrival.number > after and (not recipient or arrival.recipient == recipient)
+        )
+        found = list(islice(wanted, limit + 1))
+        more = len(found) > limit
+        return ArrivalPage(arrivals=found[:limit], next_after=found[limit - 1].number if more else None)
+
+    def counts(self, recipient: str) -> RecipientCounts:
+        """How often something came for one recipient."""
+        return RecipientCounts(
+            recipient=recipient,
+            received=self._received.get(recipient, 0),
+            accepted=self._accepted.get(recipient, 0),
+        )
+
+    def recipients(self, after: int, limit: int) -> RecipientPage:
+        """Counts of the recipients behind the first `after` ones."""
+        names: Sequence[str] = list(islice(self._received, after, after + limit))
+        end = after + len(names)
+        return RecipientPage(
+            recipients=[self.counts(name) for name in names],
+            next_after=end if end < len(self._received) else None,
+        )
+
+    def _count_accepted(self, recipient: str) -> None:
+        self._accepted_total += 1
+        count = self._accepted.get(recipient, 0) + 1
+        self._accepted[recipient] = count
+        if count == 2:
+            self._duplicates[recipient] = None

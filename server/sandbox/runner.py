@@ -1,0 +1,65 @@
+"""Runs a sandbox on a port: for good, or within a test."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from server.sandbox.app import create_app
+from server.sandbox.control import SandboxControl
+from server.sandbox.settings import SandboxSettings
+
+API_VERSION = "v25.0"
+
+
+class Sandbox(msgspec.Struct, frozen=True):
+    """A sandbox that listens."""
+
+    url: str  # for REDRIVE_GRAPH_URL
+    control: SandboxControl
+
+
+@asynccontextmanager
+async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncIterator[Sandbox]:
+    """A sandbox in this process, on a real port; raises OSError when the port is taken."""
+    settings = settings or SandboxSettings()
+    # A caller who hangs up ends what was going to answer: else a silence would last until the end.
+    runner = web.AppRunner(create_app(settings), access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        url = f"{_origin(runner, settings.host)}/{API_VERSION}"
+        async with SandboxControl(url) as control:
+            yield Sandbox(url, control)
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: SandboxSettings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Runs until cancelled, SIGTERM or SIGINT; says in one line of JSON on stdout where it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with running_sandbox(settings) as sandbox:
+        _announce(sandbox.url)
+        if ready is not None:
+            ready(sandbox.url)
+        await stop.wait()
+
+
+def _origin(runner: web.AppRunner, host: str) -> URL:
+    port = runner.addresses[0][1]
+    return URL.build(scheme="http", host=host, port=port)
+
+
+def _announce(url: str) -> None:
+    control = str(URL(url).with_path("/sandbox"))
+    line = msgspec.json.encode({"event": "sandbox_listening", "url": url, "control": control})
+    sys.stdout.write(line.decode() + "\n")
+    sys.stdout.flush()

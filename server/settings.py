@@ -1,0 +1,97 @@
+"""Settings: environment variables that begin with REDRIVE_, or the same names in one TOML file that REDRIVE_CONFIG points to."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from server.delivery.timetable import parse_timetable
+
+
+def _timetable(text: str) -> str:
+    parse_timetable(text)
+    return text
+
+
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, as in 127.0.0.1:50051")
+    return text
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
+        raise ValueError("must be sqlite:///relative.db or sqlite:////absolute/path.db")
+    return text
+
+
+def _graph_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.netloc:
+        raise ValueError("must be an http(s) address, as in https://graph.facebook.com/v25.0")
+    return text.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """How the service runs; every field has the name of its environment variable without the prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="REDRIVE_", hide_input_in_errors=True, extra="forbid")
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:50051"
+    database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///redrive.db"
+    graph_url: Annotated[str, AfterValidator(_graph_url)] = "https://graph.facebook.com/v25.0"
+    messages_per_second: float = Field(default=10.0, gt=0, le=100_000)
+    retry_interval: Annotated[str, AfterValidator(_timetable)] = "900"
+    lease_seconds: float = Field(default=600.0, ge=1)
+    heartbeat_seconds: float = Field(default=15.0, gt=0)
+    drain_seconds: float = Field(default=30.0, gt=0)
+    secret_key: SecretStr | None = None
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        path = os.environ.get("REDRIVE_CONFIG")
+        file = (TomlConfigSettingsSource(settings_cls, toml_file=path),) if path else ()
+        return (init_settings, env_settings, *file)
+
+    @model_validator(mode="after")
+    def _refuse_the_world(self) -> Self:
+        """Nobody is asked who they are, so only this machine may ask."""
+        if not _is_loopback(self.listen.rpartition(":")[0]):
+            raise ValueError(
+                f"listen: {self.listen} can be reached from other machines, but callers are not authenticated;"
+                " listen on 127.0.0.1, and let a proxy that authenticates stand before it"
+            )
+        return self
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The embedded database's file."""
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,174 @@
+"""Exit codes, and errors in words."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
+
+from redrive.cli.main import main
+from redrive.v1.delivery_service_pb2 import GetMessageResponse, WatchProgressResponse
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import Redrive, ScriptedServer
+
+REDRIVE = str(Path(sys.executable).with_name("redrive"))
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        (grpc.StatusCode.INTERNAL, 1),
+        (grpc.StatusCode.INVALID_ARGUMENT, 2),
+        (grpc.StatusCode.NOT_FOUND, 3),
+        (grpc.StatusCode.ALREADY_EXISTS, 4),
+        (grpc.StatusCode.FAILED_PRECONDITION, 4),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 5),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 5),
+        (grpc.StatusCode.PERMISSION_DENIED, 6),
+        (grpc.StatusCode.UNAUTHENTICATED, 6),
+    ],
+)
+async def test_a_status_becomes_an_exit_code(
+    server: "ScriptedServer", redrive: "Redrive", code: grpc.StatusCode, exit_code: int
+) -> None:
+    server.refuse("GetMessage", code, message="in the server's words")
+
+    result = await redrive("message", "m1")
+
+    assert result.exit_code == exit_code
+    assert "in the server's words" in result.stderr
+    assert result.stdout == ""
+
+
+async def test_wrong_fields_are_named(server: "ScriptedServer", redrive: "Redrive") -> None:
+    details = BadRequest()
+    details.field_violations.add(field="recipients[0].id", description="holds a space")
+    server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, details)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "1 2")
+
+    assert "recipients[0].id: holds a space" in result.stderr
+
+
+async def test_an_unregistered_page_comes_with_what_to_do(server: "ScriptedServer", redrive: "Redrive") -> None:
+    blockers = PreconditionFailure()
+    blockers.violations.add(type="PAGE", subject="pages/1", description="is not registered")
+    server.refuse("Send", grpc.StatusCode.FAILED_PRECONDITION, ErrorInfo(reason="PAGE_NOT_REGISTERED"), blockers)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17")
+
+    assert "pages/1: is not registered" in result.stderr
+    assert "redrive page put" in result.stderr
+
+
+async def test_a_busy_server_says_when_to_come_back(server: "ScriptedServer", redrive: "Redrive") -> None:
+    retry = RetryInfo(retry_delay=Duration(seconds=90))
+    server.refuse("GetMessage", grpc.StatusCode.UNAVAILABLE, ErrorInfo(reason="LOG_UNAVAILABLE"), retry)
+
+    result = await redrive("message", "m1")
+
+    assert result.exit_code == 5
+    assert "Try again in 90 s." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["message"],
+        ["nonsense"],
+        ["failed", "m1", "--error-type", "nonsense"],
+        ["messages", "--limit", "-1"],
+        ["send", "--page", "1", "--text", "x", "--recipient", "1", "--max-retries", "11"],
+        ["messages", "-o", "xml"],
+    ],
+)
+async def test_bad_usage_is_2(server: "ScriptedServer", redrive: "Redrive", arguments: list[str]) -> None:
+    result = await redrive(*arguments)
+
+    assert result.exit_code == 2
+    assert not server.requests
+
+
+async def test_help_lists_the_exit_codes(redrive: "Redrive") -> None:
+    result = await redrive("--help")
+
+    assert result.exit_code == 0
+    assert "Exit codes:" in result.stdout
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_the_server_may_be_named_before_or_after_the_command(
+    server: "ScriptedServer", redrive: "Redrive", monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("REDRIVE_SERVER", "127.0.0.1:1")
+    server.answer("GetMessage", GetMessageResponse())
+    named = ("--server", server.target)
+
+    result = await redrive(*named, "message", "m1") if place == "before" else await redrive("message", "m1", *named)
+
+    assert result.exit_code == 0, result.output
+
+
+async def test_no_server_is_said_in_words_by_the_installed_command(server: "ScriptedServer") -> None:
+    await server.stop()
+
+    process = await start("message", "m1", server=server.target)
+    stdout, stderr = await process.communicate()
+
+    assert process.returncode == 5
+    assert stdout == b""
+    assert f"No server answers at {server.target}" in stderr.decode()
+    assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("REDRIVE_TOKEN", "t0k\n"), ("REDRIVE_ROOT_CERTIFICATES", "nowhere.pem")])
+async def test_bad_settings_are_bad_input(
+    redrive: "Redrive", monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    result = await redrive("message", "m1")
+
+    assert result.exit_code == 2
+    assert "t0k" not in result.stderr
+
+
+def test_what_nobody_foresaw_is_1_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("redrive.cli.main.app", fail)
+
+    with pytest.raises(SystemExit) as raised:
+        main()
+
+    assert raised.value.code == 1
+    assert capsys.readouterr().err == "Something unexpected happened: RuntimeError: out of luck\n"
+
+
+async def test_a_watch_can_be_interrupted(server: "ScriptedServer") -> None:
+    server.stream(WatchProgressResponse(sequence=1), server.silence())
+
+    process = await start("watch", "m1", "-o", "json", server=server.target)
+    assert process.stdout
+    await process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = await process.communicate()
+
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+
+
+async def start(*arguments: str, server: str, **more: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    environment = {**os.environ, "REDRIVE_SERVER": server, **more}
+    return await asyncio.create_subprocess_exec(REDRIVE, *arguments, stdout=pipe, stderr=pipe, env=environment)

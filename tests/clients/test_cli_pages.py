@@ -1,0 +1,89 @@
+"""`redrive page`: tokens go in, and never come out."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from redrive.v1.page_pb2 import Page, SendMode
+from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import Redrive, ScriptedServer
+
+PAGE = Page(id="1", name="Shop", messages_per_second=400, send_mode=SendMode.SEND_MODE_BATCH, token_generation=2)
+
+
+async def test_a_page_is_put_with_what_was_given(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE, warnings=["The pace is above 300 messages a second."]))
+
+    result = await redrive(
+        *("page", "put", "1", "--name", "Shop", "--token", "EAAB-secret", "--app-secret", "app-secret"),
+        *("--rate", "400", "--send-mode", "batch"),
+    )
+
+    (request,) = server.asked("PutPage")
+    assert result.exit_code == 0, result.output
+    assert request == PutPageRequest(
+        page_id="1",
+        name="Shop",
+        access_token="EAAB-secret",
+        app_secret="app-secret",
+        messages_per_second=400,
+        send_mode=SendMode.SEND_MODE_BATCH,
+        request_id=request.request_id,
+    )
+    assert "Warning: The pace is above 300 messages a second." in result.stdout
+    assert "secret" not in result.output
+
+
+async def test_secrets_may_come_from_the_environment(
+    server: "ScriptedServer", redrive: "Redrive", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+    monkeypatch.setenv("REDRIVE_PAGE_TOKEN", "EAAB-secret")
+    monkeypatch.setenv("REDRIVE_PAGE_APP_SECRET", "app-secret")
+
+    await redrive("page", "put", "1")
+
+    (request,) = server.asked("PutPage")
+    assert (request.access_token, request.app_secret) == ("EAAB-secret", "app-secret")
+
+
+async def test_a_terminal_is_asked_for_the_token_without_showing_it(
+    server: "ScriptedServer", redrive: "Redrive", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+    monkeypatch.setattr("redrive.cli.pages.is_terminal", lambda: True)
+
+    result = await redrive("page", "put", "1", input="EAAB-secret\n")
+
+    assert server.asked("PutPage")[0].access_token == "EAAB-secret"
+    assert "Access token" in result.output
+    assert "EAAB-secret" not in result.output
+
+
+async def test_without_a_terminal_no_token_keeps_the_present_one(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+
+    result = await redrive("page", "put", "1")
+
+    assert result.exit_code == 0, result.output
+    assert server.asked("PutPage")[0].access_token == ""
+
+
+async def test_the_callers_token_and_the_pages_token_are_two(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+
+    await redrive("--token", "callers", "page", "put", "1", "--token", "pages")
+
+    assert server.asked("PutPage")[0].access_token == "pages"
+    assert server.metadata[0]["authorization"] == "Bearer callers"
+
+
+async def test_pages_are_listed(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("ListPages", ListPagesResponse(pages=[PAGE]))
+
+    result = await redrive("page", "list")
+
+    assert "Shop" in result.stdout
+    assert "BATCH" in result.stdout

@@ -1,0 +1,198 @@
+"""`redrive send` and `redrive resend`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import (
+    ResendBatches,
+    ResendRequest,
+    ResendResponse,
+    SendRequest,
+    SendResponse,
+    SendStreamResponse,
+    SkippedRecipients,
+    SkipReason,
+    WatchProgressResponse,
+)
+from redrive.v1.error_pb2 import ErrorType
+from redrive.v1.message_pb2 import Counts, Message, MessageStatus, OnUnconfirmed, RetryPolicy, RetryType
+from redrive.v1.progress_pb2 import Progress
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import Redrive, ScriptedServer
+
+SENT = SendResponse(message=Message(id="m1", counts=Counts(total=2, pending=2)), duplicates_dropped=1)
+DONE = WatchProgressResponse(
+    sequence=7,
+    progress=Progress(message_id="m1", status=MessageStatus.MESSAGE_STATUS_SENT, counts=Counts(total=2, sent=2)),
+)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    file = tmp_path / "people.csv"
+    file.write_text("id,name,city\n17,Ada,London\n18,Grace,\n")
+    return file
+
+
+async def test_a_csv_becomes_one_send(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+    server.answer("Send", SENT)
+
+    result = await redrive(
+        *("send", "--page", "1", "--text", "Hi {{name}}", "--csv", str(people), "--title", "News", "--retry", "cron"),
+        *("--max-retries", "5", "--on-unconfirmed", "resend", "--request-id", "once"),
+    )
+
+    assert result.exit_code == 0, result.output
+    assert server.asked("Send") == [
+        SendRequest(
+            request_id="once",
+            page_id="1",
+            title="News",
+            content=Content(text="Hi {{name}}"),
+            recipients=[
+                Recipient(id="17", name="Ada", variables={"city": "London"}),
+                Recipient(id="18", name="Grace", variables={"city": ""}),
+            ],
+            retry_policy=RetryPolicy(type=RetryType.RETRY_TYPE_CRON, max_retry_attempts=5),
+            on_unconfirmed=OnUnconfirmed.ON_UNCONFIRMED_RESEND,
+        )
+    ]
+    assert "m1" in result.stdout
+    assert "1 recipients stood there more than once" in result.stdout
+
+
+async def test_recipients_can_be_named_one_by_one(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SENT)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17", "--recipient", "18", "--dry-run")
+
+    (request,) = server.asked("Send")
+    assert result.exit_code == 0, result.output
+    assert [recipient.id for recipient in request.recipients] == ["17", "18"]
+    assert request.validate_only
+    assert request.retry_policy.type == RetryType.RETRY_TYPE_MANUAL
+    assert request.on_unconfirmed == OnUnconfirmed.ON_UNCONFIRMED_HOLD
+
+
+async def test_more_than_ten_thousand_recipients_are_streamed(
+    server: "ScriptedServer", redrive: "Redrive", tmp_path: Path
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text("id\n" + "".join(f"{number}\n" for number in range(10_001)))
+    server.answer("SendStream", SendStreamResponse(message=Message(id="m1")))
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(file))
+
+    received = [recipient.id for part in server.parts for recipient in part.recipients.recipients]
+    assert result.exit_code == 0, result.output
+    assert received == [str(number) for number in range(10_001)]
+    assert server.parts[0].header.page_id == "1"
+    assert not server.asked("Send")
+
+
+async def test_few_but_large_recipients_are_streamed_too(
+    server: "ScriptedServer", redrive: "Redrive", tmp_path: Path
+) -> None:
+    file = tmp_path / "large.csv"
+    file.write_text("id,story\n" + "".join(f"{number},{'x' * 1_000}\n" for number in range(4_000)))
+    server.answer("SendStream", SendStreamResponse(message=Message(id="m1")))
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(file))
+
+    assert result.exit_code == 0, result.output
+    assert sum(len(part.recipients.recipients) for part in server.parts) == 4_000
+
+
+async def test_a_bad_csv_sends_nothing(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+    people.write_text("id,name\n17,Ada\n1 8,Grace\n")
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(people))
+
+    assert result.exit_code == 2
+    assert "Nothing was sent." in result.stderr
+    assert "people.csv: line 3, column id: holds a space" in result.stderr
+    assert not server.requests
+    assert not server.parts
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--recipient", "17", "--csv", "people.csv"], ["--csv", "nowhere.csv"], ["--csv", "/dev/null"]],
+    ids=["nobody", "both", "no such file", "no file"],
+)
+async def test_recipients_come_from_one_place(
+    redrive: "Redrive", people: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(people.parent)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", *arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr
+
+
+async def test_an_unanswered_send_says_how_to_repeat_it_safely(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.refuse("Send", grpc.StatusCode.DEADLINE_EXCEEDED)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17")
+
+    assert result.exit_code == 5
+    assert f"--request-id {server.asked('Send')[0].request_id}" in result.stderr
+
+
+async def test_send_and_watch_in_json_are_lines(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SENT)
+    server.stream(DONE)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17", "--watch", "-o", "json")
+
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 0, result.output
+    assert first["message"]["id"] == "m1"
+    assert second["progress"]["status"] == "MESSAGE_STATUS_SENT"
+
+
+async def test_a_resend_says_whom_it_takes_and_whom_not(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer(
+        "Resend",
+        ResendResponse(
+            recipients_to_retry=120,
+            batches=ResendBatches(total=2, size=100, start_number=11),
+            skipped=[SkippedRecipients(reason=SkipReason.SKIP_REASON_UNCONFIRMED, count=3)],
+        ),
+    )
+
+    result = await redrive(
+        *("resend", "m1", "--recipient", "17", "--error-type", "rate-limit", "--error-type", "ERROR_TYPE_NETWORK"),
+        *("--include-unconfirmed", "--dry-run"),
+    )
+
+    (request,) = server.asked("Resend")
+    assert result.exit_code == 0, result.output
+    assert request == ResendRequest(
+        message_id="m1",
+        recipient_ids=["17"],
+        error_types=[ErrorType.ERROR_TYPE_RATE_LIMIT, ErrorType.ERROR_TYPE_NETWORK],
+        include_unconfirmed=True,
+        request_id=request.request_id,
+        validate_only=True,
+    )
+    assert "120 recipients to retry, in 2 batches, from number 11." in result.stdout
+    assert "UNCONFIRMED" in result.stdout
+
+
+async def test_a_resend_can_be_watched(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Resend", ResendResponse(recipients_to_retry=1))
+    server.stream(DONE)
+
+    result = await redrive("resend", "m1", "--watch")
+
+    assert result.exit_code == 0, result.output
+    assert server.asked("WatchProgress")[0].message_id == "m1"
+    assert "SENT: 2 of 2 sent" in result.stdout

@@ -1,0 +1,72 @@
+"""A client that talks TLS, and knows whom it talks to."""
+
+import datetime
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from redrive import Client, RedriveError
+from redrive.backoff import Backoff
+from redrive.v1.delivery_service_pb2 import GetMessageResponse
+from redrive.v1.message_pb2 import Message
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import ScriptedServer
+
+
+def certificate() -> tuple[bytes, bytes]:
+    """A new key and a certificate of its own for localhost, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return private, signed.public_bytes(encoding)
+
+
+async def test_a_server_with_the_trusted_certificate_is_talked_to(server: "ScriptedServer") -> None:
+    key, trusted = certificate()
+    await server.stop()
+    await server.start(grpc.ssl_server_credentials([(key, trusted)]))
+    server.answer("GetMessage", GetMessageResponse(message=Message(id="m1")))
+
+    async with Client(f"localhost:{server.port}", root_certificates=trusted) as client:
+        assert (await client.get_message("m1")).id == "m1"
+
+
+async def test_a_server_with_another_certificate_is_not(server: "ScriptedServer") -> None:
+    key, presented = certificate()
+    _, trusted = certificate()
+    await server.stop()
+    await server.start(grpc.ssl_server_credentials([(key, presented)]))
+
+    async with Client(f"localhost:{server.port}", root_certificates=trusted) as client:
+        client._connection.backoff = Backoff(attempts=1)
+        with pytest.raises(RedriveError):
+            await client.get_message("m1")
+
+    assert not server.requests
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "café"])
+async def test_a_token_that_no_header_can_carry_is_refused_unspoken(token: str) -> None:
+    with pytest.raises(ValueError, match="token") as raised:
+        Client("127.0.0.1:1", token=token)
+
+    assert token not in str(raised.value)

@@ -1,0 +1,195 @@
+"""Every row of the platform's error table, and the rules that say what is known of the message."""
+
+import pytest
+
+from domain.classification import PlatformError, classify, unanswered, unconnected, unreadable, unwritable
+from domain.fault import ErrorType, RetryRule, Scope
+from domain.outcome import Failed, Outcome, Sent, Unconfirmed
+
+Meaning = tuple[ErrorType, Scope, RetryRule]
+
+NETWORK = (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
+TOKEN = (ErrorType.ACCESS_TOKEN, Scope.PAGE, RetryRule.NEW_TOKEN)
+NOBODY = (ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
+CONTENT = (ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
+OTHER = (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER)
+
+
+def limited(scope: Scope) -> Meaning:
+    return (ErrorType.RATE_LIMIT, scope, RetryRule.AUTOMATIC)
+
+
+def forbidden(scope: Scope) -> Meaning:
+    return (ErrorType.PERMISSION, scope, RetryRule.NEVER)
+
+
+def meaning(outcome: Outcome) -> Meaning:
+    assert not isinstance(outcome, Sent)
+    return (outcome.fault.type, outcome.fault.scope, outcome.fault.retry)
+
+
+TABLE: list[tuple[int, tuple[int, ...], Meaning]] = [
+    (-1, (0,), NETWORK),
+    (1, (0, 99), NETWORK),
+    (2, (0,), NETWORK),
+    (1200, (0, 2018024), NETWORK),
+    (2, (2018344,), forbidden(Scope.PAGE)),
+    (3, (0,), forbidden(Scope.APP)),
+    (4, (0,), limited(Scope.APP)),
+    (341, (0,), limited(Scope.APP)),
+    (17, (0,), limited(Scope.PAGE)),
+    (32, (0,), limited(Scope.PAGE)),
+    (613, (0, 2534040, 1996, 5044001), limited(Scope.PAGE)),
+    *[(code, (0, 2446079), limited(Scope.PAGE)) for code in (*range(80000, 80007), 80008, 80009, 80014)],
+    (4, (2018354,), limited(Scope.RECIPIENT)),
+    (9, (2018352,), limited(Scope.RECIPIENT)),
+    (613, (2018338,), limited(Scope.RECIPIENT)),
+    (613, (1893016,), OTHER),
+    (10, (0,), forbidden(Scope.PAGE)),
+    (200, (0, 1), forbidden(Scope.PAGE)),
+    (230, (0,), forbidden(Scope.PAGE)),
+    (299, (0,), forbidden(Scope.PAGE)),
+    (300, (0,), OTHER),
+    (10, (2018278, 2018065, 2534022), forbidden(Scope.RECIPIENT)),
+    (10, (2018108,), NOBODY),
+    (551, (0, 1545041), NOBODY),
+    (200, (1545041,), NOBODY),
+    (10, (1893015, 2018300), forbidden(Scope.RECIPIENT)),
+    (10, (7777777,), forbidden(Scope.RECIPIENT)),
+    (2018321, (0,), (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)),
+    (10, (2018321,), (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)),
+    (10, (1893063,), limited(Scope.PAGE)),
+    (10, (1404170, 2534077), forbidden(Scope.PAGE)),
+    (200, (2018028, 2018027), forbidden(Scope.APP)),
+    (200, (2018021, 2534041), forbidden(Scope.PAGE)),
+    (100, (2018001, 2534014, 33), NOBODY),
+    (100, (2534001, 2534037), OTHER),
+    (100, (2018008, 2018047, 2018074, 2018109, 2018294, 2018014, 2018320, 2018328), CONTENT),
+    (100, (2534015, 2018032, 2018034, 1893043, 0, 7777777), CONTENT),
+    (100, (2018164, 2534013, 2534029), forbidden(Scope.PAGE)),
+    (102, (0,), TOKEN),
+    (190, (0, 458, 459, 460, 463, 464, 467, 490, 492, 2069032), TOKEN),
+    (368, (0,), (ErrorType.PERMISSION, Scope.PAGE, RetryRule.AUTOMATIC)),
+    (506, (0,), OTHER),
+    (2022, (0,), forbidden(Scope.PAGE)),
+    (2500, (0,), OTHER),
+    (6000, (1363019,), OTHER),
+]
+ROWS = [(code, subcode, expected) for code, subcodes, expected in TABLE for subcode in subcodes]
+
+
+@pytest.mark.parametrize(("code", "subcode", "expected"), ROWS)
+def test_code_and_subcode_decide_as_the_table_says(code: int, subcode: int, expected: Meaning) -> None:
+    assert meaning(classify(PlatformError(code=code, subcode=subcode, message="?", http_status=400))) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PlatformError(code=100, message="(#100) No matching user found"), NOBODY),
+        (PlatformError(code=100, message="Invalid parameter", error_data="No matching user found."), NOBODY),
+        (PlatformError(message='(#100) Param recipient[id] must be a valid ID string (e.g., "123")'), NOBODY),
+        (PlatformError(code=100, message="Invalid appsecret_proof provided in the API argument"), TOKEN),
+        (PlatformError(code=100, message="requires either app secret proof or an app token"), forbidden(Scope.APP)),
+        (PlatformError(code=100, message="Unsupported post request. Object with ID"), forbidden(Scope.PAGE)),
+        (PlatformError(code=100, subcode=33, type_name="IGApiException"), OTHER),
+        (PlatformError(code=2500, message="An active access token must be used to query"), TOKEN),
+        (PlatformError(type_name="OAuthException", message="(#210) User not visible"), TOKEN),
+        (PlatformError(type_name="GraphBatchException", message="Too many requests in batch message"), OTHER),
+    ],
+)
+def test_text_and_type_decide_where_the_code_leaves_it_open(error: PlatformError, expected: Meaning) -> None:
+    assert meaning(classify(error)) == expected
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(200, 1545041), (551, 0), (613, 0), (190, 463), (100, 2018047), (42, 0)])
+@pytest.mark.parametrize(
+    "text", ["(#551) No matching user found", "Invalid appsecret_proof", "Unsupported post request"]
+)
+def test_text_never_outvotes_a_code_that_is_clear(code: int, subcode: int, text: str) -> None:
+    silent = classify(PlatformError(code=code, subcode=subcode))
+    assert meaning(classify(PlatformError(code=code, subcode=subcode, message=text))) == meaning(silent)
+
+
+@pytest.mark.parametrize("code", [100, 42, None])
+def test_transient_makes_an_unlisted_error_one_of_the_network(code: int | None) -> None:
+    error = PlatformError(code=code, is_transient=True, type_name="OAuthException", message="retry")
+    assert meaning(classify(error)) == NETWORK
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(190, 0), (100, 2018001), (10, 2018278), (4, 0)])
+def test_transient_changes_nothing_for_a_listed_error(code: int, subcode: int) -> None:
+    plain, transient = (classify(PlatformError(code=code, subcode=subcode, is_transient=word)) for word in (None, True))
+    assert transient == plain
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_a_reason_that_is_not_transient_is_not_one_of_the_network(code: int) -> None:
+    assert meaning(classify(PlatformError(code=code, subcode=7777777, is_transient=False))) == OTHER
+    assert meaning(classify(PlatformError(code=code, is_transient=False))) == NETWORK
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 500, 503])
+@pytest.mark.parametrize("code", [1, 2, 10, 100, 190, 613, 9999])
+def test_a_readable_error_decides_whatever_the_status(code: int, status: int) -> None:
+    assert isinstance(classify(PlatformError(code=code, http_status=status)), Failed)
+
+
+@pytest.mark.parametrize("subcode", [0, 2534023, 4279047, 7777777])
+@pytest.mark.parametrize("is_transient", [None, True, False])
+def test_an_internal_error_leaves_the_message_unconfirmed(subcode: int, is_transient: bool | None) -> None:
+    outcome = classify(PlatformError(code=-1, subcode=subcode, is_transient=is_transient, http_status=400))
+    assert isinstance(outcome, Unconfirmed)
+
+
+def test_an_invalid_json_reply_means_that_the_message_was_sent() -> None:
+    assert classify(PlatformError(code=1, subcode=1357046, is_transient=True, http_status=500)) == Sent()
+
+
+def test_an_error_without_code_and_type_decides_nothing_under_a_server_error() -> None:
+    assert isinstance(classify(PlatformError(message="upstream timed out", http_status=504)), Unconfirmed)
+    assert isinstance(classify(PlatformError(message="upstream timed out", http_status=400)), Failed)
+    assert isinstance(classify(PlatformError(type_name="Exception", http_status=500)), Failed)
+
+
+def test_too_many_requests_limits_the_page_when_the_code_does_not_say_what_it_is() -> None:
+    assert meaning(classify(PlatformError(message="slow down", http_status=429))) == limited(Scope.PAGE)
+    assert meaning(classify(PlatformError(code=190, http_status=429))) == TOKEN
+
+
+def test_a_fault_keeps_what_the_platform_said() -> None:
+    outcome = classify(PlatformError(code=551, subcode=1545041, message="This person isn't available right now."))
+    assert isinstance(outcome, Failed)
+    assert (outcome.fault.code, outcome.fault.subcode) == (551, 1545041)
+    assert outcome.fault.message == "This person isn't available right now."
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 403, 408, 500, 502, 503, 504])
+def test_an_unreadable_answer_leaves_the_message_unconfirmed(status: int) -> None:
+    outcome = unreadable(status)
+    assert isinstance(outcome, Unconfirmed)
+    assert meaning(outcome) == NETWORK
+
+
+@pytest.mark.parametrize("status", [404, 405, 407])
+def test_who_did_not_pass_the_request_on_has_not_sent_it(status: int) -> None:
+    outcome = unreadable(status)
+    assert isinstance(outcome, Failed)
+    assert meaning(outcome) == NETWORK
+
+
+def test_an_unreadable_too_many_requests_is_a_rate_limit() -> None:
+    outcome = unreadable(429)
+    assert isinstance(outcome, Failed)
+    assert meaning(outcome) == limited(Scope.PAGE)
+
+
+def test_no_answer_is_unconfirmed_and_no_connection_is_failed() -> None:
+    assert meaning(unanswered("ReadTimeout")) == meaning(unconnected("ConnectionRefusedError")) == NETWORK
+    assert isinstance(unanswered("ReadTimeout"), Unconfirmed)
+    assert isinstance(unconnected("ConnectionRefusedError"), Failed)
+
+
+def test_a_request_that_cannot_be_written_is_the_contents_fault() -> None:
+    assert meaning(unwritable("ValueError")) == CONTENT
+    assert isinstance(unwritable("ValueError"), Failed)

@@ -1,0 +1,156 @@
+"""What becomes of a message when no connection comes about: it never left, so that it has failed; on real sockets."""
+
+import asyncio
+import datetime
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from domain.fault import ErrorType, RetryRule, Scope
+from domain.outcome import Failed, Outcome, Unconfirmed
+from server.channels.channel import Credentials, OutgoingMessage, TokenUntried
+from server.channels.http_client import open_client
+from server.channels.messenger import MessengerChannel
+
+RealChannel = Callable[[str], MessengerChannel]
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[Conversation], AbstractAsyncContextManager[str]]
+
+
+def assert_never_left(outcome: Outcome, reason: str) -> None:
+    assert isinstance(outcome, Failed)
+    fault = outcome.fault
+    assert (fault.type, fault.scope, fault.retry) == (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
+    assert fault.message == f"no connection: {reason}"
+
+
+async def test_a_refused_connection_is_failed(
+    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets the port
+        channel = real_channel(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        attempts = [await channel.send(credentials, message), *await channel.send_batch(credentials, [message] * 2)]
+        check = await channel.check_token(credentials)
+    for attempt in attempts:
+        assert_never_left(attempt.outcome, "ConnectionRefusedError")
+    assert isinstance(check, TokenUntried)
+
+
+async def test_a_host_that_does_not_exist_is_failed(
+    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    outcome = (await real_channel("http://nowhere.invalid").send(credentials, message)).outcome
+    assert_never_left(outcome, "gaierror")
+
+
+async def test_a_connection_that_does_not_come_about_in_time_is_failed(
+    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]  # fill the queue, so that the next one gets no answer
+        for connection in waiting:
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                connection.connect(full.getsockname())
+        outcome = (await real_channel(f"http://127.0.0.1:{full.getsockname()[1]}").send(credentials, message)).outcome
+        for connection in waiting:
+            connection.close()
+    assert_never_left(outcome, "ConnectionTimeoutError")
+
+
+async def test_a_wait_for_a_free_connection_that_ends_in_vain_is_failed(
+    serve: Serve, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    timeout = httpx.Timeout(connect=5.0, read=5.0, write=5.0, pool=0.2)
+    taken = asyncio.Event()
+
+    async def keep(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        taken.set()
+        await reader.read()  # until the client gives up
+
+    async with serve(keep) as url, open_client(max_connections=1, timeout=timeout) as client:
+        channel = MessengerChannel(client, url)
+        first = asyncio.create_task(channel.send(credentials, message))
+        await taken.wait()
+        outcome = (await channel.send(credentials, message)).outcome
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):  # cancellation, and nothing else, comes out of a send
+            await first
+    assert_never_left(outcome, "ConnectionTimeoutError")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+async def test_a_certificate_that_cannot_be_trusted_is_failed(
+    tmp_path: Path, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    requests: list[asyncio.StreamReader] = []
+
+    def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(reader)
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        outcome = (await real_channel(url).send(credentials, message)).outcome
+    assert requests == []
+    assert_never_left(outcome, "SSLCertVerificationError")
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (httpx.ConnectError("refused"), False),
+        (httpx.ConnectTimeout("slow"), False),
+        (httpx.PoolTimeout("full"), False),
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.WriteError("broken"), True),
+        (httpx.RemoteProtocolError("closed"), True),
+        (RuntimeError("the client has been closed"), True),
+        (OSError("something else"), True),
+    ],
+)
+async def test_errors_of_other_transports_are_told_apart_too(
+    error: Exception, left: bool, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as client:
+        outcome = (
+            await MessengerChannel(client, "https://graph.facebook.com/v25.0").send(credentials, message)
+        ).outcome
+    if left:
+        assert isinstance(outcome, Unconfirmed)
+    else:
+        assert_never_left(outcome, type(error).__name__)

@@ -1,0 +1,88 @@
+"""A token is refused by an error that waiting would not change, and by nothing else."""
+
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from domain.fault import ErrorType
+from server.channels.channel import Credentials, TokenAccepted, TokenRefused, TokenUntried
+from server.channels.messenger import MessengerChannel
+
+
+async def test_an_answered_call_accepts_the_token(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    route = graph.get("/v25.0/1001", params={"fields": "id"}).mock(
+        return_value=httpx.Response(200, json={"id": "1001"})
+    )
+    assert await channel.check_token(credentials) == TokenAccepted()
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "expected"),
+    [
+        (
+            400,
+            {"code": 190, "type": "OAuthException", "message": "Invalid OAuth access token."},
+            ErrorType.ACCESS_TOKEN,
+        ),
+        (
+            200,
+            {"code": 190, "type": "OAuthException", "message": "Invalid OAuth access token."},
+            ErrorType.ACCESS_TOKEN,
+        ),
+        (400, {"code": 100, "message": "Invalid appsecret_proof provided"}, ErrorType.ACCESS_TOKEN),
+        (403, {"code": 10, "message": "(#10) no permission"}, ErrorType.PERMISSION),
+        (404, {"code": 100, "error_subcode": 33, "message": "Unsupported get"}, ErrorType.INVALID_RECIPIENT),
+        (400, {"code": 9999, "message": "unknown"}, ErrorType.OTHER),
+    ],
+)
+async def test_an_error_body_refuses_the_token(
+    status: int,
+    error: dict[str, Any],
+    expected: ErrorType,
+    graph: respx.MockRouter,
+    channel: MessengerChannel,
+    credentials: Credentials,
+) -> None:
+    graph.get("/v25.0/1001").mock(return_value=httpx.Response(status, json={"error": error}))
+    check = await channel.check_token(credentials)
+    assert isinstance(check, TokenRefused)
+    assert check.fault.type is expected
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(500, json={"error": {"code": 2, "message": "(#2) Service temporarily unavailable"}}),
+        httpx.Response(400, json={"error": {"code": 100, "is_transient": True}}),
+        httpx.Response(500, json={"error": {"code": -1, "message": "Fatal"}}),
+        httpx.Response(500, json={"error": {"code": 1, "error_subcode": 1357046}}),
+        httpx.Response(403, json={"error": {"code": 4, "message": "(#4) Application request limit reached"}}),
+        httpx.Response(403, json={"error": {"code": 368, "message": "Temporarily blocked"}}),
+        httpx.Response(429),
+        httpx.Response(404, content=b"<html>404</html>"),
+        httpx.Response(502, content=b"<html>502</html>"),
+        httpx.Response(302, headers={"Location": "https://example.com/login"}),
+        httpx.Response(200, content=b"<html>captive portal</html>"),
+        httpx.Response(200, json={}),
+        httpx.Response(200, json=[1]),
+    ],
+)
+async def test_a_platform_out_of_reach_leaves_the_token_untried(
+    reply: httpx.Response, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    graph.get("/v25.0/1001").mock(return_value=reply)
+    check = await channel.check_token(credentials)
+    assert isinstance(check, TokenUntried)
+    assert check.reason
+
+
+async def test_a_time_out_leaves_the_token_untried(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    graph.get("/v25.0/1001").mock(side_effect=httpx.ReadTimeout)
+    assert isinstance(await channel.check_token(credentials), TokenUntried)

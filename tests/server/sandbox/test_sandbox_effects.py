@@ -1,0 +1,212 @@
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from server.sandbox.control import SandboxControl
+from server.sandbox.preset import PRESETS
+from server.sandbox.runner import Sandbox, running_sandbox
+from server.sandbox.settings import SandboxSettings
+
+Send = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(4, 403), (10, 403), (230, 403), (1, 500), (2, 500), (100, 400), (551, 400), (12345, 400)]
+)
+async def test_an_ordered_error_has_the_status_that_the_platform_gives_it(
+    control: SandboxControl, send: Send, code: int, status: int
+) -> None:
+    await control.order({"effect": {"kind": "error", "code": code}})
+    answer = await send()
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (status, code, "OAuthException")
+    assert error["message"]
+    assert "error_subcode" not in error
+
+
+async def test_an_error_can_be_ordered_down_to_its_words(control: SandboxControl, send: Send) -> None:
+    words = {"message": "Não", "type": "IGApiException", "is_transient": False}
+    await control.order({"effect": {"kind": "error", "code": 10, "subcode": 2534022, "http_status": 200, **words}})
+    answer = await send()
+    error = answer.json()["error"]
+    assert answer.status_code == 200
+    assert error.pop("fbtrace_id")
+    assert error == {"code": 10, "error_subcode": 2534022, **words}
+
+
+async def test_an_error_without_a_code_can_be_ordered(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "error", "code": 0}})
+    assert "code" not in (await send()).json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "code", "subcode"),
+    [
+        ("expired_token", 190, 463),
+        ("revoked_token", 190, 460),
+        ("rate_limit", 613, None),
+        ("app_limit", 4, None),
+        ("unknown_recipient", 100, 2018001),
+        ("unavailable_recipient", 551, 1545041),
+        ("outside_window", 10, 2018278),
+        ("permission", 230, None),
+        ("policy_block", 368, None),
+        ("bad_content", 100, None),
+        ("temporary", 2, None),
+        ("unknown_error", 1, None),
+        ("sent_anyway", 1, 1357046),
+    ],
+)
+async def test_a_preset_answers_with_its_error(
+    control: SandboxControl, send: Send, preset: str, code: int, subcode: int | None
+) -> None:
+    await control.order({"preset": preset, "recipients": ["u17"]})
+    error = (await send("u17")).json()["error"]
+    assert (error["code"], error.get("error_subcode")) == (code, subcode)
+    assert (await send("u18")).status_code == 200
+    assert (await control.received("u17")).arrivals[0].accepted == PRESETS[preset].accepts
+
+
+async def test_a_delay_comes_before_the_answer(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "delay", "seconds": 0.15}}, {"effect": {"kind": "delay", "seconds": 0.1}})
+    begin = time.monotonic()
+    assert (await send()).status_code == 200
+    assert time.monotonic() - begin >= 0.25
+
+
+async def test_the_sandbox_can_delay_every_answer() -> None:
+    async with running_sandbox(SandboxSettings(delay_seconds=0.1)) as slow, httpx.AsyncClient() as client:
+        begin = time.monotonic()
+        await client.get(f"{slow.url}/1001", params={"access_token": "T"})
+        assert time.monotonic() - begin >= 0.1
+
+
+async def test_usage_shows_in_the_headers_and_the_message_passes(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "usage", "percent": 97}})
+    answer = await send()
+    assert answer.status_code == 200
+    assert json.loads(answer.headers["X-Page-Usage"])["call_count"] == 97
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_timeout_never_answers(control: SandboxControl, send: Send, accepts: bool) -> None:
+    await control.order({"effect": {"kind": "timeout"}, "accepts": accepts})
+    with pytest.raises(httpx.ReadTimeout):
+        await send("u1", timeout=0.2)
+    [arrival] = (await control.received("u1")).arrivals
+    assert (arrival.outcome, arrival.accepted) == ("timeout", accepts)
+
+
+async def test_a_silent_request_does_not_hold_up_the_end() -> None:
+    body = {"recipient": {"id": "u1"}, "message": {"text": "Hello"}, "access_token": "T"}
+    async with httpx.AsyncClient() as client:
+        async with running_sandbox() as sandbox:
+            await sandbox.control.order({"preset": "timeout"})
+            sending = asyncio.create_task(client.post(f"{sandbox.url}/1001/messages", json=body))
+            while (await sandbox.control.summary()).received == 0:  # noqa: ASYNC110 - the sandbox has no event to wait for
+                await asyncio.sleep(0.01)
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 0.9
+        with pytest.raises(httpx.ReadError):
+            await sending
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_reset_breaks_the_connection(control: SandboxControl, send: Send, accepts: bool) -> None:
+    await control.order({"effect": {"kind": "reset"}, "accepts": accepts})
+    with pytest.raises(httpx.ReadError):
+        await send("u1")
+    [arrival] = (await control.received("u1")).arrivals
+    assert (arrival.outcome, arrival.accepted) == ("reset", accepts)
+
+
+async def test_a_reset_is_a_reset_not_an_end_of_stream(sandbox: Sandbox) -> None:
+    await sandbox.control.order({"preset": "network"})
+    url = httpx.URL(sandbox.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /1001?access_token=T HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+@pytest.mark.parametrize(
+    ("effect", "status", "body", "outcome"),
+    [
+        ({"kind": "status", "http_status": 502}, 502, "<html>", "status:502"),
+        ({"kind": "garbage"}, 200, "{", "garbage"),
+        ({"kind": "empty"}, 200, "", "empty"),
+    ],
+)
+async def test_an_answer_can_be_unreadable(
+    control: SandboxControl,
+    send: Send,
+    effect: dict[str, Any],
+    status: int,
+    body: str,
+    outcome: str,
+    accepts: bool,
+) -> None:
+    await control.order({"effect": effect, "accepts": accepts})
+    answer = await send("u1")
+    assert answer.status_code == status
+    assert answer.text.startswith(body)
+    assert bool(answer.text) == bool(body)
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
+        answer.json()
+    [arrival] = (await control.received("u1")).arrivals
+    assert (arrival.outcome, arrival.accepted) == (outcome, accepts)
+
+
+async def test_a_null_part_lets_single_sends_pass(control: SandboxControl, send: Send) -> None:
+    await control.order({"preset": "null_part"})
+    assert (await send()).status_code == 200
+
+
+async def test_a_rate_limit_says_when_it_ends(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "rate_limit", "seconds": 90, "code": 80006}})
+    answer = await send()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 80006)
+    assert 88 <= int(answer.headers["Retry-After"]) <= 90
+    assert json.loads(answer.headers["X-Page-Usage"])["call_count"] == 100
+    [[business]] = json.loads(answer.headers["X-Business-Use-Case-Usage"]).values()
+    assert business["estimated_time_to_regain_access"] == 2
+
+
+async def test_a_fault_of_everything_hits_token_checks(graph: httpx.AsyncClient, control: SandboxControl) -> None:
+    await control.order({"preset": "server_error"})
+    assert (await graph.get("/1001", params={"access_token": "T"})).status_code == 503
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"preset": "unknown_recipient"},
+        {"preset": "null_part"},
+        {"preset": "server_error", "recipients": ["u1"]},
+        {"preset": "server_error", "share": 1},
+        {"preset": "server_error", "times": 1},
+        {"preset": "server_error", "page": "1002"},
+    ],
+)
+async def test_a_fault_of_messages_spares_token_checks(
+    graph: httpx.AsyncClient, control: SandboxControl, order: dict[str, Any]
+) -> None:
+    await control.order(order)
+    assert (await graph.get("/1001", params={"access_token": "T"})).json() == {"id": "1001"}
+
+
+def test_a_taken_port_is_an_error() -> None:
+    async def listen_on(port: int) -> None:
+        async with running_sandbox(SandboxSettings(port=port)):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        asyncio.run(listen_on(taken.getsockname()[1]))

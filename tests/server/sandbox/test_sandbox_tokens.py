@@ -1,0 +1,111 @@
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from server.sandbox.control import SandboxControl
+from server.sandbox.credentials import Credentials
+from server.sandbox.fault_order import FaultOrder
+from server.sandbox.token_book import TokenOrder, fingerprint
+
+Send = Callable[..., Awaitable[httpx.Response]]
+
+
+def error_of(answer: httpx.Response) -> tuple[int, int | None]:
+    error = answer.json()["error"]
+    return error["code"], error.get("error_subcode")
+
+
+async def test_an_expired_token_is_refused_until_it_is_renewed(control: SandboxControl, send: Send) -> None:
+    await control.token("T1", "expire")
+    assert error_of(await send(token="T1")) == (190, 463)
+    assert (await send(token="T2")).status_code == 200
+    await control.token("T1", "renew")
+    assert (await send(token="T1")).status_code == 200
+
+
+async def test_an_expired_token_fails_its_check(graph: httpx.AsyncClient, control: SandboxControl) -> None:
+    await control.token("T1", "expire")
+    assert error_of(await graph.get("/1001", params={"access_token": "T1"})) == (190, 463)
+
+
+async def test_a_revoked_token_is_refused(control: SandboxControl, send: Send) -> None:
+    await control.token("T1", "revoke")
+    assert error_of(await send(token="T1")) == (190, 458)
+
+
+async def test_allowing_a_token_makes_all_others_invalid(control: SandboxControl, send: Send) -> None:
+    assert (await send(token="T2")).status_code == 200
+    await control.token("T1", "allow")
+    assert (await send(token="T1")).status_code == 200
+    assert error_of(await send(token="T2")) == (190, None)
+
+
+async def test_renewing_a_token_does_not_make_others_invalid(control: SandboxControl, send: Send) -> None:
+    await control.token("T1", "renew")
+    assert (await send(token="T2")).status_code == 200
+
+
+async def test_a_proof_is_checked_where_a_secret_is_known(
+    graph: httpx.AsyncClient, control: SandboxControl, send: Send
+) -> None:
+    await control.token("T1", "allow", app_secret="S")
+    assert error_of(await send(token="T1")) == (100, None)
+    proof = hmac.new(b"S", b"T1", hashlib.sha256).hexdigest()
+    assert (await send(token="T1", params={"appsecret_proof": proof})).status_code == 200
+    check = await graph.get("/1001", params={"access_token": "T1", "appsecret_proof": "wrong"})
+    assert check.json()["error"]["type"] == "GraphMethodException"
+
+
+async def test_a_proof_is_taken_as_it_is_where_no_secret_is_known(send: Send) -> None:
+    assert (await send(params={"appsecret_proof": "anything"})).status_code == 200
+
+
+async def test_a_token_expires_in_the_middle_and_its_replacement_passes(
+    graph: httpx.AsyncClient, control: SandboxControl, send: Send
+) -> None:
+    assert (await send(token="T1")).status_code == 200
+    await control.order({"preset": "expired_token"})
+    assert error_of(await send(token="T1")) == (190, 463)
+    assert (await graph.get("/1001", params={"access_token": "T2"})).json() == {"id": "1001"}
+    assert (await send(token="T2")).status_code == 200
+    assert error_of(await send(token="T1")) == (190, 463)
+
+
+async def test_renewing_a_token_ends_the_fault_that_expired_it(control: SandboxControl, send: Send) -> None:
+    await control.order({"preset": "expired_token"})
+    assert error_of(await send(token="T1")) == (190, 463)
+    await control.token("T1", "renew")
+    assert (await send(token="T1")).status_code == 200
+
+
+async def test_me_is_the_page_that_the_token_was_used_for(
+    graph: httpx.AsyncClient, control: SandboxControl, send: Send
+) -> None:
+    await graph.get("/1001", params={"access_token": "T1"})
+    await control.order({"preset": "permission", "page": "1001"})
+    assert error_of(await send(page="me", token="T1")) == (230, None)
+    assert (await send(page="me", token="T2")).status_code == 200
+    assert [arrival.page for arrival in (await control.received()).arrivals] == ["1001", "me"]
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        FaultOrder(preset="timeout", token="secret-token"),
+        TokenOrder(token="secret-token", action="allow", app_secret="secret-key"),
+        Credentials("secret-token", "secret-proof"),
+    ],
+)
+def test_a_token_does_not_show_in_a_repr(holder: object) -> None:
+    assert "secret" not in repr(holder)
+
+
+async def test_a_token_shows_by_its_fingerprint_only(control: SandboxControl, send: Send) -> None:
+    [placed] = await control.order({"preset": "slow", "token": "other-token"})
+    assert placed.order.token == fingerprint("other-token")
+    await send(token="secret-token")
+    [arrival] = (await control.received()).arrivals
+    assert arrival.token == fingerprint("secret-token")

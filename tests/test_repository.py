@@ -1,0 +1,63 @@
+"""What holds for every file of the repository."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+GENERATED = ROOT / "clients" / "redrive" / "v1"
+SOURCE_SUFFIXES = {".py", ".pyi", ".proto", ".sh", ".sql"}
+MAX_LINES = 300
+
+# Put together here, so that this file does not contain what it forbids.
+REGISTRY_HOSTS = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
+MACHINE_PATHS = [f"/{folder}/" for folder in ("home", "root", "work", "Users")]
+FORBIDDEN = re.compile(rf"{'|'.join(map(re.escape, REGISTRY_HOSTS))}|(?<![\w.])({'|'.join(MACHINE_PATHS)})")
+
+
+def repository_files() -> list[Path]:
+    """What is committed or about to be."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = (ROOT / name for name in listing.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {match.group()}"
+        for path in repository_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1)
+        if (match := FORBIDDEN.search(line))
+    ]
+
+    assert not found
+
+
+def test_every_source_file_stays_short() -> None:
+    sources = [path for path in repository_files() if path.suffix in SOURCE_SUFFIXES and GENERATED not in path.parents]
+
+    too_long = [path.relative_to(ROOT) for path in sources if len(path.read_text().splitlines()) >= MAX_LINES]
+
+    assert Path(__file__) in sources
+    assert not too_long
+
+
+def test_the_lock_holds_what_both_distributions_ask_for() -> None:
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE))
+    server = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    client = tomllib.loads((ROOT / "clients" / "pyproject.toml").read_text())
+    lines = server["project"]["dependencies"] + server["dependency-groups"]["dev"] + client["project"]["dependencies"]
+
+    unmet = [line for line in lines if not line.startswith("redrive==") and not is_met(Requirement(line), locked)]
+
+    assert not unmet
+
+
+def is_met(asked: Requirement, locked: dict[str, str]) -> bool:
+    version = locked.get(canonicalize_name(asked.name))
+    return version is not None and asked.specifier.contains(version, prereleases=True)
