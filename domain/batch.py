@@ -57,6 +57,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         """Positions that have not left."""
         return self.positions(DeliveryStatus.PENDING)
 
+    def is_sending(self, position: int) -> bool:
+        """The delivery at a position is dispatched without an outcome."""
+        return self.statuses[position] is DeliveryStatus.SENDING
+
     @property
     def sending(self) -> tuple[int, ...]:
         """Positions dispatched without an outcome."""

@@ -12,7 +12,7 @@ from domain.outcome import Outcome
 class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Who stands at a position of a batch; the attempt is the recipient's n-th.
 
-    `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; 0 and 0 in the first round.
+    `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; both 0 in the first round.
     """
 
     id: str
@@ -40,8 +40,8 @@ class BatchEvent(Event, frozen=True, kw_only=True):
 class BatchCreated(BatchEvent, frozen=True, kw_only=True):
     """Deliveries planned.
 
-    `sealed_variables` holds a list of variables by position, sealed with the message's key; empty where the text asks for
-    none, and in resends, which find them at their origin.
+    `sealed_variables` holds a list of variables by position, sealed with the message's key; empty where the text asks
+    for none, and in resends, which find them at their origin.
     """
 
     page_id: str
@@ -52,7 +52,7 @@ class BatchCreated(BatchEvent, frozen=True, kw_only=True):
 
 
 class BatchStarted(BatchEvent, frozen=True, kw_only=True):
-    """A worker claimed the batch; this event's version is the claim's number. `generation` is that of its page's ownership."""
+    """A worker claimed the batch: this event's version is the claim's number, `generation` its page ownership's."""
 
     worker: str
     generation: int

@@ -11,7 +11,7 @@ class MessageEvent(Event, frozen=True, kw_only=True):
 
 
 class MessageStaged(MessageEvent, frozen=True, kw_only=True):
-    """A stream of recipients began; nothing is sent before MessageSubmitted. `worker` is the process that takes the stream."""
+    """A stream of recipients began, taken by a worker; nothing is sent before MessageSubmitted."""
 
     owner: str
     page_id: str
@@ -25,7 +25,7 @@ class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
 
 
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
-    """The whole request was accepted. The content is sealed with the message's key; `stage` tells its batches' streams."""
+    """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches."""
 
     owner: str
     page_id: str

@@ -7,7 +7,7 @@ def message_stream(message_id: str) -> str:
 
 
 def batch_stream(message_id: str, stage: int, number: int) -> str:
-    """The stream of a batch; `stage` keeps a second try with the same request_id apart from what an abandoned one left."""
+    """The stream of a batch; `stage` keeps a second try with a request_id apart from what an abandoned one left."""
     return f"batch/{message_id}/{stage}/{number}"
 
 

@@ -45,8 +45,10 @@ TABLES = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS batches_open ON batches (page_id, position) WHERE status IN ('PENDING', 'STARTED')",
-    "CREATE INDEX IF NOT EXISTS batches_open_of_message ON batches (message_id, number) "
-    "WHERE status IN ('PENDING', 'STARTED')",
+    """
+    CREATE INDEX IF NOT EXISTS batches_open_of_message ON batches (message_id, number)
+    WHERE status IN ('PENDING', 'STARTED')
+    """,
 )
 
 

@@ -102,8 +102,8 @@ def _create(sql: Sql, event: BatchCreated) -> None:
     time = micros(event.time)
     sql.executemany(
         """
-        INSERT INTO deliveries (message_id, batch_number, position, recipient_id, recipient_name, attempt_number, status,
-                                create_time, update_time)
+        INSERT INTO deliveries (message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
+                                status, create_time, update_time)
         VALUES (:message_id, :batch_number, :position, :recipient_id, :name, :attempt_number, 'PENDING', :time, :time)
         """,
         (
@@ -155,8 +155,8 @@ def _cancel(sql: Sql, event: BatchCancelled) -> None:
 
 _RECORD = f"""
     UPDATE deliveries SET status = :status, provider_message_id = :provider_message_id, error_code = :code,
-           error_subcode = :subcode, error_message = :message, error_type = :error_type, retry = :retry, update_time = :time,
-           sent_time = :sent_time, failed_time = :failed_time
+           error_subcode = :subcode, error_message = :message, error_type = :error_type, retry = :retry,
+           update_time = :time, sent_time = :sent_time, failed_time = :failed_time
     WHERE {_KEY}
 """  # noqa: S608
 

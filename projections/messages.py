@@ -51,7 +51,10 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
     "CREATE INDEX IF NOT EXISTS messages_of_page ON messages (page_id, create_time, message_id) WHERE is_visible = 1",
     "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (message_id) WHERE is_completed = 0",
-    "CREATE INDEX IF NOT EXISTS messages_for_timer ON messages (message_id) WHERE retry_type = 'CRON' AND is_completed = 1",
+    """
+    CREATE INDEX IF NOT EXISTS messages_for_timer ON messages (message_id)
+    WHERE retry_type = 'CRON' AND is_completed = 1
+    """,
 )
 
 
@@ -76,8 +79,8 @@ def apply(sql: Sql, recorded: Recorded) -> None:
 def _insert(sql: Sql, event: MessageStaged | MessageSubmitted, *, visible: bool) -> None:
     sql.execute(
         """
-        INSERT INTO messages (message_id, owner, page_id, title, status, is_visible, worker, retry_type, max_retry_attempts,
-                              on_unconfirmed, create_time, update_time, sequence)
+        INSERT INTO messages (message_id, owner, page_id, title, status, is_visible, worker, retry_type,
+                              max_retry_attempts, on_unconfirmed, create_time, update_time, sequence)
         VALUES (:message_id, :owner, :page_id, '', 'PENDING', :visible, :worker, 'MANUAL', 0, 'HOLD', :time, :time, 0)
         """,
         {
@@ -138,9 +141,15 @@ def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
 
 
 _ADD_COUNTS = """
-    UPDATE messages SET total = total + :TOTAL, pending = pending + :PENDING, sending = sending + :SENDING, sent = sent + :SENT,
-           failed = failed + :FAILED, unconfirmed = unconfirmed + :UNCONFIRMED, cancelled = cancelled + :CANCELLED,
-           update_time = :time
+    UPDATE messages SET
+        total = total + :TOTAL,
+        pending = pending + :PENDING,
+        sending = sending + :SENDING,
+        sent = sent + :SENT,
+        failed = failed + :FAILED,
+        unconfirmed = unconfirmed + :UNCONFIRMED,
+        cancelled = cancelled + :CANCELLED,
+        update_time = :time
     WHERE message_id = :message_id
 """
 

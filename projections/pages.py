@@ -74,7 +74,8 @@ def _register(sql: Sql, event: PageRegistered) -> None:
 def _change(sql: Sql, event: PageSettingsChanged) -> None:
     sql.execute(
         """
-        UPDATE pages SET name = :name, messages_per_second = :messages_per_second, send_mode = :send_mode, update_time = :time
+        UPDATE pages SET name = :name, messages_per_second = :messages_per_second, send_mode = :send_mode,
+               update_time = :time
         WHERE page_id = :page_id
         """,
         _settings(event),

@@ -42,9 +42,11 @@ TABLES = (
         PRIMARY KEY (message_id, recipient_id)
     )
     """,
-    "CREATE INDEX IF NOT EXISTS recipients_failed ON recipients "
-    "(message_id, recipient_id, state, error_type, retry, attempts, token_generation) "
-    "WHERE state IN ('FAILED', 'UNCONFIRMED')",
+    """
+    CREATE INDEX IF NOT EXISTS recipients_failed ON recipients
+        (message_id, recipient_id, state, error_type, retry, attempts, token_generation)
+    WHERE state IN ('FAILED', 'UNCONFIRMED')
+    """,
 )
 
 
@@ -110,7 +112,7 @@ def _new_recipient(event: BatchCreated, position: int, recipient: BatchRecipient
     }
 
 
-# CROSS JOIN keeps SQLite's planner from walking through all of the message's attempts instead of those of 100 recipients.
+# CROSS JOIN keeps SQLite's planner from walking through all attempts of the message instead of those of 100 people.
 _ATTEMPTS = """
     SELECT attempt.recipient_id, attempt.attempt_number, attempt.status, attempt.token_generation, attempt.error_code,
            attempt.error_subcode, attempt.error_message, attempt.error_type, attempt.retry, attempt.update_time
@@ -127,9 +129,16 @@ _FOLDED = """
       AND recipient.message_id = touched.message_id AND recipient.recipient_id = touched.recipient_id
 """
 _UPDATE = """
-    UPDATE recipients SET state = :state, attempts = :attempts, token_generation = :token_generation, error_code = :error_code,
-           error_subcode = :error_subcode, error_message = :error_message, error_type = :error_type, retry = :retry,
-           last_attempt_time = :last_attempt_time
+    UPDATE recipients SET
+        state = :state,
+        attempts = :attempts,
+        token_generation = :token_generation,
+        error_code = :error_code,
+        error_subcode = :error_subcode,
+        error_message = :error_message,
+        error_type = :error_type,
+        retry = :retry,
+        last_attempt_time = :last_attempt_time
     WHERE message_id = :message_id AND recipient_id = :recipient_id
 """
 

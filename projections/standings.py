@@ -1,4 +1,4 @@
-"""Who of a message failed, and who may be tried again: `retryable` is computed on reading, never stored (protocol rule 9).
+"""Who of a message failed, and who may be tried again: computed on reading, never stored (protocol rule 9).
 
 Recipients are grouped by all that the verdict depends on; the domain judges the groups, and SQL only finds them again.
 """

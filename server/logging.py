@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, on standard error. Tracebacks hold no values: those may be secrets or texts."""
+"""Structured logs: one JSON object a line, on standard error. Tracebacks hold no values, which may be secrets."""
 
 import logging
 import sys

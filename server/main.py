@@ -7,14 +7,15 @@ import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from typing import Annotated
 
 import structlog
 import typer
 import uvloop
+from cryptography.exceptions import InvalidTag
 from pydantic import ValidationError
 
 from server.api.server import ApiServer, build_server
+from server.channels.channel import Channel
 from server.channels.http_client import open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
@@ -33,7 +34,8 @@ from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import EventLog
 from server.log.keyring import SealingKey, SecretKeyError, kept_key, parse_key
-from server.log.sqlite_log import DatabaseInUseError, SqliteLog
+from server.log.sqlite_log import SqliteLog
+from server.log.sqlite_store import DatabaseInUseError, SqliteStore
 from server.log.vault import Vault
 from server.logging import configure
 from server.sandbox.cli import sandbox
@@ -42,5 +44,138 @@ from server.watching.progress_hub import ProgressHub
 
 logger = structlog.get_logger()
 
-cli = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=False)
+cli = typer.Typer(rich_markup_mode=None, add_completion=False)
 cli.command("sandbox")(sandbox)
+
+
+class StoppedByDefectError(Exception):
+    """The service stopped because of a defect of its own."""
+
+
+class StartRefusedError(Exception):
+    """The service cannot start; the text says why, and how to mend it."""
+
+
+@cli.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Redrive: sends one message to very many Messenger recipients, and resends safely.
+
+    Without a command it runs the service. Settings are environment variables that begin with REDRIVE_ (see the README),
+    or one TOML file that REDRIVE_CONFIG points to.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        settings = Settings()
+        configure(settings.log_level)
+        uvloop.run(serve(settings))
+    except ValidationError as error:
+        _refuse("; ".join(_in_words(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)))
+    except (StartRefusedError, SecretKeyError, DatabaseInUseError, OSError) as error:
+        _refuse(str(error))
+
+
+def _in_words(place: tuple[int | str, ...], words: str) -> str:
+    name = f"REDRIVE_{str(place[0]).upper()}: " if place else ""
+    return name + words.removeprefix("Value error, ")
+
+
+def _refuse(words: str) -> None:
+    typer.echo(f"redrive-server does not start: {words}", err=True)
+    raise typer.Exit(1)
+
+
+async def serve(settings: Settings) -> None:
+    """Runs the service until SIGTERM or SIGINT, then drains it."""
+    stop = asyncio.Event()
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
+    vault = Vault(_secret_key(settings))
+    async with SqliteLog(SqliteStore(settings.sqlite_path)) as log, open_client() as client:
+        await _check_key(log, vault)
+        channel = MessengerChannel(client, settings.graph_url)
+        service = Service(settings, log, vault, channel)
+        await service.start()
+        await service.run_until(stop)
+        await service.drain()
+        if service.is_broken:
+            raise StoppedByDefectError("a part of the service broke; the log says why")
+
+
+def now() -> datetime:
+    """The wall clock, UTC."""
+    return datetime.now(UTC)
+
+
+def _secret_key(settings: Settings) -> SealingKey:
+    if settings.secret_key is not None:
+        return parse_key(settings.secret_key.get_secret_value())
+    return kept_key(settings.sqlite_path.with_name(settings.sqlite_path.name + ".key"))
+
+
+async def _check_key(log: EventLog, vault: Vault) -> None:
+    """A wrong key is found at start, not when a message is about to leave."""
+    page = await log.read(lambda sql: sql.row("SELECT page_id FROM page_secrets LIMIT 1"))
+    if page is None:
+        return
+    try:
+        await log.read(vault.page_secrets(page["page_id"]))
+    except InvalidTag as error:
+        raise StartRefusedError("REDRIVE_SECRET_KEY is not the key that this database was written with") from error
+
+
+class Service:
+    """One process of the service, wired together."""
+
+    def __init__(self, settings: Settings, log: EventLog, vault: Vault, channel: Channel) -> None:
+        self._settings = settings
+        worker = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+        ownership = Ownership(log, worker, timedelta(seconds=settings.lease_seconds), now)
+        dispatcher = Dispatcher(log, vault, channel, ownership, now)
+        rounds = AutomaticRoundService(log, now)
+        closer = RoundCloser(log, rounds, now)
+        timer = RetryTimer(log, rounds, dispatcher, parse_timetable(settings.retry_interval), now)
+        cancels = CancelService(log, now)
+        sends = SendService(log, vault, now)
+        self._delivery = DeliveryService(ownership, dispatcher, closer, timer, Sweeper(log, closer, cancels, now))
+        self._api: ApiServer = build_server(
+            log=log,
+            sends=sends,
+            streams=StreamSendService(log, vault, sends, now, worker),
+            resends=ResendService(log, now),
+            cancels=cancels,
+            pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
+            progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds)),
+            timer=timer,
+            stuck=StuckBatches(log, dispatcher, worker, now),
+        )
+
+    async def start(self) -> None:
+        """Begins to send and to answer."""
+        await self._delivery.start()
+        address = await self._api.start(self._settings.listen)
+        logger.info("listening", address=address)
+
+    @property
+    def is_broken(self) -> bool:
+        """A part of it ended by an exception."""
+        return self._delivery.broken.is_set()
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Works until it is told to stop, or a part of it breaks."""
+        ends = [asyncio.create_task(event.wait()) for event in (stop, self._delivery.broken)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+
+    async def drain(self) -> None:
+        """Ends calls, lets nothing more leave, and records what is in flight."""
+        grace = timedelta(seconds=self._settings.drain_seconds)
+        logger.info("draining", grace_seconds=grace.total_seconds())
+        await self._api.stop(grace)
+        await self._delivery.drain(grace)
+        logger.info("stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(cli())

@@ -1,4 +1,4 @@
-"""Settings: environment variables that begin with REDRIVE_, or the same names in one TOML file that REDRIVE_CONFIG points to."""
+"""Settings: environment variables that begin with REDRIVE_, or one TOML file that REDRIVE_CONFIG points to."""
 
 import ipaddress
 import os
@@ -64,8 +64,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file."""
         path = os.environ.get("REDRIVE_CONFIG")

@@ -5,7 +5,7 @@ Reads take a message's id and their filters; writes that carry much take their r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, MutableSequence
+from collections.abc import AsyncGenerator, Callable, Iterable, MutableSequence
 from types import TracebackType
 from typing import Self
 
@@ -59,10 +59,10 @@ STREAM_TIMEOUT = 600.0  # seconds for a SendStream: its recipients may come as s
 class Client:
     """A connection to one Redrive server, made in a running event loop and closed by `close` or `async with`.
 
-    `token` goes with every call; ValueError unless it is printable ASCII. `tls` trusts the usual certificate authorities, `root_certificates` (PEM) only these.
-    `timeout` is in seconds and holds for one call with all its attempts; a watch may be silent for as long.
-    Reads, and writes that carry a request_id, are attempted again when the server is unavailable; send, resend,
-    cancel_message and put_page draw a request_id where the caller gave none.
+    `token` goes with every call; ValueError unless it is printable ASCII. `tls` trusts the usual certificate
+    authorities, `root_certificates` (PEM) only these. `timeout` is in seconds and holds for one call with all its
+    attempts; a watch may be silent for as long. Reads, and writes that carry a request_id, are attempted again when the
+    server is unavailable; send, resend, cancel_message and put_page draw a request_id where the caller gave none.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Client:
         request = with_request_id(CancelMessageRequest(message_id=message_id, request_id=request_id))
         return (await self._connection.ask(self._deliveries.CancelMessage, request)).message
 
-    def watch_progress(self, message_id: str) -> AsyncIterator[WatchProgressResponse]:
+    def watch_progress(self, message_id: str) -> AsyncGenerator[WatchProgressResponse, None]:
         """A snapshot, then changes and heartbeats, never back in sequence; ends when the message is done.
 
         Goes on where it was after a lost connection or a restarted server.

@@ -1,7 +1,7 @@
 """Follows a message's progress through lost connections and restarted servers, until it is done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
 import grpc
@@ -39,7 +39,7 @@ class Watch:
         self._losses = 0
         self._lost_at: float | None = None
 
-    async def answers(self) -> AsyncIterator[WatchProgressResponse]:
+    async def answers(self) -> AsyncGenerator[WatchProgressResponse, None]:
         """Answers in order; ends when the message is done. Raises RedriveError."""
         while not self._done:
             error: RedriveError = Unavailable(

@@ -51,7 +51,7 @@ class CancelService:
         raise Aborted("the message changed too often meanwhile", message_id=command.message_id)
 
     async def cancel_batches(self, message_id: str) -> None:
-        """Cancels what is pending in a cancelled message's batches; what a worker changes meanwhile, it cancels itself."""
+        """Cancels what is pending in a cancelled message's batches; a worker cancels what it changes meanwhile."""
         after = 0
         while rows := await self._log.read(_open_batches(message_id, after)):
             await asyncio.gather(*(self._cancel_batch(row) for row in rows))

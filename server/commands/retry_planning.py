@@ -16,7 +16,7 @@ from projections.standings import FailedRow, Judged
 
 
 class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One slice of a round; `total` and `skipped` are of the whole round. `after` is the last recipient of the slice."""
+    """One slice of a round, up to the recipient `after`; `total` and `skipped` are of the whole round."""
 
     recipients: Sequence[BatchRecipient]
     total: int
@@ -25,7 +25,7 @@ class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round asks for: named recipients, or all that a selection takes, after the last one of the slice before."""
+    """What a round asks for: named recipients, or all that a selection takes, after those of the slice before."""
 
     selection: RetrySelection
     recipient_ids: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A round of resends: RetryRequested and its batches in one append, against the Message's version (protocol rule 11)."""
+"""A round of resends: RetryRequested and its batches in one append at the Message's version (protocol rule 11)."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

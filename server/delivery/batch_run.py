@@ -38,7 +38,7 @@ class Halt(StrEnum):
 
 
 class BatchRun:
-    """Works one claimed batch. `dispatch` returns when nothing more will leave, `finish` when every outcome is durable."""
+    """Works a claimed batch: `dispatch` returns when nothing more will leave, `finish` when all is durable."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class BatchRun:
             guard,
         )
         if written is Written.DONE:
-            await self._send_chunk(positions)
+            await self._send_chunk([p for p in positions if self._log.batch.is_sending(p)])
         else:
             await self._heed(written)
 

@@ -33,6 +33,7 @@ class DeliveryService:
         self._timer = timer
         self._sweeper = sweeper
         self._tasks: list[asyncio.Task[None]] = []
+        self.broken = asyncio.Event()
 
     async def start(self) -> None:
         """Takes the lease, then starts to work."""
@@ -45,6 +46,14 @@ class DeliveryService:
             self._sweeper.run(),
         )
         self._tasks = [asyncio.create_task(part) for part in parts]
+        for task in self._tasks:
+            task.add_done_callback(self._look_at)
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        """No part ends by itself: one that broke takes the process down, so that another takes over."""
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("delivery_broke", exc_info=task.exception())
+            self.broken.set()
 
     async def drain(self, grace: timedelta) -> None:
         """Lets nothing more leave, records what is in flight, and stops; what the grace cut off is taken over later."""

@@ -70,9 +70,15 @@ class Dispatcher:
                     self._refresh(self._workers[page_id])
 
     def _refresh(self, worker: PageWorker) -> None:
-        task = asyncio.create_task(worker.refresh())
+        task = asyncio.create_task(self._refresh_safely(worker))
         self._refreshing.add(task)
         task.add_done_callback(self._refreshing.discard)
+
+    async def _refresh_safely(self, worker: PageWorker) -> None:
+        try:
+            await worker.refresh()
+        except Unavailable:
+            logger.warning("log_away", part="refresh")
 
     async def run(self) -> None:
         """Works until it is drained; a log that is away is tried again."""
@@ -96,7 +102,7 @@ class Dispatcher:
         if page_id in self._tasks or self._draining:
             return
         generation = await self._ownership.own(page_id)
-        if generation is None:
+        if generation is None or self._draining:
             return
         page = SendingPage(page_id, self.pacer(page_id), self._ownership, generation)
         worker = PageWorker(page, self._log, self._vault, self._letters, self._channel, self._ownership, self._now)

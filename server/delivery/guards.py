@@ -40,6 +40,11 @@ def may_leave(batch: Batch, positions: Sequence[int], *, worker: str, generation
     return guard
 
 
+def may_claim(page_id: str, *, worker: str, generation: int) -> Callable[[Sql], Cause | None]:
+    """The guard of a claim: only the page's owner works on its batches."""
+    return lambda sql: None if _is_owner(sql, page_id, worker, generation) else Hindrance.PAGE_LOST
+
+
 def _is_stopped(sql: Sql, message_id: str) -> bool:
     row = sql.row(
         "SELECT 1 FROM messages WHERE message_id = :message_id AND is_cancelled = 0", {"message_id": message_id}

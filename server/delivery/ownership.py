@@ -14,6 +14,7 @@ from server.log.commit import Commit, EventLog
 logger = structlog.get_logger()
 
 RENEWALS_PER_LEASE = 3
+HELD_POLL_SECONDS = 0.1
 
 
 def boot_time() -> float:
@@ -43,6 +44,11 @@ class Ownership:
     def is_held(self) -> bool:
         """The lease is known to be good at this moment."""
         return boot_time() < self._held_until
+
+    async def held(self) -> None:
+        """Waits until the lease is good."""
+        while not self.is_held:  # noqa: ASYNC110 - a clock, not an event, ends the wait
+            await asyncio.sleep(HELD_POLL_SECONDS)
 
     async def start(self) -> None:
         """Takes the first lease. The database is this process's alone (file lock), so all other workers are dead."""

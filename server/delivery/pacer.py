@@ -43,7 +43,7 @@ class Pacer:
         await self.open(halt)
 
     def heed(self, attempted: Attempted) -> None:
-        """Slows down for rate limits of the page or the app, high usage and Retry-After; transport errors do neither."""
+        """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
         now = time.monotonic()
         advice = attempted.advice
         if advice is not None and advice.retry_after is not None:

@@ -15,10 +15,11 @@ from projections.sql import Sql
 from server.channels.channel import Channel, Credentials
 from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
+from server.delivery.guards import may_claim
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership
 from server.delivery.sending_page import SendingPage
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
 from server.log.vault import Vault
 
 logger = structlog.get_logger()
@@ -50,7 +51,7 @@ class PageWorker:
         self._now = now
         self._runs: dict[Place, BatchRun] = {}
         self._finishing: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._is_over = False
 
     @property
     def running(self) -> frozenset[Place]:
@@ -65,7 +66,7 @@ class PageWorker:
 
     def drain(self) -> None:
         """Takes no further batch, and lets go what has not left."""
-        self._draining = True
+        self._is_over = True
         for run in self._runs.values():
             run.halt(Halt.DRAINING)
 
@@ -83,29 +84,30 @@ class PageWorker:
         self._page.pacer.set_limit(row.messages_per_second)
 
     async def run(self) -> None:
-        """Works until no batch is left to claim, or the drain."""
-        await self.refresh()
+        """Works until no batch is left to claim, the page is lost, or the drain."""
         try:
-            while not self._draining and (row := await self._log.read(self._next_batch)) is not None:
+            while not self._is_over and (row := await self._log.read(self._next_batch)) is not None:
                 await self._work(row)
         finally:
             await self._finish_all()
 
     def _next_batch(self, sql: Sql) -> BatchRow | None:
-        """The first that is not under way here. A started one is dead: its page has one owner, and that is this process."""
+        """The first not under way here. A started one is dead: its page has one owner, and that is this process."""
         for row in batches.open_of_page(sql, self._page.page_id, OPEN_BATCHES + 1):
             if (row.message_id, row.number) not in self._runs:
                 return row
         return None
 
     async def _work(self, row: BatchRow) -> None:
+        await self._ownership.held()
+        await self.refresh()
         batch = await self._claim(row)
         if batch is None or batch.completed:
             return
         letters = await self._letters.of_batch(batch)
         run = BatchRun(BatchLog(self._log, batch, self._now), letters, self._page, self._channel, self._now)
         self._runs[(row.message_id, row.number)] = run
-        if self._draining:
+        if self._is_over:
             run.halt(Halt.DRAINING)
         await run.dispatch()
         self._finish_aside(run, (row.message_id, row.number))
@@ -127,7 +129,11 @@ class PageWorker:
         )
         if message is not None and message.cancelled:
             events = (*events, *batch_decisions.cancel(apply(batch, events), now=now))
-        result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)]))
+        guard = may_claim(row.page_id, worker=self._page.worker, generation=self._page.ownership_generation)
+        result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)], guard=guard))
+        if isinstance(result, Refused):
+            self._ownership.disown(row.page_id)
+            self._is_over = True
         return apply(batch, events) if isinstance(result, Committed) else None
 
     def _finish_aside(self, run: BatchRun, place: Place) -> None:

@@ -9,11 +9,12 @@ import msgspec
 import structlog
 
 from domain.errors import Unavailable
-from domain.retry import RetryTrigger
+from domain.retry import PLAIN, RetryTrigger
 from projections import message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Sql, from_micros, micros
 from server.commands.automatic_rounds import AutomaticRoundService
+from server.commands.retry_planning import retryable
 from server.delivery.dispatcher import Dispatcher
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
 from server.delivery.timetable import Timetable
@@ -80,7 +81,8 @@ class RetryTimer:
         after = ""
         while rows := await self._log.read(_due_after(after)):
             for row in rows:
-                yield row
+                if await self._log.read(_anybody_to_retry(row)):
+                    yield row
             after = rows[-1].message_id
 
     async def _retry(self, message: MessageRow, tick: str) -> TimerResult:
@@ -115,6 +117,10 @@ class RetryTimer:
 
 def _due_after(after: str) -> Callable[[Sql], Sequence[MessageRow]]:
     return lambda sql: message_rows.due_for_timer(sql, after=after, limit=MESSAGES_AT_ONCE)
+
+
+def _anybody_to_retry(message: MessageRow) -> Callable[[Sql], int]:
+    return lambda sql: retryable(sql, message, PLAIN)
 
 
 def _result(message: MessageRow, status: TimerStatus) -> TimerResult:

@@ -3,13 +3,29 @@
 from projections.sql import Sql
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS page_secrets ("
-    "page_id TEXT PRIMARY KEY, token_generation INTEGER NOT NULL, sealed BLOB NOT NULL)",
+    """
+    CREATE TABLE IF NOT EXISTS page_secrets (
+        page_id TEXT PRIMARY KEY,
+        token_generation INTEGER NOT NULL,
+        sealed BLOB NOT NULL
+    )
+    """,
     "CREATE TABLE IF NOT EXISTS message_keys (message_id TEXT PRIMARY KEY, sealed BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS workers (worker TEXT PRIMARY KEY, lease_expire_time BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS page_owners ("
-    "page_id TEXT PRIMARY KEY, worker TEXT NOT NULL, generation INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS retry_timer (timer TEXT PRIMARY KEY, last_run_time BIGINT NOT NULL, results TEXT NOT NULL)",
+    """
+    CREATE TABLE IF NOT EXISTS page_owners (
+        page_id TEXT PRIMARY KEY,
+        worker TEXT NOT NULL,
+        generation INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS retry_timer (
+        timer TEXT PRIMARY KEY,
+        last_run_time BIGINT NOT NULL,
+        results TEXT NOT NULL
+    )
+    """,
 )
 
 

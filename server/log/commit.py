@@ -44,8 +44,8 @@ CommitResult = Committed | Conflict | Refused
 class Commit(NamedTuple):
     """What is written together or not at all.
 
-    `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what stands
-    beside the log (secrets, leases).
+    `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what
+    stands beside the log (secrets, leases).
     """
 
     appends: Sequence[StreamEvents]
@@ -57,7 +57,7 @@ Listener = Callable[[Sequence[Recorded]], None]
 
 
 class EventLog(Protocol):
-    """The log as the service uses it. Every method raises domain.errors.Unavailable while the database cannot be used."""
+    """The log as the service uses it; every method raises Unavailable while the database cannot be used."""
 
     async def commit(self, commit: Commit) -> CommitResult:
         """Writes it, together with whatever else waits to be written."""

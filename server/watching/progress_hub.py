@@ -88,7 +88,7 @@ class _Topic:
         self._reader.cancel()
 
     async def next_after(self, sequence: int, heartbeat: float) -> Progress:
-        """The latest progress, once it is newer than what was seen, or the heartbeat is due; raises what reading raised."""
+        """The latest progress, once it is newer or the heartbeat is due; raises what reading raised."""
         try:
             async with asyncio.timeout(heartbeat), self._news:
                 await self._news.wait_for(lambda: self._reader.done() or self._is_newer(sequence))

@@ -113,7 +113,9 @@ async def test_a_table_stops_at_a_hundred_rows_and_says_so(server: "ScriptedServ
     assert len(server.asked("ListMessages")) == 1
 
 
-@pytest.mark.parametrize(("limit", "last", "more"), [("150", 149, True), ("300", 299, False), ("0", 299, False)])
+@pytest.mark.parametrize(
+    ("limit", "last", "more"), [("150", 149, True), ("250", 249, True), ("300", 299, False), ("0", 299, False)]
+)
 async def test_a_limit_cuts_a_list(
     server: "ScriptedServer", redrive: "Redrive", limit: str, last: int, more: bool
 ) -> None:

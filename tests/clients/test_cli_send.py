@@ -122,19 +122,24 @@ async def test_a_bad_csv_sends_nothing(server: "ScriptedServer", redrive: "Redri
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["--recipient", "17", "--csv", "people.csv"], ["--csv", "nowhere.csv"], ["--csv", "/dev/null"]],
-    ids=["nobody", "both", "no such file", "no file"],
+    ("arguments", "words"),
+    [
+        ([], "Give the recipients"),
+        (["--recipient", "17", "--csv", "people.csv"], "Give the recipients"),
+        (["--csv", "nowhere.csv"], "does not exist"),
+        (["--csv", "/dev/null"], "must be a file"),
+    ],
+    ids=["nobody", "both", "no such file", "nothing to read twice"],
 )
 async def test_recipients_come_from_one_place(
-    redrive: "Redrive", people: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    redrive: "Redrive", people: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(people.parent)
 
     result = await redrive("send", "--page", "1", "--text", "Hi", *arguments)
 
     assert result.exit_code == 2
-    assert result.stderr
+    assert words in result.stderr
 
 
 async def test_an_unanswered_send_says_how_to_repeat_it_safely(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -63,6 +63,23 @@ async def test_a_stream_that_ends_before_the_message_is_done_is_opened_again(
     assert await sequences(client) == [1, 1, 2]
 
 
+async def test_a_message_between_two_rounds_is_not_done(server: "ScriptedServer", client: Client) -> None:
+    between = Progress(status=MessageStatus.MESSAGE_STATUS_SENDING, counts=Counts(total=9, failed=9))
+    server.stream(WatchProgressResponse(sequence=1, progress=between))
+    server.stream(done(2))
+
+    assert await sequences(client) == [1, 2]
+
+
+async def test_a_server_that_answers_now_and_then_is_watched_on(server: "ScriptedServer", client: Client) -> None:
+    client._connection.timeout = 0.2  # all waits together are longer, none of them is
+    for _ in range(12):
+        server.stream(going_on(1), server.refusal(UNAVAILABLE))
+    server.stream(done(2))
+
+    assert (await sequences(client))[-1] == 2
+
+
 async def test_a_lost_connection_after_the_last_answer_is_no_end(server: "ScriptedServer", client: Client) -> None:
     server.stream(done(1), server.refusal(UNAVAILABLE))
     server.stream(going_on(2), done(3))
@@ -134,6 +151,6 @@ async def test_a_watch_that_is_left_closes_its_stream(server: "ScriptedServer", 
     watch = client.watch_progress("m1")
 
     assert (await anext(watch)).sequence == 1
-    await watch.aclose()  # type: ignore[attr-defined]
+    await watch.aclose()
 
     await asyncio.wait_for(server.no_stream_is_open.wait(), 5)

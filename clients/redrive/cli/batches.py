@@ -21,7 +21,7 @@ async def list_batches(session: Session, message_id: MessageId, limit: Limit = N
 
 
 def _render(answer: ListBatchesResponse) -> Iterator[RenderableType]:
-    yield table("", _COLUMNS, map(_row, answer.batches))
+    yield table(_COLUMNS, map(_row, answer.batches))
 
 
 def _row(batch: Batch) -> tuple[object, ...]:

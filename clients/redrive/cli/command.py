@@ -5,7 +5,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate
 
 import typer
 
@@ -14,8 +14,6 @@ from redrive.cli.output import Output
 from redrive.cli.settings import OutputForm, Settings
 from redrive.client import Client
 from redrive.errors import RedriveError
-
-Options = ParamSpec("Options")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotati
 _SETTINGS = tuple(inspect.signature(Settings).parameters.values())
 
 
-def add_command(app: typer.Typer, name: str, work: Callable[Concatenate[Session, Options], Awaitable[None]]) -> None:
+def add_command(app: typer.Typer, name: str, work: Callable[Concatenate[Session, ...], Awaitable[None]]) -> None:
     """Makes `work` a command of the app: its docstring is the help, what follows the session are the options."""
     app.command(name, help=inspect.getdoc(work))(_runnable(work))
 

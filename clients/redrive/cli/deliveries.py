@@ -49,7 +49,7 @@ async def list_deliveries(
 
 
 def _render(answer: ListDeliveriesResponse) -> Iterator[RenderableType]:
-    yield table("", _COLUMNS, map(_row, answer.deliveries))
+    yield table(_COLUMNS, map(_row, answer.deliveries))
 
 
 def _row(delivery: Delivery) -> tuple[object, ...]:

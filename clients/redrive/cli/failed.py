@@ -39,14 +39,14 @@ async def list_failed(
 
 def _render(answer: ListFailedResponse) -> Iterator[RenderableType]:
     counts = [(word(ErrorType, count.error_type), count.count) for count in answer.error_type_counts]
-    yield table("", ("error type", "recipients"), counts)
+    yield table(("error type", "recipients"), counts)
     stats = answer.stats
     yield Text(
         f"Of {stats.total:,} recipients {stats.sent:,} were sent to, {stats.failed:,} failed and {stats.unconfirmed:,} "
         f"are unconfirmed. A plain resend takes {answer.retryable_count:,} now; "
         f"each has at most {answer.max_retry_attempts} retries."
     )
-    yield table("", _COLUMNS, map(_row, answer.failed_recipients))
+    yield table(_COLUMNS, map(_row, answer.failed_recipients))
 
 
 def _row(failed: FailedRecipient) -> tuple[object, ...]:

@@ -63,7 +63,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
 
 
 def _render_list(answer: ListMessagesResponse) -> Iterator[RenderableType]:
-    yield table("", _COLUMNS, map(_row, answer.messages))
+    yield table(_COLUMNS, map(_row, answer.messages))
 
 
 def _row(message: Message) -> tuple[object, ...]:

@@ -46,9 +46,10 @@ class Output:
             self.console.print(Text(text))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table with a line of column names."""
-    shown = Table(*columns, title=title or None, title_justify="left")
+    shown = Table(*columns)
+    shown.columns[0].no_wrap = True  # an id that is broken in two cannot be copied
     for row in rows:
         shown.add_row(*map(cell, row))
     return shown

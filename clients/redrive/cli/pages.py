@@ -91,7 +91,7 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
 
 
 def _render_list(answer: ListPagesResponse) -> Iterator[RenderableType]:
-    yield table("", _COLUMNS, map(_row, answer.pages))
+    yield table(_COLUMNS, map(_row, answer.pages))
 
 
 def _row(page: Page) -> tuple[object, ...]:

@@ -51,4 +51,4 @@ def _render(answer: ResendResponse) -> Iterator[RenderableType]:
     yield Text(f"{answer.recipients_to_retry:,} recipients to retry, in {batches.total:,} batches{first}.")
     if answer.skipped:
         skipped = [(word(SkipReason, group.reason), group.count) for group in answer.skipped]
-        yield table("", ("not taken because", "recipients"), skipped)
+        yield table(("not taken because", "recipients"), skipped)

@@ -58,7 +58,7 @@ def _render_process(answer: ProcessBatchesResponse) -> Iterator[RenderableType]:
 def _render_results(results: Iterable[ScheduledRetryResult]) -> Iterator[RenderableType]:
     rows = [_row(result) for result in results]
     if rows:
-        yield table("", _COLUMNS, rows)
+        yield table(_COLUMNS, rows)
 
 
 def _row(result: ScheduledRetryResult) -> tuple[object, ...]:

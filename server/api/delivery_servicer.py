@@ -1,0 +1,141 @@
+"""DeliveryService, as gRPC calls it: translate, call, translate."""
+
+# ruff: noqa: N802 - the contract names the rpcs
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from domain.retry import RetryType
+from projections import message_rows
+from projections.message_rows import MessageRow
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    CancelMessageResponse,
+    GetMessageRequest,
+    GetMessageResponse,
+    ListBatchesRequest,
+    ListBatchesResponse,
+    ListDeliveriesRequest,
+    ListDeliveriesResponse,
+    ListFailedRequest,
+    ListFailedResponse,
+    ListMessagesRequest,
+    ListMessagesResponse,
+    ResendRequest,
+    ResendResponse,
+    SendRequest,
+    SendResponse,
+    SendStreamRequest,
+    SendStreamResponse,
+    WatchProgressRequest,
+    WatchProgressResponse,
+)
+from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceServicer as DeliveryServiceBase
+from server.api import listings
+from server.api.caller import Context, caller
+from server.api.draining import Drain
+from server.api.ports import ProgressHub, RetryTimer
+from server.api.queries import attempts_of_message, batches_of_message
+from server.api.stream_keeping import open_stream
+from server.api.translation import deliveries, message_requests, messages, send_requests
+from server.commands.cancelling import CancelService
+from server.commands.failure_list import list_failures
+from server.commands.lookup import find_message
+from server.commands.resending import ResendService
+from server.commands.sending import SendService
+from server.commands.stream_sending import StreamSendService
+from server.log.commit import EventLog
+
+
+class DeliveryServicer(DeliveryServiceBase):
+    """Raises domain errors: the interceptor makes statuses of them."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        sends: SendService,
+        streams: StreamSendService,
+        resends: ResendService,
+        cancels: CancelService,
+        progress: ProgressHub,
+        timer: RetryTimer,
+        drain: Drain,
+    ) -> None:
+        self._log = log
+        self._sends = sends
+        self._streams = streams
+        self._resends = resends
+        self._cancels = cancels
+        self._progress = progress
+        self._timer = timer
+        self._drain = drain
+
+    async def Send(self, request: SendRequest, context: Context) -> SendResponse:
+        command, recipients = send_requests.send(request, caller(context))
+        return messages.sent(await self._sends.send(command, recipients))
+
+    async def SendStream(
+        self, request_iterator: AsyncIterator[SendStreamRequest], context: Context
+    ) -> SendStreamResponse:
+        parts = send_requests.SendParts(request_iterator)
+        command = await parts.header(caller(context))
+        async with open_stream(self._streams, command) as stream:
+            async for recipients in parts.recipients():
+                await stream.add(recipients)
+            # To grpc.aio a broken call looks like the end of its stream; writing to it is what tells them apart.
+            await context.send_initial_metadata(())
+            return messages.stream_sent(await stream.submit())
+
+    async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
+        message_id = message_requests.message_id(request)
+        row = await self._log.read(lambda sql: find_message(sql, caller(context), message_id))
+        return GetMessageResponse(message=messages.message(row))
+
+    async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
+        wanted = message_requests.message_filter(request, caller(context))
+        page = listings.MESSAGES.page(request, wanted)
+        rows = await self._log.read(lambda sql: message_rows.newest(sql, wanted, before=page.after, limit=page.limit))
+        return messages.message_list(*page.cut(rows))
+
+    async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:
+        wanted = message_requests.batch_filter(request, caller(context))
+        page = listings.BATCHES.page(request, wanted)
+        found = await self._log.read(batches_of_message(wanted, after=page.after, limit=page.limit))
+        return deliveries.batch_list(*page.cut(found))
+
+    async def ListDeliveries(self, request: ListDeliveriesRequest, context: Context) -> ListDeliveriesResponse:
+        wanted = message_requests.delivery_filter(request)
+        page = listings.DELIVERIES.page(request, wanted)
+        query = attempts_of_message(caller(context), wanted, after=page.after, limit=page.limit)
+        return deliveries.delivery_list(*page.cut(await self._log.read(query)))
+
+    async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
+        wanted = message_requests.failure_filter(request, caller(context))
+        page = listings.FAILURES.page(request, wanted)
+        found = await self._log.read(list_failures(wanted, after=page.after, limit=page.limit))
+        return deliveries.failure_list(found, *page.cut(found.failures), await self._next_run(found.message))
+
+    async def _next_run(self, message: MessageRow) -> datetime | None:
+        """When the timer takes the message; None when it never does."""
+        policy = message.retry_policy
+        has_rounds_left = message.retry_count < policy.max_retry_attempts
+        if policy.type is not RetryType.CRON or message.cancelled or not has_rounds_left:
+            return None
+        return (await self._timer.schedule()).next_run_time
+
+    async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
+        command = message_requests.resend(request, caller(context))
+        return messages.resent(await self._resends.resend(command))
+
+    async def CancelMessage(self, request: CancelMessageRequest, context: Context) -> CancelMessageResponse:
+        command = message_requests.cancel(request, caller(context))
+        return CancelMessageResponse(message=messages.message(await self._cancels.cancel(command)))
+
+    async def WatchProgress(
+        self, request: WatchProgressRequest, context: Context
+    ) -> AsyncIterator[WatchProgressResponse]:
+        message_id = message_requests.message_id(request)
+        watched = self._progress.watch(caller(context), message_id)
+        async for latest in self._drain.until_begun(watched):
+            yield messages.progress(latest)

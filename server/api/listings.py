@@ -1,0 +1,21 @@
+"""The lists of the contract: where each begins, and what tells a row's place in it."""
+
+from projections.deliveries import DeliveryRow
+from projections.message_rows import MessageRow
+from projections.pages import PageRow
+from projections.sql import Micros
+from server.api.page_token import Listing, Name, Number
+from server.api.queries import LeasedBatch
+from server.commands.failure_list import Failure
+
+MESSAGES: Listing[MessageRow, tuple[Micros, str] | None] = Listing(
+    "ListMessages", tuple[Number, Name], start=None, cursor_of=lambda row: (row.create_time, row.message_id)
+)
+BATCHES: Listing[LeasedBatch, int] = Listing("ListBatches", Number, start=0, cursor_of=lambda batch: batch.row.number)
+DELIVERIES: Listing[DeliveryRow, tuple[int, int]] = Listing(
+    "ListDeliveries", tuple[Number, Number], start=(0, 0), cursor_of=lambda row: (row.batch_number, row.position)
+)
+FAILURES: Listing[Failure, str] = Listing(
+    "ListFailed", Name, start="", cursor_of=lambda failure: failure.row.recipient_id
+)
+PAGES: Listing[PageRow, str] = Listing("ListPages", Name, start="", cursor_of=lambda row: row.page_id)

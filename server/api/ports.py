@@ -1,0 +1,35 @@
+"""What the edge asks of the running service, beside its commands and its log."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from server.delivery.timer_report import RetrySchedule, TimerResult
+from server.watching.progress import Progress
+
+
+class ProgressHub(Protocol):
+    """Lets messages be watched."""
+
+    def watch(self, owner: str, message_id: str) -> AsyncIterator[Progress]:
+        """A snapshot at once, then changes; ends when the message is done. Raises MessageNotFound, Unavailable."""
+        ...
+
+
+class RetryTimer(Protocol):
+    """The timer that retries CRON messages."""
+
+    async def run_now(self) -> Sequence[TimerResult]:
+        """Takes every eligible message now; raises Unavailable."""
+        ...
+
+    async def schedule(self) -> RetrySchedule:
+        """When it runs, and what its last run did; raises Unavailable."""
+        ...
+
+
+class StuckBatches(Protocol):
+    """Frees batches whose worker gave no sign of life."""
+
+    async def process(self, owner: str, message_id: str) -> tuple[int, int]:
+        """How many batches were freed, and how many are open now; raises MessageNotFound, Unavailable."""
+        ...

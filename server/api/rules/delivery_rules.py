@@ -1,0 +1,70 @@
+"""The rules of the requests about messages that were sent."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from redrive.v1.batch_pb2 import BatchStatus
+from redrive.v1.delivery_pb2 import DeliveryStatus
+from redrive.v1.error_pb2 import ErrorType
+from redrive.v1.message_pb2 import MessageStatus
+from server.api.rules.field_kinds import MessageId, PageId, PageSize, RecipientId, RequestId, known
+from server.api.rules.rule_set import Rules
+
+ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Field(default_factory=list)]
+RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_length=10_000)]
+
+
+class OneMessageRules(Rules):
+    """A request that names a message, and has no other rule: GetMessage, WatchProgress, ProcessBatches."""
+
+    message_id: MessageId
+
+
+class ListMessagesRules(Rules):
+    """ListMessages."""
+
+    page_id: PageId = ""
+    statuses: Annotated[
+        list[Annotated[int, known(MessageStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
+    ]
+    page_size: PageSize = 0
+
+
+class ListBatchesRules(OneMessageRules):
+    """ListBatches."""
+
+    statuses: Annotated[list[Annotated[int, known(BatchStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)]
+    page_size: PageSize = 0
+
+
+class ListDeliveriesRules(OneMessageRules):
+    """ListDeliveries."""
+
+    recipient_id: RecipientId | None = None
+    statuses: Annotated[
+        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
+    ]
+    error_types: ErrorTypes
+    page_size: PageSize = 0
+
+
+class ListFailedRules(OneMessageRules):
+    """ListFailed."""
+
+    error_types: ErrorTypes
+    page_size: PageSize = 0
+
+
+class ResendRules(OneMessageRules):
+    """Resend."""
+
+    recipient_ids: RecipientIds
+    error_types: ErrorTypes
+    request_id: RequestId = ""
+
+
+class CancelMessageRules(OneMessageRules):
+    """CancelMessage."""
+
+    request_id: RequestId = ""

@@ -1,0 +1,50 @@
+"""The kinds of fields that requests are made of, each with its limits."""
+
+from typing import Annotated, NamedTuple
+
+from google.protobuf.descriptor import EnumDescriptor
+from pydantic import AfterValidator, Field, StringConstraints
+
+from server.api.rules.broken_rule import broken_rule
+
+
+class Shape(NamedTuple):
+    """A pattern that a text must have, and the rule in words."""
+
+    pattern: str
+    words: str
+
+
+# NUL is refused everywhere: databases and the platform cut texts there, or refuse them.
+NO_NUL = Shape(r"^[^\x00]*$", "must not hold NUL characters")
+NO_SPACES = Shape(r"^[^\s\x00]*$", "must not hold spaces or NUL characters")
+PAGE_ID = Shape(r"^[A-Za-z0-9._-]*$", "may hold only letters, digits, dots, dashes and underscores")
+VARIABLE = Shape(r"^[A-Za-z0-9_]{1,64}$", "its name must be 1 to 64 letters, digits or underscores")
+WEB_ADDRESS = Shape(r"^(?i:https?)://[^\s\x00/?#]+[^\s\x00]*$", "must be an http or https address")
+
+WORDS_OF_SHAPES = {shape.pattern: shape.words for shape in (NO_NUL, NO_SPACES, PAGE_ID, VARIABLE, WEB_ADDRESS)}
+
+
+def up_to(limit: int, shape: Shape = NO_NUL, *, at_least: int = 0) -> StringConstraints:
+    """A text of at most so many characters."""
+    return StringConstraints(min_length=at_least, max_length=limit, pattern=shape.pattern)
+
+
+def known(enum: EnumDescriptor, *, required: bool = False) -> AfterValidator:
+    """A number of the enum; 0 stands for one that is not given."""
+    numbers = set(enum.values_by_number) - ({0} if required else set())
+    words = f"must be a known {enum.name} (1 to {max(numbers)})"
+
+    def check(number: int) -> int:
+        if number not in numbers:
+            raise broken_rule(words)
+        return number
+
+    return AfterValidator(check)
+
+
+RequestId = Annotated[str, up_to(128)]
+MessageId = Annotated[str, up_to(128)]
+PageId = Annotated[str, up_to(64, PAGE_ID)]
+RecipientId = Annotated[str, up_to(128, NO_SPACES, at_least=1)]
+PageSize = Annotated[int, Field(ge=0, le=1000)]

@@ -1,0 +1,27 @@
+"""The rules of the requests about pages."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from redrive.v1.page_pb2 import SendMode
+from server.api.rules.field_kinds import NO_SPACES, PageId, PageSize, RequestId, known, up_to
+from server.api.rules.rule_set import Rules
+
+
+class PutPageRules(Rules):
+    """PutPage."""
+
+    page_id: PageId
+    name: Annotated[str, up_to(200)] = ""
+    access_token: Annotated[str, up_to(2000, NO_SPACES)] = ""
+    app_secret: Annotated[str, up_to(200, NO_SPACES)] = ""
+    messages_per_second: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] = 0.0
+    send_mode: Annotated[int, known(SendMode.DESCRIPTOR)] = 0
+    request_id: RequestId = ""
+
+
+class ListPagesRules(Rules):
+    """ListPages."""
+
+    page_size: PageSize = 0

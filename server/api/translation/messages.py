@@ -1,0 +1,117 @@
+"""Answers out: messages, their progress, and what was asked of them."""
+
+from collections.abc import Mapping, Sequence
+
+from domain.batch import BATCH_SIZE
+from domain.delivery import DeliveryStatus
+from domain.fault import ErrorType
+from projections.message_rows import MessageRow
+from redrive.v1.delivery_service_pb2 import (
+    ListMessagesResponse,
+    ResendBatches,
+    ResendResponse,
+    SendResponse,
+    SendStreamResponse,
+    SkippedRecipients,
+    WatchProgressResponse,
+)
+from redrive.v1.error_pb2 import ErrorTypeCount
+from redrive.v1.message_pb2 import Counts, Message, RetryPolicy
+from redrive.v1.progress_pb2 import Progress as ProgressAnswer
+from server.api.translation.enum_words import (
+    ERROR_TYPES,
+    MESSAGE_STATUSES,
+    ON_UNCONFIRMED,
+    RETRY_TYPES,
+    SKIP_REASONS,
+)
+from server.api.translation.times import duration, timestamp
+from server.commands.rounds import RoundStarted
+from server.commands.sending import SendAnswer
+from server.watching.progress import Progress
+
+
+def message(row: MessageRow) -> Message:
+    """A message as the contract shows it."""
+    return Message(
+        id=row.message_id,
+        title=row.title,
+        page_id=row.page_id,
+        owner=row.owner,
+        status=MESSAGE_STATUSES.number(row.status),
+        retry_policy=RetryPolicy(
+            type=RETRY_TYPES.number(row.retry_policy.type), max_retry_attempts=row.retry_policy.max_retry_attempts
+        ),
+        retry_count=row.retry_count,
+        counts=_counts(row),
+        batches_total=row.batches_total,
+        batches_completed=row.batches_completed,
+        create_time=timestamp(row.create_time),
+        update_time=timestamp(row.update_time),
+        end_time=timestamp(row.end_time),
+        on_unconfirmed=ON_UNCONFIRMED.number(row.on_unconfirmed),
+    )
+
+
+def _counts(row: MessageRow) -> Counts:
+    return Counts(
+        total=row.total,
+        pending=row.counts[DeliveryStatus.PENDING],
+        sending=row.counts[DeliveryStatus.SENDING],
+        sent=row.counts[DeliveryStatus.SENT],
+        failed=row.counts[DeliveryStatus.FAILED],
+        unconfirmed=row.counts[DeliveryStatus.UNCONFIRMED],
+        cancelled=row.counts[DeliveryStatus.CANCELLED],
+    )
+
+
+def message_list(rows: Sequence[MessageRow], next_page_token: str) -> ListMessagesResponse:
+    """One page of messages."""
+    return ListMessagesResponse(messages=map(message, rows), next_page_token=next_page_token)
+
+
+def sent(answer: SendAnswer) -> SendResponse:
+    """What a Send made."""
+    return SendResponse(message=message(answer.message), duplicates_dropped=answer.duplicates_dropped)
+
+
+def stream_sent(answer: SendAnswer) -> SendStreamResponse:
+    """What a SendStream made."""
+    return SendStreamResponse(message=message(answer.message), duplicates_dropped=answer.duplicates_dropped)
+
+
+def resent(started: RoundStarted) -> ResendResponse:
+    """What a Resend started."""
+    return ResendResponse(
+        recipients_to_retry=started.recipients,
+        batches=ResendBatches(total=started.batches, size=BATCH_SIZE, start_number=started.start_number),
+        skipped=[
+            SkippedRecipients(reason=SKIP_REASONS.number(reason), count=count)
+            for reason, count in started.skipped.items()
+        ],
+    )
+
+
+def progress(latest: Progress) -> WatchProgressResponse:
+    """How far a message has come."""
+    row = latest.message
+    return WatchProgressResponse(
+        sequence=latest.sequence,
+        time=timestamp(latest.time),
+        progress=ProgressAnswer(
+            message_id=row.message_id,
+            status=MESSAGE_STATUSES.number(row.status),
+            counts=_counts(row),
+            batches_total=row.batches_total,
+            batches_completed=row.batches_completed,
+            messages_per_second=latest.messages_per_second,
+            eta=duration(latest.eta),
+            error_type_counts=error_type_counts(latest.error_types),
+            round=row.round,
+        ),
+    )
+
+
+def error_type_counts(recipients: Mapping[ErrorType, int]) -> list[ErrorTypeCount]:
+    """Recipients by the type of their last error."""
+    return [ErrorTypeCount(error_type=ERROR_TYPES.number(kind), count=count) for kind, count in recipients.items()]

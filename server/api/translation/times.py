@@ -1,0 +1,26 @@
+"""Times and spans as the contract writes them; what is None stays absent."""
+
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from projections.sql import Micros, micros
+
+
+def timestamp(time: Micros | datetime | None) -> Timestamp | None:
+    """A time, given as the read models or as the domain keep it."""
+    if time is None:
+        return None
+    written = Timestamp()
+    written.FromMicroseconds(micros(time) if isinstance(time, datetime) else time)
+    return written
+
+
+def duration(span: timedelta | None) -> Duration | None:
+    """A span."""
+    if span is None:
+        return None
+    written = Duration()
+    written.FromTimedelta(span)
+    return written

@@ -1,0 +1,115 @@
+"""The database file behind the log on SQLite: events, read models, and what stands beside them."""
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, Any
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
+
+from domain.event import Event
+from projections import read_models
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.log import beside
+from server.log.codec import decode, encode
+from server.log.commit import Commit, Committed, Conflict, Refused
+from server.log.group_commit import Written
+from server.log.sqlite_sql import SqliteSql
+
+
+class DatabaseInUseError(Exception):
+    """Another process has this database open: SQLite is for one."""
+
+
+class ProjectingRecorder(SQLiteApplicationRecorder):
+    """Brings the read models up to date in the append's own transaction."""
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], *, events: Sequence[Event] = (), **kwargs: Any
+    ) -> Sequence[int]:
+        positions = super()._insert_events(c, stored_events, **kwargs) or ()
+        sql = SqliteSql(c)
+        for position, stored, event in zip(positions, stored_events, events, strict=True):
+            recorded = Recorded(position, str(stored.originator_id), stored.originator_version, event)
+            read_models.apply(sql, recorded)
+        return positions
+
+    def append(self, c: SQLiteCursor, commit: Commit, append_id: str) -> Sequence[Recorded]:
+        """Inserts the events of a commit, whose versions were checked."""
+        numbered = [
+            (append.stream, append.expected_version + offset, event)
+            for append in commit.appends
+            for offset, event in enumerate(append.events, start=1)
+        ]
+        stored = [encode(stream, version, append_id, event) for stream, version, event in numbered]
+        positions = self._insert_events(c, stored, events=[event for _, _, event in numbered])
+        return [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
+
+    def last_version(self, c: SQLiteCursor, stream: str) -> int:
+        """The version of a stream's last event; 0 when there is none."""
+        statement = f"SELECT MAX(originator_version) AS last FROM {self.events_table_name} WHERE originator_id = ?"  # noqa: S608
+        c.execute(statement, (stream,))
+        return c.fetchone()["last"] or 0
+
+
+class SqliteStore:
+    """One database file, this process's alone for as long as it is open (protocol rule 6)."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = _lock(path)
+        self._recorder = ProjectingRecorder(SQLiteDatastore(str(path), originator_id_type="text"))
+        self._recorder.create_table()
+        with self.transaction(commit=True) as sql:
+            read_models.create(sql)
+            beside.create(sql)
+
+    def close(self) -> None:
+        """Lets the database go."""
+        self._recorder.datastore.close()
+        self._lock.close()
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Sql]:
+        """A snapshot to read, or a change that is written whole or not at all."""
+        with self._recorder.datastore.transaction(commit=commit) as c:
+            yield SqliteSql(c)
+
+    def load(self, stream: str, limit: int | None) -> Sequence[Event]:
+        """The events of a stream in order."""
+        return [decode(stored) for stored in self._recorder.select_events(stream, limit=limit)]
+
+    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
+        """Events of the whole log in order, after a position."""
+        found = self._recorder.select_notifications(position, limit, inclusive_of_start=False)
+        return [Recorded(n.id, str(n.originator_id), n.originator_version, decode(n)) for n in found]
+
+    def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
+        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
+        with self._recorder.datastore.transaction(commit=True) as c:
+            return [self._write(c, commit) for commit in group]
+
+    def _write(self, c: SQLiteCursor, commit: Commit) -> Written:
+        for append in commit.appends:
+            if self._recorder.last_version(c, append.stream) != append.expected_version:
+                return Written(Conflict(append.stream))
+        sql = SqliteSql(c)
+        if commit.guard is not None and (cause := commit.guard(sql)) is not None:
+            return Written(Refused(cause))
+        recorded = self._recorder.append(c, commit, token_hex(8))
+        if commit.also is not None:
+            commit.also(sql)
+        return Written(Committed(recorded[-1].position if recorded else 0), recorded)
+
+
+def _lock(path: Path) -> IO[str]:
+    lock = path.with_name(path.name + ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise DatabaseInUseError(f"{path} is in use by another process") from error
+    return lock

@@ -1,0 +1,43 @@
+"""The Python session in clients/README.md runs as it stands there."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redrive.v1.delivery_pb2 import FailedRecipient
+from redrive.v1.delivery_service_pb2 import (
+    ListFailedResponse,
+    ResendResponse,
+    SendResponse,
+    WatchProgressResponse,
+)
+from redrive.v1.message_pb2 import Counts, Message, MessageStatus
+from redrive.v1.progress_pb2 import Progress
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import ScriptedServer
+
+README = Path(__file__).parents[2] / "clients" / "README.md"
+
+
+async def test_the_python_session_runs(server: "ScriptedServer") -> None:
+    session = README.read_text().split("```python\n")[1].split("```")[0]
+    ended = Progress(status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=Counts(total=2, sent=1, failed=1))
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+    server.stream(WatchProgressResponse(sequence=1, progress=ended))
+    server.answer(
+        "ListFailed",
+        ListFailedResponse(failed_recipients=[FailedRecipient(recipient_id="18", last_error_message="no such person")]),
+    )
+    server.answer("Resend", ResendResponse())
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", session.replace("127.0.0.1:50051", server.target)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    stdout, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert "18 no such person" in stdout.decode()
+    assert server.asked("Resend")[0].message_id == "m1"

@@ -1,0 +1,78 @@
+"""A campaign as a caller runs it: a page, a send, its end, and its books."""
+
+import asyncio
+from collections.abc import Sequence
+
+from redrive import Client
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import SendRequest
+from redrive.v1.message_pb2 import Counts, Message, OnUnconfirmed, RetryPolicy, RetryType
+from redrive.v1.page_service_pb2 import PutPageRequest
+from redrive.v1.progress_pb2 import Progress
+from tests.e2e.processes import SandboxProcess
+
+PAGE = "1001"
+TOKEN = "EAAG-first-token"
+TEXT = "Hello {{name}}, {{city}} is waiting."
+
+
+async def put_page(client: Client, *, rate: float = 5_000.0, token: str = TOKEN) -> None:
+    """Registers the page, or replaces its token."""
+    await client.put_page(PutPageRequest(page_id=PAGE, access_token=token, messages_per_second=rate))
+
+
+def recipients(count: int, prefix: str = "u") -> list[Recipient]:
+    """So many people."""
+    return [
+        Recipient(id=f"{prefix}{number}", name=f"Name {number}", variables={"city": "Hanoi"}) for number in range(count)
+    ]
+
+
+def send_request(
+    people: Sequence[Recipient],
+    *,
+    retry: RetryType.ValueType = RetryType.RETRY_TYPE_MANUAL,
+    max_retries: int = 0,
+    on_unconfirmed: OnUnconfirmed.ValueType = OnUnconfirmed.ON_UNCONFIRMED_UNSPECIFIED,
+    request_id: str = "",
+) -> SendRequest:
+    """A request to send them the usual text."""
+    return SendRequest(
+        request_id=request_id,
+        page_id=PAGE,
+        title="Newsletter",
+        content=Content(text=TEXT),
+        recipients=people,
+        retry_policy=RetryPolicy(type=retry, max_retry_attempts=max_retries),
+        on_unconfirmed=on_unconfirmed,
+    )
+
+
+async def watch_to_the_end(client: Client, message_id: str) -> Progress:
+    """The last progress of a message; on the way, its books balance at every step."""
+    last: Progress | None = None
+    async with asyncio.timeout(90):
+        async for answer in client.watch_progress(message_id):
+            last = answer.progress
+            assert_balanced(last.counts)
+    assert last is not None
+    return last
+
+
+async def send_to_the_end(client: Client, request: SendRequest) -> Message:
+    """Sends, and waits until the message is done."""
+    sent = await client.send(request)
+    await watch_to_the_end(client, sent.message.id)
+    return await client.get_message(sent.message.id)
+
+
+def assert_balanced(counts: Counts) -> None:
+    """total = pending + sending + sent + failed + unconfirmed + cancelled."""
+    parts = (counts.pending, counts.sending, counts.sent, counts.failed, counts.unconfirmed, counts.cancelled)
+    assert counts.total == sum(parts)
+
+
+async def assert_nobody_twice(sandbox: SandboxProcess) -> None:
+    """The platform accepted at most one message per person."""
+    summary = await sandbox.control.summary()
+    assert summary.duplicate_count == 0, summary.duplicates

@@ -1,0 +1,135 @@
+"""Real processes for the end-to-end tests: the service and the sandbox, on real ports, killed for real."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redrive import Client
+from server.sandbox.control import SandboxControl
+
+PROGRAM = Path(sys.executable).with_name("redrive-server")
+START_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def listening(port: int) -> None:
+    """Waits until somebody accepts connections."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
+
+
+class ServerProcess:
+    """One `redrive-server`; it can be killed and started again on the same database and port."""
+
+    def __init__(self, folder: Path, graph_url: str, settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.database = folder / "redrive.db"
+        self.log = folder / "server.log"
+        self._environment = {
+            **os.environ,
+            "REDRIVE_LISTEN": self.address,
+            "REDRIVE_DATABASE_URL": f"sqlite:///{self.database}",
+            "REDRIVE_GRAPH_URL": graph_url,
+            **settings,
+        }
+        self._process: Process | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(PROGRAM, env=self._environment, stdout=log, stderr=log)
+        await listening(self.port)
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(how)
+        async with asyncio.timeout(60):
+            return await self._process.wait()
+
+    def log_lines(self) -> list[dict[str, object]]:
+        """What it logged so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+@asynccontextmanager
+async def running_server(
+    folder: Path, graph_url: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[ServerProcess]:
+    """A server that is stopped at the end, whatever happens."""
+    server = ServerProcess(folder, graph_url, settings or {})
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.kill()
+
+
+class SandboxProcess:
+    """The sandbox as a process of its own, and its control."""
+
+    def __init__(self, port: int) -> None:
+        self.graph_url = f"http://127.0.0.1:{port}/v25.0"
+        self.control = SandboxControl(self.graph_url)
+
+
+@asynccontextmanager
+async def running_sandbox_process() -> AsyncIterator[SandboxProcess]:
+    """A sandbox that is stopped at the end."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(PROGRAM, "sandbox", f"--port={port}", stdout=PIPE, stderr=PIPE)
+    try:
+        await listening(port)
+        sandbox = SandboxProcess(port)
+        async with sandbox.control:
+            yield sandbox
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
+async def client_of(server: ServerProcess) -> AsyncIterator[Client]:
+    """The typed client, connected."""
+    async with Client(server.address) as client:
+        yield client

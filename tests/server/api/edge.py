@@ -1,0 +1,206 @@
+"""The edge on a real port, over a real log and the real commands; nothing dispatches, so that messages stay PENDING."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+from google.protobuf.message import Message
+
+from domain import batch as batches
+from domain.outcome import Outcome
+from domain.streams import batch_stream, page_stream
+from projections.sql import Sql
+from redrive.v1 import delivery_service_pb2_grpc, page_service_pb2_grpc, retry_service_pb2_grpc
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import SendRequest
+from server.api.server import ApiServer, build_server
+from server.channels.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
+from server.commands.cancelling import CancelService
+from server.commands.putting_pages import PutPageService
+from server.commands.resending import ResendService
+from server.commands.sending import SendService
+from server.commands.stream_sending import StreamSendService
+from server.delivery.timer_report import RetrySchedule, TimerResult
+from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.keyring import new_key
+from server.log.sqlite_log import SqliteLog
+from server.log.sqlite_store import SqliteStore
+from server.log.vault import Vault
+from server.watching.progress import Progress
+from tests.builders import PAGE, WORKER, after, delivered, page_registered, wall_clock
+
+LISTEN = "127.0.0.1:0"
+
+
+@dataclass
+class TokenChannel:
+    """Answers token checks as it is told; nothing is sent in these tests."""
+
+    token_check: TokenCheck = field(default_factory=TokenAccepted)
+
+    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+        raise NotImplementedError
+
+    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+        raise NotImplementedError
+
+    async def check_token(self, credentials: Credentials) -> TokenCheck:
+        return self.token_check
+
+
+@dataclass
+class ScriptedHub:
+    """Shows what it is told to, then raises, ends, or waits for ever."""
+
+    shown: Sequence[Progress] = ()
+    error: Exception | None = None
+    waits: bool = False
+    watched: list[tuple[str, str]] = field(default_factory=list)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def watch(self, owner: str, message_id: str) -> AsyncIterator[Progress]:
+        self.watched.append((owner, message_id))
+        try:
+            for progress in self.shown:
+                yield progress
+            if self.error is not None:
+                raise self.error
+            if self.waits:
+                self.waiting.set()
+                await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+
+@dataclass
+class ScriptedTimer:
+    """Runs at once, and says when it runs next."""
+
+    results: Sequence[TimerResult] = ()
+    known: RetrySchedule = field(
+        default_factory=lambda: RetrySchedule(
+            interval=timedelta(minutes=15), next_run_time=after(900), last_run_time=None, last_results=[]
+        )
+    )
+
+    async def run_now(self) -> Sequence[TimerResult]:
+        return self.results
+
+    async def schedule(self) -> RetrySchedule:
+        return self.known
+
+
+@dataclass
+class ScriptedBatches:
+    """Frees what it is told to, or raises."""
+
+    freed: tuple[int, int] = (0, 0)
+    error: Exception | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def process(self, owner: str, message_id: str) -> tuple[int, int]:
+        self.asked.append((owner, message_id))
+        if self.error is not None:
+            raise self.error
+        return self.freed
+
+
+@dataclass
+class Edge:
+    """A running edge, and what stands before and behind it."""
+
+    log: EventLog
+    vault: Vault
+    channel: TokenChannel
+    hub: ScriptedHub
+    timer: ScriptedTimer
+    stuck: ScriptedBatches
+    server: ApiServer
+    address: str
+    wire: grpc.aio.Channel
+
+    @property
+    def delivery(self) -> delivery_service_pb2_grpc.DeliveryServiceAsyncStub:
+        return delivery_service_pb2_grpc.DeliveryServiceStub(self.wire)  # type: ignore[return-value]
+
+    @property
+    def pages(self) -> page_service_pb2_grpc.PageServiceAsyncStub:
+        return page_service_pb2_grpc.PageServiceStub(self.wire)  # type: ignore[return-value]
+
+    @property
+    def retries(self) -> retry_service_pb2_grpc.RetryServiceAsyncStub:
+        return retry_service_pb2_grpc.RetryServiceStub(self.wire)  # type: ignore[return-value]
+
+    async def commit(self, stream: str, version: int, *events: Any) -> None:
+        result = await self.log.commit(Commit([StreamEvents(stream, version, events)]))
+        assert isinstance(result, Committed)
+
+    async def deliver(self, message_id: str, outcomes: Mapping[str, Outcome], *, batch_number: int = 1) -> None:
+        """As if a worker had sent a batch; recipients who are not named are sent to."""
+        stream = batch_stream(message_id, 0, batch_number)
+        batch = batches.fold(await self.log.load(stream))
+        await self.commit(stream, batch.version, *delivered(batch, outcomes))
+
+    async def rows(self, table: str) -> int:
+        """How many rows a table holds."""
+
+        def count(sql: Sql) -> int:
+            row = sql.row(f"SELECT COUNT(*) AS found FROM {table}")  # noqa: S608
+            assert row is not None
+            return int(row["found"])
+
+        return await self.log.read(count)
+
+
+@asynccontextmanager
+async def running_edge(folder: Path) -> AsyncIterator[Edge]:
+    """An edge with one registered page."""
+    vault = Vault(new_key())
+    channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
+    async with SqliteLog(SqliteStore(folder / "redrive.db")) as log:
+        sends = SendService(log, vault, wall_clock)
+        server = build_server(
+            log=log,
+            sends=sends,
+            streams=StreamSendService(log, vault, sends, wall_clock, WORKER),
+            resends=ResendService(log, wall_clock),
+            cancels=CancelService(log, wall_clock),
+            pages=PutPageService(log, vault, channel, wall_clock, 10.0),
+            progress=hub,
+            timer=timer,
+            stuck=stuck,
+        )
+        address = await server.start(LISTEN)
+        async with grpc.aio.insecure_channel(address) as wire:
+            edge = Edge(log, vault, channel, hub, timer, stuck, server, address, wire)
+            await edge.commit(page_stream(PAGE), 0, page_registered())
+            yield edge
+        await server.stop(timedelta(0))
+
+
+def send_request(*ids: str, text: str = "Hello {{name}}", **fields: Any) -> SendRequest:
+    """A request that keeps every rule; a test changes what it is about."""
+    recipients = [Recipient(id=id_, name=id_.title()) for id_ in ids or ("ann", "bob")]
+    return SendRequest(**{"page_id": PAGE, "content": Content(text=text), "recipients": recipients, **fields})
+
+
+def stream_header(text: str = "Hello {{name}}", **fields: Any) -> SendRequest:
+    """What begins a stream."""
+    return SendRequest(**{"page_id": PAGE, "content": Content(text=text), **fields})
+
+
+def changed(message: Message, **fields: Any) -> Any:
+    """A copy with other fields; None clears one."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    for name, value in fields.items():
+        copy.ClearField(name)
+        if value is not None:
+            copy.MergeFrom(type(message)(**{name: value}))
+    return copy
