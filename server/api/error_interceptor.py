@@ -1,11 +1,13 @@
 """Turns what goes wrong in a handler into the status that the caller sees, and logs every rpc."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -19,7 +21,7 @@ from server.api.status import status_of
 
 logger = structlog.get_logger()
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic for type checkers only
 Decode = Callable[[bytes], Any]
 
 # By whether the request and the answer are streams.

@@ -9,6 +9,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.processes import SandboxProcess, ServerProcess
 
@@ -40,9 +41,10 @@ async def _buf_curl(server: ServerProcess, service: str, rpc: str, body: str) ->
     return output.decode()
 
 
-def _last_json(text: str) -> dict[str, object]:
+def _last_json(text: str) -> dict[str, Any]:
     """The last of the JSON documents that a stream printed."""
-    decoder, last, at = json.JSONDecoder(), {}, 0
+    decoder, at = json.JSONDecoder(), 0
+    last: dict[str, Any] = {}
     while (at := text.find("{", at)) >= 0:
         last, at = decoder.raw_decode(text, at)
     return last
@@ -55,18 +57,18 @@ async def test_the_readme_session_runs_as_it_is_written(server: ServerProcess, s
     calls = [(call["method"], call["rpc"], call["body"]) for call in _CALL.finditer(text)]
     assert [rpc for _, rpc, _ in calls] == ["PutPage", "Send", "WatchProgress", "ListFailed", "Resend"]
 
-    answers: dict[str, dict[str, object]] = {}
+    answers: dict[str, dict[str, Any]] = {}
     message_id = ""
     for service, rpc, body in calls:
         answers[rpc] = _last_json(await _buf_curl(server, service, rpc, body.replace("MESSAGE_ID", message_id)))
         if rpc == "Send":
-            message_id = answers[rpc]["message"]["id"]  # type: ignore[index]  # JSON
+            message_id = answers[rpc]["message"]["id"]
 
     assert "access_token" not in json.dumps(answers["PutPage"])
     progress = answers["WatchProgress"]["progress"]
-    assert progress["status"] == "MESSAGE_STATUS_PARTIALLY_SENT"  # type: ignore[index]
-    assert progress["counts"] == {"total": 3, "sent": 1, "failed": 2}  # type: ignore[index]
+    assert progress["status"] == "MESSAGE_STATUS_PARTIALLY_SENT"
+    assert progress["counts"] == {"total": 3, "sent": 1, "failed": 2}
     failed = answers["ListFailed"]["failedRecipients"]
-    assert {one["recipientId"]: one.get("retryable", False) for one in failed} == {"2002": False, "2003": True}  # type: ignore[attr-defined]
+    assert {one["recipientId"]: one.get("retryable", False) for one in failed} == {"2002": False, "2003": True}
     assert answers["Resend"]["recipientsToRetry"] == 1
-    assert {"reason": "SKIP_REASON_PERMANENT_ERROR", "count": 1} in answers["Resend"]["skipped"]  # type: ignore[operator]
+    assert {"reason": "SKIP_REASON_PERMANENT_ERROR", "count": 1} in answers["Resend"]["skipped"]

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from google.protobuf.struct_pb2 import Struct, Value
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
-from domain.content import MAX_TEXT_LENGTH
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.field_kinds import NO_NUL, VARIABLE, WEB_ADDRESS, RecipientId, known, up_to
@@ -110,8 +109,8 @@ class ContentRules(Rules):
             raise broken_rule("is required without an attachment")
         if text and has_attachment:
             raise broken_rule("must be empty with an attachment: the platform takes one or the other")
-        if (length := FilledText(text).fixed_length) > MAX_TEXT_LENGTH:
-            raise broken_rule(f"must have at most {MAX_TEXT_LENGTH:,} characters, has {length:,} without its variables")
+        if (problem := FilledText(text).problem()) is not None:
+            raise broken_rule(problem)
         return text
 
     @field_validator("tag")

@@ -26,16 +26,26 @@ class _Blanks(dict[str, str]):
 
 
 class FilledText:
-    """A text, measured: `fixed_length` counts what stands outside its variables (all of it where it is far too long)."""
+    """A text, measured once for everybody."""
 
     def __init__(self, text: str) -> None:
-        blanks = _Blanks()
         self._text = text
-        self.fixed_length = len(text) if len(text) > LONGEST_RAW_TEXT else len(fill_in(text, blanks))
-        self._times = blanks.times
+        self._blanks = _Blanks()
+        self._is_measured = len(text) <= LONGEST_RAW_TEXT
+        self._fixed_length = len(fill_in(text, self._blanks)) if self._is_measured else len(text)
+
+    def problem(self) -> str | None:
+        """Why nobody can be sent it: what stands around its variables is too long already."""
+        if self._fixed_length <= MAX_TEXT_LENGTH:
+            return None
+        counted = "without its variables" if self._is_measured else "before its variables are filled in"
+        return f"must have at most {MAX_TEXT_LENGTH:,} characters, has {self._fixed_length:,} {counted}"
 
     def check(self, recipients: Sequence[Recipient], *, first: int = 0) -> None:
-        """Raises InvalidRequest with every recipient who cannot be sent it; they are counted from `first`."""
+        """Raises InvalidRequest with every recipient who cannot be sent it; they are counted from `first`.
+
+        For a text without a problem of its own.
+        """
         violations = [
             Violation(f"recipients[{index}].variables", problem.words)
             for index, recipient in enumerate(recipients, first)
@@ -45,10 +55,10 @@ class FilledText:
             raise InvalidRequest(violations)
 
     def _fits(self, recipient: Recipient) -> bool:
-        if not self._times:
-            return True  # the same text for everybody, measured already
+        times = self._blanks.times
+        if not times:
+            return True  # the same text for everybody, which has no problem
         fillings = recipient.fillings()
-        if not self._times.keys() <= fillings.keys():
+        if not times.keys() <= fillings.keys():
             return False
-        filled = sum(times * len(fillings[name]) for name, times in self._times.items())
-        return self.fixed_length + filled <= MAX_TEXT_LENGTH
+        return self._fixed_length + sum(n * len(fillings[name]) for name, n in times.items()) <= MAX_TEXT_LENGTH

@@ -16,8 +16,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], Callable[[], int]], str]] = {
     "string_pattern_mismatch": lambda limits, _: WORDS_OF_SHAPES[limits["pattern"]],
     "too_short": lambda limits, _: f"must have at least {limits['min_length']:,} entry",
     "too_long": lambda limits, given: f"must have at most {limits['max_length']:,} entries, has {given():,}",
-    "greater_than_equal": lambda limits, _: f"must be at least {limits['ge']:,}",
-    "less_than_equal": lambda limits, _: f"must be at most {limits['le']:,}",
+    "greater_than_equal": lambda limits, _: f"must be at least {limits['ge']:,.15g}",
+    "less_than_equal": lambda limits, _: f"must be at most {limits['le']:,.15g}",
     "finite_number": lambda _, __: "must be a finite number",
     RULE: lambda limits, _: str(limits["words"]),
 }

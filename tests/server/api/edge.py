@@ -6,18 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
-from google.protobuf.message import Message
 
 from domain import batch as batches
 from domain.outcome import Outcome
 from domain.streams import batch_stream, page_stream
 from projections.sql import Sql
-from redrive.v1 import delivery_service_pb2_grpc, page_service_pb2_grpc, retry_service_pb2_grpc
-from redrive.v1.content_pb2 import Content, Recipient
-from redrive.v1.delivery_service_pb2 import SendRequest
+from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from redrive.v1.page_service_pb2_grpc import PageServiceStub
+from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
 from server.api.server import ApiServer, build_server
 from server.channels.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
 from server.commands.cancelling import CancelService
@@ -33,6 +32,11 @@ from server.log.sqlite_store import SqliteStore
 from server.log.vault import Vault
 from server.watching.progress import Progress
 from tests.builders import PAGE, WORKER, after, delivered, page_registered, wall_clock
+
+if TYPE_CHECKING:  # these stand in the stubs' .pyi files only
+    from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
+    from redrive.v1.page_service_pb2_grpc import PageServiceAsyncStub
+    from redrive.v1.retry_service_pb2_grpc import RetryServiceAsyncStub
 
 LISTEN = "127.0.0.1:0"
 
@@ -126,16 +130,16 @@ class Edge:
     wire: grpc.aio.Channel
 
     @property
-    def delivery(self) -> delivery_service_pb2_grpc.DeliveryServiceAsyncStub:
-        return delivery_service_pb2_grpc.DeliveryServiceStub(self.wire)  # type: ignore[return-value]
+    def delivery(self) -> "DeliveryServiceAsyncStub":
+        return DeliveryServiceStub(self.wire)
 
     @property
-    def pages(self) -> page_service_pb2_grpc.PageServiceAsyncStub:
-        return page_service_pb2_grpc.PageServiceStub(self.wire)  # type: ignore[return-value]
+    def pages(self) -> "PageServiceAsyncStub":
+        return PageServiceStub(self.wire)
 
     @property
-    def retries(self) -> retry_service_pb2_grpc.RetryServiceAsyncStub:
-        return retry_service_pb2_grpc.RetryServiceStub(self.wire)  # type: ignore[return-value]
+    def retries(self) -> "RetryServiceAsyncStub":
+        return RetryServiceStub(self.wire)
 
     async def commit(self, stream: str, version: int, *events: Any) -> None:
         result = await self.log.commit(Commit([StreamEvents(stream, version, events)]))
@@ -182,25 +186,3 @@ async def running_edge(folder: Path) -> AsyncIterator[Edge]:
             await edge.commit(page_stream(PAGE), 0, page_registered())
             yield edge
         await server.stop(timedelta(0))
-
-
-def send_request(*ids: str, text: str = "Hello {{name}}", **fields: Any) -> SendRequest:
-    """A request that keeps every rule; a test changes what it is about."""
-    recipients = [Recipient(id=id_, name=id_.title()) for id_ in ids or ("ann", "bob")]
-    return SendRequest(**{"page_id": PAGE, "content": Content(text=text), "recipients": recipients, **fields})
-
-
-def stream_header(text: str = "Hello {{name}}", **fields: Any) -> SendRequest:
-    """What begins a stream."""
-    return SendRequest(**{"page_id": PAGE, "content": Content(text=text), **fields})
-
-
-def changed(message: Message, **fields: Any) -> Any:
-    """A copy with other fields; None clears one."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    for name, value in fields.items():
-        copy.ClearField(name)
-        if value is not None:
-            copy.MergeFrom(type(message)(**{name: value}))
-    return copy

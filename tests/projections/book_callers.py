@@ -1,0 +1,234 @@
+"""Rules of test_books.py: what callers and timers ask for, and what else happens meanwhile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+
+from domain import message as messages
+from domain.batch_events import BatchRecipient
+from domain.delivery import DeliveryStatus as S
+from domain.fault import ErrorType
+from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
+from server.commands.retry_planning import WhomToRetry
+from server.log.commit import Commit, Committed, Conflict
+from tests.builders import (
+    OWNER,
+    batch_recipients,
+    message_abandoned,
+    message_staged,
+    message_submitted,
+    page_token_replaced,
+    request_stamp,
+    retry_requested,
+)
+from tests.projections.book_model import Attempt, ModelBatch, ModelMessage
+from tests.projections.book_workers import BookWorkers
+
+MOST_MESSAGES = 3
+CALM = 30  # commits before anybody cancels: afterwards little happens to a message
+STREAMED = "streamed"  # the message whose recipients come as a stream; one that broke off may be begun again
+sizes = st.integers(1, 5)
+limits = st.integers(1, 2)  # max_retry_attempts
+wishes = st.sampled_from(OnUnconfirmed)
+selections = st.builds(
+    RetrySelection,
+    recipients_named=st.booleans(),
+    error_types=st.lists(st.sampled_from([ErrorType.NETWORK, ErrorType.INVALID_RECIPIENT]), max_size=1).map(tuple),
+    include_unconfirmed=st.booleans(),
+)
+
+
+def in_threes(people: Sequence[BatchRecipient]) -> list[Sequence[BatchRecipient]]:
+    return [people[start : start + 3] for start in range(0, len(people), 3)]
+
+
+class BookCallers(BookWorkers):
+    """Sends, streams, resends, cancels, completes."""
+
+    # Messages come
+
+    @initialize(data=st.data(), on_unconfirmed=wishes)
+    def begin_with_a_message(self, data: st.DataObject, on_unconfirmed: OnUnconfirmed) -> None:
+        self.register_page()
+        self.send(5, 2, on_unconfirmed)
+        self.work_off(data)
+
+    @precondition(lambda self: len(self.model) < MOST_MESSAGES)
+    @rule(size=sizes, limit=limits, on_unconfirmed=wishes, streamed=st.booleans(), breaks_off=st.booleans())
+    def send_another(
+        self, size: int, limit: int, on_unconfirmed: OnUnconfirmed, streamed: bool, breaks_off: bool
+    ) -> None:
+        if streamed and STREAMED not in self.model:
+            self.stream(size, limit, on_unconfirmed, breaks_off)
+        else:
+            self.send(size, limit, on_unconfirmed)
+
+    def send(self, size: int, limit: int, on_unconfirmed: OnUnconfirmed) -> None:
+        message_id = f"m{len(self.model)}"
+        groups = in_threes(batch_recipients(*(f"r{n}" for n in range(size))))
+        submitted = self.submitted(message_id, size, len(groups), limit, on_unconfirmed)
+        appends = self.db.new_batches(message_id, groups, first=1, time=submitted.time)
+        self.db.write(self.db.of_message(self.db.message(message_id), submitted), *appends)
+        self.begin(message_id, groups, limit, on_unconfirmed)
+
+    def stream(self, size: int, limit: int, on_unconfirmed: OnUnconfirmed, breaks_off: bool) -> None:
+        begun = self.db.message(STREAMED)
+        self.db.write(self.db.of_message(begun, message_staged(message_id=STREAMED, time=self.now())))
+        self.db.stages[STREAMED] = begun.version + 1
+        groups = in_threes(batch_recipients(*(f"r{n}" for n in range(size))))
+        self.db.write(*self.db.new_batches(STREAMED, groups, first=1, time=self.now()))
+        staged = self.db.message(STREAMED)
+        if breaks_off:
+            self.db.write(self.db.of_message(staged, message_abandoned(message_id=STREAMED, time=self.now())))
+            assert not self.db.rows("SELECT 1 FROM recipients WHERE message_id = :id", id=STREAMED)
+            self.reached("a stream broke off")
+            return
+        submitted = self.submitted(STREAMED, size, len(groups), limit, on_unconfirmed, stage=staged.stage)
+        self.db.write(self.db.of_message(staged, submitted))
+        self.begin(STREAMED, groups, limit, on_unconfirmed)
+
+    def submitted(
+        self, message_id: str, size: int, batches: int, limit: int, on_unconfirmed: OnUnconfirmed, stage: int = 0
+    ) -> Any:
+        return message_submitted(
+            size,
+            message_id=message_id,
+            batches=batches,
+            retry_policy=RetryPolicy(max_retry_attempts=limit),
+            on_unconfirmed=on_unconfirmed,
+            stage=stage,
+            request=request_stamp(f"send {message_id}"),
+            time=self.now(),
+        )
+
+    def begin(
+        self, message_id: str, groups: Sequence[Sequence[BatchRecipient]], limit: int, on_unconfirmed: OnUnconfirmed
+    ) -> None:
+        message = self.model[message_id] = ModelMessage(1 + limit, on_unconfirmed)
+        for number, group in enumerate(groups, start=1):
+            message.batches[number] = ModelBatch([Attempt(who.id, 1) for who in group], round=0)
+
+    # People and timers ask
+
+    @rule(data=st.data(), include_unconfirmed=st.booleans(), trigger=st.sampled_from(RetryTrigger))
+    def resend_and_work_off(self, data: st.DataObject, include_unconfirmed: bool, trigger: RetryTrigger) -> None:
+        self.resend(data, include_unconfirmed, trigger)
+        self.work_off(data)
+
+    def resend(self, data: st.DataObject, include_unconfirmed: bool, trigger: RetryTrigger) -> None:
+        self.start_round(data, RetrySelection(include_unconfirmed=include_unconfirmed), trigger)
+
+    @rule(data=st.data(), selection=selections)
+    def resend_to_some(self, data: st.DataObject, selection: RetrySelection) -> None:
+        self.start_round(data, selection, RetryTrigger.MANUAL)
+
+    @precondition(lambda self: self.places(S.UNCONFIRMED))
+    @rule(data=st.data())
+    def resend_and_then_hear(self, data: st.DataObject) -> None:
+        """Evidence comes when another attempt is planned already."""
+        self.resend(data, True, RetryTrigger.MANUAL)
+        self.hear_late(data)
+        self.work_off(data)
+
+    def start_round(self, data: st.DataObject, selection: RetrySelection, trigger: RetryTrigger) -> None:
+        """Two at the same moment: the same plan twice at one version, and only one of them counts (rule 11)."""
+        message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
+        model, message = self.model[message_id], self.db.message(message_id)
+        if model.is_cancelled:
+            return
+        named = data.draw(st.lists(st.sampled_from(["r0", "r1", "r3", "stranger"]), min_size=1), label="named")
+        named = named if selection.recipients_named else []
+        plan = self.db.plan(message_id, WhomToRetry(selection=selection, recipient_ids=tuple(named)))
+        assert {who.id for who in plan.recipients} == model.retryable(selection, named, self.token_generation)
+        assert plan.total == len(plan.recipients)
+        if not plan.recipients:
+            return
+        groups, time = in_threes(plan.recipients), self.now()
+        requested = retry_requested(
+            trigger,
+            message_id=message_id,
+            round=model.round + 1,
+            selection=selection,
+            first_batch=message.batches + 1,
+            batches=len(groups),
+            recipients=plan.total,
+            retry_count=messages.next_retry_count(message, trigger),
+            request=request_stamp(f"resend {self.ticks}", method="Resend"),
+            time=time,
+        )
+        appends = self.db.new_batches(message_id, groups, first=message.batches + 1, round=requested.round, time=time)
+        commit = Commit([self.db.of_message(message, requested), *appends])
+        first, second = self.db.write_all(commit, commit)
+        assert isinstance(first, Committed)
+        assert isinstance(second, Conflict)
+        self.begin_round(model, selection, groups, requested.retry_count)
+
+    def begin_round(
+        self,
+        model: ModelMessage,
+        selection: RetrySelection,
+        groups: Sequence[Sequence[BatchRecipient]],
+        retry_count: int,
+    ) -> None:
+        model.round, model.retry_count, model.is_completed = model.round + 1, retry_count, False
+        for group in groups:
+            attempts = [
+                Attempt(
+                    who.id,
+                    who.attempt_number,
+                    follows_unconfirmed=model.stands_by(who.id).status is S.UNCONFIRMED,
+                    unconfirmed_asked_for=model.asks_for_unconfirmed(selection),
+                )
+                for who in group
+            ]
+            model.batches[len(model.batches) + 1] = ModelBatch(attempts, round=model.round)
+
+    @rule(what=st.sampled_from(["a token is replaced", "the process dies", "somebody rebuilds"]))
+    def something_else_happens(self, what: str) -> None:
+        if what == "a token is replaced":
+            self.replace_token()
+        elif what == "the process dies":
+            self.die()
+        else:
+            self.db.assert_rebuilt_equal()
+
+    def replace_token(self) -> None:
+        self.token_generation += 1
+        self.db.append_to_page(self.token_generation - 1, page_token_replaced(self.token_generation))
+
+    @precondition(lambda self: self.ticks > CALM)
+    @rule(data=st.data(), reaches_batches=st.booleans())
+    def cancel(self, data: st.DataObject, reaches_batches: bool) -> None:
+        """Also what nobody has begun to send."""
+        if len(self.model) < MOST_MESSAGES:
+            self.send(4, 1, OnUnconfirmed.HOLD)
+        message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
+        model, message = self.model[message_id], self.db.message(message_id)
+        if model.is_completed:
+            return
+        cancelled = messages.cancel(message, requested_by=OWNER, request=None, now=self.now())
+        assert (cancelled is None) is model.is_cancelled
+        if cancelled is not None:
+            self.db.write(self.db.of_message(message, cancelled))
+        model.is_cancelled = True
+        for place in self.places(S.PENDING):
+            if place[0] == message_id and reaches_batches:
+                self.cancel_batch(place)
+            elif place[0] == message_id:  # a worker who has not heard of it
+                self.claim(place)
+                self.dispatch(place, self.at(place).at(S.PENDING))
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def complete(self, data: st.DataObject) -> None:
+        message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
+        model, message = self.model[message_id], self.db.message(message_id)
+        open_deliveries = self.db.row(message_id).open_deliveries
+        completed = messages.complete(message, open_deliveries=open_deliveries, now=self.now())
+        assert (completed is not None) is (model.is_over and not model.is_completed)
+        if completed is not None:
+            self.db.write(self.db.of_message(message, completed))
+            model.is_completed = True
+            self.reached(f"done: {model.status()}")

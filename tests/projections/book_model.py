@@ -1,0 +1,128 @@
+"""What the books should say: a model with neither events nor SQL, that the read models are compared with."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from domain.batch_decisions import WORKER_LOST
+from domain.delivery import DeliveryStatus as S
+from domain.fault import ErrorType, Fault, RetryRule
+from domain.outcome import Failed, Outcome, Sent, Unconfirmed
+from domain.retry import OnUnconfirmed, RetrySelection
+
+Place = tuple[str, int]  # a batch: its message and its number
+
+
+@dataclass
+class Attempt:
+    """One attempt; `follows_unconfirmed` = when it was planned, the one before might have arrived."""
+
+    recipient: str
+    number: int
+    status: S = S.PENDING
+    fault: Fault | None = None
+    token_generation: int = 0
+    follows_unconfirmed: bool = False
+    unconfirmed_asked_for: bool = False
+
+    def end(self, outcome: Outcome) -> None:
+        self.fault = None if isinstance(outcome, Sent) else outcome.fault
+        self.status = {Sent: S.SENT, Failed: S.FAILED, Unconfirmed: S.UNCONFIRMED}[type(outcome)]
+
+
+@dataclass
+class ModelBatch:
+    """A batch's attempts by position, and the claim under which it is worked."""
+
+    attempts: Sequence[Attempt]
+    round: int
+    owner: tuple[str, int] | None = None  # worker and page generation
+
+    def at(self, status: S) -> list[int]:
+        return [position for position, attempt in enumerate(self.attempts) if attempt.status is status]
+
+    @property
+    def is_over(self) -> bool:
+        return not self.at(S.PENDING) and not self.at(S.SENDING)
+
+    def lose_sending(self) -> None:
+        """Whoever sent these will not say what became of them."""
+        for position in self.at(S.SENDING):
+            self.attempts[position].end(Unconfirmed(WORKER_LOST))
+
+
+@dataclass
+class ModelMessage:
+    """A message and all of its batches."""
+
+    max_attempts: int
+    on_unconfirmed: OnUnconfirmed
+    batches: dict[int, ModelBatch] = field(default_factory=dict)
+    round: int = 0
+    retry_count: int = 0
+    is_cancelled: bool = False
+    is_completed: bool = False
+
+    def attempts(self) -> Mapping[str, list[Attempt]]:
+        """Every recipient's attempts, in order."""
+        found: dict[str, list[Attempt]] = {}
+        for number in sorted(self.batches):
+            for attempt in self.batches[number].attempts:
+                found.setdefault(attempt.recipient, []).append(attempt)
+        return found
+
+    def stands_by(self, recipient: str) -> Attempt:
+        """The attempt that decides on a recipient."""
+        return _deciding(self.attempts()[recipient])
+
+    def counts(self) -> Counter[S]:
+        return Counter(_deciding(attempts).status for attempts in self.attempts().values())
+
+    def error_types(self) -> Counter[ErrorType]:
+        deciding = (_deciding(attempts) for attempts in self.attempts().values())
+        return Counter(attempt.fault.type for attempt in deciding if attempt.fault)
+
+    @property
+    def is_over(self) -> bool:
+        return all(batch.is_over for batch in self.batches.values())
+
+    def retryable(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
+        """Whom a resend has to take, no more and no less."""
+        everyone = self.attempts()
+        wanted = set(named) & everyone.keys() if selection.recipients_named else everyone.keys()
+        return {
+            recipient
+            for recipient in wanted
+            if len(everyone[recipient]) < self.max_attempts
+            and self._can_be_retried(_deciding(everyone[recipient]), selection, token_generation)
+        }
+
+    def _can_be_retried(self, last: Attempt, selection: RetrySelection, token_generation: int) -> bool:
+        if last.fault is None or (selection.error_types and last.fault.type not in selection.error_types):
+            return False
+        if last.status is S.UNCONFIRMED:
+            return self.asks_for_unconfirmed(selection)
+        if selection.recipients_named or selection.error_types or last.fault.retry is RetryRule.AUTOMATIC:
+            return True
+        return last.fault.retry is RetryRule.NEW_TOKEN and last.token_generation < token_generation
+
+    def asks_for_unconfirmed(self, selection: RetrySelection) -> bool:
+        return selection.include_unconfirmed or self.on_unconfirmed is OnUnconfirmed.RESEND
+
+    def status(self) -> str:
+        """The word that sums the message up."""
+        counts = self.counts()
+        if self.is_cancelled:
+            return "CANCELLED"
+        if self.is_completed:
+            return "SENT" if counts.keys() == {S.SENT} else "PARTIALLY_SENT" if counts[S.SENT] else "FAILED"
+        every = [attempt for batch in self.batches.values() for attempt in batch.attempts]
+        return "SENDING" if any(attempt.token_generation for attempt in every) else "PENDING"
+
+
+def _deciding(attempts: Iterable[Attempt]) -> Attempt:
+    """The last one that was sent, else the last that was not cancelled (no other can be open), else the last."""
+    in_order = list(attempts)
+    sent = [attempt for attempt in in_order if attempt.status is S.SENT]
+    not_cancelled = [attempt for attempt in in_order if attempt.status is not S.CANCELLED]
+    return (sent or not_cancelled or in_order)[-1]

@@ -1,0 +1,124 @@
+"""A real database that is driven by the domain's decisions, one commit at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from domain import batch as batches
+from domain import message as messages
+from domain.batch import Batch
+from domain.batch_events import BatchRecipient
+from domain.delivery import DeliveryStatus
+from domain.event import Event
+from domain.fault import ErrorType
+from domain.message import Message
+from domain.streams import batch_stream, message_stream, page_stream
+from projections import failures, message_rows
+from projections.message_rows import MessageRow
+from projections.sql import Row, Sql
+from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
+from server.log.commit import Commit, CommitResult, StreamEvents
+from server.log.rebuild import contents, rebuild
+from server.log.sqlite_store import SqliteStore
+from tests.builders import MESSAGE, PAGE, batch_created
+
+Guard = Callable[[Sql], Any]
+T = TypeVar("T")
+
+
+class DrivenStore:
+    """Loads, commits and queries; remembers the stage of streamed messages, which is part of their batches' streams."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = SqliteStore(path)
+        self.stages: dict[str, int] = {}
+
+    def close(self) -> None:
+        self.store.close()
+
+    def write(self, *appends: StreamEvents, guard: Guard | None = None) -> CommitResult:
+        return self.write_all(Commit(appends, guard))[0]
+
+    def write_all(self, *commits: Commit) -> Sequence[CommitResult]:
+        results = [written.result for written in self.store.write_together(commits)]
+        for result in results:
+            assert not isinstance(result, BaseException)
+        return results  # type: ignore[return-value]  # asserted just now
+
+    def append_to_page(self, version: int, *events: Event) -> None:
+        self.write(StreamEvents(page_stream(PAGE), version, events))
+
+    def give_page(self, worker: str, generation: int) -> None:
+        statement = "INSERT OR REPLACE INTO page_owners VALUES (:page, :worker, :generation)"
+        parameters = {"page": PAGE, "worker": worker, "generation": generation}
+        self.store.write_together([Commit([], also=lambda sql: _run(sql, statement, parameters))])
+
+    # Messages
+
+    def message(self, message_id: str = MESSAGE) -> Message:
+        return messages.fold(message_id, self.store.load(message_stream(message_id), None))
+
+    def row(self, message_id: str = MESSAGE) -> MessageRow:
+        row = self.ask(lambda sql: message_rows.find(sql, message_id))
+        assert row is not None
+        return row
+
+    def of_message(self, message: Message, *events: Event) -> StreamEvents:
+        return StreamEvents(message_stream(message.id), message.version, events)
+
+    def plan(self, message_id: str, whom: WhomToRetry) -> RetryPlan:
+        row = self.row(message_id)
+        return self.ask(lambda sql: plan_retry(sql, row, whom))
+
+    # Batches
+
+    def batch_events(self, message_id: str, number: int) -> Sequence[Event]:
+        return self.store.load(batch_stream(message_id, self.stages.get(message_id, 0), number), None)
+
+    def batch(self, message_id: str, number: int) -> Batch:
+        return batches.fold(self.batch_events(message_id, number))
+
+    def of_batch(self, batch: Batch, events: Sequence[Event]) -> StreamEvents:
+        return StreamEvents(batch_stream(batch.message_id, batch.stage, batch.number), batch.version, events)
+
+    def new_batches(
+        self, message_id: str, groups: Sequence[Sequence[BatchRecipient]], *, first: int, **fields: Any
+    ) -> list[StreamEvents]:
+        """The first events of batches, numbered on from the first."""
+        stage = self.stages.get(message_id, 0)
+        created = [
+            batch_created(*group, message_id=message_id, batch_number=number, stage=stage, **fields)
+            for number, group in enumerate(groups, start=first)
+        ]
+        return [StreamEvents(batch_stream(message_id, stage, one.batch_number), 0, [one]) for one in created]
+
+    # Read models
+
+    def ask(self, query: Callable[[Sql], T]) -> T:
+        with self.store.transaction(commit=False) as sql:
+            return query(sql)
+
+    def rows(self, statement: str, **parameters: Any) -> Sequence[Row]:
+        return self.ask(lambda sql: sql.rows(statement, parameters))
+
+    def counted(self, statement: str, **parameters: Any) -> dict[Any, int]:
+        """A query for pairs of what is counted and how often it is there."""
+        return {row["what"]: row["how_many"] for row in self.rows(statement, **parameters)}
+
+    def failures(self, message_id: str) -> Mapping[ErrorType, int]:
+        return self.ask(lambda sql: failures.by_type(sql, message_id))
+
+    def assert_rebuilt_equal(self) -> None:
+        """The read models made anew from the log hold what those kept up to date hold."""
+        before = self.ask(contents)
+        rebuild(self.store)
+        assert self.ask(contents) == before
+
+
+def counts_of(row: Row) -> dict[DeliveryStatus, int]:
+    """The counts in a row, without those that are 0."""
+    return {status: row[status.value.lower()] for status in DeliveryStatus if row[status.value.lower()]}
+
+
+def _run(sql: Sql, statement: str, parameters: dict[str, object]) -> None:
+    sql.execute(statement, parameters)

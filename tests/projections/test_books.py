@@ -1,0 +1,85 @@
+"""Whatever happens to messages, in whatever order, the books balance (invariants 1, 2, 3 and 6 of the design)."""
+
+from hypothesis import settings
+from hypothesis.stateful import invariant, run_state_machine_as_test
+
+from tests.projections.book_callers import BookCallers
+from tests.projections.book_keeping import BookKeeping
+from tests.projections.driven_store import counts_of
+
+
+class Books(BookCallers):
+    """What is true after each step, whoever did what."""
+
+    @invariant()
+    def messages_add_up(self) -> None:
+        for message_id, model in self.model.items():
+            row = self.db.rows("SELECT * FROM messages WHERE message_id = :id", id=message_id)[0]
+            counts = counts_of(row)
+            recounted = self.db.counted(
+                "SELECT state AS what, COUNT(*) AS how_many FROM recipients WHERE message_id = :id GROUP BY state",
+                id=message_id,
+            )
+            assert row["total"] == sum(counts.values()) == len(model.attempts())
+            assert counts == recounted == dict(model.counts())
+            assert row["status"] == model.status()
+            assert (row["round"], row["retry_count"]) == (model.round, model.retry_count)
+            assert row["batches_total"] == len(model.batches)
+            assert row["batches_completed"] == sum(batch.is_over for batch in model.batches.values())
+
+    @invariant()
+    def failures_add_up(self) -> None:
+        for message_id, model in self.model.items():
+            recounted = self.db.counted(
+                "SELECT error_type AS what, COUNT(*) AS how_many FROM recipients"
+                " WHERE message_id = :id AND error_type IS NOT NULL GROUP BY error_type",
+                id=message_id,
+            )
+            assert self.db.failures(message_id) == recounted == dict(model.error_types())
+
+    @invariant()
+    def batches_add_up(self) -> None:
+        for message_id, model in self.model.items():
+            rows = self.db.rows("SELECT * FROM batches WHERE message_id = :id ORDER BY number", id=message_id)
+            assert [row["number"] for row in rows] == list(model.batches)
+            for row in rows:
+                statuses = [attempt.status for attempt in model.batches[row["number"]].attempts]
+                assert counts_of(row) == {status: statuses.count(status) for status in set(statuses)}
+                assert list(self.db.batch(message_id, row["number"]).statuses.values()) == statuses
+                kept = self.db.rows(
+                    "SELECT status FROM deliveries WHERE message_id = :id AND batch_number = :n ORDER BY position",
+                    id=message_id,
+                    n=row["number"],
+                )
+                assert [delivery["status"] for delivery in kept] == statuses
+
+    @invariant()
+    def nobody_is_written_to_twice_at_once_or_too_often(self) -> None:
+        """Invariant 3."""
+        for message_id, model in self.model.items():
+            rows = self.db.rows(
+                """
+                SELECT COUNT(*) AS attempts, MAX(attempt_number) AS last,
+                       COUNT(CASE WHEN status IN ('PENDING', 'SENDING') THEN 1 END) AS open
+                FROM deliveries WHERE message_id = :id GROUP BY recipient_id
+                """,
+                id=message_id,
+            )
+            for row in rows:
+                assert row["open"] <= 1
+                assert row["attempts"] == row["last"] <= model.max_attempts
+
+
+def test_the_books_balance_whatever_happens() -> None:
+    BookKeeping.seen.clear()
+
+    run_state_machine_as_test(
+        Books, settings=settings(derandomize=True, deadline=None, max_examples=80, stateful_step_count=50)
+    )
+
+    assert BookKeeping.seen.keys() >= {
+        *("attempt 1", "attempt 2", "attempt 3", "an unconfirmed one is resent", "late evidence"),
+        *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: PAGE_LOST", "a stream broke off"),
+        *("taken back", "let go"),
+        *("done: SENT", "done: PARTIALLY_SENT", "done: FAILED", "done: CANCELLED"),
+    }

@@ -1,0 +1,120 @@
+"""The rules of the requests about messages and pages: which request breaks one, at which path, in which words."""
+
+import math
+
+import pytest
+from google.protobuf.message import Message
+
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    GetMessageRequest,
+    ListBatchesRequest,
+    ListDeliveriesRequest,
+    ListFailedRequest,
+    ListMessagesRequest,
+    ResendRequest,
+    WatchProgressRequest,
+)
+from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
+from tests.server.api.requests import of, put, resend
+from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, violations
+
+BROKEN: list[tuple[Message, str, str]] = [
+    # Requests about a message
+    *[
+        (request(), "message_id", "is required")
+        for request in (
+            GetMessageRequest,
+            WatchProgressRequest,
+            ProcessBatchesRequest,
+            ListBatchesRequest,
+            ListDeliveriesRequest,
+            ListFailedRequest,
+            ResendRequest,
+            CancelMessageRequest,
+        )
+    ],
+    (GetMessageRequest(message_id="m" * 129), "message_id", at_most(128, 129)),
+    (GetMessageRequest(message_id="\0"), "message_id", NUL),
+    (ListMessagesRequest(page_id="a b"), "page_id", PAGE_ID),
+    (ListMessagesRequest(page_id="1" * 65), "page_id", at_most(64, 65)),
+    (of(ListMessagesRequest, statuses=[1, 8]), "statuses[1]", "must be a known MessageStatus (1 to 7)"),
+    (of(ListMessagesRequest, statuses=[0]), "statuses[0]", "must be a known MessageStatus (1 to 7)"),
+    (
+        of(ListBatchesRequest, message_id="m", statuses=[5]),
+        "statuses[0]",
+        "must be a known BatchStatus (1 to 4)",
+    ),
+    (
+        of(ListDeliveriesRequest, message_id="m", statuses=[1, 2, 7]),
+        "statuses[2]",
+        "must be a known DeliveryStatus (1 to 6)",
+    ),
+    (
+        of(ListDeliveriesRequest, message_id="m", error_types=[-5]),
+        "error_types[0]",
+        "must be a known ErrorType (1 to 6)",
+    ),
+    (ListDeliveriesRequest(message_id="m", recipient_id="a b"), "recipient_id", NO_SPACES),
+    (ListDeliveriesRequest(message_id="m", recipient_id="a" * 129), "recipient_id", at_most(128, 129)),
+    (
+        of(ListFailedRequest, message_id="m", error_types=[7]),
+        "error_types[0]",
+        "must be a known ErrorType (1 to 6)",
+    ),
+    *[
+        (of(request, page_size=size, **named), "page_size", words)
+        for size, words in ((1001, "must be at most 1,000"), (-1, "must be at least 0"))
+        for request, named in (
+            (ListMessagesRequest, {}),
+            (ListPagesRequest, {}),
+            (ListBatchesRequest, {"message_id": "m"}),
+            (ListDeliveriesRequest, {"message_id": "m"}),
+            (ListFailedRequest, {"message_id": "m"}),
+        )
+    ],
+    (resend(recipient_ids=["a", ""]), "recipient_ids[1]", "must have at least 1 character"),
+    (resend(recipient_ids=["a" * 129]), "recipient_ids[0]", at_most(128, 129)),
+    (resend(recipient_ids=["a b"]), "recipient_ids[0]", NO_SPACES),
+    (resend(recipient_ids=["a"] * 10_001), "recipient_ids", "must have at most 10,000 entries, has 10,001"),
+    (resend(error_types=[0]), "error_types[0]", "must be a known ErrorType (1 to 6)"),
+    (resend(request_id="r" * 129), "request_id", at_most(128, 129)),
+    (CancelMessageRequest(message_id="m", request_id="r" * 129), "request_id", at_most(128, 129)),
+    # PutPage
+    (put(page_id=""), "page_id", "is required"),
+    (put(page_id="p" * 65), "page_id", at_most(64, 65)),
+    (put(page_id="é"), "page_id", PAGE_ID),
+    (put(name="n" * 201), "name", at_most(200, 201)),
+    (put(name="\0"), "name", NUL),
+    (put(access_token="t" * 2001), "access_token", at_most(2000, 2001)),
+    (put(access_token="a b"), "access_token", NO_SPACES),
+    (put(access_token="a\nb"), "access_token", NO_SPACES),
+    (put(app_secret="s" * 201), "app_secret", at_most(200, 201)),
+    (put(app_secret="\0"), "app_secret", NO_SPACES),
+    (put(messages_per_second=-0.5), "messages_per_second", "must be at least 0"),
+    (put(messages_per_second=100_000.5), "messages_per_second", "must be at most 100,000"),
+    (put(messages_per_second=math.inf), "messages_per_second", "must be a finite number"),
+    (put(messages_per_second=math.nan), "messages_per_second", "must be a finite number"),
+    (put(send_mode=3), "send_mode", "must be a known SendMode (1 to 2)"),
+    (put(request_id="r" * 129), "request_id", at_most(128, 129)),
+]
+
+
+@pytest.mark.parametrize(("request_", "path", "words"), BROKEN, ids=ids(BROKEN))
+def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, path: str, words: str) -> None:
+    assert violations(request_) == {path: words}
+
+
+FITTING: list[Message] = [
+    of(ListMessagesRequest, page_size=1000, statuses=[1, 2, 3, 4, 5, 6, 7]),
+    ListMessagesRequest(),
+    resend(recipient_ids=["a" * 128] * 10_000, error_types=[1, 6]),
+    put(messages_per_second=100_000.0, access_token="t" * 2000, app_secret="s" * 200),
+    PutPageRequest(page_id="1001"),
+]
+
+
+@pytest.mark.parametrize("request_", FITTING, ids=range(len(FITTING)))
+def test_what_just_fits_breaks_no_rule(request_: Message) -> None:
+    assert violations(request_) == {}

@@ -1,0 +1,74 @@
+"""What holds for the rules of every request."""
+
+import pytest
+from google.protobuf.message import Message
+
+from domain.errors import InvalidRequest
+from redrive.v1.content_pb2 import Content, QuickReply, Recipient
+from redrive.v1.delivery_service_pb2 import Recipients, SendRequest
+from server.api.rules import page_rules, send_rules
+from server.api.rules.rule_set import Rules
+from tests.server.api.requests import put, replying, send_request, stream_header, template, to
+from tests.server.api.rule_checks import RULES, violations
+
+
+def test_a_header_holds_no_recipients() -> None:
+    request = stream_header(recipients=[Recipient(id="a b")])
+
+    assert violations(request, send_rules.StreamHeaderRules) == {
+        "recipients": "must be empty in a header: recipients come in the parts that follow"
+    }
+    assert violations(stream_header(), send_rules.StreamHeaderRules) == {}
+
+
+def test_all_broken_rules_are_told_at_once() -> None:
+    request = SendRequest(title="t" * 201, content=Content(tag="x"), recipients=[Recipient(), Recipient(id="a")])
+
+    assert list(violations(request)) == ["page_id", "title", "content.text", "content.tag", "recipients[0].id"]
+
+
+def test_recipients_of_a_part_are_counted_from_the_beginning_of_the_stream() -> None:
+    part = Recipients(recipients=[Recipient(id="ann"), Recipient(variables={"": ""})])
+
+    assert list(violations(part, first=20_000)) == ["recipients[20001].id", 'recipients[20001].variables[""]']
+
+
+SECRET = "EAAG-secret-5e4f"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        put(access_token=f"{SECRET} {SECRET}", app_secret=f"{SECRET} ", name=SECRET * 20),
+        send_request(text=SECRET * 200, title=SECRET * 20, request_id=SECRET * 20),
+        replying(QuickReply(title=SECRET * 2, payload=SECRET * 100, content_type=SECRET)),
+        to(id=f"{SECRET} ", name=SECRET * 20, variables={"a": SECRET * 100}),
+        template(a=f"{SECRET}\0"),
+    ],
+    ids=["page", "message", "reply", "recipient", "template"],
+)
+def test_nothing_that_a_field_holds_is_ever_shown(request_: Message) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        RULES[type(request_)].check(request_)
+
+    chain: list[BaseException | None] = [caught.value, caught.value.__cause__]
+    assert SECRET not in repr(caught.value.violations)
+    assert not any(SECRET in f"{error} {error!r}" for error in chain)
+    assert caught.value.__suppress_context__
+
+
+def fields_without_rules(message: type[Message], rules: type[Rules]) -> list[str]:
+    """Truth values need none, and page_token has its own reader."""
+    ruled = {*rules.model_fields, "page_token"}
+    return [
+        field.name for field in message.DESCRIPTOR.fields if field.type != field.TYPE_BOOL and field.name not in ruled
+    ]
+
+
+@pytest.mark.parametrize(("message", "rules"), RULES.items(), ids=[message.__name__ for message in RULES])
+def test_every_field_of_a_request_has_a_rule(message: type[Message], rules: type[Rules]) -> None:
+    assert fields_without_rules(message, rules) == []
+
+
+def test_a_field_that_was_forgotten_would_be_found() -> None:
+    assert fields_without_rules(SendRequest, page_rules.ListPagesRules)

@@ -1,0 +1,189 @@
+"""The rules of a Send: which request breaks one, at which path, in which words."""
+
+import math
+
+import pytest
+from google.protobuf.message import Message
+
+from redrive.v1.content_pb2 import Content, QuickReply, Recipient
+from redrive.v1.delivery_service_pb2 import Recipients
+from tests.server.api.requests import (
+    IMAGE,
+    MESSAGE_TAG,
+    TEMPLATE,
+    attached,
+    replying,
+    retrying,
+    send_request,
+    sending,
+    template,
+    to,
+)
+from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, violations
+
+URL = "https://example.org/a.png"
+TEMPLATE_LEAVES = "must not hold NUL characters or numbers that are not finite"
+TAGGED = "must be HUMAN_AGENT or CUSTOMER_FEEDBACK with MESSAGING_TYPE_MESSAGE_TAG"
+
+
+BROKEN: list[tuple[Message, str, str]] = [
+    # Send
+    (send_request(request_id="r" * 129), "request_id", at_most(128, 129)),
+    (send_request(request_id="a\0b"), "request_id", NUL),
+    (send_request(page_id=""), "page_id", "is required"),
+    (send_request(page_id="1" * 65), "page_id", at_most(64, 65)),
+    (send_request(page_id="a/b"), "page_id", PAGE_ID),
+    (send_request(title="t" * 312), "title", at_most(200, 312)),
+    (send_request(title="a\0b"), "title", NUL),
+    (send_request(content=None), "content", "is required"),
+    (send_request(recipients=[]), "recipients", "must have at least 1 entry"),
+    (
+        send_request(recipients=[Recipient(id="ann")] * 10_001),
+        "recipients",
+        "must have at most 10,000 entries, has 10,001",
+    ),
+    (send_request(on_unconfirmed=3), "on_unconfirmed", "must be a known OnUnconfirmed (1 to 2)"),
+    (send_request(on_unconfirmed=-1), "on_unconfirmed", "must be a known OnUnconfirmed (1 to 2)"),
+    (retrying(type=9), "retry_policy.type", "must be a known RetryType (1 to 3)"),
+    (
+        retrying(max_retry_attempts=11),
+        "retry_policy.max_retry_attempts",
+        "must be at most 10",
+    ),
+    (
+        retrying(max_retry_attempts=-1),
+        "retry_policy.max_retry_attempts",
+        "must be at least 0",
+    ),
+    # Content
+    (send_request(content=Content()), "content.text", "is required without an attachment"),
+    (
+        attached("and a text", type=IMAGE, url=URL),
+        "content.text",
+        "must be empty with an attachment: the platform takes one or the other",
+    ),
+    (send_request(text="x" * 2_001), "content.text", at_most(2_000, 2_001) + " without its variables"),
+    (send_request(text="{{name}}" + "x" * 2_001), "content.text", at_most(2_000, 2_001) + " without its variables"),
+    (
+        send_request(text="{{name}}" * 2_000),
+        "content.text",
+        at_most(2_000, 16_000) + " before its variables are filled in",
+    ),
+    (send_request(text="a\0b"), "content.text", NUL),
+    (
+        replying(*[QuickReply(title="Yes")] * 14),
+        "content.quick_replies",
+        "must have at most 13 entries, has 14",
+    ),
+    (
+        replying(QuickReply(title="Yes"), QuickReply(content_type="location")),
+        "content.quick_replies[1].content_type",
+        "must be text, user_phone_number or user_email",
+    ),
+    (
+        replying(QuickReply()),
+        "content.quick_replies[0].title",
+        "must have 1 to 20 characters, unless content_type is another than text",
+    ),
+    (replying(QuickReply(title="t" * 21)), "content.quick_replies[0].title", at_most(20, 21)),
+    (replying(QuickReply(title="a\0")), "content.quick_replies[0].title", NUL),
+    (replying(QuickReply(title="a", payload="p" * 1001)), "content.quick_replies[0].payload", at_most(1000, 1001)),
+    (replying(QuickReply(title="a", payload="\0")), "content.quick_replies[0].payload", NUL),
+    (
+        sending(messaging_type=7),
+        "content.messaging_type",
+        "must be a known MessagingType (1 to 3)",
+    ),
+    (sending(messaging_type=MESSAGE_TAG), "content.tag", TAGGED),
+    (
+        sending(messaging_type=MESSAGE_TAG, tag="ACCOUNT_UPDATE"),
+        "content.tag",
+        TAGGED,
+    ),
+    (
+        sending(tag="HUMAN_AGENT"),
+        "content.tag",
+        "must be empty, except with MESSAGING_TYPE_MESSAGE_TAG",
+    ),
+    (
+        sending(notification_type=4),
+        "content.notification_type",
+        "must be a known NotificationType (1 to 3)",
+    ),
+    # Attachment
+    (attached(url=URL), "content.attachment.type", "is required"),
+    (attached(type=6, url=URL), "content.attachment.type", "must be a known AttachmentType (1 to 5)"),
+    (attached(type=IMAGE), "content.attachment.url", "is required, except for a template"),
+    (attached(type=IMAGE, url="ftp://example.org"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url="https://"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url="https://a b"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url=f"{URL}?{'q' * 2048}"), "content.attachment.url", at_most(2048, 2074)),
+    (attached(type=TEMPLATE), "content.attachment.template", "is required for a template"),
+    (
+        attached(type=IMAGE, url=URL, template={"a": 1}),
+        "content.attachment.template",
+        "must be empty, except for a template",
+    ),
+    (template(a={"b": ["\0"]}), "content.attachment.template", TEMPLATE_LEAVES),
+    (template(**{"\0": 1}), "content.attachment.template", TEMPLATE_LEAVES),
+    (template(a=[{"b": math.inf}]), "content.attachment.template", TEMPLATE_LEAVES),
+    (template(a=math.nan), "content.attachment.template", TEMPLATE_LEAVES),
+    # Recipient
+    (to(id=""), "recipients[17].id", "is required"),
+    (to(id="i" * 129), "recipients[17].id", at_most(128, 129)),
+    (to(id="a b"), "recipients[17].id", NO_SPACES),
+    (to(id="a\u00a0b"), "recipients[17].id", NO_SPACES),
+    (to(id="a\0"), "recipients[17].id", NO_SPACES),
+    (to(name="n" * 201), "recipients[17].name", at_most(200, 201)),
+    (to(name="\0"), "recipients[17].name", NUL),
+    (
+        to(variables={f"v{number}": "" for number in range(51)}),
+        "recipients[17].variables",
+        "must have at most 50 entries, has 51",
+    ),
+    (to(variables={"city": "c" * 1001}), 'recipients[17].variables["city"]', at_most(1000, 1001)),
+    (to(variables={"city": "\0"}), 'recipients[17].variables["city"]', NUL),
+    (to(variables={"": ""}), 'recipients[17].variables[""]', "its name must be 1 to 64 letters, digits or underscores"),
+    (
+        to(variables={'a"b': ""}),
+        'recipients[17].variables["a\\"b"]',
+        "its name must be 1 to 64 letters, digits or underscores",
+    ),
+    (to(variables={"k" * 65: ""}), f'recipients[17].variables["{"k" * 64}"]', at_most(64, 65)),
+    # A part of a stream
+    (Recipients(), "recipients", "must have at least 1 entry"),
+    (
+        Recipients(recipients=[Recipient(id="ann")] * 10_001),
+        "recipients",
+        "must have at most 10,000 entries, has 10,001",
+    ),
+    (Recipients(recipients=[Recipient()]), "recipients[0].id", "is required"),
+]
+
+
+@pytest.mark.parametrize(("request_", "path", "words"), BROKEN, ids=ids(BROKEN))
+def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, path: str, words: str) -> None:
+    assert violations(request_) == {path: words}
+
+
+FITTING: list[Message] = [
+    send_request(),
+    send_request(request_id="r" * 128, title="t" * 200, page_id="A9._-" + "x" * 59),
+    send_request(text="x" * 2000),
+    send_request(text="{{" + " " * 5000 + "name}}" + "x" * 1000),
+    retrying(),
+    retrying(max_retry_attempts=10),
+    attached(type=IMAGE, url="HTTP://example.org"),
+    attached(type=IMAGE, url="https://e.org/" + "q" * 2034),
+    attached(type=IMAGE, url=URL, template={}),
+    template(a=None, b=[1, 2.5, True, {"c": "text"}]),
+    sending(messaging_type=MESSAGE_TAG, tag="CUSTOMER_FEEDBACK"),
+    replying(*[QuickReply(title="t" * 20, payload="p" * 1000)] * 13),
+    replying(QuickReply(content_type="user_email"), QuickReply(content_type="text", title="t")),
+    to(id="i" * 128, name="n" * 200, variables={f"v_{number}" + "k" * 60: "v" * 1000 for number in range(10, 60)}),
+]
+
+
+@pytest.mark.parametrize("request_", FITTING, ids=range(len(FITTING)))
+def test_what_just_fits_breaks_no_rule(request_: Message) -> None:
+    assert violations(request_) == {}
