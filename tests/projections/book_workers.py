@@ -29,7 +29,7 @@ class BookWorkers(BookKeeping):
                 self.record(data, place, sending)
 
     @precondition(lambda self: self.places(S.PENDING, S.SENDING))
-    @rule(data=st.data(), then=st.sampled_from(["waits", "sends", "hears", "loses the page"]))
+    @rule(data=st.data(), then=st.sampled_from(["waits", "records", "takes back", "lets go", "loses the page"]))
     def claim_or_take_over(self, data: st.DataObject, then: str) -> None:
         place = data.draw(st.sampled_from(self.places(S.PENDING, S.SENDING)), label="batch")
         self.claim(place)
@@ -37,8 +37,12 @@ class BookWorkers(BookKeeping):
             self.die()
         if then != "waits" and (pending := self.at(place).at(S.PENDING)):
             self.dispatch(place, self.some(data, pending))
-        if then == "hears" and self.at(place).at(S.SENDING):
-            self.hear(data, place)
+        if then == "records" and (sending := self.at(place).at(S.SENDING)):
+            self.record(data, place, self.some(data, sending))
+        if then == "takes back" and (sending := self.at(place).at(S.SENDING)):
+            self.take_back(place, self.some(data, sending))
+        if then == "lets go" and not self.at(place).is_over:
+            self.release(place)
 
     def claim(self, place: Place) -> None:
         """Twice at one version: whoever is second finds that the batch has moved on, and nothing is written."""
@@ -58,12 +62,10 @@ class BookWorkers(BookKeeping):
     def go_on(self, data: st.DataObject) -> None:
         """A worker does the next thing with a batch of its own."""
         place = data.draw(st.sampled_from(self.claimed(S.PENDING, S.SENDING)), label="batch")
-        if self.at(place).at(S.SENDING):
-            self.hear(data, place)
-        elif data.draw(st.booleans(), label="sends"):
-            self.dispatch(place, self.some(data, self.at(place).at(S.PENDING)))
+        if sending := self.at(place).at(S.SENDING):
+            self.record(data, place, self.some(data, sending))
         else:
-            self.release(place)
+            self.dispatch(place, self.some(data, self.at(place).at(S.PENDING)))
 
     def dispatch(self, place: Place, positions: Sequence[int]) -> None:
         batch, now = self.db.batch(*place), self.now()
@@ -116,14 +118,6 @@ class BookWorkers(BookKeeping):
         for position in self.at(place).at(S.PENDING):
             self.at(place).attempts[position].status = S.CANCELLED
 
-    def hear(self, data: st.DataObject, place: Place) -> None:
-        """What became of some, or that they did not leave."""
-        positions = self.some(data, self.at(place).at(S.SENDING))
-        if data.draw(st.booleans(), label="they left"):
-            self.record(data, place, positions)
-        else:
-            self.take_back(place, positions)
-
     def record(self, data: st.DataObject, place: Place, positions: Sequence[int]) -> None:
         batch = self.db.batch(*place)
         known = self.end(data, place, positions)
@@ -148,6 +142,7 @@ class BookWorkers(BookKeeping):
     def release(self, place: Place) -> None:
         batch = self.db.batch(*place)
         self.db.write(self.db.of_batch(batch, batch_decisions.release(batch, now=self.now())))
+        self.at(place).lose_sending()
         self.at(place).owner = None
         self.reached("let go")
 

@@ -12,6 +12,8 @@ from domain.delivery import DeliveryStatus
 from domain.event import Event
 from domain.fault import ErrorType
 from domain.message import Message
+from domain.message_events import MessageCancelled, MessageCompleted
+from domain.outcome import Outcome
 from domain.streams import batch_stream, message_stream, page_stream
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
@@ -20,7 +22,7 @@ from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
 from server.log.commit import Commit, CommitResult, StreamEvents
 from server.log.rebuild import contents, rebuild
 from server.log.sqlite_store import SqliteStore
-from tests.builders import MESSAGE, PAGE, batch_created
+from tests.builders import MESSAGE, OWNER, PAGE, after, batch_created, batch_recipients, delivered, message_submitted
 
 Guard = Callable[[Sql], Any]
 T = TypeVar("T")
@@ -54,6 +56,26 @@ class DrivenStore:
         self.store.write_together([Commit([], also=lambda sql: _run(sql, statement, parameters))])
 
     # Messages
+
+    def submit(self, message_id: str, *people: str, at: float = 0.0, **fields: Any) -> None:
+        """A message in one batch that nobody has begun to send."""
+        submitted = message_submitted(len(people), message_id=message_id, time=after(at), **fields)
+        created = self.new_batches(message_id, [batch_recipients(*people)], first=1, page_id=submitted.page_id)
+        self.write(self.of_message(self.message(message_id), submitted), *created)
+
+    def send(self, message_id: str, outcomes: Mapping[str, Outcome], *, at: float = 0.0, **fields: Any) -> None:
+        """A message that went out with these outcomes, and is done."""
+        self.submit(message_id, *outcomes, at=at, **fields)
+        batch = self.batch(message_id, 1)
+        self.write(self.of_batch(batch, delivered(batch, outcomes)))
+        self.complete(message_id, at=at + 1)
+
+    def complete(self, message_id: str, *, at: float) -> None:
+        self.write(self.of_message(self.message(message_id), MessageCompleted(message_id=message_id, time=after(at))))
+
+    def cancel(self, message_id: str, *, at: float) -> None:
+        cancelled = MessageCancelled(message_id=message_id, requested_by=OWNER, time=after(at))
+        self.write(self.of_message(self.message(message_id), cancelled))
 
     def message(self, message_id: str = MESSAGE) -> Message:
         return messages.fold(message_id, self.store.load(message_stream(message_id), None))

@@ -86,8 +86,10 @@ def resent(started: RoundStarted) -> ResendResponse:
         recipients_to_retry=started.recipients,
         batches=ResendBatches(total=started.batches, size=BATCH_SIZE, start_number=started.start_number),
         skipped=[
-            SkippedRecipients(reason=SKIP_REASONS.number(reason), count=count)
-            for reason, count in started.skipped.items()
+            SkippedRecipients(reason=number, count=count)
+            for number, count in sorted(
+                (SKIP_REASONS.number(reason), count) for reason, count in started.skipped.items()
+            )
         ],
     )
 

@@ -187,8 +187,9 @@ async def test_a_request_that_cannot_be_read_is_an_invalid_argument(kind: str) -
 async def test_a_cancelled_call_is_no_failure(kind: str) -> None:
     handlers = Handlers()
     async with serving(handlers) as channel:
+        multi_callable = channel.unary_unary if kind == "UnaryUnary" else channel.unary_stream
         with capture_logs() as logs:
-            calling = asyncio.create_task(call(channel, kind, b"wait"))
+            calling = multi_callable(f"/test.Kinds/{kind}")(b"wait")
             await handlers.waiting.wait()
             calling.cancel()
             await eventually(lambda: finished(logs))

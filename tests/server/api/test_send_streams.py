@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 
 from domain.message import Life
 from redrive.v1.content_pb2 import Recipient
@@ -219,10 +220,13 @@ async def test_a_caller_who_breaks_off_at_any_moment_never_sends_a_part(edge: Ed
 
 
 async def test_a_call_that_is_cancelled_while_its_stream_opens_abandons_it(edge: Edge) -> None:
-    for attempt in range(20):
-        call = edge.delivery.SendStream()
-        await call.write(header(request_id=f"r-{attempt}"))
-        call.cancel()
+    with capture_logs() as logs:
+        for attempt in range(20):
+            call = edge.delivery.SendStream()
+            await call.write(header(request_id=f"r-{attempt}"))
+            call.cancel()
+        await eventually(lambda: edge.rows("messages"), lambda _: len(logs) >= 20)
 
-    await eventually(lambda: lives_of(edge, 20), lambda lives: Life.STAGED not in lives)
+    assert {line["code"] for line in logs} == {"CANCELLED"}
+    assert set(await lives_of(edge, 20)) <= {Life.UNKNOWN, Life.ABANDONED}
     assert await rows_left(edge) == 0

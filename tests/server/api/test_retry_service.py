@@ -1,0 +1,87 @@
+"""RetryService, as a caller meets it."""
+
+from datetime import timedelta
+
+import grpc
+
+from domain.errors import MessageNotFound
+from redrive.v1.retry_service_pb2 import (
+    GetRetryScheduleRequest,
+    ProcessBatchesRequest,
+    ProcessBatchesResponse,
+    RunScheduledRetriesRequest,
+    ScheduledRetryResult,
+    ScheduledRetryStatus,
+)
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
+from tests.builders import NOW, OWNER, after
+from tests.server.api.edge import Edge
+from tests.server.api.refusals import refusal_of
+
+STARTED = TimerResult(
+    message_id="m-1", title="Spring", status=TimerStatus.STARTED, recipients=150, batches=2, retry_attempt=1
+)
+RESULTS = [
+    STARTED,
+    TimerResult(message_id="m-2", title="Summer", status=TimerStatus.NOTHING_TO_DO),
+    TimerResult(message_id="m-3", title="Autumn", status=TimerStatus.RETRY_AFTER),
+]
+
+
+async def test_a_run_tells_what_it_did_with_every_message(edge: Edge) -> None:
+    edge.timer.results = [*RESULTS, STARTED]
+
+    answer = await edge.retries.RunScheduledRetries(RunScheduledRetriesRequest())
+
+    assert (answer.processed, answer.total_recipients) == (2, 300)
+    assert [result.message_id for result in answer.results] == ["m-1", "m-2", "m-3", "m-1"]
+    assert answer.results[0] == ScheduledRetryResult(
+        message_id="m-1",
+        title="Spring",
+        status=ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_STARTED,
+        recipients_count=150,
+        batches_created=2,
+        retry_attempt=1,
+    )
+
+
+async def test_a_schedule_before_its_first_run_has_no_last_one(edge: Edge) -> None:
+    answer = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
+
+    assert answer.interval.ToTimedelta() == timedelta(minutes=15)
+    assert answer.next_run_time.ToSeconds() == int(after(900).timestamp())
+    assert not answer.HasField("last_run_time")
+    assert not answer.last_results
+
+
+async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
+    edge.timer.known = RetrySchedule(
+        interval=timedelta(seconds=1.5), next_run_time=after(1.5), last_run_time=NOW, last_results=RESULTS
+    )
+
+    answer = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
+
+    assert answer.interval.ToTimedelta() == timedelta(seconds=1.5)
+    assert answer.last_run_time.ToSeconds() == int(NOW.timestamp())
+    assert [result.status for result in answer.last_results] == [
+        ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_STARTED,
+        ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_NOTHING_TO_DO,
+        ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_RETRY_AFTER,
+    ]
+
+
+async def test_stuck_batches_are_freed_for_the_caller(edge: Edge) -> None:
+    edge.stuck.freed = (2, 5)
+
+    answer = await edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1"))
+
+    assert answer == ProcessBatchesResponse(released=2, processing=5)
+    assert edge.stuck.asked == [(OWNER, "m-1")]
+
+
+async def test_batches_of_a_message_that_is_not_there_are_not_found(edge: Edge) -> None:
+    edge.stuck.error = MessageNotFound("m-1")
+
+    refusal = await refusal_of(edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1")))
+
+    assert refusal.code is grpc.StatusCode.NOT_FOUND

@@ -1,0 +1,18 @@
+"""A desk at which a page is registered."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.log.sqlite_log import SqliteLog
+from server.log.sqlite_store import SqliteStore
+from tests.server.commands.desk import Desk
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with SqliteLog(SqliteStore(tmp_path / "redrive.db")) as log:
+        desk = Desk(log)
+        await desk.register_page()
+        yield desk

@@ -1,0 +1,150 @@
+"""All that callers may ask for, over a real log; what becomes of the deliveries, the test says itself."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain import batch as batches
+from domain.batch import Batch
+from domain.batch_events import BatchCreated
+from domain.event import Event
+from domain.message import Message, complete
+from domain.outcome import Outcome
+from domain.recipient import Recipient
+from domain.streams import batch_stream, message_stream, page_stream
+from projections import message_rows, pages
+from projections.batches import BatchRow, of_message, open_of_message
+from projections.message_rows import MessageFilter, MessageRow
+from projections.sql import Sql
+from server.commands.automatic_rounds import AutomaticRoundService
+from server.commands.cancelling import CancelService
+from server.commands.lookup import load_message
+from server.commands.resending import ResendService
+from server.commands.rounds import RoundStarted
+from server.commands.sending import SendService
+from server.commands.stream_sending import StreamSendService
+from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.keyring import new_key
+from server.log.vault import Vault
+from tests.builders import (
+    OWNER,
+    PAGE,
+    WORKER,
+    after,
+    delivered,
+    page_registered,
+    page_token_replaced,
+    people,
+    resend_message,
+    send_message,
+)
+
+EVERY = 100_000
+
+
+class Desk:
+    """The services, and what a test looks at and does behind their backs; its clock ticks with every look."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.vault = Vault(new_key())
+        self._ticks = itertools.count()
+        self.sends = SendService(log, self.vault, self.now)
+        self.streams = StreamSendService(log, self.vault, self.sends, self.now, WORKER)
+        self.resends = ResendService(log, self.now)
+        self.cancels = CancelService(log, self.now)
+        self.rounds = AutomaticRoundService(log, self.now)
+
+    def now(self) -> Any:
+        return after(next(self._ticks))
+
+    async def append(self, stream: str, expected_version: int, *events: Event) -> None:
+        assert isinstance(await self.log.commit(Commit([StreamEvents(stream, expected_version, events)])), Committed)
+
+    async def register_page(self) -> None:
+        await self.append(page_stream(PAGE), 0, page_registered())
+
+    async def replace_token(self) -> None:
+        await self.append(page_stream(PAGE), 1, page_token_replaced(2))
+
+    async def send(self, recipients: Sequence[Recipient], **fields: Any) -> str:
+        """The id of a new message."""
+        return (await self.sends.send(send_message(**fields), recipients)).message.message_id
+
+    async def sent(self, outcomes: Mapping[str, Outcome], **fields: Any) -> str:
+        """The id of a message that went out with these outcomes, and is done."""
+        message_id = await self.send(people(*outcomes), **fields)
+        await self.deliver(message_id, outcomes)
+        await self.complete(message_id)
+        return message_id
+
+    async def deliver(self, message_id: str, outcomes: Mapping[str, Outcome]) -> None:
+        """A worker works off what is open; recipients who are not named are sent to."""
+        page = await self.log.read(lambda sql: pages.find(sql, PAGE))
+        for row in await self.open_batches(message_id):
+            batch = await self.batch(row)
+            events = delivered(batch, outcomes, token_generation=page.token_generation if page else 0)
+            await self.append(batch_stream(message_id, row.stage, row.number), batch.version, *events)
+
+    async def complete(self, message_id: str) -> None:
+        message = await self.message(message_id)
+        completed = complete(message, open_deliveries=(await self.row(message_id)).open_deliveries, now=self.now())
+        assert completed is not None
+        await self.append(message_stream(message_id), message.version, completed)
+
+    async def resend(self, message_id: str, **fields: Any) -> RoundStarted:
+        return await self.resends.resend(resend_message(message_id, **fields))
+
+    # What there is
+
+    async def row(self, message_id: str) -> MessageRow:
+        row = await self.log.read(lambda sql: message_rows.find(sql, message_id))
+        assert row is not None
+        return row
+
+    async def counts(self, message_id: str) -> dict[str, int]:
+        """How many recipients stand where, without those that are 0."""
+        return {status.value: count for status, count in (await self.row(message_id)).counts.items() if count}
+
+    async def message(self, message_id: str) -> Message:
+        return await load_message(self.log, message_id)
+
+    async def events(self, message_id: str) -> Sequence[Event]:
+        return await self.log.load(message_stream(message_id))
+
+    async def messages(self, owner: str = OWNER) -> Sequence[MessageRow]:
+        wanted = MessageFilter(owner=owner)
+        return await self.log.read(lambda sql: message_rows.newest(sql, wanted, before=None, limit=EVERY))
+
+    async def batches(self, message_id: str) -> Sequence[BatchRow]:
+        return await self.log.read(lambda sql: of_message(sql, message_id, limit=EVERY))
+
+    async def open_batches(self, message_id: str) -> Sequence[BatchRow]:
+        return await self.log.read(lambda sql: open_of_message(sql, message_id, limit=EVERY))
+
+    async def batch(self, row: BatchRow) -> Batch:
+        return batches.fold(await self.log.load(batch_stream(row.message_id, row.stage, row.number)))
+
+    async def created(self, message_id: str, *, round_: int) -> list[BatchCreated]:
+        """The first events of a round's batches."""
+        found = []
+        for row in await self.batches(message_id):
+            first = (await self.log.load(batch_stream(message_id, row.stage, row.number), limit=1))[0]
+            if isinstance(first, BatchCreated) and first.round == round_:
+                found.append(first)
+        return found
+
+    async def taken(self, message_id: str, *, round_: int = 1) -> list[str]:
+        """Who was taken into a round."""
+        return [who.id for created in await self.created(message_id, round_=round_) for who in created.recipients]
+
+    async def contents(self) -> int:
+        """How many events the log holds: unchanged where nothing was done."""
+        return await self.log.read(_count_events)
+
+
+def _count_events(sql: Sql) -> int:
+    row = sql.row("SELECT COUNT(*) AS events FROM stored_events")
+    assert row is not None
+    events: int = row["events"]
+    return events

@@ -1,0 +1,181 @@
+"""Resends at the same moment, and resends of very many: one plan, nobody twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from domain.errors import MessageIsCancelled
+from domain.message_events import RetryRequested
+from domain.retry import SkipReason
+from server.commands.resending import ResendService
+from server.log.commit import Commit, CommitResult, EventLog
+from tests.builders import FAILED, NOW, cancel_message, crowd, resend_message
+from tests.server.commands.desk import Desk
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices of 100 recipients in place of 10,000."""
+    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+
+
+async def all_failed(desk: Desk, size: int) -> str:
+    return await desk.sent({who.id: FAILED for who in crowd(size)})
+
+
+async def rounds(desk: Desk, message_id: str) -> list[RetryRequested]:
+    return [event for event in await desk.events(message_id) if isinstance(event, RetryRequested)]
+
+
+async def test_two_resends_at_once_make_one_plan(desk: Desk) -> None:
+    message_id = await all_failed(desk, 120)
+
+    answers = await asyncio.gather(*(desk.resend(message_id) for _ in range(2)))
+
+    first, second = sorted(answers, key=lambda answer: -answer.recipients)
+    assert (first.recipients, first.batches) == (120, 2)
+    assert (second.recipients, second.skipped) == (0, {SkipReason.IN_PROGRESS: 120})
+    assert len(await rounds(desk, message_id)) == 1
+    assert len(await desk.taken(message_id)) == len(set(await desk.taken(message_id))) == 120
+
+
+async def test_many_resends_at_once_make_one_plan(desk: Desk) -> None:
+    message_id = await all_failed(desk, 30)
+
+    answers = await asyncio.gather(*(desk.resend(message_id) for _ in range(10)))
+
+    assert sorted(answer.recipients for answer in answers) == [0] * 9 + [30]
+    assert Counter(await desk.taken(message_id)).total() == 30
+
+
+async def test_the_same_request_twice_at_once_makes_one_plan_and_gets_one_answer(desk: Desk) -> None:
+    message_id = await all_failed(desk, 30)
+
+    answers = await asyncio.gather(*(desk.resend(message_id, request_id="r-1") for _ in range(4)))
+
+    assert [answer.recipients for answer in answers] == [30] * 4
+    assert len(await rounds(desk, message_id)) == 1
+
+
+async def test_resends_to_different_people_at_once_are_all_planned(desk: Desk) -> None:
+    message_id = await all_failed(desk, 3)
+
+    answers = await asyncio.gather(*(desk.resend(message_id, recipient_ids=(who.id,)) for who in crowd(3)))
+
+    assert [answer.recipients for answer in answers] == [1, 1, 1]
+    assert sorted(requested.first_batch for requested in await rounds(desk, message_id)) == [2, 3, 4]
+
+
+async def test_a_cancel_and_a_resend_at_once_leave_nothing_open(desk: Desk) -> None:
+    message_id = await desk.send(crowd(250))
+    await desk.deliver(message_id, {who.id: FAILED for who in crowd(250)})
+
+    resent, cancelled = await asyncio.gather(
+        desk.resend(message_id), desk.cancels.cancel(cancel_message(message_id)), return_exceptions=True
+    )
+
+    assert not isinstance(cancelled, BaseException)
+    assert isinstance(resent, MessageIsCancelled) or await rounds(desk, message_id)
+    assert (await desk.row(message_id)).open_deliveries == 0
+
+
+# Slices
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_a_resend_of_very_many_is_one_round_in_slices(desk: Desk) -> None:
+    message_id = await all_failed(desk, 250)
+
+    started = await desk.resend(message_id)
+
+    requested = await rounds(desk, message_id)
+    assert (started.recipients, started.batches, started.start_number) == (250, 3, 2)
+    assert [(r.round, r.recipients, r.first_batch, r.batches) for r in requested] == [
+        (1, 100, 2, 1),
+        (1, 100, 3, 1),
+        (1, 50, 4, 1),
+    ]
+    assert await desk.taken(message_id) == [who.id for who in crowd(250)]
+    assert (await desk.row(message_id)).batches_total == 6
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_a_sliced_resend_is_recognised_when_it_is_repeated(desk: Desk) -> None:
+    message_id = await all_failed(desk, 250)
+    first = await desk.resend(message_id, request_id="r-1")
+
+    assert await desk.resend(message_id, request_id="r-1") == first
+    assert len(await rounds(desk, message_id)) == 3
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_sliced_resends_at_once_take_nobody_twice(desk: Desk) -> None:
+    message_id = await all_failed(desk, 450)
+
+    await asyncio.gather(*(desk.resend(message_id) for _ in range(3)))
+
+    planned = await desk.log.read(
+        lambda sql: sql.rows("SELECT recipient_id, MAX(attempt_number) AS last FROM deliveries GROUP BY recipient_id")
+    )
+    assert [row["last"] for row in planned] == [2] * 450
+    assert await desk.counts(message_id) == {"PENDING": 450}
+
+
+class InterruptedLog:
+    """A log that lets something else happen before the second slice of a resend is written."""
+
+    def __init__(self, log: EventLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self.load, self.read, self.listen = log.load, log.read, log.listen
+        self._commit = log.commit
+        self._meanwhile = meanwhile
+        self._slices = 0
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        self._slices += any(isinstance(event, RetryRequested) for event in commit.appends[0].events)
+        if self._slices == 2:
+            self._slices += 1
+            await self._meanwhile()
+        return await self._commit(commit)
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_who_fails_again_while_a_round_is_planned_is_not_taken_twice(desk: Desk) -> None:
+    """The first slice is sent, and fails, before the second one is planned."""
+    message_id = await all_failed(desk, 250)
+
+    async def fail_again() -> None:
+        await desk.deliver(message_id, {who.id: FAILED for who in crowd(250)})
+
+    resends = ResendService(InterruptedLog(desk.log, fail_again), lambda: NOW)
+    started = await resends.resend(resend_message(message_id))
+
+    assert started.recipients == 250
+    assert sorted(await desk.taken(message_id)) == [who.id for who in crowd(250)]
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_a_cancel_between_two_slices_ends_the_round(desk: Desk) -> None:
+    message_id = await all_failed(desk, 250)
+    await desk.resend(message_id, recipient_ids=("u00249",))  # opens it again
+
+    async def cancel() -> None:
+        await desk.cancels.cancel(cancel_message(message_id))
+
+    resends = ResendService(InterruptedLog(desk.log, cancel), lambda: NOW)
+    with pytest.raises(MessageIsCancelled):
+        await resends.resend(resend_message(message_id))
+
+    assert (await desk.row(message_id)).open_deliveries == 0
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_a_resend_that_another_one_finished_is_still_recognised_when_it_is_repeated(desk: Desk) -> None:
+    message_id = await all_failed(desk, 250)
+    resends = ResendService(InterruptedLog(desk.log, lambda: desk.resend(message_id)), lambda: NOW)
+    first = await resends.resend(resend_message(message_id, request_id="r-1"))
+
+    again = await desk.resend(message_id, request_id="r-1")
+
+    assert again == first

@@ -1,0 +1,292 @@
+"""Resend: who is taken, who is skipped and why, and what a round is made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from domain.errors import MessageIsCancelled, MessageNotFound, RequestIdReused
+from domain.fault import ErrorType
+from domain.message_events import RetryRequested
+from domain.outcome import Failed, Outcome
+from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger, SkipReason
+from server.commands.rounds import RoundStarted
+from tests.builders import (
+    FAILED,
+    FAILED_FOR_GOOD,
+    FAILED_FOR_TOKEN,
+    OWNER,
+    SENT,
+    UNCONFIRMED,
+    batch_recipients,
+    cancel_message,
+    crowd,
+    fault,
+    people,
+)
+from tests.server.commands.desk import Desk
+
+LIMITED = Failed(fault(ErrorType.RATE_LIMIT))
+OUTCOMES: Mapping[str, Outcome] = {
+    "again": FAILED,
+    "blocked": FAILED_FOR_GOOD,
+    "doubtful": UNCONFIRMED,
+    "limited": LIMITED,
+    "sent": SENT,
+    "tokenless": FAILED_FOR_TOKEN,
+}
+
+
+def skipped(**reasons: int) -> dict[SkipReason, int]:
+    return {SkipReason(reason): count for reason, count in reasons.items()}
+
+
+# Who is taken
+
+
+async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
+    message_id = await desk.sent(OUTCOMES)
+
+    started = await desk.resend(message_id)
+
+    assert await desk.taken(message_id) == ["again", "limited"]
+    assert started == RoundStarted(
+        recipients=2,
+        batches=1,
+        start_number=2,
+        skipped=skipped(ALREADY_SENT=1, PERMANENT_ERROR=2, UNCONFIRMED=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "taken", "skips"),
+    [
+        (
+            {"include_unconfirmed": True},
+            ["again", "doubtful", "limited"],
+            skipped(ALREADY_SENT=1, PERMANENT_ERROR=2),
+        ),
+        (
+            {"error_types": (ErrorType.INVALID_RECIPIENT, ErrorType.ACCESS_TOKEN)},
+            ["blocked", "tokenless"],
+            skipped(ALREADY_SENT=1, OTHER_ERROR_TYPE=3),
+        ),
+        (
+            {"error_types": (ErrorType.NETWORK,)},
+            ["again"],
+            skipped(ALREADY_SENT=1, OTHER_ERROR_TYPE=3, UNCONFIRMED=1),
+        ),
+        (
+            {"error_types": (ErrorType.NETWORK,), "include_unconfirmed": True},
+            ["again", "doubtful"],
+            skipped(ALREADY_SENT=1, OTHER_ERROR_TYPE=3),
+        ),
+        (
+            {"recipient_ids": ("sent", "blocked", "again", "stranger", "doubtful")},
+            ["blocked", "again"],
+            skipped(ALREADY_SENT=1, UNKNOWN_RECIPIENT=1, UNCONFIRMED=1),
+        ),
+        (
+            {"recipient_ids": ("doubtful",), "include_unconfirmed": True},
+            ["doubtful"],
+            {},
+        ),
+        (
+            {"recipient_ids": ("again", "blocked", "limited"), "error_types": (ErrorType.RATE_LIMIT,)},
+            ["limited"],
+            skipped(OTHER_ERROR_TYPE=2),
+        ),
+        (
+            {"recipient_ids": ("again", "again", "stranger", "stranger")},
+            ["again"],
+            skipped(UNKNOWN_RECIPIENT=1),
+        ),
+        (
+            {"error_types": (ErrorType.PERMISSION,)},
+            [],
+            skipped(ALREADY_SENT=1, OTHER_ERROR_TYPE=5),
+        ),
+    ],
+)
+async def test_a_resend_takes_what_was_asked_for(
+    desk: Desk, asked_for: dict[str, Any], taken: list[str], skips: dict[SkipReason, int]
+) -> None:
+    message_id = await desk.sent(OUTCOMES)
+
+    dry = await desk.resend(message_id, **asked_for, validate_only=True)
+    started = await desk.resend(message_id, **asked_for)
+
+    assert await desk.taken(message_id) == taken
+    assert (started.recipients, started.skipped) == (len(taken), skips)
+    assert dry == started
+
+
+async def test_a_message_may_ask_for_unconfirmed_ones_to_be_resent(desk: Desk) -> None:
+    message_id = await desk.sent({"doubtful": UNCONFIRMED}, on_unconfirmed=OnUnconfirmed.RESEND)
+
+    await desk.resend(message_id)
+
+    assert await desk.taken(message_id) == ["doubtful"]
+
+
+async def test_nobody_gets_more_attempts_than_allowed(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=2))
+    for _ in range(2):
+        await desk.resend(message_id)
+        await desk.deliver(message_id, {"ann": FAILED})
+
+    started = await desk.resend(message_id, recipient_ids=("ann",))
+
+    assert (started.recipients, started.skipped) == (0, skipped(ATTEMPTS_USED_UP=1))
+
+
+async def test_after_a_new_token_those_whom_the_old_one_failed_are_taken(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED_FOR_TOKEN, "bob": FAILED_FOR_GOOD})
+    before = await desk.resend(message_id)
+
+    await desk.replace_token()
+    await desk.resend(message_id)
+
+    assert before.recipients == 0
+    assert await desk.taken(message_id) == ["ann"]
+
+
+async def test_those_whom_the_new_token_failed_too_are_not_taken_again(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED_FOR_TOKEN})
+    await desk.replace_token()
+    await desk.resend(message_id)
+    await desk.deliver(message_id, {"ann": FAILED_FOR_TOKEN})
+
+    started = await desk.resend(message_id)
+
+    assert started.skipped == skipped(PERMANENT_ERROR=1)
+
+
+async def test_who_is_on_the_way_is_not_taken_again(desk: Desk) -> None:
+    message_id = await desk.send(people("ann", "bob"))
+
+    started = await desk.resend(message_id, recipient_ids=("ann",))
+    plain = await desk.resend(message_id)
+
+    assert (started.recipients, started.skipped) == (0, skipped(IN_PROGRESS=1))
+    assert (plain.start_number, plain.skipped) == (0, skipped(IN_PROGRESS=2))
+
+
+async def test_who_was_cancelled_is_not_taken(desk: Desk) -> None:
+    message_id = await desk.send(people("ann"))
+    await desk.cancels.cancel(cancel_message(message_id))
+
+    with pytest.raises(MessageIsCancelled):
+        await desk.resend(message_id)
+
+
+# What a round is
+
+
+async def test_a_round_is_numbered_on_and_asked_for_by_somebody(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED_FOR_GOOD})
+
+    await desk.resend(message_id, error_types=(ErrorType.NETWORK,))
+
+    requested = (await desk.events(message_id))[-1]
+    assert isinstance(requested, RetryRequested)
+    assert (requested.round, requested.trigger, requested.requested_by) == (1, RetryTrigger.MANUAL, OWNER)
+    assert requested.selection == RetrySelection(error_types=(ErrorType.NETWORK,))
+    assert (requested.first_batch, requested.batches, requested.recipients, requested.retry_count) == (2, 1, 1, 0)
+
+
+async def test_a_second_attempt_knows_where_its_variables_stand(desk: Desk) -> None:
+    message_id = await desk.send(crowd(150))
+    await desk.deliver(message_id, {"u00120": FAILED})
+    await desk.resend(message_id)
+    await desk.deliver(message_id, {"u00120": FAILED})
+    await desk.resend(message_id)
+
+    first, second = [(await desk.created(message_id, round_=n))[0].recipients for n in (1, 2)]
+
+    origin = (2, 20)
+    assert first == batch_recipients("u00120", attempt=2, origin=origin)
+    assert second == batch_recipients("u00120", attempt=3, origin=origin)
+
+
+async def test_a_resend_opens_a_message_that_was_done(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": SENT})
+
+    await desk.resend(message_id)
+
+    row = await desk.row(message_id)
+    assert (row.completed, row.status, row.round, row.retry_count) == (False, "SENDING", 1, 0)
+    assert await desk.counts(message_id) == {"PENDING": 1, "SENT": 1}
+
+
+async def test_a_round_that_takes_nobody_is_none(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": SENT})
+    before = await desk.contents()
+
+    started = await desk.resend(message_id)
+
+    assert (started.recipients, started.batches, started.start_number) == (0, 0, 0)
+    assert await desk.contents() == before
+    assert (await desk.row(message_id)).completed
+
+
+async def test_a_dry_run_changes_nothing(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED})
+    before = await desk.contents()
+
+    started = await desk.resend(message_id, validate_only=True, request_id="r-1")
+
+    assert (started.recipients, started.start_number) == (1, 2)
+    assert await desk.contents() == before
+
+
+async def test_somebody_elses_message_cannot_be_resent(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED})
+
+    with pytest.raises(MessageNotFound):
+        await desk.resend(message_id, owner="somebody else")
+    with pytest.raises(MessageNotFound):
+        await desk.resend("no such message")
+
+
+# The same request again
+
+
+async def test_a_repeated_resend_gets_the_first_answer(desk: Desk) -> None:
+    message_id = await desk.sent(OUTCOMES)
+    first = await desk.resend(message_id, request_id="r-1")
+    before = await desk.contents()
+
+    again = await desk.resend(message_id, request_id="r-1")
+
+    assert again == first
+    assert again.recipients == 2
+    assert await desk.contents() == before
+
+
+async def test_a_repeated_resend_gets_the_first_answer_also_after_a_cancel(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED})
+    first = await desk.resend(message_id, request_id="r-1")
+    await desk.cancels.cancel(cancel_message(message_id))
+
+    assert await desk.resend(message_id, request_id="r-1") == first
+
+
+async def test_the_same_request_id_for_another_resend_is_refused(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
+    await desk.resend(message_id, recipient_ids=("ann",), request_id="r-1")
+
+    with pytest.raises(RequestIdReused):
+        await desk.resend(message_id, recipient_ids=("bob",), request_id="r-1")
+
+    assert await desk.taken(message_id) == ["ann"]
+
+
+async def test_a_resend_that_took_nobody_does_not_use_up_its_request_id(desk: Desk) -> None:
+    message_id = await desk.send(people("ann"))
+    nobody = await desk.resend(message_id, request_id="r-1")
+    await desk.deliver(message_id, {"ann": FAILED})
+
+    started = await desk.resend(message_id, request_id="r-1")
+
+    assert (nobody.recipients, started.recipients) == (0, 1)

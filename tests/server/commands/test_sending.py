@@ -1,0 +1,189 @@
+"""Send: a message is accepted whole, once, or not at all."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from domain.content import Content
+from domain.errors import PageNotRegistered, RequestIdReused
+from domain.recipient import Recipient
+from domain.retry import OnUnconfirmed
+from tests.builders import FAILED, PAGE, SENT, auto, crowd, people, send_message
+from tests.server.commands.desk import Desk
+
+
+async def test_a_message_is_put_into_batches_of_a_hundred(desk: Desk) -> None:
+    message_id = await desk.send(crowd(250), title="Spring sale", retry_policy=auto(2))
+
+    row = await desk.row(message_id)
+    assert (row.title, row.page_id, row.retry_policy, row.status) == ("Spring sale", PAGE, auto(2), "PENDING")
+    assert (row.total, row.batches_total) == (250, 3)
+    assert [batch.total for batch in await desk.batches(message_id)] == [100, 100, 50]
+    assert await desk.taken(message_id, round_=0) == [who.id for who in crowd(250)]
+
+
+async def test_the_answer_shows_the_message_as_it_was_accepted(desk: Desk) -> None:
+    answer = await desk.sends.send(send_message(on_unconfirmed=OnUnconfirmed.RESEND), crowd(3))
+
+    assert answer.message == await desk.row(answer.message.message_id)
+    assert answer.message.on_unconfirmed is OnUnconfirmed.RESEND
+    assert answer.duplicates_dropped == 0
+
+
+async def test_who_stands_in_the_request_twice_is_sent_to_once(desk: Desk) -> None:
+    twice = [Recipient(id="ann", name="Ann"), Recipient(id="bob"), Recipient(id="ann", name="Another Ann")]
+
+    answer = await desk.sends.send(send_message(), twice)
+
+    assert (answer.message.total, answer.duplicates_dropped) == (2, 1)
+    created = await desk.created(answer.message.message_id, round_=0)
+    assert [(who.id, who.name) for who in created[0].recipients] == [("ann", "Ann"), ("bob", "")]
+
+
+async def test_only_the_variables_that_the_text_asks_for_are_kept(desk: Desk) -> None:
+    ann = Recipient(id="ann", name="Ann", variables={"city": "Hanoi", "debts": "all of them"})
+    message_id = await desk.send([ann, *people("bob")], text="{{name}} of {{city}}")
+
+    key = await desk.log.read(desk.vault.message_key(message_id))
+    created = (await desk.created(message_id, round_=0))[0]
+
+    assert key.open_variables(created.sealed_variables, 1) == [{"city": "Hanoi"}, {}]
+
+
+async def test_a_page_that_is_not_registered_sends_nothing(desk: Desk) -> None:
+    before = await desk.contents()
+
+    with pytest.raises(PageNotRegistered):
+        await desk.send(crowd(1), page_id="2002")
+
+    assert await desk.contents() == before
+
+
+# The same request again
+
+
+async def test_a_repeated_request_gets_the_first_answer(desk: Desk) -> None:
+    command, recipients = send_message(request_id="r-1"), people("ann", "bob", "ann")
+    first = await desk.sends.send(command, recipients)
+    before = await desk.contents()
+
+    again = await desk.sends.send(command, recipients)
+
+    assert again == first
+    assert again.duplicates_dropped == 1
+    assert await desk.contents() == before
+
+
+async def test_a_repeated_request_is_answered_with_the_message_as_it_is_now(desk: Desk) -> None:
+    command, recipients = send_message(request_id="r-1"), people("ann", "bob")
+    first = await desk.sends.send(command, recipients)
+    await desk.deliver(first.message.message_id, {"ann": FAILED, "bob": SENT})
+
+    again = await desk.sends.send(command, recipients)
+
+    assert again.message == await desk.row(first.message.message_id)
+    assert again.message.status == "SENDING"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"title": "another"},
+        {"content": Content(text="another")},
+        {"content": Content(text="Hello {{name}}", tag="ACCOUNT_UPDATE")},
+        {"retry_policy": auto()},
+        {"on_unconfirmed": OnUnconfirmed.RESEND},
+    ],
+)
+async def test_the_same_request_id_for_something_else_is_refused(desk: Desk, other: dict[str, Any]) -> None:
+    await desk.send(people("ann"), request_id="r-1")
+    before = await desk.contents()
+
+    with pytest.raises(RequestIdReused):
+        await desk.send(people("ann"), request_id="r-1", **other)
+
+    assert await desk.contents() == before
+
+
+@pytest.mark.parametrize(
+    "recipients",
+    [
+        people("ann"),
+        people("bob", "ann"),
+        people("ann", "bob", "bob"),
+        [*people("ann"), Recipient(id="bob", name="Robert")],
+        [*people("ann"), Recipient(id="bob", name="Bob", variables={"city": "Hue"})],
+    ],
+)
+async def test_the_same_request_id_for_other_recipients_is_refused(desk: Desk, recipients: list[Recipient]) -> None:
+    await desk.send(people("ann", "bob"), request_id="r-1")
+
+    with pytest.raises(RequestIdReused):
+        await desk.send(recipients, request_id="r-1")
+
+
+async def test_the_order_in_which_variables_are_written_does_not_matter(desk: Desk) -> None:
+    one = [Recipient(id="ann", variables={"a": "1", "b": "2"})]
+    same = [Recipient(id="ann", variables={"b": "2", "a": "1"})]
+
+    assert await desk.send(one, request_id="r-1") == await desk.send(same, request_id="r-1")
+
+
+async def test_two_owners_may_use_the_same_request_id(desk: Desk) -> None:
+    ours = await desk.send(people("ann"), request_id="r-1")
+    theirs = await desk.send(people("ann"), request_id="r-1", owner="somebody else")
+
+    assert ours != theirs
+    assert len(await desk.messages("somebody else")) == 1
+
+
+async def test_without_a_request_id_every_request_is_a_message(desk: Desk) -> None:
+    assert await desk.send(people("ann")) != await desk.send(people("ann"))
+
+
+async def test_the_same_request_many_times_at_once_makes_one_message(desk: Desk) -> None:
+    command, recipients = send_message(request_id="r-1"), crowd(150)
+
+    answers = await asyncio.gather(*(desk.sends.send(command, recipients) for _ in range(8)))
+
+    assert len({answer.message.message_id for answer in answers}) == 1
+    assert [message.total for message in await desk.messages()] == [150]
+
+
+async def test_two_requests_with_one_id_at_once_make_one_message_and_one_refusal(desk: Desk) -> None:
+    commands = [send_message(request_id="r-1", title=title) for title in ("one", "two")]
+
+    answers = await asyncio.gather(
+        *(desk.sends.send(command, people("ann")) for command in commands), return_exceptions=True
+    )
+
+    assert sorted(type(answer).__name__ for answer in answers) == ["RequestIdReused", "SendAnswer"]
+    assert len(await desk.messages()) == 1
+
+
+# Dry runs
+
+
+async def test_a_dry_run_answers_what_would_be_and_changes_nothing(desk: Desk) -> None:
+    before = await desk.contents()
+
+    answer = await desk.sends.send(send_message(validate_only=True, title="Dry"), [*crowd(101), *crowd(1)])
+
+    assert await desk.contents() == before
+    message = answer.message
+    assert (message.message_id, message.title, message.status) == ("", "Dry", "PENDING")
+    assert (message.total, message.batches_total, answer.duplicates_dropped) == (101, 2, 1)
+
+
+async def test_a_dry_run_for_an_unknown_page_is_refused_like_the_real_thing(desk: Desk) -> None:
+    with pytest.raises(PageNotRegistered):
+        await desk.send(crowd(1), page_id="2002", validate_only=True)
+
+
+async def test_a_dry_run_does_not_use_up_its_request_id(desk: Desk) -> None:
+    await desk.send(people("ann"), request_id="r-1", validate_only=True)
+
+    message_id = await desk.send(people("bob"), request_id="r-1")
+
+    assert [message.message_id for message in await desk.messages()] == [message_id]

@@ -1,0 +1,28 @@
+"""A log in a file of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.log.sqlite_log import SqliteLog
+from server.log.sqlite_store import SqliteStore
+
+pytest.register_assert_rewrite("tests.server.log.event_log_conformance")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "redrive.db"
+
+
+@pytest.fixture
+def store(database: Path) -> SqliteStore:
+    """The log closes it."""
+    return SqliteStore(database)
+
+
+@pytest.fixture
+async def sqlite_log(store: SqliteStore) -> AsyncIterator[SqliteLog]:
+    async with SqliteLog(store) as log:
+        yield log

@@ -1,0 +1,280 @@
+"""What every event log promises: one suite, a subclass per database, which brings the fixtures `log` and `outage`."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import pytest
+
+from domain.errors import Unavailable
+from domain.event import Event
+from domain.streams import page_stream
+from projections import pages
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.log.commit import Commit, CommitResult, Committed, Conflict, EventLog, Refused, StreamEvents
+from tests.builders import page_registered, page_settings_changed
+
+Outage = Callable[[], AbstractContextManager[None]]
+
+
+def appended(page_id: str, expected_version: int, *events: Event) -> StreamEvents:
+    return StreamEvents(page_stream(page_id), expected_version, events)
+
+
+def registered(page_id: str) -> StreamEvents:
+    return appended(page_id, 0, page_registered(page_id))
+
+
+def change(sql: Sql, name: str) -> None:
+    sql.execute("INSERT INTO workers (worker, lease_expire_time) VALUES (:worker, 0)", {"worker": name})
+
+
+def workers(sql: Sql) -> list[str]:
+    return [row["worker"] for row in sql.rows("SELECT worker FROM workers ORDER BY worker")]
+
+
+def page_ids(sql: Sql) -> list[str]:
+    return [page.page_id for page in pages.in_order(sql, after="", limit=1_000)]
+
+
+class EventLogConformance:
+    """Inherit, name the class Test..., and bring a `log` and an `outage` that lasts as long as its context."""
+
+    # Appending
+
+    async def test_events_are_loaded_in_the_order_in_which_they_were_appended(self, log: EventLog) -> None:
+        events = [page_registered("1"), *(page_settings_changed("1", name=f"name {n}") for n in range(20))]
+
+        await log.commit(Commit([appended("1", 0, *events[:8])]))
+        await log.commit(Commit([appended("1", 8, *events[8:])]))
+
+        assert list(await log.load(page_stream("1"))) == events
+        assert list(await log.load(page_stream("1"), limit=3)) == events[:3]
+
+    async def test_a_stream_that_nobody_has_written_to_is_empty(self, log: EventLog) -> None:
+        assert list(await log.load(page_stream("1"))) == []
+
+    async def test_positions_grow_over_all_streams(self, log: EventLog) -> None:
+        results = [await log.commit(Commit([registered(str(n))])) for n in range(5)]
+
+        positions = [result.position for result in results if isinstance(result, Committed)]
+        assert len(positions) == 5
+        assert positions == sorted(set(positions))
+
+    @pytest.mark.parametrize("expected_version", [0, 1, 3, 7])
+    async def test_another_version_than_the_last_is_a_conflict(self, log: EventLog, expected_version: int) -> None:
+        before = [page_registered("1"), page_settings_changed("1")]
+        await log.commit(Commit([appended("1", 0, *before)]))
+
+        result = await log.commit(Commit([appended("1", expected_version, page_settings_changed("1", name="late"))]))
+
+        assert result == Conflict(page_stream("1"))
+        assert list(await log.load(page_stream("1"))) == before
+
+    async def test_a_stream_begins_without_a_gap(self, log: EventLog) -> None:
+        assert await log.commit(Commit([appended("1", 1, page_registered("1"))])) == Conflict(page_stream("1"))
+        assert list(await log.load(page_stream("1"))) == []
+
+    async def test_several_streams_are_written_together(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1"), registered("2"), registered("3")]))
+
+        assert [len(await log.load(page_stream(page))) for page in "123"] == [1, 1, 1]
+
+    async def test_a_conflict_on_one_stream_keeps_all_of_a_commit_from_being_written(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("2")]))
+
+        commit = Commit([registered("1"), registered("2"), registered("3")], also=lambda sql: change(sql, "w"))
+
+        assert await log.commit(commit) == Conflict(page_stream("2"))
+        assert [len(await log.load(page_stream(page))) for page in "13"] == [0, 0]
+        assert await log.read(workers) == []
+
+    async def test_of_two_writers_at_one_version_one_wins(self, log: EventLog) -> None:
+        one, two = page_registered("1", name="one"), page_registered("1", name="two")
+
+        results = await asyncio.gather(*(log.commit(Commit([appended("1", 0, event)])) for event in (one, two)))
+
+        assert sorted(type(result).__name__ for result in results) == ["Committed", "Conflict"]
+        assert len(await log.load(page_stream("1"))) == 1
+
+    # Read models, guards, and what stands beside
+
+    async def test_read_models_are_changed_in_the_same_transaction(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1"), registered("2")]))
+
+        assert await log.read(page_ids) == ["1", "2"]
+
+    async def test_what_stands_beside_is_written_in_the_same_transaction(self, log: EventLog) -> None:
+        result = await log.commit(Commit([registered("1")], also=lambda sql: change(sql, "w")))
+
+        assert isinstance(result, Committed)
+        assert await log.read(workers) == ["w"]
+
+    async def test_a_commit_without_events_only_writes_beside(self, log: EventLog) -> None:
+        assert isinstance(await log.commit(Commit([], also=lambda sql: change(sql, "w"))), Committed)
+        assert await log.read(workers) == ["w"]
+
+    async def test_when_the_write_beside_fails_nothing_is_written(self, log: EventLog) -> None:
+        def break_off(sql: Sql) -> None:
+            change(sql, "w")
+            raise ValueError("broken off")
+
+        with pytest.raises(ValueError, match="broken off"):
+            await log.commit(Commit([registered("1")], also=break_off))
+
+        assert list(await log.load(page_stream("1"))) == []
+        assert await log.read(workers) == []
+        assert await log.read(page_ids) == []
+
+    async def test_a_guard_that_agrees_lets_the_commit_through(self, log: EventLog) -> None:
+        assert isinstance(await log.commit(Commit([registered("1")], guard=lambda _: None)), Committed)
+
+    async def test_a_guard_that_refuses_keeps_everything_from_being_written(self, log: EventLog) -> None:
+        commit = Commit([registered("1")], guard=lambda _: "not today", also=lambda sql: change(sql, "w"))
+
+        assert await log.commit(commit) == Refused("not today")
+        assert list(await log.load(page_stream("1"))) == []
+        assert await log.read(workers) == []
+
+    async def test_a_guard_sees_what_every_commit_before_it_wrote(self, log: EventLog) -> None:
+        def fewer_than_five(sql: Sql) -> str | None:
+            return "enough" if len(page_ids(sql)) >= 5 else None
+
+        commits = [Commit([registered(f"{n:02}")], guard=fewer_than_five) for n in range(40)]
+        results = await asyncio.gather(*map(log.commit, commits))
+
+        assert sum(isinstance(result, Committed) for result in results) == 5
+        assert len(await log.read(page_ids)) == 5
+
+    async def test_a_conflict_is_found_before_the_guard_is_asked(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1")]))
+
+        result = await log.commit(Commit([registered("1")], guard=lambda _: "not today"))
+
+        assert result == Conflict(page_stream("1"))
+
+    # Many at once
+
+    async def test_many_commits_at_once_are_all_written_but_for_the_one_that_fails(self, log: EventLog) -> None:
+        heard: list[int] = []
+        log.listen(lambda recorded: heard.append(len(recorded)))
+
+        def fail(_: Sql) -> None:
+            raise ValueError("this one")
+
+        commits = [Commit([registered(f"{n:03}")], also=fail if n == 77 else None) for n in range(200)]
+        results: Sequence[CommitResult | BaseException] = await asyncio.gather(
+            *map(log.commit, commits), return_exceptions=True
+        )
+
+        assert isinstance(results[77], ValueError)
+        assert sum(isinstance(result, Committed) for result in results) == 199
+        assert await log.read(page_ids) == [f"{n:03}" for n in range(200) if n != 77]
+        assert sum(heard) == 199
+
+    async def test_commits_that_wait_together_are_written_together(self, log: EventLog) -> None:
+        groups: list[int] = []
+        log.listen(lambda recorded: groups.append(len(recorded)))
+
+        await asyncio.gather(*(log.commit(Commit([registered(f"{n:03}")])) for n in range(200)))
+
+        assert sum(groups) == 200
+        assert len(groups) <= 20
+
+    async def test_the_commit_of_a_caller_who_went_away_is_written_all_the_same(self, log: EventLog) -> None:
+        going = asyncio.create_task(log.commit(Commit([registered("1")])))
+        await asyncio.sleep(0)  # lets it hand over its commit
+        going.cancel()
+
+        await log.commit(Commit([registered("2")]))
+
+        assert await log.read(page_ids) == ["1", "2"]
+        assert going.cancelled()
+
+    # Listening
+
+    async def test_a_listener_hears_what_was_recorded_before_the_caller_goes_on(self, log: EventLog) -> None:
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+        events = (page_registered("1"), page_settings_changed("1"))
+
+        result = await log.commit(Commit([appended("1", 0, *events)]))
+
+        assert isinstance(result, Committed)
+        assert [(one.stream, one.version, one.event) for one in heard] == [
+            (page_stream("1"), 1, events[0]),
+            (page_stream("1"), 2, events[1]),
+        ]
+        assert heard[-1].position == result.position
+
+    async def test_listeners_hear_everything_in_the_order_of_the_log(self, log: EventLog) -> None:
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+
+        await asyncio.gather(*(log.commit(Commit([registered(f"{n:03}")])) for n in range(100)))
+
+        positions = [one.position for one in heard]
+        assert len(positions) == 100
+        assert positions == sorted(positions)
+
+    async def test_listeners_hear_nothing_of_what_was_not_written(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1")]))
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+
+        await log.commit(Commit([registered("1")]))
+        await log.commit(Commit([registered("2")], guard=lambda _: "no"))
+
+        assert heard == []
+
+    # Reading
+
+    async def test_a_query_sees_one_moment(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1")]))
+        looked, may_look_again = threading.Event(), threading.Event()
+
+        def look_twice(sql: Sql) -> tuple[list[str], list[str]]:
+            first = page_ids(sql)
+            looked.set()
+            may_look_again.wait(10)
+            return first, page_ids(sql)
+
+        reading = asyncio.create_task(log.read(look_twice))
+        await asyncio.to_thread(looked.wait, 10)
+        await log.commit(Commit([registered("2")]))
+        may_look_again.set()
+
+        assert await reading == (["1"], ["1"])
+        assert await log.read(page_ids) == ["1", "2"]
+
+    async def test_what_a_query_raises_reaches_its_caller(self, log: EventLog) -> None:
+        def fail(_: Sql) -> None:
+            raise LookupError("nobody here")
+
+        with pytest.raises(LookupError, match="nobody here"):
+            await log.read(fail)
+
+    # Trouble
+
+    async def test_a_database_that_is_away_is_unavailable_and_comes_back(self, log: EventLog, outage: Outage) -> None:
+        await log.commit(Commit([registered("1")]))
+        with outage():
+            with pytest.raises(Unavailable) as refused:
+                await log.commit(Commit([registered("2")]))
+            with pytest.raises(Unavailable):
+                await log.load(page_stream("1"))
+
+        assert refused.value.retry_after.total_seconds() > 0
+        assert isinstance(await log.commit(Commit([registered("3")])), Committed)
+        assert await log.read(page_ids) == ["1", "3"]
+
+    async def test_everyone_who_waits_hears_of_an_outage(self, log: EventLog, outage: Outage) -> None:
+        with outage():
+            results = await asyncio.gather(
+                *(log.commit(Commit([registered(str(n))])) for n in range(20)), return_exceptions=True
+            )
+
+        assert {type(result) for result in results} == {Unavailable}
+        assert await log.read(page_ids) == []
