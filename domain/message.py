@@ -38,6 +38,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     page_id: str = ""
     title: str = ""
     sealed_content: bytes = b""
+    has_variables: bool = True
     retry_policy: RetryPolicy = RetryPolicy()
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.HOLD
     stage: int = 0
@@ -89,6 +90,7 @@ def _submitted(message: Message, event: MessageSubmitted) -> Message:
         page_id=event.page_id,
         title=event.title,
         sealed_content=event.sealed_content,
+        has_variables=event.has_variables,
         retry_policy=event.retry_policy,
         on_unconfirmed=event.on_unconfirmed,
         stage=event.stage,
@@ -119,12 +121,15 @@ def abandon(message: Message, *, cause: str, now: datetime) -> MessageAbandoned 
 
 
 def cancel(
-    message: Message, *, requested_by: str, request: RequestStamp | None, now: datetime
+    message: Message, *, somebody_waits: bool, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> MessageCancelled | None:
-    """Stops it for good; None when that was done before; raises MessageIsDone when nothing is left to stop."""
+    """Stops it for good; None when that was done before; raises MessageIsDone when nothing is left to stop.
+
+    `somebody_waits`: the timer would find somebody to retry.
+    """
     if message.cancelled:
         return None
-    if message.completed and not awaits_automatic_round(message):
+    if message.completed and not (somebody_waits and _awaits_timer(message)):
         raise MessageIsDone(message.id)
     return MessageCancelled(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
@@ -135,6 +140,10 @@ def awaits_automatic_round(message: Message) -> bool:
         return False
     automatic = message.retry_policy.type is not RetryType.MANUAL
     return automatic and message.retry_count < message.retry_policy.max_retry_attempts
+
+
+def _awaits_timer(message: Message) -> bool:
+    return message.retry_policy.type is RetryType.CRON and awaits_automatic_round(message)
 
 
 def check_resendable(message: Message) -> None:

@@ -25,7 +25,10 @@ class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
 
 
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
-    """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches."""
+    """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
+
+    `has_variables` tells that some recipient's text takes more than the name, so that its variables have to be opened.
+    """
 
     owner: str
     page_id: str
@@ -37,13 +40,15 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     total: int
     batches: int
     duplicates_dropped: int
+    has_variables: bool = True
     request: RequestStamp | None = None
 
 
 class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     """A round of resends, or a slice of it; its batches stand in the same append.
 
-    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON.
+    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON. `last_recipient` is
+    where the slice ended, so that the round can be gone on with. A request stands on the first slice.
     """
 
     round: int
@@ -53,6 +58,7 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     first_batch: int
     batches: int
     recipients: int
+    last_recipient: str = ""
     retry_count: int
     tick: str = ""
     request: RequestStamp | None = None

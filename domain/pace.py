@@ -11,19 +11,24 @@ HIGH_USAGE = 0.95  # of the platform's own quota
 
 
 class Pace:
-    """How fast a page may send; `limit` in messages per second, any value above 0."""
+    """How fast a page may send; the limit is in messages per second, any value above 0."""
 
     def __init__(self, limit: float) -> None:
-        self.limit = limit
+        self._limit = limit
         self._share = 1.0
         self._share_time = 0.0
         self._next_free = 0.0
         self._closed_until = 0.0
 
+    def set_limit(self, now: float, limit: float) -> None:
+        """Another limit from now on; nobody waits longer than it asks for."""
+        self._limit = limit
+        self._next_free = min(self._next_free, now + 1.0 / limit)
+
     def rate(self, now: float) -> float:
         """Messages per second at this moment."""
         seconds = max(0.0, now - self._share_time)
-        return self.limit * min(1.0, self._share + RECOVERY_PER_SECOND * seconds)
+        return self._limit * min(1.0, self._share + RECOVERY_PER_SECOND * seconds)
 
     def chunk(self, now: float, most: int) -> int:
         """How many leave within a quarter of a second, at least one."""
@@ -33,17 +38,19 @@ class Pace:
         """Seconds until the platform's Retry-After is over."""
         return max(0.0, self._closed_until - now)
 
-    def reserve(self, now: float, messages: int = 1) -> float:
-        """Takes the next slots; answers the seconds to wait before using them."""
-        slot = max(self._next_free, self._closed_until, now - BURST_SECONDS)
-        self._next_free = slot + messages / self.rate(now)
-        return max(0.0, slot - now)
+    def delay(self, now: float) -> float:
+        """Seconds until the next message may leave."""
+        return max(0.0, self._next_free - now, self.closed_for(now))
+
+    def spend(self, now: float, messages: int = 1) -> None:
+        """So many messages leave now."""
+        self._next_free = max(self._next_free, now - BURST_SECONDS) + messages / self.rate(now)
 
     def slow_down(self, now: float) -> None:
         """The platform refused, or says that its quota is nearly used up."""
         if now - self._share_time < 1.0:
             return
-        self._share = max(SLOWEST, self.rate(now) / self.limit * SLOW_DOWN)
+        self._share = max(SLOWEST, self.rate(now) / self._limit * SLOW_DOWN)
         self._share_time = now
 
     def close(self, now: float, seconds: float) -> None:

@@ -78,13 +78,15 @@ class SkipReason(StrEnum):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """All that the verdict on a recipient depends on; recipients of equal standing are judged alike.
 
-    `token_replaced`: the page has had another token since the last attempt.
+    `maybe_sent`: some attempt may have arrived, the last or one before. `token_replaced`: the page has had another
+    token since the last attempt.
     """
 
     state: DeliveryStatus
     used_up: bool
     error_type: ErrorType | None = None
     retry: RetryRule | None = None
+    maybe_sent: bool = False
     token_replaced: bool = False
 
 
@@ -104,9 +106,11 @@ def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnc
         return SkipReason.OTHER_ERROR_TYPE
     if standing.used_up:
         return SkipReason.ATTEMPTS_USED_UP
+    asked_for = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
+    if standing.maybe_sent and not asked_for:
+        return SkipReason.UNCONFIRMED
     if standing.state is DeliveryStatus.UNCONFIRMED:
-        asked_for = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
-        return None if asked_for else SkipReason.UNCONFIRMED
+        return None
     if selection.names_something or _can_succeed(standing):
         return None
     return SkipReason.PERMANENT_ERROR

@@ -199,13 +199,14 @@ def attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], limit:
     """A message's attempts by batch and position, after the last one seen."""
     in_statuses, statuses = one_of("status", "status", wanted.statuses)
     in_types, types = one_of("error_type", "error_type", wanted.error_types)
+    batch = "+batch_number" if wanted.recipient_id else "batch_number"  # + keeps the planner to the recipient's index
     rows = sql.rows(
         f"""
         SELECT * FROM deliveries
         WHERE message_id = :message_id AND {in_statuses} AND {in_types}
           {"AND recipient_id = :recipient_id" if wanted.recipient_id else ""}
-          AND (batch_number, position) > (:batch_number, :position)
-        ORDER BY batch_number, position LIMIT :limit
+          AND ({batch}, position) > (:batch_number, :position)
+        ORDER BY {batch}, position LIMIT :limit
         """,  # noqa: S608 - conditions of our own words
         {
             **statuses,

@@ -94,8 +94,13 @@ def _insert(sql: Sql, event: MessageStaged | MessageSubmitted, *, visible: bool)
     )
 
 
+def _is_there(sql: Sql, message_id: str) -> bool:
+    """A stream staged it before."""
+    return sql.row("SELECT 1 FROM messages WHERE message_id = :message_id", {"message_id": message_id}) is not None
+
+
 def _submit(sql: Sql, event: MessageSubmitted) -> None:
-    if not event.stage:
+    if not _is_there(sql, event.message_id):
         _insert(sql, event, visible=True)
     sql.execute(
         """

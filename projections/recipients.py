@@ -29,6 +29,7 @@ TABLES = (
         recipient_id TEXT NOT NULL,
         recipient_name TEXT NOT NULL,
         state TEXT NOT NULL,
+        maybe_sent INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL,
         token_generation INTEGER NOT NULL DEFAULT 0,
         error_code INTEGER NOT NULL DEFAULT 0,
@@ -44,7 +45,7 @@ TABLES = (
     """,
     """
     CREATE INDEX IF NOT EXISTS recipients_failed ON recipients
-        (message_id, recipient_id, state, error_type, retry, attempts, token_generation)
+        (message_id, recipient_id, state, error_type, retry, maybe_sent, attempts, token_generation)
     WHERE state IN ('FAILED', 'UNCONFIRMED')
     """,
 )
@@ -131,6 +132,7 @@ _FOLDED = """
 _UPDATE = """
     UPDATE recipients SET
         state = :state,
+        maybe_sent = :maybe_sent,
         attempts = :attempts,
         token_generation = :token_generation,
         error_code = :error_code,
@@ -161,6 +163,7 @@ def _row(message_id: str, attempts: Sequence[_Attempt]) -> dict[str, Any]:
         "message_id": message_id,
         "recipient_id": deciding.recipient_id,
         "state": deciding.status.value,
+        "maybe_sent": int(any(attempt.status is DeliveryStatus.UNCONFIRMED for attempt in attempts)),
         "attempts": max(attempt.attempt_number for attempt in attempts),
         "token_generation": deciding.token_generation,
         "error_code": deciding.error_code,

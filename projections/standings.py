@@ -13,7 +13,7 @@ from domain.retry import Standing
 from projections.sql import Micros, Row, Sql
 
 _FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
-_GROUP = "state, error_type, retry, attempts >= :max_attempts, token_generation < :token_generation"
+_GROUP = "state, error_type, retry, maybe_sent, attempts >= :max_attempts, token_generation < :token_generation"
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
     """How many failed and unconfirmed recipients a message has of each standing."""
     rows = sql.rows(
         f"""
-        SELECT state, error_type, retry, attempts >= :max_attempts AS used_up,
+        SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
                token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
         FROM recipients WHERE {_FAILED} GROUP BY {_GROUP}
         """,  # noqa: S608 - our own words
@@ -108,10 +108,12 @@ def _any_of(standings: Sequence[Standing]) -> tuple[str, dict[str, object]]:
         parameters[f"state{index}"] = standing.state.value
         parameters[f"type{index}"] = standing.error_type and standing.error_type.value
         parameters[f"retry{index}"] = standing.retry and standing.retry.value
+        parameters[f"maybe{index}"] = int(standing.maybe_sent)
         used_up = "attempts >= :max_attempts" if standing.used_up else "attempts < :max_attempts"
         replaced = "<" if standing.token_replaced else ">="
         conditions.append(
             f"(state = :state{index} AND error_type = :type{index} AND retry = :retry{index}"
+            f" AND maybe_sent = :maybe{index}"
             f" AND {used_up} AND token_generation {replaced} :token_generation)"
         )
     return " OR ".join(conditions), parameters
@@ -123,6 +125,7 @@ def _standing(row: Row) -> Standing:
         used_up=bool(row["used_up"]),
         error_type=ErrorType(row["error_type"]) if row["error_type"] else None,
         retry=RetryRule(row["retry"]) if row["retry"] else None,
+        maybe_sent=bool(row["maybe_sent"]),
         token_replaced=bool(row["token_replaced"]),
     )
 

@@ -137,11 +137,13 @@ class Service:
         timer = RetryTimer(log, rounds, dispatcher, parse_timetable(settings.retry_interval), now)
         cancels = CancelService(log, now)
         sends = SendService(log, vault, now)
-        self._delivery = DeliveryService(ownership, dispatcher, closer, timer, Sweeper(log, closer, cancels, now))
+        streams = StreamSendService(log, vault, sends, now, worker)
+        sweeper = Sweeper(log, closer, cancels, streams, worker, now)
+        self._delivery = DeliveryService(ownership, dispatcher, closer, timer, sweeper)
         self._api: ApiServer = build_server(
             log=log,
             sends=sends,
-            streams=StreamSendService(log, vault, sends, now, worker),
+            streams=streams,
             resends=ResendService(log, now),
             cancels=cancels,
             pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
@@ -152,8 +154,8 @@ class Service:
 
     async def start(self) -> None:
         """Begins to send and to answer."""
-        await self._delivery.start()
         address = await self._api.start(self._settings.listen)
+        await self._delivery.start()
         logger.info("listening", address=address)
 
     @property
@@ -169,11 +171,10 @@ class Service:
             end.cancel()
 
     async def drain(self) -> None:
-        """Ends calls, lets nothing more leave, and records what is in flight."""
+        """Lets nothing more leave, records what is in flight, and ends calls, all at once."""
         grace = timedelta(seconds=self._settings.drain_seconds)
         logger.info("draining", grace_seconds=grace.total_seconds())
-        await self._api.stop(grace)
-        await self._delivery.drain(grace)
+        await asyncio.gather(self._delivery.drain(grace), self._api.stop(grace))
         logger.info("stopped")
 
 

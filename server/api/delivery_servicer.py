@@ -5,7 +5,6 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from domain.retry import RetryType
 from projections import message_rows
 from projections.message_rows import MessageRow
 from redrive.v1.delivery_service_pb2 import (
@@ -35,7 +34,7 @@ from server.api import listings
 from server.api.caller import Context, caller
 from server.api.draining import Drain
 from server.api.ports import ProgressHub, RetryTimer
-from server.api.queries import attempts_of_message, batches_of_message
+from server.api.queries import attempts_of_message, batches_of_message, is_for_timer
 from server.api.stream_keeping import open_stream
 from server.api.translation import deliveries, message_requests, messages, send_requests
 from server.commands.cancelling import CancelService
@@ -89,7 +88,8 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
         message_id = message_requests.message_id(request)
-        row = await self._log.read(lambda sql: find_message(sql, caller(context), message_id))
+        owner = caller(context)
+        row = await self._log.read(lambda sql: find_message(sql, owner, message_id))
         return GetMessageResponse(message=messages.message(row))
 
     async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
@@ -118,11 +118,7 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def _next_run(self, message: MessageRow) -> datetime | None:
         """When the timer takes the message; None when it never does."""
-        policy = message.retry_policy
-        has_rounds_left = message.retry_count < policy.max_retry_attempts
-        if policy.type is not RetryType.CRON or message.cancelled or not has_rounds_left:
-            return None
-        return (await self._timer.schedule()).next_run_time
+        return (await self._timer.schedule()).next_run_time if is_for_timer(message) else None
 
     async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
         command = message_requests.resend(request, caller(context))

@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
-from domain.errors import InvalidRequest, RedriveError, Violation
+from domain.errors import InvalidRequest, Violation
 from server.api.caller import Context
 from server.api.status import status_of
 
@@ -105,7 +105,8 @@ async def _told(method: str, context: Context) -> AsyncIterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told, and no more than is meant for it
         status = rpc_status.to_status(status_of(error))
         code = status.code
-        _log_failure(method, error)
+        if code is grpc.StatusCode.INTERNAL:
+            _log_failure(method, error)
         await context.abort_with_status(status)
     finally:
         _log_finish(method, code, time.perf_counter() - started)
@@ -113,8 +114,6 @@ async def _told(method: str, context: Context) -> AsyncIterator[None]:
 
 def _log_failure(method: str, error: Exception) -> None:
     """Faults of our own: where they happened, but not the exception's text, which may hold a token or a message."""
-    if isinstance(error, RedriveError):
-        return
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error("rpc_failed", method=method, exception=type(error).__name__, traceback=frames)
 

@@ -1,7 +1,6 @@
 """Lists that come page by page: a page's token says where the next one begins, and is of use only to the same list."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, Protocol, TypeVar
@@ -70,7 +69,7 @@ class Listing(Generic[R, C]):
         try:
             cursor: C
             cursor, found = self._tokens.decode(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
-        except (ValueError, binascii.Error, msgspec.DecodeError):
+        except ValueError:  # of base64, UTF-8 or msgspec
             raise _refused("is not a token that this server gave") from None
         if found != of_list:
             raise _refused("belongs to another list: the filter must stay the same from page to page")

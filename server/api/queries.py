@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from domain.retry import RetryType
 from projections import batches, deliveries
 from projections.batches import BatchRow
 from projections.deliveries import DeliveryFilter, DeliveryRow
+from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql
 from server.commands.lookup import find_message
 from server.delivery.ownership import leases
@@ -54,3 +56,9 @@ def attempts_of_message(
         return deliveries.attempts(sql, wanted, after=after, limit=limit)
 
     return query
+
+
+def is_for_timer(message: MessageRow) -> bool:
+    """The timer takes its failures, one run after another, until its rounds are used up."""
+    has_rounds_left = message.retry_count < message.retry_policy.max_retry_attempts
+    return message.retry_policy.type is RetryType.CRON and has_rounds_left and not message.cancelled

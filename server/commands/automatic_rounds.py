@@ -36,4 +36,4 @@ class AutomaticRoundService:
         step = await the_round.advance()
         while the_round.has_begun and step is not Step.DONE:
             step = await the_round.advance()
-        return the_round.planned if the_round.has_begun else None
+        return await the_round.started() if the_round.has_begun else None

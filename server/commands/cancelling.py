@@ -9,12 +9,14 @@ from domain import batch_decisions
 from domain import message as messages
 from domain.commands import CancelMessage
 from domain.errors import Aborted
+from domain.retry import PLAIN
 from domain.streams import batch_stream, message_stream
 from projections.batches import BatchRow, open_of_message
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_message, load_message
+from server.commands.retry_planning import retryable
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
 METHOD = "CancelMessage"
@@ -42,7 +44,10 @@ class CancelService:
             if await first_answer(self._log, stamp) is not None:
                 return
             message = await load_message(self._log, command.message_id)
-            cancelled = messages.cancel(message, requested_by=command.owner, request=stamp, now=self._now())
+            waiting = await self._log.read(lambda sql: _waiting(sql, command))
+            cancelled = messages.cancel(
+                message, somebody_waits=waiting > 0, requested_by=command.owner, request=stamp, now=self._now()
+            )
             if cancelled is None:
                 return
             commit = Commit([StreamEvents(message_stream(message.id), message.version, [cancelled])])
@@ -63,6 +68,10 @@ class CancelService:
         events = batch_decisions.cancel(batch, now=self._now())
         if events:
             await self._log.commit(Commit([StreamEvents(stream, batch.version, events)]))
+
+
+def _waiting(sql: Sql, command: CancelMessage) -> int:
+    return retryable(sql, find_message(sql, command.owner, command.message_id), PLAIN)
 
 
 def _open_batches(message_id: str, after: int) -> Callable[[Sql], Sequence[BatchRow]]:

@@ -24,10 +24,14 @@ def message_id_for(owner: str, request_id: str) -> str:
 
 
 class PayloadHash:
-    """A hash of what a request asks for, taken as the request comes in."""
+    """A hash of what a request asks for, taken as the request comes in.
 
-    def __init__(self, command: Write) -> None:
-        self._hash = hashlib.sha256(_ENCODER.encode(msgspec.structs.replace(command, request_id="")))
+    Where the request holds secrets or texts it is keyed, so that nobody can try guesses on it.
+    """
+
+    def __init__(self, command: Write, key: bytes = b"") -> None:
+        self._hash = hashlib.blake2b(key=key, digest_size=32)
+        self._hash.update(_ENCODER.encode(msgspec.structs.replace(command, request_id="")))
 
     def add(self, parts: Iterable[msgspec.Struct]) -> None:
         """Goes on with further parts of the request."""

@@ -46,15 +46,16 @@ class PutPageService:
 
     async def put(self, command: PutPage) -> PutAnswer:
         """Puts a page; raises InvalidRequest, TokenRefused, RequestIdReused, Aborted, Unavailable."""
-        stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
-        if (answered := await first_answer(self._log, stamp)) is not None:
-            return await self._answer(command, answered.answer["warnings"])
-        secrets = await self._secrets(command)
-        verified, warnings = await self._try(command, secrets)
-        if stamp is not None:
-            stamp = msgspec.structs.replace(stamp, answer={"warnings": warnings})
-        await self._keep(command, secrets, verified=verified, stamp=stamp)
-        return await self._answer(command, warnings)
+        stamp = stamp_for(METHOD, command, PayloadHash(command, self._vault.payload_key).hexdigest())
+        for _ in range(REDOS):
+            if (answered := await first_answer(self._log, stamp)) is not None:
+                return await self._answer(command, answered.answer["warnings"])
+            page = pages.fold(command.page_id, await self._log.load(page_stream(command.page_id)))
+            secrets = await self._secrets(command)
+            verified, warnings = await self._try(command, secrets)
+            if await self._keep(command, page, secrets, verified=verified, stamp=_answered(stamp, warnings)):
+                return await self._answer(command, warnings)
+        raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
 
     async def _answer(self, command: PutPage, warnings: Sequence[str]) -> PutAnswer:
         return PutAnswer(await self._log.read(lambda sql: find_page(sql, command.page_id)), warnings)
@@ -94,25 +95,25 @@ class PutPageService:
         return False, [*warnings, "the platform could not be asked about the token: it is accepted unverified"]
 
     async def _keep(
-        self, command: PutPage, secrets: PageSecrets | None, *, verified: bool, stamp: RequestStamp | None
-    ) -> None:
-        stream = page_stream(command.page_id)
-        for _ in range(REDOS):
-            page = pages.fold(command.page_id, await self._log.load(stream))
-            events = pages.put(
-                page,
-                self._settings(command, page),
-                new_token=secrets is not None,
-                token_verified=verified,
-                request=stamp,
-                now=self._now(),
-            )
-            commit = Commit([StreamEvents(stream, page.version, events)], also=self._keep_secrets(page, secrets))
-            if isinstance(await self._log.commit(commit), Committed):
-                return
-            if await first_answer(self._log, stamp) is not None:
-                return
-        raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
+        self,
+        command: PutPage,
+        page: Page,
+        secrets: PageSecrets | None,
+        *,
+        verified: bool,
+        stamp: RequestStamp | None,
+    ) -> bool:
+        """Appends at the version whose secrets were read; False when the page has changed since."""
+        events = pages.put(
+            page,
+            self._settings(command, page),
+            new_token=secrets is not None,
+            token_verified=verified,
+            request=stamp,
+            now=self._now(),
+        )
+        appends = [StreamEvents(page_stream(page.id), page.version, events)]
+        return isinstance(await self._log.commit(Commit(appends, also=self._keep_secrets(page, secrets))), Committed)
 
     def _keep_secrets(self, page: Page, secrets: PageSecrets | None) -> Callable[[Sql], None] | None:
         if secrets is None:
@@ -125,3 +126,7 @@ class PutPageService:
             messages_per_second=command.messages_per_second or self._default_pace,
             send_mode=command.send_mode,
         )
+
+
+def _answered(stamp: RequestStamp | None, warnings: Sequence[str]) -> RequestStamp | None:
+    return stamp and msgspec.structs.replace(stamp, answer={"warnings": list(warnings)})

@@ -9,11 +9,11 @@ from domain.commands import ResendMessage
 from domain.errors import Aborted, MessageNotFound
 from domain.event import RequestStamp
 from domain.message import Message, check_resendable
-from domain.retry import RetrySelection, RetryTrigger
+from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_message
-from server.commands.rounds import Round, RoundOrder, RoundStarted, Step
+from server.commands.rounds import Round, RoundOrder, RoundStarted, Step, would_start
 from server.log.commit import EventLog
 
 METHOD = "Resend"
@@ -31,26 +31,36 @@ class ResendService:
         """Starts a round; raises MessageNotFound, MessageIsCancelled, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
         await self._log.read(lambda sql: find_message(sql, command.owner, command.message_id))
-        if (answered := await self._answered(stamp)) is not None:
-            return answered
+        if (begun := await self._begun_before(command, stamp)) is not None:
+            return await self._carry_out(begun, command, stamp)
         the_round = Round(self._log, _order(command, stamp), _may_start(command.owner), self._now)
         if command.validate_only:
-            await the_round.look()
-            return the_round.planned
-        return await self._carry_out(the_round, stamp)
+            return would_start(await the_round.look())
+        return await self._carry_out(the_round, command, stamp)
 
-    async def _carry_out(self, the_round: Round, stamp: RequestStamp | None) -> RoundStarted:
+    async def _carry_out(self, the_round: Round, command: ResendMessage, stamp: RequestStamp | None) -> RoundStarted:
+        """Slice after slice; when another call with this request_id was faster, its round is ours."""
         for _ in range(MAX_STEPS):
             step = await the_round.advance()
             if step is Step.DONE:
-                return the_round.planned
-            if step is Step.BEATEN and (answered := await self._answered(stamp)) is not None:
-                return answered
-        raise Aborted("the message changed too often meanwhile")
+                return await the_round.started()
+            if step is Step.BEATEN and not the_round.has_begun:
+                the_round = await self._begun_before(command, stamp) or the_round
+        raise Aborted("the message changed too often meanwhile", message_id=command.message_id)
 
-    async def _answered(self, stamp: RequestStamp | None) -> RoundStarted | None:
+    async def _begun_before(self, command: ResendMessage, stamp: RequestStamp | None) -> Round | None:
+        """The round that the first call with this request_id began, perhaps without coming to its end."""
         answered = await first_answer(self._log, stamp)
-        return None if answered is None else msgspec.convert(answered.answer, RoundStarted)
+        if answered is None:
+            return None
+        return Round(
+            self._log,
+            _order(command, stamp),
+            _may_start(command.owner),
+            self._now,
+            number=answered.answer["round"],
+            skipped=msgspec.convert(answered.answer["skipped"], dict[SkipReason, int]),
+        )
 
 
 def _order(command: ResendMessage, stamp: RequestStamp | None) -> RoundOrder:

@@ -16,7 +16,7 @@ from projections.standings import FailedRow, Judged
 
 
 class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One slice of a round, up to the recipient `after`; `total` and `skipped` are of the whole round."""
+    """One slice of a round, its last recipient if more may follow, and `total` and `skipped` of the whole round."""
 
     recipients: Sequence[BatchRecipient]
     total: int
@@ -54,7 +54,7 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
         recipients=[_next_attempt(row) for row in rows],
         total=sum(groups[standing] for standing in taken),
         skipped=skipped,
-        after=rows[-1].recipient_id if rows else "",
+        after=rows[-1].recipient_id if len(rows) == PLAN_SLICE else "",
     )
 
 

@@ -10,15 +10,16 @@ from domain.batch_plan import BatchPlan, batches_needed, in_batches
 from domain.commands import SendMessage
 from domain.content import placeholders
 from domain.delivery import DeliveryStatus
-from domain.errors import Aborted
+from domain.errors import Aborted, StreamInProgress
 from domain.event import RequestStamp
+from domain.message import Life
 from domain.message_events import MessageSubmitted
 from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow
 from projections.sql import micros
 from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
-from server.commands.lookup import find_message, find_page
+from server.commands.lookup import find_message, find_page, load_message
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.vault import MessageKey, Vault
 
@@ -73,6 +74,11 @@ def _wanted_variables(recipient: Recipient, wanted: frozenset[str]) -> Mapping[s
     return {name: value for name, value in recipient.variables.items() if name in wanted}
 
 
+def have_variables(recipients: Sequence[Recipient], wanted: frozenset[str]) -> bool:
+    """Whether any of them brings a variable that the text asks for."""
+    return any(_wanted_variables(recipient, wanted) for recipient in recipients)
+
+
 class SendService:
     """Accepts messages; sending begins by itself once a message is durable."""
 
@@ -83,7 +89,7 @@ class SendService:
 
     async def send(self, command: SendMessage, recipients: Sequence[Recipient]) -> SendAnswer:
         """Accepts a message whole; raises PageNotRegistered, RequestIdReused, Unavailable."""
-        payload = PayloadHash(command)
+        payload = PayloadHash(command, self._vault.payload_key)
         payload.add(recipients)
         stamp = stamp_for(METHOD, command, payload.hexdigest())
         message_id = message_id_for(command.owner, command.request_id)
@@ -112,16 +118,33 @@ class SendService:
         dropped: int,
         stamp: RequestStamp | None,
     ) -> SendAnswer:
+        message = await load_message(self._log, message_id)
+        if message.life is Life.STAGED:
+            raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
         key = self._vault.new_message_key(message_id)
+        wanted = placeholders(command.content.text)
         submitted = submission(
-            message_id, command, key, total=len(fresh), dropped=dropped, stamp=stamp, now=self._now()
+            message_id,
+            command,
+            key,
+            total=len(fresh),
+            dropped=dropped,
+            has_variables=have_variables(fresh, wanted),
+            stamp=stamp,
+            now=self._now(),
+            stage=message.version + 1 if message.version else 0,
         )
         plan = BatchPlan(
-            message_id=message_id, page_id=command.page_id, stage=0, round=0, first_batch=1, time=submitted.time
+            message_id=message_id,
+            page_id=command.page_id,
+            stage=submitted.stage,
+            round=0,
+            first_batch=1,
+            time=submitted.time,
         )
-        batches = batch_appends(plan, fresh, placeholders(command.content.text), key)
+        batches = batch_appends(plan, fresh, wanted, key)
         commit = Commit(
-            [StreamEvents(message_stream(message_id), 0, [submitted]), *batches],
+            [StreamEvents(message_stream(message_id), message.version, [submitted]), *batches],
             also=self._vault.keep_message_key(message_id, key),
         )
         if not isinstance(await self._log.commit(commit), Committed):
@@ -142,6 +165,7 @@ def submission(
     *,
     total: int,
     dropped: int,
+    has_variables: bool,
     stamp: RequestStamp | None,
     now: datetime,
     stage: int = 0,
@@ -159,6 +183,7 @@ def submission(
         total=total,
         batches=batches_needed(total),
         duplicates_dropped=dropped,
+        has_variables=has_variables,
         request=stamp and msgspec.structs.replace(stamp, answer={"duplicates_dropped": dropped}),
         time=now,
     )

@@ -14,10 +14,18 @@ from domain.errors import Aborted, StreamInProgress
 from domain.message import Life
 from domain.recipient import Recipient
 from domain.streams import message_stream
-from projections.sql import Sql
 from server.commands.identity import PayloadHash, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
-from server.commands.sending import METHOD, SendAnswer, SendService, Unique, batch_appends, submission, would_be
+from server.commands.sending import (
+    METHOD,
+    SendAnswer,
+    SendService,
+    Unique,
+    batch_appends,
+    have_variables,
+    submission,
+    would_be,
+)
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.vault import MessageKey, Vault
 
@@ -47,6 +55,7 @@ class StagedMessage(msgspec.Struct, frozen=True):
     stage: int
     command: SendMessage
     key: MessageKey
+    payload_key: bytes
 
 
 class StreamSendService:
@@ -60,6 +69,7 @@ class StreamSendService:
         self._sends = sends
         self._now = now
         self._worker = worker
+        self._live: set[str] = set()
 
     async def open(self, command: SendMessage) -> RecipientStream:
         """Begins a stream; raises PageNotRegistered, StreamInProgress, Unavailable."""
@@ -67,7 +77,7 @@ class StreamSendService:
         message = await load_message(self._log, message_id)
         await self._log.read(lambda sql: find_page(sql, command.page_id))
         if message.life is Life.SUBMITTED or command.validate_only:
-            return UnstoredStream(self._sends, command, message_id, self._now)
+            return UnstoredStream(self._sends, command, message_id, self._now, self._vault.payload_key)
         staged = messages.stage(
             message, owner=command.owner, page_id=command.page_id, worker=self._worker, now=self._now()
         )
@@ -78,18 +88,26 @@ class StreamSendService:
         )
         if not isinstance(await self._log.commit(commit), Committed):
             raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
-        return StagedStream(self._log, StagedMessage(message_id, message.version + 1, command, key), self._now)
+        self._live.add(message_id)
+        staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault.payload_key)
+        return StagedStream(self._log, staged_message, self._now, self._live)
+
+    def is_live(self, message_id: str) -> bool:
+        """A stream of this process stages it now."""
+        return message_id in self._live
 
 
 class StagedStream:
     """A stream whose batches are written as they come, invisible until it is submitted."""
 
-    def __init__(self, log: EventLog, staged: StagedMessage, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: EventLog, staged: StagedMessage, now: Callable[[], datetime], live: set[str]) -> None:
         self._log = log
         self._staged = staged
         self._now = now
+        self._live = live
+        self._has_variables = False
         self._wanted = placeholders(staged.command.content.text)
-        self._payload = PayloadHash(staged.command)
+        self._payload = PayloadHash(staged.command, staged.payload_key)
         self._unique = Unique()
         self._waiting: list[Recipient] = []
         self._written = 0
@@ -112,17 +130,12 @@ class StagedStream:
             first_batch=batches_needed(self._written) + 1,
             time=self._now(),
         )
-        appends = list(batch_appends(plan, recipients, self._wanted, staged.key))
-        if not isinstance(await self._log.commit(Commit(appends, guard=self._given_up)), Committed):
+        batches = list(batch_appends(plan, recipients, self._wanted, staged.key))
+        still_staged = StreamEvents(message_stream(staged.id), staged.stage, [])
+        if not isinstance(await self._log.commit(Commit([*batches, still_staged])), Committed):
             raise Aborted("the stream was given up", message_id=staged.id)
         self._written += len(recipients)
-
-    def _given_up(self, sql: Sql) -> str | None:
-        """Refuses to add to a stream that was abandoned meanwhile."""
-        row = sql.row(
-            "SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 0", {"message_id": self._staged.id}
-        )
-        return None if row else "abandoned"
+        self._has_variables = self._has_variables or have_variables(recipients, self._wanted)
 
     async def submit(self) -> SendAnswer:
         """Writes the rest, then makes all of it visible at once."""
@@ -135,6 +148,7 @@ class StagedStream:
             staged.key,
             total=len(self._unique),
             dropped=dropped,
+            has_variables=self._has_variables,
             stamp=stamp_for(METHOD, staged.command, self._payload.hexdigest()),
             now=self._now(),
             stage=staged.stage,
@@ -142,22 +156,31 @@ class StagedStream:
         result = await self._log.commit(Commit([StreamEvents(message_stream(staged.id), staged.stage, [submitted])]))
         if not isinstance(result, Committed):
             raise Aborted("the stream was given up", message_id=staged.id)
+        self._live.discard(staged.id)
         return SendAnswer(await self._log.read(lambda sql: find_message(sql, staged.command.owner, staged.id)), dropped)
 
     async def abandon(self, cause: str) -> None:
-        """Gives it up, unless the submit was faster."""
-        await abandon_staged(self._log, self._staged.id, cause, self._now())
+        """Gives it up, unless the submit was faster; while the log is away, the sweeper does it later."""
+        self._live.discard(self._staged.id)
+        await abandon_staged(self._log, self._staged.id, cause, self._now(), stage=self._staged.stage)
 
 
 class UnstoredStream:
     """A dry run, or a repeat of a request that was carried out: it is read to the end, and changes nothing."""
 
-    def __init__(self, sends: SendService, command: SendMessage, message_id: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        sends: SendService,
+        command: SendMessage,
+        message_id: str,
+        now: Callable[[], datetime],
+        payload_key: bytes,
+    ) -> None:
         self._sends = sends
         self._command = command
         self._message_id = message_id
         self._now = now
-        self._payload = PayloadHash(command)
+        self._payload = PayloadHash(command, payload_key)
         self._unique = Unique()
 
     async def add(self, recipients: Sequence[Recipient]) -> None:
@@ -176,9 +199,13 @@ class UnstoredStream:
         """Nothing is there to give up."""
 
 
-async def abandon_staged(log: EventLog, message_id: str, cause: str, now: datetime) -> bool:
-    """Gives up what a stream staged; False when a submit (or somebody else) was faster."""
+async def abandon_staged(
+    log: EventLog, message_id: str, cause: str, now: datetime, *, stage: int | None = None
+) -> bool:
+    """Gives up what a stream staged (of that stage only, if given); False when somebody was faster."""
     message = await load_message(log, message_id)
+    if stage not in (None, message.stage):
+        return False
     abandoned = messages.abandon(message, cause=cause, now=now)
     if abandoned is None:
         return False

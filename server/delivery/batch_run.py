@@ -1,6 +1,7 @@
 """One batch on its way: dispatched in chunks, sent at the page's pace, its outcomes recorded as they come."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from server.log.commit import Refused
 logger = structlog.get_logger()
 
 GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
+FRESH_SECONDS = 1.0  # after its guard ran a chunk leaves within this time, or is taken back
 CHANNEL_BROKE = Fault(
     message="the attempt broke off inside the server",
     type=ErrorType.NETWORK,
@@ -35,6 +37,7 @@ class Halt(StrEnum):
     CANCELLED = "CANCELLED"
     DRAINING = "DRAINING"
     CLAIM_LOST = "CLAIM_LOST"
+    BROKEN = "BROKEN"
 
 
 class BatchRun:
@@ -60,6 +63,7 @@ class BatchRun:
         self._is_over = False
         self._attempts: set[asyncio.Task[None]] = set()
         self._recorder = asyncio.create_task(self._record_all())
+        self._recorder.add_done_callback(self._look_at_recorder)
 
     @property
     def message_id(self) -> str:
@@ -75,23 +79,28 @@ class BatchRun:
     async def dispatch(self) -> None:
         """Lets chunk after chunk leave, at the page's pace."""
         while not self._halt.is_set() and (pending := self._log.batch.pending):
-            await self._page.pacer.open(self._halt)
-            if not self._halt.is_set():
-                await self._dispatch_chunk(pending[: self._page.pacer.chunk(len(pending))])
+            mode = self._page.send_mode
+            size = GRAPH_BATCH if mode is SendMode.BATCH else 1
+            chunk = pending[: self._page.pacer.chunk(len(pending))]
+            if await self._page.clear(min(size, len(chunk)), self._halt):
+                await self._dispatch_chunk(chunk, size)
 
-    async def _dispatch_chunk(self, positions: Sequence[int]) -> None:
-        generation = self._page.token_generation
-        guard = may_leave(
-            self._log.batch, positions, worker=self._page.worker, generation=self._page.ownership_generation
-        )
-        written = await self._log.append(
-            lambda batch: batch_decisions.dispatch(batch, positions, token_generation=generation, now=self._now()),
-            guard,
-        )
-        if written is Written.DONE:
-            await self._send_chunk([p for p in positions if self._log.batch.is_sending(p)])
-        else:
+    async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> None:
+        """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
+        written = await self._append_dispatch(chunk)
+        leaving = [position for position in chunk if self._log.batch.is_sending(position)]
+        if written is not Written.DONE or not leaving:
+            self._page.slots.give_back()
             await self._heed(written)
+            return
+        await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)])
+
+    async def _append_dispatch(self, chunk: Sequence[int]) -> Written | Refused:
+        guard = may_leave(self._log.batch, chunk, worker=self._page.worker, generation=self._page.ownership_generation)
+        generation = self._page.token_generation
+        return await self._log.append(
+            lambda batch: batch_decisions.dispatch(batch, chunk, token_generation=generation, now=self._now()), guard
+        )
 
     async def _heed(self, written: Written | Refused) -> None:
         """What kept a chunk from leaving."""
@@ -103,43 +112,49 @@ class BatchRun:
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
-    async def _send_chunk(self, positions: Sequence[int]) -> None:
-        size = GRAPH_BATCH if self._page.send_mode is SendMode.BATCH else 1
-        for start in range(0, len(positions), size):
-            together = positions[start : start + size]
-            await self._page.pacer.take(len(together), self._halt)
-            await self._page.slots.acquire()
-            if self._halt.is_set() or not self._page.is_held():
-                self._page.slots.release()
-                await self._take_back(positions[start:])
+    async def _send_chunk(self, requests: Sequence[Sequence[int]]) -> None:
+        fresh_until = time.monotonic() + FRESH_SECONDS
+        for index, together in enumerate(requests):
+            left = fresh_until - time.monotonic()
+            if index and not await self._page.clear(len(together), self._halt, within=left):
+                await self._take_back(requests[index:])
+                return
+            if self._halt.is_set() or not self._page.is_held() or time.monotonic() > fresh_until:
+                self._page.slots.give_back()
+                await self._take_back(requests[index:])
                 return
             task = asyncio.create_task(self._attempt(together))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
 
-    async def _take_back(self, positions: Sequence[int]) -> None:
+    async def _take_back(self, requests: Sequence[Sequence[int]]) -> None:
+        """These provably did not leave; they are dispatched again later, after another look at the guards."""
         if not self._page.is_held():
             self.halt(Halt.CLAIM_LOST)
-        await self._log.append(lambda batch: batch_decisions.return_unsent(batch, positions, now=self._now()))
+        unsent = [position for together in requests for position in together]
+        await self._log.append(lambda batch: batch_decisions.return_unsent(batch, unsent, now=self._now()))
 
-    async def _attempt(self, positions: Sequence[int]) -> None:
+    async def _attempt(self, together: Sequence[int]) -> None:
         try:
-            attempted = await self._send([self._letters[position] for position in positions])
+            attempted = await self._send([self._letters[position] for position in together])
         except Exception:
             logger.exception("attempt_broke", message=self.message_id, batch=self._log.batch.number)
-            attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(positions)
+            attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(together)
         finally:
-            self._page.slots.release()
+            self._page.slots.give_back()
         now = self._now()
-        for position, one in zip(positions, attempted, strict=True):
+        for position, one in zip(together, attempted, strict=True):
             self._page.pacer.heed(one)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
         self._news.set()
 
     async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
-        if self._page.send_mode is SendMode.BATCH:
-            return await self._channel.send_batch(self._page.credentials, letters)
-        return [await self._channel.send(self._page.credentials, letters[0])]
+        if len(letters) == 1:
+            return [await self._channel.send(self._page.credentials, letters[0])]
+        attempted = await self._channel.send_batch(self._page.credentials, letters)
+        if len(attempted) != len(letters):
+            raise ValueError(f"the channel answered {len(attempted)} of {len(letters)} messages")
+        return attempted
 
     async def _record_all(self) -> None:
         """Records what has come in while the last append was under way, up to a whole batch in one event."""
@@ -155,6 +170,11 @@ class BatchRun:
         if written is Written.CLAIM_LOST:
             self.halt(Halt.CLAIM_LOST)
             await self._log.append_late(known)
+
+    def _look_at_recorder(self, recorder: asyncio.Task[None]) -> None:
+        """Without its recorder a batch lets nothing more leave."""
+        if not recorder.cancelled() and recorder.exception() is not None:
+            self.halt(Halt.BROKEN)
 
     async def finish(self) -> None:
         """Waits for what is in flight, then lets the batch go if it has not come to its end."""

@@ -18,6 +18,7 @@ from server.delivery.ownership import Ownership
 from server.delivery.pacer import Pacer
 from server.delivery.page_worker import PageWorker, Place
 from server.delivery.sending_page import SendingPage
+from server.delivery.slots import ALL_SLOTS, PAGE_SLOTS, Slots
 from server.log.commit import EventLog
 from server.log.vault import Vault
 
@@ -38,6 +39,8 @@ class Dispatcher:
         self._ownership = ownership
         self._now = now
         self._letters = Letters(log, vault)
+        self._slots = Slots(ALL_SLOTS)
+        self._parked: dict[Place, float] = {}
         self._pacers: dict[str, Pacer] = {}
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -52,17 +55,19 @@ class Dispatcher:
 
     def is_running(self, place: Place) -> bool:
         """A batch is under way in this process."""
-        return any(place in worker.running for worker in self._workers.values())
+        return any(worker.is_running(place) for worker in self._workers.values())
 
     def wake(self) -> None:
         """There may be work."""
         self._news.set()
+        for worker in self._workers.values():
+            worker.wake()
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
             match one.event:
                 case BatchCreated() | MessageSubmitted() | BatchReleased():
-                    self._news.set()
+                    self.wake()
                 case MessageCancelled(message_id=message_id):
                     for worker in self._workers.values():
                         worker.cancel(message_id)
@@ -104,8 +109,11 @@ class Dispatcher:
         generation = await self._ownership.own(page_id)
         if generation is None or self._draining:
             return
-        page = SendingPage(page_id, self.pacer(page_id), self._ownership, generation)
-        worker = PageWorker(page, self._log, self._vault, self._letters, self._channel, self._ownership, self._now)
+        slots = Slots(PAGE_SLOTS, self._slots)
+        page = SendingPage(page_id, self.pacer(page_id), slots, self._ownership, generation)
+        worker = PageWorker(
+            page, self._log, self._vault, self._letters, self._channel, self._ownership, self._parked, self._now
+        )
         self._workers[page_id] = worker
         self._tasks[page_id] = asyncio.create_task(self._supervise(page_id, worker))
 

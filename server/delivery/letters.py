@@ -6,7 +6,7 @@ import msgspec
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
-from domain.content import Content, fill_in, placeholders
+from domain.content import Content, fill_in
 from domain.delivery import delivery_id
 from domain.streams import batch_stream
 from server.channels.channel import OutgoingMessage
@@ -20,6 +20,7 @@ CACHED_MESSAGES = 16
 class _Opened(msgspec.Struct, frozen=True):
     key: MessageKey
     content: Content
+    has_variables: bool
 
 
 class Letters:
@@ -49,12 +50,12 @@ class Letters:
             key = await self._log.read(self._vault.message_key(message_id))
             if len(self._opened) >= CACHED_MESSAGES:
                 self._opened.pop(next(iter(self._opened)))
-            self._opened[message_id] = _Opened(key, key.open_content(message.sealed_content))
+            self._opened[message_id] = _Opened(key, key.open_content(message.sealed_content), message.has_variables)
         return self._opened[message_id]
 
     async def _variables(self, batch: Batch, opened: _Opened) -> Mapping[int, Mapping[str, str]]:
         """A resend finds the variables where its recipients stood in the first round."""
-        if not placeholders(opened.content.text) - {"name"}:
+        if not opened.has_variables:
             return {}
         if not batch.round:
             return dict(enumerate(opened.key.open_variables(batch.sealed_variables, batch.number)))

@@ -14,6 +14,7 @@ from server.log.commit import Commit, EventLog
 logger = structlog.get_logger()
 
 RENEWALS_PER_LEASE = 3
+LOOK_SECONDS = 1.0  # between two looks at the clock
 HELD_POLL_SECONDS = 0.1
 
 
@@ -63,9 +64,12 @@ class Ownership:
         self._held_until = held_from + self.lease.total_seconds()
 
     async def keep(self) -> None:
-        """Renews until it is cancelled; a database that is away is tried again."""
+        """Renews until it is cancelled, in time also after the machine slept; a log that is away is tried again."""
+        step = self.lease.total_seconds() / RENEWALS_PER_LEASE
         while True:
-            await asyncio.sleep(self.lease.total_seconds() / RENEWALS_PER_LEASE)
+            await asyncio.sleep(min(LOOK_SECONDS, step))
+            if boot_time() < self._held_until - 2 * step:
+                continue
             try:
                 await self.renew()
             except Unavailable:

@@ -9,6 +9,7 @@ from domain.pace import HIGH_USAGE, Pace
 from server.channels.channel import Attempted
 
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
+LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
 
 
 class Pacer:
@@ -19,7 +20,7 @@ class Pacer:
 
     def set_limit(self, limit: float) -> None:
         """The page's own limit from now on, in messages per second."""
-        self._pace.limit = limit
+        self._pace.set_limit(time.monotonic(), limit)
 
     def chunk(self, most: int) -> int:
         """How many may be dispatched together."""
@@ -30,17 +31,19 @@ class Pacer:
         """The platform asked for a pause that is not over."""
         return self._pace.closed_for(time.monotonic()) > 0
 
-    async def open(self, halt: asyncio.Event) -> None:
-        """Waits until a Retry-After is over, or for the halt."""
-        while (seconds := self._pace.closed_for(time.monotonic())) and not halt.is_set():
-            await _wait(halt, seconds)
-
-    async def take(self, messages: int, halt: asyncio.Event) -> None:
-        """Waits for the slots of so many messages, or for the halt."""
-        seconds = self._pace.reserve(time.monotonic(), messages)
-        if seconds > SHORTEST_WAIT:
-            await _wait(halt, seconds)
-        await self.open(halt)
+    async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
+        """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
+        deadline = time.monotonic() + within
+        while not halt.is_set():
+            now = time.monotonic()
+            delay = self._pace.delay(now)
+            if delay <= SHORTEST_WAIT:
+                self._pace.spend(now, messages)
+                return True
+            if now + delay > deadline:
+                return False
+            await wait(halt, min(delay, LONGEST_STEP))
+        return False
 
     def heed(self, attempted: Attempted) -> None:
         """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
@@ -59,7 +62,8 @@ def _is_throttled(attempted: Attempted) -> bool:
     return fault.type is ErrorType.RATE_LIMIT and fault.scope is not Scope.RECIPIENT
 
 
-async def _wait(halt: asyncio.Event, seconds: float) -> None:
+async def wait(halt: asyncio.Event, seconds: float) -> None:
+    """Waits for so long, or for the halt."""
     try:
         async with asyncio.timeout(seconds):
             await halt.wait()

@@ -1,36 +1,42 @@
 """Works one page's batches, in the order in which they were planned."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
 
 from domain import batch_decisions
 from domain.batch import Batch, apply, fold
+from domain.errors import Unavailable
 from domain.streams import batch_stream
 from projections import batches, message_rows, pages
 from projections.batches import BatchRow
+from projections.pages import PageRow
 from projections.sql import Sql
-from server.channels.channel import Channel, Credentials
+from server.channels.channel import Channel, Credentials, OutgoingMessage
 from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
 from server.delivery.guards import may_claim
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership
 from server.delivery.sending_page import SendingPage
+from server.delivery.slots import PAGE_SLOTS
 from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
-from server.log.vault import Vault
+from server.log.vault import KeptSecrets, Vault
 
 logger = structlog.get_logger()
 
-OPEN_BATCHES = 4  # of one page at a time: one that dispatches, the others waiting for their last answers
+OPEN_BATCHES = PAGE_SLOTS  # one that dispatches; each of the others waits for at least one answer
+PARKED_SECONDS = 60.0  # before a batch that cannot be opened is tried again
+NEWS_SECONDS = 1.0  # work that no wake-up told of
 
 Place = tuple[str, int]  # a batch: its message and its number
 
 
 class PageWorker:
-    """Claims batch after batch of a page until none is left."""
+    """Claims batch after batch of a page until none is left; `parked` holds until when to leave those it cannot open."""
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class PageWorker:
         letters: Letters,
         channel: Channel,
         ownership: Ownership,
+        parked: dict[Place, float],
         now: Callable[[], datetime],
     ) -> None:
         self._page = page
@@ -48,15 +55,21 @@ class PageWorker:
         self._letters = letters
         self._channel = channel
         self._ownership = ownership
+        self._parked = parked
         self._now = now
+        self._claiming: Place | None = None
         self._runs: dict[Place, BatchRun] = {}
         self._finishing: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
         self._is_over = False
 
-    @property
-    def running(self) -> frozenset[Place]:
-        """The batches under way."""
-        return frozenset(self._runs)
+    def is_running(self, place: Place) -> bool:
+        """The batch is under way here."""
+        return place in self._runs or place == self._claiming
+
+    def wake(self) -> None:
+        """There may be work, or a run has ended."""
+        self._news.set()
 
     def cancel(self, message_id: str) -> None:
         """Halts what is under way of a cancelled message."""
@@ -67,15 +80,17 @@ class PageWorker:
     def drain(self) -> None:
         """Takes no further batch, and lets go what has not left."""
         self._is_over = True
+        self._news.set()
         for run in self._runs.values():
             run.halt(Halt.DRAINING)
 
     async def refresh(self) -> None:
         """Reads the page's token and settings anew: requests from now on use them."""
-        kept = await self._log.read(self._vault.page_secrets(self._page.page_id))
-        row = await self._log.read(lambda sql: pages.find(sql, self._page.page_id))
+        kept, row = await self._log.read(self._page_as_it_is)
         if kept is None or row is None:
             raise LookupError(f"page {self._page.page_id!r} has work but is not registered")
+        if kept.token_generation < self._page.token_generation:
+            return  # a later read was faster
         self._page.credentials = Credentials(
             page_id=self._page.page_id, access_token=kept.secrets.access_token, app_secret=kept.secrets.app_secret
         )
@@ -83,42 +98,79 @@ class PageWorker:
         self._page.send_mode = row.send_mode
         self._page.pacer.set_limit(row.messages_per_second)
 
+    def _page_as_it_is(self, sql: Sql) -> tuple[KeptSecrets | None, PageRow | None]:
+        return self._vault.page_secrets(self._page.page_id)(sql), pages.find(sql, self._page.page_id)
+
     async def run(self) -> None:
-        """Works until no batch is left to claim, the page is lost, or the drain."""
+        """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
         try:
-            while not self._is_over and (row := await self._log.read(self._next_batch)) is not None:
-                await self._work(row)
+            while not self._is_over:
+                row = await self._log.read(self._next_batch)
+                if row is not None and len(self._runs) < OPEN_BATCHES:
+                    await self._work(row)
+                elif self._finishing:
+                    await self._wait_for_news()
+                else:
+                    return
         finally:
-            await self._finish_all()
+            if self._finishing:
+                await asyncio.wait(self._finishing)
+
+    async def _wait_for_news(self) -> None:
+        try:
+            async with asyncio.timeout(NEWS_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
 
     def _next_batch(self, sql: Sql) -> BatchRow | None:
         """The first not under way here. A started one is dead: its page has one owner, and that is this process."""
-        for row in batches.open_of_page(sql, self._page.page_id, OPEN_BATCHES + 1):
-            if (row.message_id, row.number) not in self._runs:
+        for row in batches.open_of_page(sql, self._page.page_id, OPEN_BATCHES + 1 + len(self._parked)):
+            place = (row.message_id, row.number)
+            if place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic():
                 return row
         return None
 
     async def _work(self, row: BatchRow) -> None:
-        await self._ownership.held()
-        await self.refresh()
-        batch = await self._claim(row)
-        if batch is None or batch.completed:
-            return
-        letters = await self._letters.of_batch(batch)
-        run = BatchRun(BatchLog(self._log, batch, self._now), letters, self._page, self._channel, self._now)
-        self._runs[(row.message_id, row.number)] = run
+        place = self._claiming = (row.message_id, row.number)
+        try:
+            await self._ownership.held()
+            await self.refresh()
+            run = await self._begin(row, place)
+        finally:
+            self._claiming = None
+        if run is not None:
+            await run.dispatch()
+            self._finish_aside(run, place)
+
+    async def _begin(self, row: BatchRow, place: Place) -> BatchRun | None:
+        """The run of a batch that was claimed; None when there is none to work."""
+        batch = fold(await self._log.load(batch_stream(row.message_id, row.stage, row.number)))
+        letters = await self._open(batch, place)
+        claimed = None if letters is None else await self._claim(batch)
+        if letters is None or claimed is None or claimed.completed:
+            return None
+        run = BatchRun(BatchLog(self._log, claimed, self._now), letters, self._page, self._channel, self._now)
+        self._runs[place] = run
         if self._is_over:
             run.halt(Halt.DRAINING)
-        await run.dispatch()
-        self._finish_aside(run, (row.message_id, row.number))
-        if len(self._runs) >= OPEN_BATCHES:
-            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+        return run
 
-    async def _claim(self, row: BatchRow) -> Batch | None:
+    async def _open(self, batch: Batch, place: Place) -> Mapping[int, OutgoingMessage] | None:
+        """A batch that cannot be opened is left for a while, so that it does not keep others from leaving."""
+        try:
+            return await self._letters.of_batch(batch)
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("batch_not_opened", message=batch.message_id, batch=batch.number)
+            self._parked[place] = time.monotonic() + PARKED_SECONDS
+            return None
+
+    async def _claim(self, batch: Batch) -> Batch | None:
         """The batch, claimed by BatchStarted at the version that was read; None when somebody was faster."""
-        stream = batch_stream(row.message_id, row.stage, row.number)
-        batch = fold(await self._log.load(stream))
-        message = await self._log.read(lambda sql: message_rows.find(sql, row.message_id))
+        message = await self._log.read(lambda sql: message_rows.find(sql, batch.message_id))
         now = self._now()
         events = batch_decisions.start(
             batch,
@@ -129,10 +181,11 @@ class PageWorker:
         )
         if message is not None and message.cancelled:
             events = (*events, *batch_decisions.cancel(apply(batch, events), now=now))
-        guard = may_claim(row.page_id, worker=self._page.worker, generation=self._page.ownership_generation)
+        stream = batch_stream(batch.message_id, batch.stage, batch.number)
+        guard = may_claim(batch.page_id, worker=self._page.worker, generation=self._page.ownership_generation)
         result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)], guard=guard))
         if isinstance(result, Refused):
-            self._ownership.disown(row.page_id)
+            self._ownership.disown(batch.page_id)
             self._is_over = True
         return apply(batch, events) if isinstance(result, Committed) else None
 
@@ -144,9 +197,8 @@ class PageWorker:
     async def _finish(self, run: BatchRun, place: Place) -> None:
         try:
             await run.finish()
+        except Exception:
+            logger.exception("batch_broke", message=place[0], batch=place[1])
         finally:
             del self._runs[place]
-
-    async def _finish_all(self) -> None:
-        if self._finishing:
-            await asyncio.wait(self._finishing)
+            self._news.set()

@@ -23,6 +23,7 @@ from server.log.commit import Commit, EventLog
 logger = structlog.get_logger()
 
 MESSAGES_AT_ONCE = 100
+PAUSE_AFTER_FAILURE = 1.0  # seconds
 LONGEST_SLEEP = 30.0  # seconds; the clock may have been set meanwhile
 REPORTED_RESULTS = 1_000
 
@@ -46,26 +47,23 @@ class RetryTimer:
         self._started = now()
 
     async def run(self) -> None:
-        """Runs when it is due, until it is cancelled."""
+        """Runs when it is due, until it is cancelled; what fails is tried again a moment later."""
         while True:
             try:
-                await self._run_if_due()
+                await self._run_when_due()
             except Unavailable:
                 logger.warning("log_away", part="retry_timer")
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
             except Exception:
                 logger.exception("retry_timer_broke")
-            await asyncio.sleep(await self._seconds_to_wait())
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
-    async def _run_if_due(self) -> None:
-        if (await self.schedule()).next_run_time <= self._now():
+    async def _run_when_due(self) -> None:
+        seconds = ((await self.schedule()).next_run_time - self._now()).total_seconds()
+        if seconds > 0:
+            await asyncio.sleep(min(LONGEST_SLEEP, seconds))
+        else:
             await self.run_now()
-
-    async def _seconds_to_wait(self) -> float:
-        try:
-            due = (await self.schedule()).next_run_time
-        except Unavailable:
-            return 1.0
-        return min(LONGEST_SLEEP, max(0.05, (due - self._now()).total_seconds()))
 
     async def run_now(self) -> Sequence[TimerResult]:
         """Takes every eligible message now, due or not; raises Unavailable."""
@@ -86,6 +84,16 @@ class RetryTimer:
             after = rows[-1].message_id
 
     async def _retry(self, message: MessageRow, tick: str) -> TimerResult:
+        """One message; a defect that it meets does not keep the others from their round."""
+        try:
+            return await self._start_round(message, tick)
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("scheduled_retry_broke", message=message.message_id)
+            return _result(message, TimerStatus.NOTHING_TO_DO)
+
+    async def _start_round(self, message: MessageRow, tick: str) -> TimerResult:
         if self._dispatcher.pacer(message.page_id).is_closed:
             return _result(message, TimerStatus.RETRY_AFTER)
         started = await self._rounds.start(

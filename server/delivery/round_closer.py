@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from domain.batch_events import BatchCompleted
+from domain.batch_events import BatchCompleted, LateOutcomesRecorded
 from domain.errors import Unavailable
 from domain.message import Message, complete
 from domain.message_events import MessageCancelled
@@ -37,7 +37,7 @@ class RoundCloser:
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
-            if isinstance(one.event, BatchCompleted | MessageCancelled):
+            if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled):
                 self.look_at(one.event.message_id)
 
     def look_at(self, message_id: str) -> None:
@@ -66,12 +66,11 @@ class RoundCloser:
     async def close(self, message_id: str) -> None:
         """Ends the message's round if nothing is open: with another round, or for good."""
         row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
-        if row is None or row.completed or row.open_deliveries:
+        if row is None or row.open_deliveries:
             return
         message = await load_message(self._log, message_id)
-        if await self._start_next_round(message):
-            return
-        await self._complete(message)
+        if not await self._start_next_round(message) and not row.completed:
+            await self._complete(message)
 
     async def _start_next_round(self, message: Message) -> bool:
         if message.retry_policy.type is not RetryType.AUTO:

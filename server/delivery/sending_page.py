@@ -6,17 +6,18 @@ from domain.page_events import SendMode
 from server.channels.channel import Credentials
 from server.delivery.ownership import Ownership
 from server.delivery.pacer import Pacer
-
-REQUESTS_IN_FLIGHT = 64  # per page; more waits for an answer
+from server.delivery.slots import Slots
 
 
 class SendingPage:
     """What every batch of a page shares; credentials and settings are replaced while batches run."""
 
-    def __init__(self, page_id: str, pacer: Pacer, ownership: Ownership, ownership_generation: int) -> None:
+    def __init__(
+        self, page_id: str, pacer: Pacer, slots: Slots, ownership: Ownership, ownership_generation: int
+    ) -> None:
         self.page_id = page_id
         self.pacer = pacer
-        self.slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+        self.slots = slots
         self.ownership_generation = ownership_generation
         self.credentials = Credentials(page_id=page_id, access_token="")
         self.token_generation = 0
@@ -31,3 +32,12 @@ class SendingPage:
     def is_held(self) -> bool:
         """The process's lease is good: asked before each request (protocol rule 6)."""
         return self._ownership.is_held
+
+    async def clear(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
+        """Waits until a request with so many messages may leave, and takes its slot; False when it may not."""
+        if not await self.slots.take(halt, within=within):
+            return False
+        if await self.pacer.take(messages, halt, within=within):
+            return True
+        self.slots.give_back()
+        return False

@@ -47,7 +47,8 @@ class StuckBatches:
     async def _release(self, row: BatchRow) -> bool:
         stream = batch_stream(row.message_id, row.stage, row.number)
         batch = fold(await self._log.load(stream))
-        if batch.claim is None or batch.claim.worker != row.worker:
+        is_same_claim = batch.claim is not None and batch.claim.generation == row.generation
+        if not is_same_claim or self._dispatcher.is_running((row.message_id, row.number)):
             return False
         events = batch_decisions.release(batch, now=self._now())
         result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)]))

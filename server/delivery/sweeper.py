@@ -10,7 +10,7 @@ from domain.errors import Unavailable
 from projections import message_rows
 from projections.sql import micros
 from server.commands.cancelling import CancelService
-from server.commands.stream_sending import abandon_staged
+from server.commands.stream_sending import StreamSendService, abandon_staged
 from server.delivery.ownership import leases
 from server.delivery.round_closer import RoundCloser
 from server.log.commit import EventLog
@@ -23,10 +23,20 @@ SWEEP_SECONDS = 5.0
 class Sweeper:
     """Finds messages whose end was missed, batches that a cancel did not reach, and streams whose taker died."""
 
-    def __init__(self, log: EventLog, closer: RoundCloser, cancels: CancelService, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        closer: RoundCloser,
+        cancels: CancelService,
+        streams: StreamSendService,
+        worker: str,
+        now: Callable[[], datetime],
+    ) -> None:
         self._log = log
         self._closer = closer
         self._cancels = cancels
+        self._streams = streams
+        self._worker = worker
         self._now = now
 
     async def run(self) -> None:
@@ -52,7 +62,7 @@ class Sweeper:
         alive = await self._log.read(leases)
         now = micros(self._now())
         for message_id, worker in await self._log.read(message_rows.staged):
-            if alive.get(worker, 0) <= now and await abandon_staged(
-                self._log, message_id, "the worker that took the stream was lost", self._now()
-            ):
+            is_alive = self._streams.is_live(message_id) if worker == self._worker else alive.get(worker, 0) > now
+            cause = "nobody takes the stream any more"
+            if not is_alive and await abandon_staged(self._log, message_id, cause, self._now()):
                 logger.info("stream_abandoned", message=message_id, worker=worker)

@@ -1,9 +1,11 @@
 """When the retry timer runs: every so many seconds, or by a cron expression (UTC)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from croniter import croniter
+from croniter import CroniterError, croniter
+
+LONGEST_INTERVAL = timedelta(days=366)
 
 
 class Timetable(Protocol):
@@ -42,9 +44,17 @@ def parse_timetable(text: str) -> Timetable:
     try:
         seconds = float(text)
     except ValueError:
-        if not croniter.is_valid(text):
-            raise ValueError(f"{text!r} is neither seconds nor a cron expression") from None
-        return Cron(text)
-    if not 0 < seconds < float("inf"):
-        raise ValueError("the retry interval is more than 0 seconds")
+        return _parse_cron(text)
+    if not 0 < seconds <= LONGEST_INTERVAL.total_seconds():
+        raise ValueError("must be more than 0 seconds, and at most a year")
     return Every(timedelta(seconds=seconds))
+
+
+def _parse_cron(text: str) -> Cron:
+    """A cron expression that falls due some time; raises ValueError."""
+    try:
+        cron = Cron(text)
+        cron.after(datetime(2026, 1, 1, tzinfo=UTC))
+    except (CroniterError, ValueError) as error:
+        raise ValueError(f"{text!r} is neither seconds nor a cron expression that ever falls due") from error
+    return cron

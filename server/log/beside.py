@@ -7,10 +7,10 @@ TABLES = (
     CREATE TABLE IF NOT EXISTS page_secrets (
         page_id TEXT PRIMARY KEY,
         token_generation INTEGER NOT NULL,
-        sealed BLOB NOT NULL
+        sealed BYTEA NOT NULL
     )
     """,
-    "CREATE TABLE IF NOT EXISTS message_keys (message_id TEXT PRIMARY KEY, sealed BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS message_keys (message_id TEXT PRIMARY KEY, sealed BYTEA NOT NULL)",
     "CREATE TABLE IF NOT EXISTS workers (worker TEXT PRIMARY KEY, lease_expire_time BIGINT NOT NULL)",
     """
     CREATE TABLE IF NOT EXISTS page_owners (

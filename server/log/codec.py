@@ -18,6 +18,10 @@ class Envelope(msgspec.Struct, Generic[E], frozen=True):
     event: E
 
 
+class _AppendId(msgspec.Struct, frozen=True):
+    append_id: str
+
+
 # The name and version under which each event is stored. A changed event gets a new version, and the old one is decoded
 # to the new type here, in this one place; a name never changes.
 TYPES: dict[str, type[Event]] = {
@@ -56,6 +60,11 @@ def encode(stream: str, version: int, append_id: str, event: Event) -> StoredEve
     """An event as the log stores it."""
     state = _ENCODER.encode(Envelope(append_id, event))
     return StoredEvent(originator_id=stream, originator_version=version, topic=_NAMES[type(event)], state=state)
+
+
+def append_id_of(stored: StoredEvent) -> str:
+    """The id of the append that brought an event."""
+    return msgspec.json.decode(stored.state, type=_AppendId).append_id
 
 
 def decode(stored: StoredEvent) -> Event:

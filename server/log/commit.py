@@ -1,6 +1,8 @@
 """One atomic change of the log, and what can become of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -41,8 +43,9 @@ class Committed(msgspec.Struct, frozen=True):
 CommitResult = Committed | Conflict | Refused
 
 
-class Commit(NamedTuple):
-    """What is written together or not at all.
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is written together or not at all; written once, however often it is handed in (protocol rule 17).
 
     `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what
     stands beside the log (secrets, leases).
@@ -51,6 +54,7 @@ class Commit(NamedTuple):
     appends: Sequence[StreamEvents]
     guard: Callable[[Sql], Any] | None = None
     also: Callable[[Sql], None] | None = None
+    append_id: str = field(default_factory=lambda: token_hex(8))
 
 
 Listener = Callable[[Sequence[Recorded]], None]

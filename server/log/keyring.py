@@ -5,6 +5,7 @@ AES-256-GCM; what is sealed is bound to its context, so that a row copied to ano
 
 import base64
 import binascii
+import hashlib
 import os
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class SealingKey:
     def open(self, sealed: bytes, context: str) -> bytes:
         """What was sealed in this context; raises cryptography's InvalidTag for anything else."""
         return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
+
+    def derived(self, purpose: str) -> bytes:
+        """A key for another purpose; it tells nothing about this one."""
+        return hashlib.blake2b(purpose.encode(), key=self._key, digest_size=KEY_BYTES).digest()
 
     def sealed_with(self, other: "SealingKey", context: str) -> bytes:
         """This key, sealed with another."""

@@ -1,14 +1,12 @@
 """The log on SQLite: embedded, for one process."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Self, TypeVar
 
-from eventsourcing.persistence import PersistenceError
+import structlog
 
 from domain.errors import Unavailable
 from domain.event import Event
@@ -17,6 +15,8 @@ from projections.sql import Sql
 from server.log.commit import Commit, CommitResult, Listener
 from server.log.group_commit import GroupCommit, Written
 from server.log.sqlite_store import SqliteStore
+
+logger = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -70,28 +70,30 @@ class SqliteLog:
             return query(sql)
 
     async def _in_reader(self, work: Callable[[], T]) -> T:
-        with _unavailable():
+        try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        except self._store.away as error:
+            raise _unavailable(error) from error
 
     def _write(self, group: Sequence[Commit]) -> Sequence[Written]:
         """All in one transaction; when that fails, each in one of its own, so that one cannot spoil another."""
         try:
             return self._store.write_together(group)
+        except self._store.away as error:
+            return [Written(_unavailable(error))] * len(group)
         except Exception:  # noqa: BLE001 - whatever it was, each commit meets it again alone
             return [self._write_alone(commit) for commit in group]
 
     def _write_alone(self, commit: Commit) -> Written:
         try:
-            with _unavailable():
-                return self._store.write_together([commit])[0]
+            return self._store.write_together([commit])[0]
+        except self._store.away as error:
+            return Written(_unavailable(error))
         except Exception as error:  # noqa: BLE001 - handed to the one who waits for it
             return Written(error)
 
 
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """A database that cannot be used now is not the caller's fault."""
-    try:
-        yield
-    except (sqlite3.OperationalError, PersistenceError) as error:
-        raise Unavailable("the log cannot be used now", RETRY_AFTER) from error
+def _unavailable(error: Exception) -> Unavailable:
+    """A database that cannot be used now is not the caller's fault; its own words stay in our log."""
+    logger.warning("database_away", error=type(error).__name__, words=str(error))
+    return Unavailable("the log cannot be used now", RETRY_AFTER)

@@ -1,13 +1,13 @@
 """The database file behind the log on SQLite: events, read models, and what stands beside them."""
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import IO, Any
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
 
 from domain.event import Event
@@ -15,10 +15,12 @@ from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log import beside
-from server.log.codec import decode, encode
+from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict, Refused
 from server.log.group_commit import Written
 from server.log.sqlite_sql import SqliteSql
+
+LOCK_SECONDS = 2  # that a write waits for somebody who looks into the file
 
 
 class DatabaseInUseError(Exception):
@@ -38,14 +40,14 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
             read_models.apply(sql, recorded)
         return positions
 
-    def append(self, c: SQLiteCursor, commit: Commit, append_id: str) -> Sequence[Recorded]:
+    def append(self, c: SQLiteCursor, commit: Commit) -> Sequence[Recorded]:
         """Inserts the events of a commit, whose versions were checked."""
         numbered = [
             (append.stream, append.expected_version + offset, event)
             for append in commit.appends
             for offset, event in enumerate(append.events, start=1)
         ]
-        stored = [encode(stream, version, append_id, event) for stream, version, event in numbered]
+        stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
         positions = self._insert_events(c, stored, events=[event for _, _, event in numbered])
         return [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
 
@@ -57,11 +59,16 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
 
 
 class SqliteStore:
-    """One database file, this process's alone for as long as it is open (protocol rule 6)."""
+    """One database file, this process's alone for as long as it is open (protocol rule 6). Only its owner reads it."""
+
+    away = (sqlite3.OperationalError, OperationalError, InterfaceError)
 
     def __init__(self, path: Path) -> None:
         self._lock = _lock(path)
-        self._recorder = ProjectingRecorder(SQLiteDatastore(str(path), originator_id_type="text"))
+        path.touch(mode=0o600)
+        self._recorder = ProjectingRecorder(
+            SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=LOCK_SECONDS)
+        )
         self._recorder.create_table()
         with self.transaction(commit=True) as sql:
             read_models.create(sql)
@@ -95,14 +102,27 @@ class SqliteStore:
     def _write(self, c: SQLiteCursor, commit: Commit) -> Written:
         for append in commit.appends:
             if self._recorder.last_version(c, append.stream) != append.expected_version:
-                return Written(Conflict(append.stream))
+                return Written(self._landed(c, commit) or Conflict(append.stream))
         sql = SqliteSql(c)
         if commit.guard is not None and (cause := commit.guard(sql)) is not None:
             return Written(Refused(cause))
-        recorded = self._recorder.append(c, commit, token_hex(8))
+        recorded = self._recorder.append(c, commit)
         if commit.also is not None:
             commit.also(sql)
         return Written(Committed(recorded[-1].position if recorded else 0), recorded)
+
+    def _landed(self, c: SQLiteCursor, commit: Commit) -> Committed | None:
+        """The commit was written before, although whoever handed it in has not heard of it."""
+        first = commit.appends[0]
+        c.execute(
+            "SELECT rowid, * FROM stored_events WHERE originator_id = ? AND originator_version = ?",
+            (first.stream, first.expected_version + 1),
+        )
+        row = c.fetchone()
+        if row is None:
+            return None
+        stored = StoredEvent(first.stream, row["originator_version"], row["topic"], row["state"])
+        return Committed(row["rowid"]) if append_id_of(stored) == commit.append_id else None
 
 
 def _lock(path: Path) -> IO[str]:

@@ -65,6 +65,7 @@ class Vault:
 
     def __init__(self, key: SealingKey) -> None:
         self._key = key
+        self.payload_key = key.derived("payload hashes")
 
     def new_message_key(self, message_id: str) -> MessageKey:
         """A key for a message to come; keep it with `keep_message_key` in the commit that brings the message."""

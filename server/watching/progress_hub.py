@@ -131,7 +131,7 @@ class _Topic:
 
 
 class _Rate:
-    """Outcomes per second over the last few seconds."""
+    """Outcomes per second over the last few seconds, or since the change before where they are rarer."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
@@ -140,7 +140,7 @@ class _Rate:
         """The rate after one more look."""
         now, done = time.monotonic(), message.total - message.open_deliveries
         self._seen.append((now, done))
-        while self._seen[0][0] < now - RATE_SECONDS:
+        while len(self._seen) > 2 and self._seen[1][0] < now - RATE_SECONDS:
             self._seen.popleft()
         first_time, first_done = self._seen[0]
         elapsed = now - first_time

@@ -1,6 +1,7 @@
 """Rules of test_books.py: what callers and timers ask for, and what else happens meanwhile."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -160,7 +161,7 @@ class BookCallers(BookWorkers):
         )
         appends = self.db.new_batches(message_id, groups, first=message.batches + 1, round=requested.round, time=time)
         commit = Commit([self.db.of_message(message, requested), *appends])
-        first, second = self.db.write_all(commit, commit)
+        first, second = self.db.write_all(commit, replace(commit, append_id="of another caller"))
         assert isinstance(first, Committed)
         assert isinstance(second, Conflict)
         self.begin_round(model, selection, groups, requested.retry_count)

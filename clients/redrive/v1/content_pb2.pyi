@@ -94,8 +94,8 @@ class Content(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     NOTIFICATION_TYPE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """At most 2,000 characters after variables are filled in. May say {{name}} or any variable of the recipient; one that a
-    recipient lacks is an error at Send that names it.
+    """At most 2,000 characters after variables are filled in, and 10,000 before. May say {{name}} or any variable of the
+    recipient; one that a recipient lacks is an error at Send that names it.
     """
     messaging_type: Global___MessagingType.ValueType
     """MESSAGING_TYPE_UPDATE when not given."""

@@ -150,7 +150,9 @@ class FailedRecipient(_message.Message):
     retryable: _builtins.bool
     """A plain Resend (nothing named) takes this recipient now."""
     unconfirmed: _builtins.bool
-    """The last attempt may have arrived: resent only with include_unconfirmed, or where on_unconfirmed is RESEND."""
+    """An attempt may have arrived, the last or one before it: resent only with include_unconfirmed, or where on_unconfirmed
+    is RESEND.
+    """
     @_builtins.property
     def last_attempt_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

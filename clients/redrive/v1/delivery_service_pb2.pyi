@@ -42,7 +42,7 @@ class _SkipReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SkipReason
     SKIP_REASON_PERMANENT_ERROR: _SkipReason.ValueType  # 4
     """Another attempt would fail the same way: name its error type or the recipient to insist."""
     SKIP_REASON_UNCONFIRMED: _SkipReason.ValueType  # 5
-    """The last attempt may have arrived: ask with include_unconfirmed."""
+    """An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
     SKIP_REASON_OTHER_ERROR_TYPE: _SkipReason.ValueType  # 6
     """Its last error is of another type than those named."""
     SKIP_REASON_UNKNOWN_RECIPIENT: _SkipReason.ValueType  # 7
@@ -62,7 +62,7 @@ SKIP_REASON_ATTEMPTS_USED_UP: SkipReason.ValueType  # 3
 SKIP_REASON_PERMANENT_ERROR: SkipReason.ValueType  # 4
 """Another attempt would fail the same way: name its error type or the recipient to insist."""
 SKIP_REASON_UNCONFIRMED: SkipReason.ValueType  # 5
-"""The last attempt may have arrived: ask with include_unconfirmed."""
+"""An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
 SKIP_REASON_OTHER_ERROR_TYPE: SkipReason.ValueType  # 6
 """Its last error is of another type than those named."""
 SKIP_REASON_UNKNOWN_RECIPIENT: SkipReason.ValueType  # 7
@@ -580,7 +580,7 @@ class ResendRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     include_unconfirmed: _builtins.bool
-    """Also those whose last attempt may have arrived: they may get the message twice."""
+    """Also those of whom an attempt may have arrived: they may get the message twice."""
     request_id: _builtins.str
     """As in SendRequest."""
     validate_only: _builtins.bool

@@ -117,7 +117,7 @@ def _failed_recipient(failure: Failure, next_run_time: datetime | None) -> Faile
         last_error_type=ERROR_TYPES.number(standing.error_type or "UNSPECIFIED"),
         attempt_count=row.attempts,
         retryable=failure.retryable,
-        unconfirmed=standing.state is DeliveryStatus.UNCONFIRMED,
+        unconfirmed=standing.maybe_sent,
         last_attempt_time=timestamp(row.last_attempt_time),
         next_retry_time=timestamp(next_run_time) if failure.retryable else None,
     )

@@ -85,3 +85,13 @@ async def test_batches_of_a_message_that_is_not_there_are_not_found(edge: Edge) 
     refusal = await refusal_of(edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1")))
 
     assert refusal.code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_fault_of_the_service_is_internal_and_leaks_nothing(edge: Edge) -> None:
+    edge.stuck.error = RuntimeError("EAAG-secret")
+
+    refusal = await refusal_of(edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1")))
+
+    assert refusal.code is grpc.StatusCode.INTERNAL
+    assert "EAAG" not in f"{refusal}"
+    assert "RuntimeError" not in f"{refusal}"

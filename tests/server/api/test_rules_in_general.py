@@ -1,13 +1,28 @@
 """What holds for the rules of every request."""
 
+import grpc
 import pytest
 from google.protobuf.message import Message
 
 from domain.errors import InvalidRequest
 from redrive.v1.content_pb2 import Content, QuickReply, Recipient
-from redrive.v1.delivery_service_pb2 import Recipients, SendRequest
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    GetMessageRequest,
+    ListBatchesRequest,
+    ListDeliveriesRequest,
+    ListFailedRequest,
+    ListMessagesRequest,
+    Recipients,
+    ResendRequest,
+    SendRequest,
+)
+from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
 from server.api.rules import page_rules, send_rules
 from server.api.rules.rule_set import Rules
+from tests.server.api.edge import Edge
+from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import put, replying, send_request, stream_header, template, to
 from tests.server.api.rule_checks import RULES, violations
 
@@ -31,6 +46,17 @@ def test_recipients_of_a_part_are_counted_from_the_beginning_of_the_stream() -> 
     part = Recipients(recipients=[Recipient(id="ann"), Recipient(variables={"": ""})])
 
     assert list(violations(part, first=20_000)) == ["recipients[20001].id", 'recipients[20001].variables[""]']
+
+
+def test_of_each_recipient_the_first_wrong_variable_is_told() -> None:
+    wrong = Recipient(id="ann", variables={"a-b": "", "c-d": ""})
+
+    paths = list(violations(send_request(recipients=[wrong, wrong])))
+
+    assert [path[: len("recipients[0].variables")] for path in paths] == [
+        "recipients[0].variables",
+        "recipients[1].variables",
+    ]
 
 
 SECRET = "EAAG-secret-5e4f"
@@ -72,3 +98,26 @@ def test_every_field_of_a_request_has_a_rule(message: type[Message], rules: type
 
 def test_a_field_that_was_forgotten_would_be_found() -> None:
     assert fields_without_rules(SendRequest, page_rules.ListPagesRules)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "request_"),
+    [
+        ("delivery", "Send", SendRequest()),
+        ("delivery", "GetMessage", GetMessageRequest()),
+        ("delivery", "ListMessages", ListMessagesRequest(page_size=-1)),
+        ("delivery", "ListBatches", ListBatchesRequest()),
+        ("delivery", "ListDeliveries", ListDeliveriesRequest()),
+        ("delivery", "ListFailed", ListFailedRequest()),
+        ("delivery", "Resend", ResendRequest()),
+        ("delivery", "CancelMessage", CancelMessageRequest()),
+        ("pages", "PutPage", PutPageRequest()),
+        ("pages", "ListPages", ListPagesRequest(page_size=-1)),
+        ("retries", "ProcessBatches", ProcessBatchesRequest()),
+    ],
+)
+async def test_every_rpc_keeps_to_its_rules(edge: Edge, service: str, method: str, request_: Message) -> None:
+    refusal = await refusal_of(getattr(getattr(edge, service), method)(request_))
+
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.violations == violations(request_)

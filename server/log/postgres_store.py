@@ -1,0 +1,244 @@
+"""The database behind the log on PostgreSQL, shared by any number of processes (protocol rule 18).
+
+The library's own recorder takes its lock too late for read models in the same transaction, commits when Python raises
+after the lock, and retries blindly; so the writing is ours: an advisory transaction lock first, then versions, guards,
+events and read models, then the commit; any exception rolls all of it back.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from domain.event import Event
+from projections import read_models
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.log import beside
+from server.log.codec import append_id_of, decode, encode
+from server.log.commit import Commit, Committed, Conflict, Refused
+from server.log.group_commit import Written
+from server.log.postgres_sql import PostgresSql
+
+WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
+CHANNEL = "redrive_log"  # notified with each commit
+READERS = 8  # connections that run queries
+LOCK_SECONDS = 2
+CONNECT_SECONDS = 5
+
+_OPTIONS = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
+
+TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS stored_events (
+        notification_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        originator_id TEXT NOT NULL,
+        originator_version BIGINT NOT NULL,
+        topic TEXT NOT NULL,
+        state BYTEA NOT NULL,
+        UNIQUE (originator_id, originator_version)
+    )
+    """,
+)
+_INSERT = """
+    INSERT INTO stored_events (originator_id, originator_version, topic, state)
+    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[])
+    RETURNING notification_id
+"""
+_VERSIONS = """
+    SELECT originator_id, MAX(originator_version) AS last FROM stored_events
+    WHERE originator_id = ANY(%s) GROUP BY originator_id
+"""
+
+Connection = psycopg.Connection[DictRow]
+Cursor = psycopg.Cursor[DictRow]
+
+
+class PostgresStore:
+    """One PostgreSQL database."""
+
+    away = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._readers = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection[DictRow],
+            kwargs={"row_factory": dict_row, "autocommit": True, "options": _OPTIONS},
+            min_size=1,
+            max_size=READERS,
+            timeout=LOCK_SECONDS,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        self._writer: Connection | None = None
+        with self._locked() as c:
+            _create_tables(PostgresSql(c))
+
+    def close(self) -> None:
+        """Lets the database go."""
+        self._discard_writer()
+        self._readers.close()
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Sql]:
+        """A snapshot to read, or a change under the log's lock."""
+        if commit:
+            with self._locked() as c:
+                yield PostgresSql(c)
+            return
+        with self._readers.connection() as connection, connection.transaction():
+            c = connection.cursor()
+            c.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield PostgresSql(c)
+
+    def load(self, stream: str, limit: int | None) -> Sequence[Event]:
+        """The events of a stream in order."""
+        with self._readers.connection() as connection:
+            found = connection.execute(
+                "SELECT * FROM stored_events WHERE originator_id = %s ORDER BY originator_version LIMIT %s",
+                (stream, limit),
+            )
+            return [decode(_stored(row)) for row in found]
+
+    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
+        """Events of the whole log in order, after a position."""
+        with self._readers.connection() as connection:
+            found = connection.execute(
+                "SELECT * FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
+                (position, limit),
+            )
+            return [_recorded(row) for row in found]
+
+    def last_position(self) -> int:
+        """The position of the log's last event; 0 when it is empty."""
+        with self._readers.connection() as connection:
+            row = connection.execute("SELECT MAX(notification_id) AS last FROM stored_events").fetchone()
+            return (row and row["last"]) or 0
+
+    def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
+        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
+        with self._locked() as c:
+            written = [_write(c, commit) for commit in group]
+            if any(one.recorded for one in written):
+                c.execute(f"NOTIFY {CHANNEL}")
+            return written
+
+    @contextmanager
+    def _locked(self) -> Iterator[Cursor]:
+        """The one writing transaction of all processes; a connection that failed is not used again."""
+        try:
+            connection = self._writing_connection()
+            with connection.transaction():
+                c = connection.cursor()
+                self._lock(c)
+                yield c
+        except self.away:
+            self._discard_writer()
+            raise
+
+    def _lock(self, c: Cursor) -> None:
+        try:
+            c.execute("SAVEPOINT before_lock")
+            c.execute("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
+        except psycopg.errors.LockNotAvailable:
+            c.execute("ROLLBACK TO SAVEPOINT before_lock")
+            self._end_blockers(c)
+            c.execute("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
+
+    def _end_blockers(self, c: Cursor) -> None:
+        """Whoever held the lock for so long is stopped or cut off: its transaction is ended, and rolls back."""
+        c.execute(
+            """
+            SELECT pg_terminate_backend(lock.pid) FROM pg_locks lock JOIN pg_stat_activity activity USING (pid)
+            WHERE lock.locktype = 'advisory' AND lock.objid = %s AND lock.granted
+              AND activity.usename = current_user AND lock.database = (SELECT oid FROM pg_database
+                                                                       WHERE datname = current_database())
+            """,
+            (WRITER_LOCK,),
+        )
+
+    def _writing_connection(self) -> Connection:
+        if self._writer is None or self._writer.closed:
+            self._writer = psycopg.Connection[DictRow].connect(
+                self._url, row_factory=dict_row, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
+            )
+        return self._writer
+
+    def _discard_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _create_tables(sql: Sql) -> None:
+    for statement in TABLES:
+        sql.execute(statement)
+    read_models.create(sql)
+    beside.create(sql)
+
+
+def _write(c: Cursor, commit: Commit) -> Written:
+    moved = _moved_on(c, commit)
+    if moved is not None:
+        return Written(_landed(c, commit) or Conflict(moved))
+    sql = PostgresSql(c)
+    if commit.guard is not None and (cause := commit.guard(sql)) is not None:
+        return Written(Refused(cause))
+    recorded = _append(c, sql, commit)
+    if commit.also is not None:
+        commit.also(sql)
+    return Written(Committed(recorded[-1].position if recorded else 0), recorded)
+
+
+def _moved_on(c: Cursor, commit: Commit) -> str | None:
+    """The first stream whose last version is not the expected one."""
+    streams = [append.stream for append in commit.appends]
+    if not streams:
+        return None
+    last = {row["originator_id"]: row["last"] for row in c.execute(_VERSIONS, (streams,))}
+    for append in commit.appends:
+        if last.get(append.stream, 0) != append.expected_version:
+            return append.stream
+    return None
+
+
+def _landed(c: Cursor, commit: Commit) -> Committed | None:
+    """The commit was written before, although whoever handed it in has not heard of it (protocol rule 17)."""
+    first = commit.appends[0]
+    row = c.execute(
+        "SELECT * FROM stored_events WHERE originator_id = %s AND originator_version = %s",
+        (first.stream, first.expected_version + 1),
+    ).fetchone()
+    if row is None or append_id_of(_stored(row)) != commit.append_id:
+        return None
+    return Committed(row["notification_id"])
+
+
+def _append(c: Cursor, sql: Sql, commit: Commit) -> Sequence[Recorded]:
+    numbered = [
+        (append.stream, append.expected_version + offset, event)
+        for append in commit.appends
+        for offset, event in enumerate(append.events, start=1)
+    ]
+    if not numbered:
+        return []
+    stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
+    columns = zip(*((s.originator_id, s.originator_version, s.topic, s.state) for s in stored), strict=True)
+    positions = [row["notification_id"] for row in c.execute(_INSERT, [list(column) for column in columns])]
+    recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
+    for one in recorded:
+        read_models.apply(sql, one)
+    return recorded
+
+
+def _stored(row: DictRow) -> StoredEvent:
+    return StoredEvent(row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
+
+
+def _recorded(row: DictRow) -> Recorded:
+    stored = _stored(row)
+    return Recorded(row["notification_id"], row["originator_id"], row["originator_version"], decode(stored))

@@ -1,0 +1,40 @@
+"""What keeps the log: the same for every database."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from domain.event import Event
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.log.commit import Commit
+from server.log.group_commit import Written
+
+
+class Store(Protocol):
+    """One database. Every method blocks; `away` holds what they raise while it cannot be used."""
+
+    @property
+    def away(self) -> tuple[type[Exception], ...]:
+        """The exceptions that say that the database cannot be used now."""
+        ...
+
+    def close(self) -> None:
+        """Lets the database go."""
+        ...
+
+    def transaction(self, *, commit: bool) -> AbstractContextManager[Sql]:
+        """A snapshot to read, or a change that is written whole or not at all."""
+        ...
+
+    def load(self, stream: str, limit: int | None) -> Sequence[Event]:
+        """The events of a stream in order."""
+        ...
+
+    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
+        """Events of the whole log in order, after a position."""
+        ...
+
+    def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
+        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
+        ...

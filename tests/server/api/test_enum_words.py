@@ -1,0 +1,51 @@
+"""Every word of the service has its number in the contract, and comes back as the same word."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from domain.delivery import DeliveryStatus
+from domain.fault import ErrorType
+from domain.page_events import SendMode
+from domain.retry import OnUnconfirmed, RetryType, SkipReason
+from redrive.v1 import batch_pb2, message_pb2
+from server.api.translation import enum_words
+from server.delivery.timer_report import TimerStatus
+
+MESSAGE_STATUSES = ("PENDING", "SENDING", "SENT", "PARTIALLY_SENT", "FAILED", "PAUSED", "CANCELLED")
+BATCH_STATUSES = ("PENDING", "STARTED", "COMPLETED", "CANCELLED")
+
+
+@pytest.mark.parametrize(
+    ("translated", "words"),
+    [
+        (enum_words.BATCH_STATUSES, BATCH_STATUSES),
+        (enum_words.DELIVERY_STATUSES, DeliveryStatus),
+        (enum_words.ERROR_TYPES, ErrorType),
+        (enum_words.MESSAGE_STATUSES, MESSAGE_STATUSES),
+        (enum_words.MESSAGING_TYPES, ("RESPONSE", "UPDATE", "MESSAGE_TAG")),
+        (enum_words.NOTIFICATION_TYPES, ("REGULAR", "SILENT_PUSH", "NO_PUSH")),
+        (enum_words.ATTACHMENT_TYPES, ("AUDIO", "FILE", "IMAGE", "VIDEO", "TEMPLATE")),
+        (enum_words.ON_UNCONFIRMED, OnUnconfirmed),
+        (enum_words.RETRY_TYPES, RetryType),
+        (enum_words.SCHEDULED_RETRY_STATUSES, TimerStatus),
+        (enum_words.SEND_MODES, SendMode),
+        (enum_words.SKIP_REASONS, SkipReason),
+    ],
+)
+def test_words_and_numbers_match_one_to_one(translated: Any, words: Iterable[str]) -> None:
+    numbers = [translated.number(word) for word in words]
+
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert [translated.word(number, "default") for number in numbers] == list(words)
+
+
+def test_a_number_that_is_not_given_has_the_default() -> None:
+    assert enum_words.RETRY_TYPES.word(message_pb2.RETRY_TYPE_UNSPECIFIED, "MANUAL") == "MANUAL"
+
+
+def test_a_filter_names_each_word_once() -> None:
+    pending, started = batch_pb2.BATCH_STATUS_PENDING, batch_pb2.BATCH_STATUS_STARTED
+
+    assert enum_words.BATCH_STATUSES.words([started, pending, started]) == ("STARTED", "PENDING")

@@ -1,0 +1,43 @@
+"""What happened before the process was started, or behind its back."""
+
+from collections.abc import Sequence
+
+from domain import batch_decisions
+from domain.batch import Batch, apply, fold
+from domain.batch_events import BatchEvent
+from domain.streams import batch_stream
+from tests.builders import SENT, UNCONFIRMED, delivered, known, people, start
+from tests.server.delivery.works import Works
+
+
+async def batch_of(works: Works, message_id: str, number: int = 1) -> Batch:
+    return fold(await works.log.load(batch_stream(message_id, 0, number)))
+
+
+async def write(works: Works, batch: Batch, *events: BatchEvent) -> Batch:
+    """The batch after what happened to it."""
+    await works.append(batch_stream(batch.message_id, batch.stage, batch.number), batch.version, *events)
+    return apply(batch, events)
+
+
+async def unconfirmed(works: Works, *ids: str) -> str:
+    """The id of a message that may have reached these people."""
+    message_id = await works.send(people(*ids))
+    batch = await batch_of(works, message_id)
+    await write(works, batch, *delivered(batch, dict.fromkeys(ids, UNCONFIRMED)))
+    return message_id
+
+
+async def hear_late(works: Works, message_id: str, recipient: str) -> None:
+    """The first attempt did reach somebody, it turns out."""
+    batch = await batch_of(works, message_id)
+    position = [who.id for who in batch.recipients].index(recipient)
+    await write(works, batch, *batch_decisions.record_late(batch, [known(position, SENT)], now=known(0).time))
+
+
+async def begun_by(works: Works, worker: str, message_id: str, dispatched: Sequence[int]) -> Batch:
+    """Another worker claimed the first batch and dispatched some of it; nothing more was heard of it."""
+    batch = await batch_of(works, message_id)
+    batch = await write(works, batch, *start(batch, worker))
+    leaving = batch_decisions.dispatch(batch, dispatched, token_generation=1, now=known(0).time)
+    return await write(works, batch, *leaving)

@@ -1,0 +1,171 @@
+"""One process of the service but for its API, over a real log, sending to a real sandbox."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from domain.event import Event
+from domain.recipient import Recipient
+from domain.streams import batch_stream, message_stream
+from projections import deliveries, message_rows
+from projections.batches import BatchRow, of_message
+from projections.deliveries import DeliveryFilter, DeliveryRow
+from projections.message_rows import MessageRow
+from projections.sql import Sql
+from server.channels.channel import Channel
+from server.channels.http_client import open_client
+from server.channels.messenger import MessengerChannel
+from server.commands.automatic_rounds import AutomaticRoundService
+from server.commands.cancelling import CancelService
+from server.commands.putting_pages import PutPageService
+from server.commands.resending import ResendService
+from server.commands.sending import SendService
+from server.commands.stream_sending import StreamSendService
+from server.delivery.delivery_service import DeliveryService
+from server.delivery.dispatcher import Dispatcher
+from server.delivery.ownership import Ownership
+from server.delivery.retry_timer import RetryTimer
+from server.delivery.round_closer import RoundCloser
+from server.delivery.stuck_batches import StuckBatches
+from server.delivery.sweeper import Sweeper
+from server.delivery.timetable import parse_timetable
+from server.log.commit import Commit, Committed, StreamEvents
+from server.log.keyring import SealingKey
+from server.log.sqlite_log import SqliteLog
+from server.log.sqlite_store import SqliteStore
+from server.log.vault import Vault
+from server.sandbox.arrival import Arrival
+from server.sandbox.runner import Sandbox
+from tests.builders import PAGE, put_page, resend_message, send_message, wall_clock
+from tests.waiting import eventually
+
+E = TypeVar("E", bound=Event)
+
+KEY = SealingKey(bytes(range(32)))  # the same for every process that works on one database
+EVERY = 100_000
+MOST_ARRIVALS = 10_000
+FAST = 2_000.0  # messages per second: no test waits for it
+GRACE = timedelta(seconds=5)
+
+
+class Works:
+    """The services, wired; what a test does and looks at."""
+
+    def __init__(
+        self, store: SqliteStore, log: SqliteLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
+    ) -> None:
+        self.store, self.log, self.control, self.worker = store, log, sandbox.control, worker
+        vault = Vault(KEY)
+        self.ownership = Ownership(log, worker, timedelta(minutes=10), wall_clock)
+        self.dispatcher = Dispatcher(log, vault, channel, self.ownership, wall_clock)
+        rounds = AutomaticRoundService(log, wall_clock)
+        closer = RoundCloser(log, rounds, wall_clock)
+        self.timer = RetryTimer(log, rounds, self.dispatcher, parse_timetable(timetable), wall_clock)
+        self.cancels = CancelService(log, wall_clock)
+        self.sends = SendService(log, vault, wall_clock)
+        self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
+        self.resends = ResendService(log, wall_clock)
+        self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
+        self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
+        sweeper = Sweeper(log, closer, self.cancels, wall_clock)
+        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, sweeper)
+
+    async def start(self) -> None:
+        await self._service.start()
+
+    async def drain(self) -> None:
+        await self._service.drain(GRACE)
+
+    # What callers do
+
+    async def put_page(self, page_id: str = PAGE, *, pace: float = FAST, **fields: Any) -> None:
+        await self.puts.put(put_page(page_id, messages_per_second=pace, **fields))
+
+    async def send(self, recipients: Sequence[Recipient], **fields: Any) -> str:
+        """The id of a new message."""
+        return (await self.sends.send(send_message(**fields), recipients)).message.message_id
+
+    async def resend(self, message_id: str, **fields: Any) -> None:
+        await self.resends.resend(resend_message(message_id, **fields))
+
+    async def append(self, stream: str, expected_version: int, *events: Event) -> None:
+        """Behind everybody's back."""
+        assert isinstance(await self.log.commit(Commit([StreamEvents(stream, expected_version, events)])), Committed)
+
+    async def beside(self, statement: str, **parameters: Any) -> None:
+        """Changes what stands beside the log: leases, and who owns which page."""
+
+        def write(sql: Sql) -> None:
+            sql.execute(statement, parameters)
+
+        await self.log.commit(Commit([], also=write))
+
+    async def lease(self, worker: str, *, is_good: bool) -> None:
+        """Another worker's lease is good for ages, or over."""
+        statement = "INSERT OR REPLACE INTO workers VALUES (:worker, :expires)"
+        await self.beside(statement, worker=worker, expires=2**60 if is_good else 0)
+
+    async def hand_page_to(self, worker: str, generation: int) -> None:
+        statement = "INSERT OR REPLACE INTO page_owners VALUES (:page, :worker, :generation)"
+        await self.beside(statement, page=PAGE, worker=worker, generation=generation)
+
+    # What is to be seen
+
+    async def row(self, message_id: str) -> MessageRow:
+        row = await self.log.read(lambda sql: message_rows.find(sql, message_id))
+        assert row is not None
+        return row
+
+    async def done(self, message_id: str, within: float = 10.0) -> MessageRow:
+        """The message, once it is done."""
+        return await eventually(lambda: self.row(message_id), lambda row: row.completed, within)
+
+    async def counts(self, message_id: str) -> dict[str, int]:
+        """How many recipients stand where, without those that are 0."""
+        return {status.value: count for status, count in (await self.row(message_id)).counts.items() if count}
+
+    async def attempts(self, message_id: str) -> Mapping[str, Sequence[DeliveryRow]]:
+        """Every recipient's attempts, in order."""
+        wanted = DeliveryFilter(message_id=message_id)
+        rows = await self.log.read(lambda sql: deliveries.attempts(sql, wanted, after=(0, -1), limit=EVERY))
+        found: dict[str, list[DeliveryRow]] = {}
+        for row in rows:
+            found.setdefault(row.recipient_id, []).append(row)
+        return found
+
+    async def batches(self, message_id: str) -> Sequence[BatchRow]:
+        return await self.log.read(lambda sql: of_message(sql, message_id, limit=EVERY))
+
+    async def events(self, message_id: str, of_type: type[E], batch: int | None = None) -> list[E]:
+        """The events of one type of a message's stream, or of a batch's."""
+        stream = message_stream(message_id) if batch is None else batch_stream(message_id, 0, batch)
+        return [event for event in await self.log.load(stream) if isinstance(event, of_type)]
+
+    async def arrivals(self) -> Sequence[Arrival]:
+        """What reached the platform, in order."""
+        return (await self.control.received(limit=MOST_ARRIVALS)).arrivals
+
+    async def arrived(self, at_least: int) -> Sequence[Arrival]:
+        """What reached the platform, once it is so many."""
+        return await eventually(self.arrivals, lambda arrivals: len(arrivals) >= at_least)
+
+    async def accepted(self) -> Counter[str]:
+        """How often the platform accepted something for each recipient."""
+        return Counter(arrival.recipient for arrival in await self.arrivals() if arrival.accepted)
+
+
+@asynccontextmanager
+async def open_works(
+    database: Path, sandbox: Sandbox, *, graph_url: str = "", worker: str = "worker-1", timetable: str = "900"
+) -> AsyncIterator[Works]:
+    """A process that is wired but not started; it is drained at the end."""
+    store = SqliteStore(database)
+    async with SqliteLog(store) as log, open_client() as client:
+        works = Works(store, log, sandbox, MessengerChannel(client, graph_url or sandbox.url), worker, timetable)
+        try:
+            yield works
+        finally:
+            await works.drain()
