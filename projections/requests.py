@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from domain.event import RequestStamp
+from domain.event import Event, RequestStamp
 from projections.recorded import Recorded
 from projections.sql import Sql
 
@@ -30,9 +30,15 @@ class AnsweredRequest(msgspec.Struct, frozen=True):
     answer: dict[str, Any]
 
 
+def stamp_of(event: Event) -> RequestStamp | None:
+    """The request that made an event, if a request with an id did."""
+    stamp: RequestStamp | None = getattr(event, "request", None)
+    return stamp
+
+
 def apply(sql: Sql, recorded: Recorded) -> None:
     """Remembers the request that made an event; the unique key is the last guard against carrying it out twice."""
-    stamp: RequestStamp | None = getattr(recorded.event, "request", None)
+    stamp = stamp_of(recorded.event)
     if stamp is None:
         return
     sql.execute(
@@ -48,6 +54,11 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             "answer": json.dumps(stamp.answer, sort_keys=True),
         },
     )
+
+
+def is_known(sql: Sql, stamp: RequestStamp) -> bool:
+    """A request with this id was carried out."""
+    return find(sql, stamp.owner, stamp.method, stamp.request_id) is not None
 
 
 def find(sql: Sql, owner: str, method: str, request_id: str) -> AnsweredRequest | None:

@@ -36,7 +36,7 @@ Place = tuple[str, int]  # a batch: its message and its number
 
 
 class PageWorker:
-    """Claims batch after batch of a page until none is left; `parked` holds until when to leave those it cannot open."""
+    """Claims batch after batch of a page until none is left; `parked` holds until when to leave which."""
 
     def __init__(
         self,

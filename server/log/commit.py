@@ -9,6 +9,7 @@ import msgspec
 
 from domain.event import Event
 from projections.recorded import Recorded
+from projections.requests import is_known, stamp_of
 from projections.sql import Sql
 
 T = TypeVar("T")
@@ -55,6 +56,16 @@ class Commit:
     guard: Callable[[Sql], Any] | None = None
     also: Callable[[Sql], None] | None = None
     append_id: str = field(default_factory=lambda: token_hex(8))
+
+    def refusal(self, sql: Sql) -> Conflict | Refused | None:
+        """Why it may not be written, apart from its versions: a request that was carried out before, or its guard."""
+        for append in self.appends:
+            for event in append.events:
+                stamp = stamp_of(event)
+                if stamp is not None and is_known(sql, stamp):
+                    return Conflict(append.stream)
+        cause = self.guard(sql) if self.guard is not None else None
+        return None if cause is None else Refused(cause)
 
 
 Listener = Callable[[Sequence[Recorded]], None]

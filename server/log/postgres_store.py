@@ -19,7 +19,7 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log import beside
 from server.log.codec import append_id_of, decode, encode
-from server.log.commit import Commit, Committed, Conflict, Refused
+from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
 from server.log.postgres_sql import PostgresSql
 
@@ -186,8 +186,8 @@ def _write(c: Cursor, commit: Commit) -> Written:
     if moved is not None:
         return Written(_landed(c, commit) or Conflict(moved))
     sql = PostgresSql(c)
-    if commit.guard is not None and (cause := commit.guard(sql)) is not None:
-        return Written(Refused(cause))
+    if (refusal := commit.refusal(sql)) is not None:
+        return Written(refusal)
     recorded = _append(c, sql, commit)
     if commit.also is not None:
         commit.also(sql)

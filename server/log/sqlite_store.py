@@ -16,7 +16,7 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log import beside
 from server.log.codec import append_id_of, decode, encode
-from server.log.commit import Commit, Committed, Conflict, Refused
+from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
 from server.log.sqlite_sql import SqliteSql
 
@@ -104,8 +104,8 @@ class SqliteStore:
             if self._recorder.last_version(c, append.stream) != append.expected_version:
                 return Written(self._landed(c, commit) or Conflict(append.stream))
         sql = SqliteSql(c)
-        if commit.guard is not None and (cause := commit.guard(sql)) is not None:
-            return Written(Refused(cause))
+        if (refusal := commit.refusal(sql)) is not None:
+            return Written(refusal)
         recorded = self._recorder.append(c, commit)
         if commit.also is not None:
             commit.also(sql)

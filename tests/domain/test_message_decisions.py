@@ -39,8 +39,8 @@ def stage(message: Message) -> MessageStaged:
     return messages.stage(message, owner=OWNER, page_id=PAGE, worker=WORKER, now=NOW)
 
 
-def cancel(message: Message) -> MessageCancelled | None:
-    return messages.cancel(message, requested_by=OWNER, request=None, now=NOW)
+def cancel(message: Message, *, somebody_waits: bool = True) -> MessageCancelled | None:
+    return messages.cancel(message, somebody_waits=somebody_waits, requested_by=OWNER, request=None, now=NOW)
 
 
 # What events amount to
@@ -57,6 +57,7 @@ def test_a_submitted_message_is_what_was_asked_for() -> None:
         "page_id": "77",
         "title": "Hello",
         "sealed_content": b"xyz",
+        "has_variables": False,
         "retry_policy": auto(2),
         "on_unconfirmed": OnUnconfirmed.RESEND,
         "stage": 0,
@@ -127,7 +128,9 @@ def test_only_a_staged_message_can_be_given_up(events: list[Event]) -> None:
 def test_an_open_message_is_cancelled() -> None:
     stamp = request_stamp(method="CancelMessage")
 
-    cancelled = messages.cancel(given(message_submitted()), requested_by="ann", request=stamp, now=after(2))
+    cancelled = messages.cancel(
+        given(message_submitted()), somebody_waits=False, requested_by="ann", request=stamp, now=after(2)
+    )
 
     assert cancelled == MessageCancelled(message_id=MESSAGE, requested_by="ann", request=stamp, time=after(2))
 
@@ -147,6 +150,16 @@ def test_a_message_that_is_done_has_nothing_left_to_stop() -> None:
 
 def test_a_cron_message_that_waits_for_its_timer_can_be_cancelled() -> None:
     assert cancel(given(message_submitted(retry_policy=cron()), COMPLETED)) is not None
+
+
+def test_a_cron_message_for_which_nobody_waits_has_nothing_left_to_stop() -> None:
+    with pytest.raises(MessageIsDone):
+        cancel(given(message_submitted(retry_policy=cron()), COMPLETED), somebody_waits=False)
+
+
+def test_an_auto_message_that_is_done_has_nothing_left_to_stop() -> None:
+    with pytest.raises(MessageIsDone):
+        cancel(given(message_submitted(retry_policy=auto()), COMPLETED))
 
 
 def test_a_cron_message_without_rounds_left_has_nothing_left_to_stop() -> None:

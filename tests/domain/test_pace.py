@@ -9,13 +9,14 @@ from domain.pace import BURST_SECONDS, RECOVERY_PER_SECOND, SLOWEST, Pace
 START = 1_000.0  # seconds on the pace's clock
 
 
-def sent_within(pace: Pace, seconds: float, start: float = START, messages: int = 1) -> int:
+def sent_within(pace: Pace, seconds: float, messages: int = 1) -> int:
     """How many messages somebody sends who waits as he is told."""
-    now, sent = start, 0
+    now, sent = START, 0
     while True:
-        now += pace.reserve(now, messages)
-        if now >= start + seconds:
+        now += pace.delay(now)
+        if now >= START + seconds:
             return sent
+        pace.spend(now, messages)
         sent += messages
 
 
@@ -27,29 +28,34 @@ def test_a_pace_below_one_a_second_holds() -> None:
     assert sent_within(Pace(0.5), 60.0) == pytest.approx(30, abs=1)
 
 
-def test_a_graph_batch_takes_as_many_slots_as_it_has_messages() -> None:
+def test_a_graph_batch_counts_as_many_messages_as_it_has() -> None:
     assert sent_within(Pace(100.0), 60.0, messages=50) == pytest.approx(6_000, abs=75)
 
 
 @settings(derandomize=True)
-@given(
-    limit=st.floats(0.1, 1_000.0),
-    pauses=st.lists(st.floats(0.0, 3.0), max_size=60),
-)
+@given(limit=st.floats(0.1, 1_000.0), pauses=st.lists(st.floats(0.0, 3.0), max_size=60))
 def test_no_pattern_of_asking_gets_more_than_the_limit_and_one_burst(limit: float, pauses: list[float]) -> None:
     pace, now = Pace(limit), START
     for sent, pause in enumerate(pauses):
         now += pause
-        now += pace.reserve(now)
+        now += pace.delay(now)
+        pace.spend(now)
         assert sent <= limit * (now - START + BURST_SECONDS) + 1e-6
+
+
+def test_asking_alone_takes_nothing() -> None:
+    pace = Pace(10.0)
+
+    assert [pace.delay(START) for _ in range(100)] == [0.0] * 100
 
 
 def test_after_a_pause_no_more_than_a_quarter_of_a_second_leaves_at_once() -> None:
     pace = Pace(40.0)
-    pace.reserve(START)
+    pace.spend(START)
 
     at_once = 0
-    while pace.reserve(START + 60.0) == 0.0:
+    while pace.delay(START + 60.0) == 0.0:
+        pace.spend(START + 60.0)
         at_once += 1
 
     assert at_once == pytest.approx(40 * BURST_SECONDS, abs=1)
@@ -62,11 +68,22 @@ def test_a_chunk_is_what_leaves_in_a_quarter_of_a_second_but_at_least_one(limit:
     assert Pace(limit).chunk(START, most) == chunk
 
 
-def test_a_limit_may_be_changed_on_the_way() -> None:
+def test_another_limit_holds_from_now_on() -> None:
     pace = Pace(10.0)
-    pace.limit = 20.0
+
+    pace.set_limit(START, 20.0)
 
     assert pace.rate(START) == 20.0
+
+
+def test_after_a_faster_limit_nobody_waits_for_the_slower_one() -> None:
+    pace = Pace(0.01)
+    pace.spend(START)
+    pace.spend(START)
+
+    pace.set_limit(START, 10.0)
+
+    assert pace.delay(START) == pytest.approx(0.1)
 
 
 def test_a_refusal_halves_the_pace() -> None:
@@ -116,7 +133,7 @@ def test_nothing_leaves_before_a_retry_after_is_over() -> None:
     pace.close(START, 30.0)
 
     assert pace.closed_for(START + 10.0) == 20.0
-    assert pace.reserve(START + 10.0) == 20.0
+    assert pace.delay(START + 10.0) == 20.0
 
 
 def test_a_shorter_retry_after_does_not_cut_a_longer_one() -> None:
@@ -133,4 +150,4 @@ def test_a_retry_after_that_is_over_keeps_nobody() -> None:
     pace.close(START, 30.0)
 
     assert pace.closed_for(START + 31.0) == 0.0
-    assert pace.reserve(START + 31.0) == 0.0
+    assert pace.delay(START + 31.0) == 0.0

@@ -69,6 +69,12 @@ TABLE = [
     (unconfirmed(), PLAIN, RESEND, None),
     (unconfirmed(used_up=True), WITH_UNCONFIRMED, RESEND, SkipReason.ATTEMPTS_USED_UP),
     (failed(), WITH_UNCONFIRMED, HOLD, None),
+    # also when the attempt that may have arrived was not the last one
+    (failed(maybe_sent=True), PLAIN, HOLD, SkipReason.UNCONFIRMED),
+    (failed(maybe_sent=True), NAMED, HOLD, SkipReason.UNCONFIRMED),
+    (failed(maybe_sent=True), WITH_UNCONFIRMED, HOLD, None),
+    (failed(maybe_sent=True), PLAIN, RESEND, None),
+    (failed(RetryRule.NEVER, maybe_sent=True), WITH_UNCONFIRMED, HOLD, SkipReason.PERMANENT_ERROR),
     (NEVER, WITH_UNCONFIRMED, RESEND, SkipReason.PERMANENT_ERROR),
 ]
 
@@ -93,6 +99,7 @@ standings = st.builds(
     used_up=st.booleans(),
     error_type=error_types,
     retry=st.none() | st.sampled_from(RetryRule),
+    maybe_sent=st.booleans(),
     token_replaced=st.booleans(),
 )
 selections = st.builds(
@@ -123,7 +130,7 @@ def test_nobody_is_taken_beyond_the_attempts_or_unconfirmed_without_being_asked_
 ) -> None:
     if verdict(standing, selection, on_unconfirmed) is None:
         assert not standing.used_up
-        assert standing.state is DeliveryStatus.FAILED or selection.include_unconfirmed or on_unconfirmed is RESEND
+        assert not standing.maybe_sent or selection.include_unconfirmed or on_unconfirmed is RESEND
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ class BookCallers(BookWorkers):
                 Attempt(
                     who.id,
                     who.attempt_number,
-                    follows_unconfirmed=model.stands_by(who.id).status is S.UNCONFIRMED,
+                    follows_unconfirmed=model.may_have_reached(who.id),
                     unconfirmed_asked_for=model.asks_for_unconfirmed(selection),
                 )
                 for who in group
@@ -209,7 +209,7 @@ class BookCallers(BookWorkers):
         model, message = self.model[message_id], self.db.message(message_id)
         if model.is_completed:
             return
-        cancelled = messages.cancel(message, requested_by=OWNER, request=None, now=self.now())
+        cancelled = messages.cancel(message, somebody_waits=False, requested_by=OWNER, request=None, now=self.now())
         assert (cancelled is None) is model.is_cancelled
         if cancelled is not None:
             self.db.write(self.db.of_message(message, cancelled))

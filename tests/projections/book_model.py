@@ -15,7 +15,7 @@ Place = tuple[str, int]  # a batch: its message and its number
 
 @dataclass
 class Attempt:
-    """One attempt; `follows_unconfirmed` = when it was planned, the one before might have arrived."""
+    """One attempt; `follows_unconfirmed` = when it was planned, one before might have arrived."""
 
     recipient: str
     number: int
@@ -94,14 +94,19 @@ class ModelMessage:
             recipient
             for recipient in wanted
             if len(everyone[recipient]) < self.max_attempts
+            and (self.asks_for_unconfirmed(selection) or not self.may_have_reached(recipient))
             and self._can_be_retried(_deciding(everyone[recipient]), selection, token_generation)
         }
+
+    def may_have_reached(self, recipient: str) -> bool:
+        """Some attempt, not only the last, is unconfirmed."""
+        return any(attempt.status is S.UNCONFIRMED for attempt in self.attempts()[recipient])
 
     def _can_be_retried(self, last: Attempt, selection: RetrySelection, token_generation: int) -> bool:
         if last.fault is None or (selection.error_types and last.fault.type not in selection.error_types):
             return False
         if last.status is S.UNCONFIRMED:
-            return self.asks_for_unconfirmed(selection)
+            return True
         if selection.recipients_named or selection.error_types or last.fault.retry is RetryRule.AUTOMATIC:
             return True
         return last.fault.retry is RetryRule.NEW_TOKEN and last.token_generation < token_generation

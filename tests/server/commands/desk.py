@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from domain import batch as batches
@@ -80,11 +81,14 @@ class Desk:
 
     async def deliver(self, message_id: str, outcomes: Mapping[str, Outcome]) -> None:
         """A worker works off what is open; recipients who are not named are sent to."""
-        page = await self.log.read(lambda sql: pages.find(sql, PAGE))
         for row in await self.open_batches(message_id):
-            batch = await self.batch(row)
-            events = delivered(batch, outcomes, token_generation=page.token_generation if page else 0)
-            await self.append(batch_stream(message_id, row.stage, row.number), batch.version, *events)
+            await self.deliver_batch(row, outcomes)
+
+    async def deliver_batch(self, row: BatchRow, outcomes: Mapping[str, Outcome] = MappingProxyType({})) -> None:
+        page = await self.log.read(lambda sql: pages.find(sql, PAGE))
+        batch = await self.batch(row)
+        events = delivered(batch, outcomes, token_generation=page.token_generation if page else 0)
+        await self.append(batch_stream(row.message_id, row.stage, row.number), batch.version, *events)
 
     async def complete(self, message_id: str) -> None:
         message = await self.message(message_id)

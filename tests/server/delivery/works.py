@@ -70,7 +70,7 @@ class Works:
         self.resends = ResendService(log, wall_clock)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
-        sweeper = Sweeper(log, closer, self.cancels, wall_clock)
+        sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
         self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, sweeper)
 
     async def start(self) -> None:
