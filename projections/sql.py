@@ -30,6 +30,10 @@ class Sql(Protocol):
         """All rows of a query."""
         ...
 
+    def clock(self) -> Micros:
+        """The database's clock: leases are measured by it."""
+        ...
+
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of a query, if any."""
         ...

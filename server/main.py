@@ -34,8 +34,8 @@ from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import EventLog
 from server.log.keyring import SealingKey, SecretKeyError, kept_key, parse_key
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import DatabaseInUseError, SqliteStore
+from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.logging import configure
 from server.sandbox.cli import sandbox
@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> None:
     for stopping in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     vault = Vault(_secret_key(settings))
-    async with SqliteLog(SqliteStore(settings.sqlite_path)) as log, open_client() as client:
+    async with StoreLog(SqliteStore(settings.sqlite_path)) as log, open_client() as client:
         await _check_key(log, vault)
         channel = MessengerChannel(client, settings.graph_url)
         service = Service(settings, log, vault, channel)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
-from projections.sql import Parameters, Row
+from projections.sql import Micros, Parameters, Row
 
 _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 
@@ -35,6 +35,11 @@ class PostgresSql:
     def rows(self, statement: str, parameters: Parameters | None = None) -> Sequence[Row]:
         """All rows of a query."""
         return self._cursor.execute(translated(statement), parameters or {}).fetchall()
+
+    def clock(self) -> Micros:
+        """The database's clock, at this moment rather than at the transaction's begin."""
+        row = self._cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now").fetchone()
+        return 0 if row is None else row["now"]
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of a query, if any."""

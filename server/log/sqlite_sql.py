@@ -1,11 +1,12 @@
 """SQLite behind the projections' SQL."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from projections.sql import Parameters, Row
+from projections.sql import Micros, Parameters, Row
 
 
 class SqliteSql:
@@ -25,6 +26,10 @@ class SqliteSql:
     def rows(self, statement: str, parameters: Parameters | None = None) -> Sequence[Row]:
         """All rows of a query."""
         return [_as_row(row) for row in self._cursor.execute(statement, parameters or {})]
+
+    def clock(self) -> Micros:
+        """This machine's clock: the database is nobody else's."""
+        return time.time_ns() // 1_000
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of a query, if any."""

@@ -19,23 +19,20 @@ def of_types(*types: ErrorType, **fields: bool) -> RetrySelection:
 
 
 def failed(
-    retry: RetryRule = RetryRule.AUTOMATIC,
-    error_type: ErrorType = ErrorType.NETWORK,
-    *,
-    used_up: bool = False,
-    token_replaced: bool = False,
+    retry: RetryRule = RetryRule.AUTOMATIC, error_type: ErrorType = ErrorType.NETWORK, **fields: bool
 ) -> Standing:
+    known = {"used_up": False, **fields}
+    return Standing(state=DeliveryStatus.FAILED, error_type=error_type, retry=retry, **known)
+
+
+def unconfirmed(*, used_up: bool = False) -> Standing:
     return Standing(
-        state=DeliveryStatus.FAILED,
+        state=DeliveryStatus.UNCONFIRMED,
         used_up=used_up,
-        error_type=error_type,
-        retry=retry,
-        token_replaced=token_replaced,
+        error_type=ErrorType.NETWORK,
+        retry=RetryRule.AUTOMATIC,
+        maybe_sent=True,
     )
-
-
-def unconfirmed(*, used_up: bool = False, error_type: ErrorType = ErrorType.NETWORK) -> Standing:
-    return Standing(state=DeliveryStatus.UNCONFIRMED, used_up=used_up, error_type=error_type, retry=RetryRule.AUTOMATIC)
 
 
 NEVER = failed(RetryRule.NEVER, ErrorType.INVALID_RECIPIENT)

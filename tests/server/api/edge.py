@@ -27,8 +27,8 @@ from server.commands.stream_sending import StreamSendService
 from server.delivery.timer_report import RetrySchedule, TimerResult
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.keyring import new_key
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.watching.progress import Progress
 from tests.builders import PAGE, WORKER, after, delivered, page_registered, wall_clock
@@ -167,7 +167,7 @@ async def running_edge(folder: Path) -> AsyncIterator[Edge]:
     """An edge with one registered page."""
     vault = Vault(new_key())
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
-    async with SqliteLog(SqliteStore(folder / "redrive.db")) as log:
+    async with StoreLog(SqliteStore(folder / "redrive.db")) as log:
         sends = SendService(log, vault, wall_clock)
         server = build_server(
             log=log,

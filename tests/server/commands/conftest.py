@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from tests.server.commands.desk import Desk
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with SqliteLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

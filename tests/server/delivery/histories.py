@@ -1,12 +1,14 @@
 """What happened before the process was started, or behind its back."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from domain import batch_decisions
 from domain.batch import Batch, apply, fold
 from domain.batch_events import BatchEvent
+from domain.outcome import Outcome
 from domain.streams import batch_stream
-from tests.builders import SENT, UNCONFIRMED, delivered, known, people, start
+from tests.builders import NOW, SENT, UNCONFIRMED, delivered, known, people, start
 from tests.server.delivery.works import Works
 
 
@@ -20,24 +22,24 @@ async def write(works: Works, batch: Batch, *events: BatchEvent) -> Batch:
     return apply(batch, events)
 
 
-async def unconfirmed(works: Works, *ids: str) -> str:
+async def unconfirmed(works: Works, *ids: str, **fields: Any) -> str:
     """The id of a message that may have reached these people."""
-    message_id = await works.send(people(*ids))
+    message_id = await works.send(people(*ids), **fields)
     batch = await batch_of(works, message_id)
     await write(works, batch, *delivered(batch, dict.fromkeys(ids, UNCONFIRMED)))
     return message_id
 
 
-async def hear_late(works: Works, message_id: str, recipient: str) -> None:
-    """The first attempt did reach somebody, it turns out."""
+async def hear_late(works: Works, message_id: str, recipient: str, outcome: Outcome = SENT) -> None:
+    """What became of somebody's first attempt, it turns out."""
     batch = await batch_of(works, message_id)
     position = [who.id for who in batch.recipients].index(recipient)
-    await write(works, batch, *batch_decisions.record_late(batch, [known(position, SENT)], now=known(0).time))
+    await write(works, batch, *batch_decisions.record_late(batch, [known(position, outcome)], now=NOW))
 
 
 async def begun_by(works: Works, worker: str, message_id: str, dispatched: Sequence[int]) -> Batch:
     """Another worker claimed the first batch and dispatched some of it; nothing more was heard of it."""
     batch = await batch_of(works, message_id)
     batch = await write(works, batch, *start(batch, worker))
-    leaving = batch_decisions.dispatch(batch, dispatched, token_generation=1, now=known(0).time)
+    leaving = batch_decisions.dispatch(batch, dispatched, token_generation=1, now=NOW)
     return await write(works, batch, *leaving)

@@ -16,7 +16,7 @@ Write = Callable[[Sequence[Commit]], Sequence[Written]]
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.delivery.batch_log.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("server.delivery.batch_log.LONGEST_PAUSE", 0.1)
 
 
 def refuse(works: Works, monkeypatch: pytest.MonkeyPatch, *, after: int, times: int, every: int = 1) -> list[int]:

@@ -11,7 +11,7 @@ from domain.retry import OnUnconfirmed, RetryTrigger
 from server.delivery.timer_report import TimerResult, TimerStatus
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from tests.builders import auto, cancel_message, cron, crowd, people
+from tests.builders import FAILED, auto, cancel_message, cron, crowd, people
 from tests.server.delivery.histories import hear_late, unconfirmed
 from tests.server.delivery.works import Works, open_works
 from tests.waiting import eventually
@@ -99,6 +99,20 @@ async def test_who_turns_out_to_have_been_reached_is_dropped_from_a_resend(idle:
     assert [one.status for one in (await idle.attempts(message_id))["ann"]] == ["SENT", "CANCELLED"]
 
 
+async def test_evidence_that_comes_late_lets_the_next_round_start(idle: Works) -> None:
+    """It was not sent after all: an AUTO message that seemed to be done goes on."""
+    message_id = await unconfirmed(idle, "ann", "bob", retry_policy=auto())
+    await idle.start()
+    assert await idle.counts(message_id) == {"UNCONFIRMED": 2}
+    await idle.done(message_id)
+
+    await hear_late(idle, message_id, "ann", FAILED)
+
+    await eventually(lambda: idle.counts(message_id), lambda counts: counts == {"SENT": 1, "UNCONFIRMED": 1})
+    assert (await idle.done(message_id)).retry_count == 1
+    assert await idle.accepted() == {"ann": 1}
+
+
 # By the timer
 
 
@@ -154,10 +168,11 @@ async def test_every_run_is_a_round_until_they_are_used_up(works: Works, control
 
 
 async def test_the_timer_leaves_alone_what_it_cannot_help(works: Works, control: SandboxControl) -> None:
-    await control.order({"preset": "unknown_recipient"})
+    await control.order({"preset": "unknown_recipient", "recipients": ["ann"]}, {**OUTAGE, "recipients": ["bob"]})
     hopeless = await works.send(people("ann"), retry_policy=cron())
     stopped = await works.send(people("bob"), retry_policy=cron())
-    for message_id in (hopeless, stopped):
+    by_hand = await works.send(people("bob"))
+    for message_id in (hopeless, stopped, by_hand):
         await works.done(message_id)
     await works.cancels.cancel(cancel_message(stopped))
 

@@ -1,11 +1,14 @@
 """From a message to its recipients: everyone once, and what became of each is known."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from domain.batch_events import OutcomesRecorded
 from domain.page_events import SendMode
+from projections.sql import Sql
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from tests.builders import crowd, people
@@ -108,3 +111,43 @@ async def test_messages_of_one_page_are_sent_in_the_order_in_which_they_came(wor
 
     arrived = [arrival.recipient for arrival in await works.arrivals()]
     assert set(arrived[:20]) == {who.id for who in crowd(20, "first")}
+
+
+async def test_outcomes_are_recorded_many_at_a_time(works: Works) -> None:
+    message_id = await works.send(crowd(100))
+    await works.done(message_id)
+
+    recorded = await works.events(message_id, OutcomesRecorded, 1)
+
+    assert sum(len(event.outcomes) for event in recorded) == 100
+    assert len(recorded) < 100
+
+
+async def test_a_slow_answer_holds_up_nobody_else(works: Works, control: SandboxControl) -> None:
+    await control.order({"effect": {"kind": "delay", "seconds": 1.0}, "recipients": ["u00000", "u00150"]})
+    message_id = await works.send(crowd(350))
+
+    await works.arrived(350, within=0.9)
+
+    assert (await works.done(message_id)).status == "SENT"
+
+
+async def test_a_batch_that_cannot_be_opened_holds_up_nobody_else(idle: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it does not keep the process busy: it is left for a while."""
+    broken, whole = await idle.send(crowd(2)), await idle.send(crowd(2))
+    await idle.beside("DELETE FROM message_keys WHERE message_id = :id", id=broken)
+    await idle.put_page("2002", pace=40.0)
+    reads, read = [0], idle.log.read
+
+    async def counted(query: Callable[[Sql], object]) -> object:
+        reads[0] += 1
+        return await read(query)
+
+    monkeypatch.setattr(idle.log, "read", counted)
+    await idle.start()
+
+    assert (await idle.done(whole)).status == "SENT"
+    reads[0] = 0
+    await idle.done(await idle.send(crowd(50), page_id="2002"))  # takes a second
+    assert await idle.counts(broken) == {"PENDING": 2}
+    assert reads[0] < 500

@@ -10,15 +10,15 @@ from domain.content import Attachment, Content, QuickReply
 from domain.recipient import Recipient
 from server.channels.channel import OutgoingMessage
 from server.delivery.letters import CACHED_MESSAGES, Letters
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from tests.builders import FAILED, people
 from tests.server.commands.desk import Desk
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with SqliteLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

@@ -34,8 +34,8 @@ from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import Commit, Committed, StreamEvents
 from server.log.keyring import SealingKey
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.sandbox.arrival import Arrival
 from server.sandbox.runner import Sandbox
@@ -55,7 +55,7 @@ class Works:
     """The services, wired; what a test does and looks at."""
 
     def __init__(
-        self, store: SqliteStore, log: SqliteLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
+        self, store: SqliteStore, log: StoreLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
     ) -> None:
         self.store, self.log, self.control, self.worker = store, log, sandbox.control, worker
         vault = Vault(KEY)
@@ -70,8 +70,8 @@ class Works:
         self.resends = ResendService(log, wall_clock)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
-        sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
-        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, sweeper)
+        self.sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
+        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, self.sweeper)
 
     async def start(self) -> None:
         await self._service.start()
@@ -148,9 +148,9 @@ class Works:
         """What reached the platform, in order."""
         return (await self.control.received(limit=MOST_ARRIVALS)).arrivals
 
-    async def arrived(self, at_least: int) -> Sequence[Arrival]:
+    async def arrived(self, at_least: int, within: float = 10.0) -> Sequence[Arrival]:
         """What reached the platform, once it is so many."""
-        return await eventually(self.arrivals, lambda arrivals: len(arrivals) >= at_least)
+        return await eventually(self.arrivals, lambda arrivals: len(arrivals) >= at_least, within)
 
     async def accepted(self) -> Counter[str]:
         """How often the platform accepted something for each recipient."""
@@ -163,7 +163,7 @@ async def open_works(
 ) -> AsyncIterator[Works]:
     """A process that is wired but not started; it is drained at the end."""
     store = SqliteStore(database)
-    async with SqliteLog(store) as log, open_client() as client:
+    async with StoreLog(store) as log, open_client() as client:
         works = Works(store, log, sandbox, MessengerChannel(client, graph_url or sandbox.url), worker, timetable)
         try:
             yield works

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 
 pytest.register_assert_rewrite("tests.server.log.event_log_conformance")
 
@@ -23,6 +23,6 @@ def store(database: Path) -> SqliteStore:
 
 
 @pytest.fixture
-async def sqlite_log(store: SqliteStore) -> AsyncIterator[SqliteLog]:
-    async with SqliteLog(store) as log:
+async def sqlite_log(store: SqliteStore) -> AsyncIterator[StoreLog]:
+    async with StoreLog(store) as log:
         yield log

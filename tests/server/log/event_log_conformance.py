@@ -99,6 +99,20 @@ class EventLogConformance:
         assert sorted(type(result).__name__ for result in results) == ["Committed", "Conflict"]
         assert len(await log.load(page_stream("1"))) == 1
 
+    async def test_a_commit_that_is_handed_in_twice_is_written_once(self, log: EventLog) -> None:
+        """Whoever lost the connection does not know whether it was written, and asks again (protocol rule 17)."""
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+        commit = Commit([registered("1"), registered("2")], also=lambda sql: change(sql, "w"))
+
+        first, again = await log.commit(commit), await log.commit(commit)
+
+        assert isinstance(first, Committed)
+        assert isinstance(again, Committed)
+        assert len(await log.load(page_stream("1"))) == 1
+        assert await log.read(workers) == ["w"]
+        assert len(heard) == 2
+
     # Read models, guards, and what stands beside
 
     async def test_read_models_are_changed_in_the_same_transaction(self, log: EventLog) -> None:

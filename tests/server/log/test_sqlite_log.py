@@ -12,14 +12,14 @@ from domain.errors import Unavailable
 from domain.streams import page_stream
 from projections.recorded import Recorded
 from server.log.commit import Commit, Committed, EventLog
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from tests.server.log.event_log_conformance import EventLogConformance, Outage, page_ids, registered
 
 
-class TestSqliteLog(EventLogConformance):
+class TestStoreLog(EventLogConformance):
     @pytest.fixture
-    async def log(self, sqlite_log: SqliteLog) -> EventLog:
+    async def log(self, sqlite_log: StoreLog) -> EventLog:
         return sqlite_log
 
     @pytest.fixture
@@ -36,7 +36,7 @@ class TestSqliteLog(EventLogConformance):
         return events_are_away
 
 
-async def test_listeners_hear_after_it_is_durable(sqlite_log: SqliteLog, database: Path) -> None:
+async def test_listeners_hear_after_it_is_durable(sqlite_log: StoreLog, database: Path) -> None:
     on_disk: list[int] = []
 
     def look(_: Sequence[Recorded]) -> None:
@@ -49,7 +49,7 @@ async def test_listeners_hear_after_it_is_durable(sqlite_log: SqliteLog, databas
     assert on_disk == [2]
 
 
-async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: SqliteLog, store: SqliteStore) -> None:
+async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: StoreLog, store: SqliteStore) -> None:
     await sqlite_log.commit(Commit([registered("1")]))
     with store.transaction(commit=True) as sql:
         pages = sql.rows("PRAGMA page_count")[0]["page_count"]
@@ -71,16 +71,16 @@ async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: SqliteLo
 
 
 async def test_what_was_committed_is_there_after_a_restart(database: Path) -> None:
-    async with SqliteLog(SqliteStore(database)) as log:
+    async with StoreLog(SqliteStore(database)) as log:
         await log.commit(Commit([registered("1")]))
 
-    async with SqliteLog(SqliteStore(database)) as log:
+    async with StoreLog(SqliteStore(database)) as log:
         assert await log.read(page_ids) == ["1"]
         assert len(await log.load(page_stream("1"))) == 1
 
 
 async def test_closing_writes_what_waits(database: Path) -> None:
-    log = SqliteLog(SqliteStore(database))
+    log = StoreLog(SqliteStore(database))
     waiting = [asyncio.create_task(log.commit(Commit([registered(f"{n:03}")]))) for n in range(50)]
     await asyncio.sleep(0)  # lets them hand over their commits
     await log.close()
@@ -89,19 +89,19 @@ async def test_closing_writes_what_waits(database: Path) -> None:
 
 
 @pytest.fixture
-async def closed_log(database: Path) -> SqliteLog:
-    log = SqliteLog(SqliteStore(database))
+async def closed_log(database: Path) -> StoreLog:
+    log = StoreLog(SqliteStore(database))
     await log.close()
     return log
 
 
-async def test_a_closed_log_is_unavailable_to_writers(closed_log: SqliteLog) -> None:
+async def test_a_closed_log_is_unavailable_to_writers(closed_log: StoreLog) -> None:
     with pytest.raises(Unavailable):
         async with asyncio.timeout(2):
             await closed_log.commit(Commit([registered("1")]))
 
 
-async def test_a_closed_log_is_unavailable_to_readers(closed_log: SqliteLog) -> None:
+async def test_a_closed_log_is_unavailable_to_readers(closed_log: StoreLog) -> None:
     with pytest.raises(Unavailable):
         await closed_log.read(page_ids)
     with pytest.raises(Unavailable):

@@ -1,6 +1,7 @@
 """The database file: one process's alone, and the truth from which read models are made anew."""
 
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -113,3 +114,12 @@ def test_a_commit_that_fails_in_a_group_leaves_nothing_of_the_group(database: Pa
             store.write_together([Commit([registered("1")]), recipients_of_nobody])
 
         assert store.recorded_after(0, 10) == []
+
+
+def test_only_its_owner_reads_a_database(database: Path) -> None:
+    with closing(SqliteStore(database)) as store:
+        store.write_together([Commit([registered("1")])])
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.parent.glob(f"{database.name}*")}
+
+    assert set(modes) >= {database.name, f"{database.name}-wal"}
+    assert {mode for name, mode in modes.items() if not name.endswith(".lock")} == {0o600}

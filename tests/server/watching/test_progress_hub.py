@@ -14,8 +14,8 @@ from domain.errors import MessageNotFound, Unavailable
 from domain.fault import ErrorType
 from projections.sql import Sql
 from server.log.commit import EventLog
-from server.log.sqlite_log import SqliteLog
 from server.log.sqlite_store import SqliteStore
+from server.log.store_log import StoreLog
 from server.watching.progress import Progress
 from server.watching.progress_hub import ProgressHub
 from tests.builders import FAILED, OWNER, auto, crowd, people, wall_clock
@@ -30,7 +30,7 @@ SOON = timedelta(seconds=0.05)
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with SqliteLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

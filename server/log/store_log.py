@@ -1,4 +1,4 @@
-"""The log on SQLite: embedded, for one process."""
+"""The log over a store: one thread writes, some threads read, and whoever listens hears what was recorded."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,8 +13,9 @@ from domain.event import Event
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit, CommitResult, Listener
+from server.log.follower import Follower
 from server.log.group_commit import GroupCommit, Written
-from server.log.sqlite_store import SqliteStore
+from server.log.store import Store
 
 logger = structlog.get_logger()
 
@@ -24,16 +25,23 @@ READERS = 4  # threads that run queries
 RETRY_AFTER = timedelta(seconds=1)
 
 
-class SqliteLog:
-    """See EventLog. The store is closed with the log."""
+class StoreLog:
+    """See EventLog. The store is closed with the log.
 
-    def __init__(self, store: SqliteStore) -> None:
+    Where other processes write too, a follower tells what was recorded, by whomever; else the writer itself does.
+    """
+
+    def __init__(self, store: Store, follower: Follower | None = None) -> None:
         self._store = store
+        self._follower = follower
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._listeners: list[Listener] = []
-        self._writer = GroupCommit(self._write, self._publish)
+        self._is_closed = False
+        self._writer = GroupCommit(self._write, self._publish if follower is None else follower.tell)
 
     async def __aenter__(self) -> Self:
+        if self._follower is not None:
+            await self._follower.start(self._publish)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -41,7 +49,10 @@ class SqliteLog:
 
     async def close(self) -> None:
         """Writes what waits, then lets the database go."""
+        self._is_closed = True
         await self._writer.close()
+        if self._follower is not None:
+            await self._follower.close()
         await asyncio.to_thread(self._readers.shutdown)
         self._store.close()
 
@@ -55,6 +66,7 @@ class SqliteLog:
 
     async def commit(self, commit: Commit) -> CommitResult:
         """Writes it, together with whatever else waits; raises Unavailable."""
+        self._check_open()
         return await self._writer.commit(commit)
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
@@ -69,7 +81,12 @@ class SqliteLog:
         with self._store.transaction(commit=False) as sql:
             return query(sql)
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable("the log is closed", RETRY_AFTER)
+
     async def _in_reader(self, work: Callable[[], T]) -> T:
+        self._check_open()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, work)
         except self._store.away as error:
