@@ -121,7 +121,8 @@ class Dispatcher:
         """A worker that breaks is replaced at the next poll; what it had claimed is taken over."""
         try:
             await worker.run()
-            self._news.set()
+            if worker.has_news:
+                self._news.set()
         except Exception:
             logger.exception("page_worker_broke", page=page_id)
         finally:

@@ -71,6 +71,11 @@ class PageWorker:
         """There may be work, or a run has ended."""
         self._news.set()
 
+    @property
+    def has_news(self) -> bool:
+        """It was woken after its last look for work."""
+        return self._news.is_set()
+
     def cancel(self, message_id: str) -> None:
         """Halts what is under way of a cancelled message."""
         for run in self._runs.values():
@@ -105,6 +110,7 @@ class PageWorker:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
         try:
             while not self._is_over:
+                self._news.clear()
                 row = await self._log.read(self._next_batch)
                 if row is not None and len(self._runs) < OPEN_BATCHES:
                     await self._work(row)
@@ -121,8 +127,7 @@ class PageWorker:
             async with asyncio.timeout(NEWS_SECONDS):
                 await self._news.wait()
         except TimeoutError:
-            pass
-        self._news.clear()
+            return
 
     def _next_batch(self, sql: Sql) -> BatchRow | None:
         """The first not under way here. A started one is dead: its page has one owner, and that is this process."""

@@ -89,15 +89,19 @@ class _Topic:
 
     async def next_after(self, sequence: int, heartbeat: float) -> Progress:
         """The latest progress, once it is newer or the heartbeat is due; raises what reading raised."""
+        while True:
+            await self._wait_for_news(sequence, heartbeat)
+            if self._reader.done():
+                await self._reader
+            if self._latest is not None:
+                return self._latest
+
+    async def _wait_for_news(self, sequence: int, heartbeat: float) -> None:
         try:
             async with asyncio.timeout(heartbeat), self._news:
                 await self._news.wait_for(lambda: self._reader.done() or self._is_newer(sequence))
         except TimeoutError:
-            pass
-        if self._latest is None or self._reader.done():
-            await self._reader
-        assert self._latest is not None  # noqa: S101 - the reader has read at least once, or raised
-        return self._latest
+            return
 
     def _is_newer(self, sequence: int) -> bool:
         return self._latest is not None and self._latest.sequence > sequence
