@@ -33,7 +33,9 @@ from server.delivery.stuck_batches import StuckBatches
 from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import EventLog
+from server.log.follower import Follower
 from server.log.keyring import SealingKey, SecretKeyError, kept_key, parse_key
+from server.log.postgres_store import PostgresStore
 from server.log.sqlite_store import DatabaseInUseError, SqliteStore
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
@@ -43,6 +45,8 @@ from server.settings import Settings
 from server.watching.progress_hub import ProgressHub
 
 logger = structlog.get_logger()
+
+OWNERSHIP_SECONDS = 6.0  # without a sign of life, before a process's pages go to another: within 10 s, with a poll
 
 cli = typer.Typer(rich_markup_mode=None, add_completion=False)
 cli.command("sandbox")(sandbox)
@@ -91,7 +95,7 @@ async def serve(settings: Settings) -> None:
     for stopping in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     vault = Vault(_secret_key(settings))
-    async with StoreLog(SqliteStore(settings.sqlite_path)) as log, open_client() as client:
+    async with open_log(settings) as log, open_client() as client:
         await _check_key(log, vault)
         channel = MessengerChannel(client, settings.graph_url)
         service = Service(settings, log, vault, channel)
@@ -102,6 +106,17 @@ async def serve(settings: Settings) -> None:
             raise StoppedByDefectError("a part of the service broke; the log says why")
 
 
+def open_log(settings: Settings) -> StoreLog:
+    """The log on the database that the settings name; raises StartRefusedError."""
+    if settings.is_embedded:
+        return StoreLog(SqliteStore(settings.sqlite_path))
+    try:
+        store = PostgresStore(settings.database_url)
+    except PostgresStore.away as error:
+        raise StartRefusedError(f"the database of REDRIVE_DATABASE_URL cannot be used: {error}") from error
+    return StoreLog(store, Follower(store, settings.database_url))
+
+
 def now() -> datetime:
     """The wall clock, UTC."""
     return datetime.now(UTC)
@@ -110,6 +125,11 @@ def now() -> datetime:
 def _secret_key(settings: Settings) -> SealingKey:
     if settings.secret_key is not None:
         return parse_key(settings.secret_key.get_secret_value())
+    if not settings.is_embedded:
+        raise StartRefusedError(
+            "REDRIVE_SECRET_KEY is required with PostgreSQL, the same for every process: 32 bytes in base64,"
+            " as from `openssl rand -base64 32`"
+        )
     return kept_key(settings.sqlite_path.with_name(settings.sqlite_path.name + ".key"))
 
 
@@ -130,10 +150,16 @@ class Service:
     def __init__(self, settings: Settings, log: EventLog, vault: Vault, channel: Channel) -> None:
         self._settings = settings
         worker = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
-        ownership = Ownership(log, worker, timedelta(seconds=settings.lease_seconds), now)
+        ownership = Ownership(
+            log,
+            worker,
+            lease=timedelta(seconds=min(OWNERSHIP_SECONDS, settings.lease_seconds)),
+            batch_lease=timedelta(seconds=settings.lease_seconds),
+            alone=settings.is_embedded,
+        )
         dispatcher = Dispatcher(log, vault, channel, ownership, now)
         rounds = AutomaticRoundService(log, now)
-        closer = RoundCloser(log, rounds, now)
+        closer = RoundCloser(log, rounds, worker, now)
         timer = RetryTimer(log, rounds, dispatcher, parse_timetable(settings.retry_interval), now)
         cancels = CancelService(log, now)
         sends = SendService(log, vault, now)

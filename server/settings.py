@@ -30,8 +30,10 @@ def _listen(text: str) -> str:
 
 
 def _database_url(text: str) -> str:
+    if text.startswith(("postgresql://", "postgres://")):
+        return text
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
-        raise ValueError("must be sqlite:///relative.db or sqlite:////absolute/path.db")
+        raise ValueError("must be sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://...")
     return text
 
 
@@ -81,6 +83,11 @@ class Settings(BaseSettings):
                 " listen on 127.0.0.1, and let a proxy that authenticates stand before it"
             )
         return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """The database is a file of this process's own."""
+        return self.database_url.startswith("sqlite:")
 
     @property
     def sqlite_path(self) -> Path:

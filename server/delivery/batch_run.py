@@ -1,7 +1,6 @@
 """One batch on its way: dispatched in chunks, sent at the page's pace, its outcomes recorded as they come."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from domain.page_events import SendMode
 from server.channels.channel import Attempted, Channel, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
 from server.delivery.guards import AlreadySent, Hindrance, may_leave
+from server.delivery.ownership import boot_time
 from server.delivery.sending_page import SendingPage
 from server.log.commit import Refused
 
@@ -113,13 +113,13 @@ class BatchRun:
             self.halt(Halt.CLAIM_LOST)
 
     async def _send_chunk(self, requests: Sequence[Sequence[int]]) -> None:
-        fresh_until = time.monotonic() + FRESH_SECONDS
+        fresh_until = boot_time() + FRESH_SECONDS
         for index, together in enumerate(requests):
-            left = fresh_until - time.monotonic()
+            left = fresh_until - boot_time()
             if index and not await self._page.clear(len(together), self._halt, within=left):
                 await self._take_back(requests[index:])
                 return
-            if self._halt.is_set() or not self._page.is_held() or time.monotonic() > fresh_until:
+            if self._halt.is_set() or not self._page.is_held() or boot_time() > fresh_until:
                 self._page.slots.give_back()
                 await self._take_back(requests[index:])
                 return

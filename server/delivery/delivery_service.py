@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from domain.errors import Unavailable
 from server.delivery.dispatcher import Dispatcher
 from server.delivery.ownership import Ownership
 from server.delivery.retry_timer import RetryTimer
@@ -65,3 +66,7 @@ class DeliveryService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._ownership.end()
+        except Unavailable:
+            logger.warning("log_away", part="ownership")  # the lease runs out by itself

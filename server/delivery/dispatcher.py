@@ -10,12 +10,12 @@ from domain.batch_events import BatchCreated, BatchReleased
 from domain.errors import Unavailable
 from domain.message_events import MessageCancelled, MessageSubmitted
 from domain.page_events import PageEvent
-from projections import batches
 from projections.recorded import Recorded
 from server.channels.channel import Channel
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership
 from server.delivery.pacer import Pacer
+from server.delivery.page_share import share_of
 from server.delivery.page_worker import PageWorker, Place
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import ALL_SLOTS, PAGE_SLOTS, Slots
@@ -44,6 +44,7 @@ class Dispatcher:
         self._pacers: dict[str, Pacer] = {}
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[str] = set()
         self._refreshing: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._draining = False
@@ -90,8 +91,11 @@ class Dispatcher:
         while not self._draining:
             self._news.clear()
             try:
-                for page_id in await self._log.read(batches.pages_with_work):
+                share = await self._log.read(lambda sql: share_of(sql, self._ownership.worker))
+                for page_id in share.work:
                     await self._employ(page_id)
+                for page_id in share.give_up:
+                    await self._let_go(page_id)
             except Unavailable:
                 logger.warning("log_away", part="dispatcher")
             await self._wait_for_news()
@@ -117,6 +121,14 @@ class Dispatcher:
         self._workers[page_id] = worker
         self._tasks[page_id] = asyncio.create_task(self._supervise(page_id, worker))
 
+    async def _let_go(self, page_id: str) -> None:
+        """A page that is worked on is let go once what is in flight is recorded."""
+        if page_id not in self._workers:
+            await self._ownership.give_up(page_id)
+            return
+        self._leaving.add(page_id)
+        self._workers[page_id].drain()
+
     async def _supervise(self, page_id: str, worker: PageWorker) -> None:
         """A worker that breaks is replaced at the next poll; what it had claimed is taken over."""
         try:
@@ -126,8 +138,18 @@ class Dispatcher:
         except Exception:
             logger.exception("page_worker_broke", page=page_id)
         finally:
+            await self._leave(page_id)
             del self._workers[page_id]
             del self._tasks[page_id]
+
+    async def _leave(self, page_id: str) -> None:
+        if page_id not in self._leaving:
+            return
+        self._leaving.discard(page_id)
+        try:
+            await self._ownership.give_up(page_id)
+        except Unavailable:
+            logger.warning("log_away", part="page_share")  # the next look at the share tries again
 
     async def drain(self) -> None:
         """Stops taking batches; returns when what was in flight is recorded and the rest let go."""

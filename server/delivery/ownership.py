@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 
 import structlog
 
 from domain.errors import Unavailable
-from projections.sql import Micros, Sql, micros
+from projections.sql import Micros, Sql
 from server.log.commit import Commit, EventLog
 
 logger = structlog.get_logger()
 
 RENEWALS_PER_LEASE = 3
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1) // MICROSECOND
+LAST_MICROSECOND = 2**62
 LOOK_SECONDS = 1.0  # between two looks at the clock
 HELD_POLL_SECONDS = 0.1
 
@@ -30,14 +33,35 @@ def leases(sql: Sql) -> Mapping[str, Micros]:
     return {row["worker"]: row["lease_expire_time"] for row in rows}
 
 
-class Ownership:
-    """This process's lease, and the pages it owns by it."""
+def living(sql: Sql) -> frozenset[str]:
+    """The workers whose lease is good by the database's clock."""
+    now = sql.clock()
+    return frozenset(worker for worker, expires in leases(sql).items() if expires > now)
 
-    def __init__(self, log: EventLog, worker: str, lease: timedelta, now: Callable[[], datetime]) -> None:
+
+def owners(sql: Sql) -> Mapping[str, str]:
+    """The worker that owns each page, dead or alive."""
+    return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
+
+
+def is_owned_by_another(sql: Sql, page_id: str, worker: str) -> bool:
+    """Another living process owns the page."""
+    return owners(sql).get(page_id) in living(sql) - {worker}
+
+
+class Ownership:
+    """This process's lease, and the pages it owns by it.
+
+    `lease` is how long a process may give no sign of life before its pages go to another; `batch_lease` is what its
+    claims say. `alone`: the database is this process's for life (file lock), so that all other workers are dead.
+    """
+
+    def __init__(self, log: EventLog, worker: str, *, lease: timedelta, batch_lease: timedelta, alone: bool) -> None:
         self._log = log
         self.worker = worker
-        self.lease = lease
-        self._now = now
+        self.batch_lease = batch_lease
+        self._lease = lease
+        self._alone = alone
         self._held_until = 0.0
         self._generations: dict[str, int] = {}
 
@@ -52,20 +76,19 @@ class Ownership:
             await asyncio.sleep(HELD_POLL_SECONDS)
 
     async def start(self) -> None:
-        """Takes the first lease. The database is this process's alone (file lock), so all other workers are dead."""
-        await self._log.commit(Commit([], also=lambda sql: _forget_others(sql, self.worker)))
+        """Takes the first lease; raises Unavailable."""
+        await self._log.commit(Commit([], also=lambda sql: _forget(sql, self.worker, all_others=self._alone)))
         await self.renew()
 
     async def renew(self) -> None:
         """Takes the lease anew; raises Unavailable."""
         held_from = boot_time()
-        expires = self._now() + self.lease
-        await self._log.commit(Commit([], also=lambda sql: _renew(sql, self.worker, micros(expires))))
-        self._held_until = held_from + self.lease.total_seconds()
+        await self._log.commit(Commit([], also=lambda sql: _renew(sql, self.worker, self._lease)))
+        self._held_until = held_from + self._lease.total_seconds()
 
     async def keep(self) -> None:
         """Renews until it is cancelled, in time also after the machine slept; a log that is away is tried again."""
-        step = self.lease.total_seconds() / RENEWALS_PER_LEASE
+        step = self._lease.total_seconds() / RENEWALS_PER_LEASE
         while True:
             await asyncio.sleep(min(LOOK_SECONDS, step))
             if boot_time() < self._held_until - 2 * step:
@@ -75,42 +98,68 @@ class Ownership:
             except Unavailable:
                 logger.warning("lease_not_renewed", worker=self.worker, is_held=self.is_held)
 
+    async def end(self) -> None:
+        """Lets the lease and the pages go, so that others need not wait for them; raises Unavailable."""
+        self._held_until = 0.0
+        await self._log.commit(Commit([], also=lambda sql: _end(sql, self.worker)))
+
     async def own(self, page_id: str) -> int | None:
         """The generation of this process's ownership of a page; None while another living process owns it."""
         if page_id not in self._generations:
             owned: list[int | None] = []
-            now = micros(self._now())
-            await self._log.commit(Commit([], also=lambda sql: owned.append(_own(sql, page_id, self.worker, now))))
+            await self._log.commit(Commit([], also=lambda sql: owned.append(_own(sql, page_id, self.worker))))
             if owned[-1] is None:
                 return None
             self._generations[page_id] = owned[-1]
         return self._generations[page_id]
+
+    async def give_up(self, page_id: str) -> None:
+        """Lets a page go to another process; raises Unavailable."""
+        self.disown(page_id)
+        await self._log.commit(Commit([], also=lambda sql: _give_up(sql, page_id, self.worker)))
 
     def disown(self, page_id: str) -> None:
         """Forgets a page that another process was found to own."""
         self._generations.pop(page_id, None)
 
 
-def _forget_others(sql: Sql, worker: str) -> None:
-    sql.execute("DELETE FROM workers WHERE worker <> :worker", {"worker": worker})
+def _forget(sql: Sql, worker: str, *, all_others: bool) -> None:
+    """Workers that are dead for certain: of a database of one's own all others, else those of yesterday."""
+    before = LAST_MICROSECOND if all_others else sql.clock() - DAY
+    sql.execute(
+        "DELETE FROM workers WHERE worker <> :worker AND lease_expire_time < :before",
+        {"worker": worker, "before": before},
+    )
 
 
-def _renew(sql: Sql, worker: str, expires: Micros) -> None:
+def _renew(sql: Sql, worker: str, lease: timedelta) -> None:
     sql.execute(
         """
         INSERT INTO workers (worker, lease_expire_time) VALUES (:worker, :expires)
         ON CONFLICT (worker) DO UPDATE SET lease_expire_time = excluded.lease_expire_time
         """,
-        {"worker": worker, "expires": expires},
+        {"worker": worker, "expires": sql.clock() + lease // MICROSECOND},
     )
 
 
-def _own(sql: Sql, page_id: str, worker: str, now: Micros) -> int | None:
+def _end(sql: Sql, worker: str) -> None:
+    sql.execute("DELETE FROM workers WHERE worker = :worker", {"worker": worker})
+
+
+def _give_up(sql: Sql, page_id: str, worker: str) -> None:
+    """Its generation stays, so that the next owner's is higher."""
+    sql.execute(
+        "UPDATE page_owners SET worker = '' WHERE page_id = :page_id AND worker = :worker",
+        {"page_id": page_id, "worker": worker},
+    )
+
+
+def _own(sql: Sql, page_id: str, worker: str) -> int | None:
     owner = sql.row("SELECT worker, generation FROM page_owners WHERE page_id = :page_id", {"page_id": page_id})
     if owner is not None and owner["worker"] == worker:
         generation: int = owner["generation"]
         return generation
-    if owner is not None and leases(sql).get(owner["worker"], 0) > now:
+    if owner is not None and owner["worker"] in living(sql):
         return None
     generation = 1 + (owner["generation"] if owner else 0)
     sql.execute(

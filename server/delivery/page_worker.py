@@ -181,7 +181,7 @@ class PageWorker:
             batch,
             worker=self._page.worker,
             generation=self._page.ownership_generation,
-            lease_expire_time=now + self._ownership.lease,
+            lease_expire_time=now + self._ownership.batch_lease,
             now=now,
         )
         if message is not None and message.cancelled:

@@ -59,11 +59,19 @@ class RetryTimer:
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
     async def _run_when_due(self) -> None:
-        seconds = ((await self.schedule()).next_run_time - self._now()).total_seconds()
+        schedule = await self.schedule()
+        seconds = (schedule.next_run_time - self._now()).total_seconds()
         if seconds > 0:
             await asyncio.sleep(min(LONGEST_SLEEP, seconds))
-        else:
+        elif await self._is_first(schedule.last_run_time):
             await self.run_now()
+
+    async def _is_first(self, last_run: datetime | None) -> bool:
+        """Of all processes one runs each period: the one that finds the last run as it saw it."""
+        started = self._now()
+        changed: list[int] = []
+        await self._log.commit(Commit([], also=lambda sql: changed.append(_take_turn(sql, last_run, started))))
+        return changed[-1] > 0
 
     async def run_now(self) -> Sequence[TimerResult]:
         """Takes every eligible message now, due or not; raises Unavailable."""
@@ -133,6 +141,17 @@ def _anybody_to_retry(message: MessageRow) -> Callable[[Sql], int]:
 
 def _result(message: MessageRow, status: TimerStatus) -> TimerResult:
     return TimerResult(message_id=message.message_id, title=message.title, status=status)
+
+
+def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> int:
+    if last_run is None:
+        statement = """
+            INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :started, '[]')
+            ON CONFLICT (timer) DO NOTHING
+        """
+        return sql.execute(statement, {"started": micros(started)})
+    statement = "UPDATE retry_timer SET last_run_time = :started WHERE timer = 'retry' AND last_run_time = :last"
+    return sql.execute(statement, {"started": micros(started), "last": micros(last_run)})
 
 
 def _remember(sql: Sql, started: datetime, results: Sequence[TimerResult]) -> None:

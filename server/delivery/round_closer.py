@@ -19,6 +19,7 @@ from projections import message_rows
 from projections.recorded import Recorded
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.lookup import load_message
+from server.delivery.ownership import is_owned_by_another
 from server.log.commit import Commit, EventLog, StreamEvents
 
 logger = structlog.get_logger()
@@ -27,22 +28,26 @@ logger = structlog.get_logger()
 class RoundCloser:
     """Looks at each message whose last batch may have come to its end."""
 
-    def __init__(self, log: EventLog, rounds: AutomaticRoundService, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: EventLog, rounds: AutomaticRoundService, worker: str, now: Callable[[], datetime]) -> None:
         self._log = log
+        self._worker = worker
         self._rounds = rounds
         self._now = now
-        self._due: dict[str, None] = {}
+        self._due: dict[str, bool] = {}
         self._news = asyncio.Event()
         log.listen(self._hear)
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
             if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled):
-                self.look_at(one.event.message_id)
+                self._look_at(one.event.message_id, swept=False)
 
     def look_at(self, message_id: str) -> None:
-        """Something of this message may have ended."""
-        self._due[message_id] = None
+        """The sweep found that nothing of this message is open."""
+        self._look_at(message_id, swept=True)
+
+    def _look_at(self, message_id: str, *, swept: bool) -> None:
+        self._due[message_id] = swept or self._due.get(message_id, False)
         self._news.set()
 
     async def run(self) -> None:
@@ -52,21 +57,25 @@ class RoundCloser:
             self._news.clear()
             while self._due:
                 message_id = next(iter(self._due))
-                del self._due[message_id]
-                await self._close_safely(message_id)
+                await self._close_safely(message_id, swept=self._due.pop(message_id))
 
-    async def _close_safely(self, message_id: str) -> None:
+    async def _close_safely(self, message_id: str, *, swept: bool) -> None:
         try:
-            await self.close(message_id)
+            await self.close(message_id, swept=swept)
         except Unavailable:
             logger.warning("log_away", part="round_closer", message=message_id)
         except Exception:
             logger.exception("round_not_closed", message=message_id)
 
-    async def close(self, message_id: str) -> None:
-        """Ends the message's round if nothing is open: with another round, or for good."""
+    async def close(self, message_id: str, *, swept: bool) -> None:
+        """Ends the message's round if nothing is open: with another round, or for good.
+
+        News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
+        """
         row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
         if row is None or row.open_deliveries:
+            return
+        if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, row.page_id, self._worker)):
             return
         message = await load_message(self._log, message_id)
         if not await self._start_next_round(message) and not row.completed:

@@ -8,10 +8,10 @@ from domain.batch import fold
 from domain.streams import batch_stream
 from projections import batches
 from projections.batches import BatchRow
-from projections.sql import Sql, micros
+from projections.sql import Sql
 from server.commands.lookup import find_message
 from server.delivery.dispatcher import Dispatcher
-from server.delivery.ownership import leases
+from server.delivery.ownership import living
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
 LOOKED_AT = 1_000_000  # batches of one message: more than any message has
@@ -36,9 +36,9 @@ class StuckBatches:
         return released, await self._log.read(lambda sql: batches.count_open(sql, message_id))
 
     def _stuck(self, sql: Sql, message_id: str) -> list[BatchRow]:
-        alive, now = leases(sql), micros(self._now())
+        alive = living(sql)
         started = batches.of_message(sql, message_id, statuses=["STARTED"], limit=LOOKED_AT)
-        return [row for row in started if alive.get(row.worker, 0) <= now or self._is_lost(row)]
+        return [row for row in started if row.worker not in alive or self._is_lost(row)]
 
     def _is_lost(self, row: BatchRow) -> bool:
         """This process claimed it, but nothing in it works on it."""

@@ -8,10 +8,9 @@ import structlog
 
 from domain.errors import Unavailable
 from projections import message_rows
-from projections.sql import micros
 from server.commands.cancelling import CancelService
 from server.commands.stream_sending import StreamSendService, abandon_staged
-from server.delivery.ownership import leases
+from server.delivery.ownership import living
 from server.delivery.round_closer import RoundCloser
 from server.log.commit import EventLog
 
@@ -59,10 +58,9 @@ class Sweeper:
         await self._abandon_orphans()
 
     async def _abandon_orphans(self) -> None:
-        alive = await self._log.read(leases)
-        now = micros(self._now())
+        alive = await self._log.read(living)
         for message_id, worker in await self._log.read(message_rows.staged):
-            is_alive = self._streams.is_live(message_id) if worker == self._worker else alive.get(worker, 0) > now
+            is_alive = self._streams.is_live(message_id) if worker == self._worker else worker in alive
             cause = "nobody takes the stream any more"
             if not is_alive and await abandon_staged(self._log, message_id, cause, self._now()):
                 logger.info("stream_abandoned", message=message_id, worker=worker)

@@ -142,7 +142,10 @@ class BookCallers(BookWorkers):
         named = data.draw(st.lists(st.sampled_from(["r0", "r1", "r3", "stranger"]), min_size=1), label="named")
         named = named if selection.recipients_named else []
         plan = self.db.plan(message_id, WhomToRetry(selection=selection, recipient_ids=tuple(named)))
-        assert {who.id for who in plan.recipients} == model.retryable(selection, named, self.token_generation)
+        taken = model.retryable(selection, named, self.token_generation)
+        assert {who.id for who in plan.recipients} == taken
+        if any(model.may_have_reached(who) and who not in taken for who in model.failed()):
+            self.reached("one who may have been reached before is left out")
         assert plan.total == len(plan.recipients)
         if not plan.recipients:
             return

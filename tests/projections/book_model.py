@@ -98,6 +98,10 @@ class ModelMessage:
             and self._can_be_retried(_deciding(everyone[recipient]), selection, token_generation)
         }
 
+    def failed(self) -> list[str]:
+        """Recipients whose last attempt is known to have failed."""
+        return [who for who, attempts in self.attempts().items() if _deciding(attempts).status is S.FAILED]
+
     def may_have_reached(self, recipient: str) -> bool:
         """Some attempt, not only the last, is unconfirmed."""
         return any(attempt.status is S.UNCONFIRMED for attempt in self.attempts()[recipient])

@@ -80,6 +80,6 @@ def test_the_books_balance_whatever_happens() -> None:
     assert BookKeeping.seen.keys() >= {
         *("attempt 1", "attempt 2", "attempt 3", "an unconfirmed one is resent", "late evidence"),
         *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: PAGE_LOST", "a stream broke off"),
-        *("taken back", "let go"),
+        *("taken back", "let go", "one who may have been reached before is left out"),
         *("done: SENT", "done: PARTIALLY_SENT", "done: FAILED", "done: CANCELLED"),
     }

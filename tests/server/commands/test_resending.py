@@ -129,6 +129,19 @@ async def test_a_message_may_ask_for_unconfirmed_ones_to_be_resent(desk: Desk) -
     assert await desk.taken(message_id) == ["doubtful"]
 
 
+async def test_who_may_have_been_reached_by_an_earlier_attempt_is_left_out_too(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": UNCONFIRMED, "bob": FAILED})
+    await desk.resend(message_id, include_unconfirmed=True)
+    await desk.deliver(message_id, {"ann": FAILED, "bob": FAILED})
+
+    plain = await desk.resend(message_id)
+    await desk.resend(message_id, include_unconfirmed=True)
+
+    assert (plain.recipients, plain.skipped) == (1, skipped(UNCONFIRMED=1))
+    assert await desk.taken(message_id, round_=2) == ["bob"]
+    assert await desk.taken(message_id, round_=3) == ["ann"]
+
+
 async def test_nobody_gets_more_attempts_than_allowed(desk: Desk) -> None:
     message_id = await desk.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=2))
     for _ in range(2):

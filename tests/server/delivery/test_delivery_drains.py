@@ -1,6 +1,7 @@
 """Processes that are told to stop, or lose their lease or a page: nothing more leaves, and the next one goes on."""
 
 import asyncio
+import queue
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from domain.batch_events import (
     BatchStarted,
     DeliveriesReturned,
 )
+from projections.batches import pages_with_work
+from projections.sql import Sql
+from server.delivery import dispatcher
+from server.delivery.page_share import PageShare, share_of
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from tests.builders import crowd, people
@@ -124,21 +129,20 @@ async def test_nothing_leaves_while_the_lease_is_not_held(works: Works, monkeypa
 async def test_a_page_that_another_living_process_owns_is_left_to_it(
     idle: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = asyncio.Event()
-    own = idle.ownership.own
+    left_alone: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
-    async def noticed(page_id: str) -> int | None:
-        generation = await own(page_id)
-        if generation is None:
-            refused.set()
-        return generation
+    def noticed(sql: Sql, worker: str) -> PageShare:
+        share = share_of(sql, worker)
+        if pages_with_work(sql):
+            left_alone.put(not share.work)
+        return share
 
-    monkeypatch.setattr(idle.ownership, "own", noticed)
+    monkeypatch.setattr(dispatcher, "share_of", noticed)
     await idle.start()
     await idle.lease("other", is_good=True)
     await idle.hand_page_to("other", 7)
     message_id = await idle.send(crowd(3))
-    await refused.wait()
+    assert await asyncio.to_thread(left_alone.get, timeout=10)
     assert await idle.events(message_id, BatchStarted, 1) == []
 
     await idle.lease("other", is_good=False)

@@ -59,10 +59,12 @@ class Works:
     ) -> None:
         self.store, self.log, self.control, self.worker = store, log, sandbox.control, worker
         vault = Vault(KEY)
-        self.ownership = Ownership(log, worker, timedelta(minutes=10), wall_clock)
+        self.ownership = Ownership(
+            log, worker, lease=timedelta(minutes=10), batch_lease=timedelta(minutes=10), alone=True
+        )
         self.dispatcher = Dispatcher(log, vault, channel, self.ownership, wall_clock)
         rounds = AutomaticRoundService(log, wall_clock)
-        closer = RoundCloser(log, rounds, wall_clock)
+        closer = RoundCloser(log, rounds, worker, wall_clock)
         self.timer = RetryTimer(log, rounds, self.dispatcher, parse_timetable(timetable), wall_clock)
         self.cancels = CancelService(log, wall_clock)
         self.sends = SendService(log, vault, wall_clock)

@@ -1,0 +1,149 @@
+"""The model's world: one message, its batches, one page, two workers, and what the platform did, which nobody sees."""
+
+from enum import StrEnum
+from functools import cache
+from typing import NamedTuple
+
+from domain.delivery import DeliveryStatus, deciding_attempt
+from domain.retry import RetryTrigger, RetryType
+
+NOBODY = -1
+BOTH = (0, 1)  # the workers; the recipients too
+
+
+class Request(StrEnum):
+    """How far the one request of a delivery has come, as its worker and the platform know it."""
+
+    NONE = "-"  # not made, or nobody waits for its answer any more
+    LEAVING = "LEAVING"  # dispatched, and about to leave
+    STALE = "STALE"  # the same, but the lease has lapsed since the dispatch
+    CLEARED = "CLEARED"  # the worker stopped between the last look at its lease and the socket's write
+    ACCEPTED = "ACCEPTED"  # delivered; the answer is on its way
+    REFUSED = "REFUSED"  # not delivered; the answer is on its way
+
+
+IN_WORKER = (Request.LEAVING, Request.STALE, Request.CLEARED)
+IN_FLIGHT = (Request.ACCEPTED, Request.REFUSED)
+
+
+class Delivery(NamedTuple):
+    """One attempt at a recipient; `delivered` is the platform's secret, `sender` and `claim` are its request's."""
+
+    recipient: int
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    request: Request = Request.NONE
+    sender: int = NOBODY
+    claim: int = 0
+    delivered: bool = False
+    has_receipt: bool = False
+
+    def without_request(self) -> "Delivery":
+        """Nobody waits for an answer."""
+        return self._replace(request=Request.NONE, sender=NOBODY, claim=0)
+
+    @property
+    def is_known_sent(self) -> bool:
+        """Somebody who reads the whole log knows that it arrived."""
+        return self.has_receipt or self.status is DeliveryStatus.SENT
+
+
+class Batch(NamedTuple):
+    """`claim` is its number, 0 for none; `has_run`: the worker that made it still works on it; `asked`: its round was
+    to include unconfirmed deliveries."""
+
+    deliveries: tuple[Delivery, ...]
+    asked: bool = False
+    claim: int = 0
+    worker: int = NOBODY
+    has_run: bool = False
+    cancelled: bool = False
+    completed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Something is pending or sending."""
+        return any(delivery.status.is_open for delivery in self.deliveries)
+
+
+class Message(NamedTuple):
+    """Its version stands in each plan, as "has moved since" or not."""
+
+    cancelled: bool = False
+    paused: bool = False
+    completed: bool = False
+    retry_count: int = 0
+
+
+class Lease(StrEnum):
+    """A worker's lease, and whether it can look at it."""
+
+    HELD = "HELD"
+    STOPPED = "STOPPED"  # SIGSTOP beyond the lease; a machine asleep; a process cut off from the database
+    LAPSED = "LAPSED"  # going on, and not renewed yet
+
+
+class Plan(NamedTuple):
+    """A round that a worker prepares: whom it found, and whether the message is still at the version it loaded."""
+
+    trigger: RetryTrigger
+    asked: bool = False
+    taken: tuple[int, ...] = ()
+    is_current: bool = True
+    retry_count: int = 0  # as the trigger saw it
+
+
+class Worker(NamedTuple):
+    """A process: a crash makes it a new one, with nothing of this."""
+
+    lease: Lease = Lease.HELD
+    plan: Plan | None = None
+    has_news: bool = False  # of an end; kept only where ends are not swept
+
+    @property
+    def is_running(self) -> bool:
+        """It takes steps, whether or not its lease is good."""
+        return self.lease is not Lease.STOPPED
+
+
+class World(NamedTuple):
+    """`left`: disturbances that may still come. `orders`: asked rounds that callers still have to get. `counts`: the
+    message's books, in the order of DeliveryStatus."""
+
+    batches: tuple[Batch, ...]
+    message: Message = Message()
+    owner: int = NOBODY
+    workers: tuple[Worker, ...] = (Worker(), Worker())
+    left: int = 0
+    orders: int = 0
+    counts: tuple[int, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Some delivery is pending or sending."""
+        return any(batch.is_open for batch in self.batches)
+
+    def attempts(self, recipient: int) -> tuple[Delivery, ...]:
+        """A recipient's, in order."""
+        return tuple(d for batch in self.batches for d in batch.deliveries if d.recipient == recipient)
+
+
+class Scenario(NamedTuple):
+    """What an exploration begins with, and what may happen in it."""
+
+    name: str
+    batches: tuple[tuple[int, ...], ...]  # recipients
+    disturbances: int
+    retry_type: RetryType = RetryType.MANUAL
+    max_retry_attempts: int = 2
+    rounds: int = 2  # of resends, by hand or not
+
+
+class _Attempt(NamedTuple):
+    attempt_number: int
+    status: DeliveryStatus
+
+
+@cache
+def state_of(statuses: tuple[DeliveryStatus, ...]) -> DeliveryStatus:
+    """What a recipient's attempts amount to."""
+    return deciding_attempt([_Attempt(number, status) for number, status in enumerate(statuses)]).status
