@@ -58,6 +58,7 @@ class Batch(NamedTuple):
     has_run: bool = False
     cancelled: bool = False
     completed: bool = False
+    found_stuck: bool = False  # by ProcessBatches, which has not freed it yet; kept only where it does not look again
 
     @property
     def is_open(self) -> bool:
@@ -135,7 +136,6 @@ class Scenario(NamedTuple):
     disturbances: int
     retry_type: RetryType = RetryType.MANUAL
     max_retry_attempts: int = 2
-    rounds: int = 2  # of resends, by hand or not
 
 
 class _Attempt(NamedTuple):

@@ -113,10 +113,12 @@ class BookCallers(BookWorkers):
 
     # People and timers ask
 
-    @rule(data=st.data(), include_unconfirmed=st.booleans(), trigger=st.sampled_from(RetryTrigger))
-    def resend_and_work_off(self, data: st.DataObject, include_unconfirmed: bool, trigger: RetryTrigger) -> None:
-        self.resend(data, include_unconfirmed, trigger)
-        self.work_off(data)
+    @rule(data=st.data(), wishes=st.lists(st.booleans(), min_size=1, max_size=2), trigger=st.sampled_from(RetryTrigger))
+    def resend_and_work_off(self, data: st.DataObject, wishes: list[bool], trigger: RetryTrigger) -> None:
+        """Once or twice, each time with the unconfirmed ones or without."""
+        for include_unconfirmed in wishes:
+            self.resend(data, include_unconfirmed, trigger)
+            self.work_off(data)
 
     def resend(self, data: st.DataObject, include_unconfirmed: bool, trigger: RetryTrigger) -> None:
         self.start_round(data, RetrySelection(include_unconfirmed=include_unconfirmed), trigger)
@@ -144,7 +146,7 @@ class BookCallers(BookWorkers):
         plan = self.db.plan(message_id, WhomToRetry(selection=selection, recipient_ids=tuple(named)))
         taken = model.retryable(selection, named, self.token_generation)
         assert {who.id for who in plan.recipients} == taken
-        if any(model.may_have_reached(who) and who not in taken for who in model.failed()):
+        if model.left_out_as_maybe_sent(selection):
             self.reached("one who may have been reached before is left out")
         assert plan.total == len(plan.recipients)
         if not plan.recipients:

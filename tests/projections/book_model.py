@@ -98,9 +98,16 @@ class ModelMessage:
             and self._can_be_retried(_deciding(everyone[recipient]), selection, token_generation)
         }
 
-    def failed(self) -> list[str]:
-        """Recipients whose last attempt is known to have failed."""
-        return [who for who, attempts in self.attempts().items() if _deciding(attempts).status is S.FAILED]
+    def left_out_as_maybe_sent(self, selection: RetrySelection) -> list[str]:
+        """Recipients whom only an earlier attempt, which may have arrived, keeps out of a plain resend."""
+        return [
+            who
+            for who, attempts in self.attempts().items()
+            if len(attempts) < self.max_attempts
+            and _deciding(attempts).status is S.FAILED
+            and self.may_have_reached(who)
+            and not self.asks_for_unconfirmed(selection)
+        ]
 
     def may_have_reached(self, recipient: str) -> bool:
         """Some attempt, not only the last, is unconfirmed."""

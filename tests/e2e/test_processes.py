@@ -1,0 +1,115 @@
+"""Several processes on one PostgreSQL: they share the work, and one's death stops nothing."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from redrive import Client
+from redrive.v1.content_pb2 import Content
+from redrive.v1.delivery_service_pb2 import SendRequest
+from redrive.v1.message_pb2 import Message
+from redrive.v1.page_service_pb2 import PutPageRequest
+from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
+from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
+from tests.waiting import eventually
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+PAGES = ("2001", "2002", "2003", "2004")
+
+
+@pytest.fixture
+async def two(
+    tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
+) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
+    """Two servers, started at the same moment on an empty database."""
+    settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY}
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    async with AsyncExitStack() as stack:
+        starting = [
+            stack.enter_async_context(running_server(folder, sandbox.graph_url, settings)) for folder in folders
+        ]
+        one, other = await asyncio.gather(*starting)
+        yield one, other
+
+
+async def _send_on_every_page(client: Client, *, people: int, rate: float) -> list[Message]:
+    messages = []
+    for page in PAGES:
+        await client.put_page(PutPageRequest(page_id=page, access_token="EAAG", messages_per_second=rate))
+        request = SendRequest(page_id=page, content=Content(text="Hi {{name}}"), recipients=recipients(people, page))
+        messages.append((await client.send(request)).message)
+    return messages
+
+
+async def _workers(client: Client, messages: list[Message]) -> set[str]:
+    return {b.worker for m in messages async for b in client.list_batches(m.id) if b.worker}
+
+
+async def test_two_processes_share_the_pages_and_any_of_them_answers(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    async with client_of(two[0]) as one, client_of(two[1]) as other:
+        messages = await _send_on_every_page(one, people=300, rate=60)
+
+        await eventually(lambda: _workers(other, messages), lambda found: len(found) == 2)
+        ends = await asyncio.gather(*(watch_to_the_end(other, message.id) for message in messages))
+
+        assert [end.counts.sent for end in ends] == [300] * 4
+        assert (await sandbox.control.summary()).received == 1_200
+        await assert_nobody_twice(sandbox)
+
+
+async def test_a_killed_process_is_replaced_within_ten_seconds(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    async with client_of(two[1]) as client:
+        messages = await _send_on_every_page(client, people=800, rate=40)
+        await eventually(lambda: _workers(client, messages), lambda found: len(found) == 2)
+
+        await two[0].kill()
+        killed = time.monotonic()
+        dead = {worker for worker in await _workers(client, messages) if f":{two[0].pid}:" in worker}
+
+        async def abandoned() -> set[str]:
+            started = [
+                batch.worker
+                for message in messages
+                async for batch in client.list_batches(message.id)
+                if batch.worker in dead and not batch.HasField("end_time")
+            ]
+            return set(started)
+
+        await eventually(abandoned, lambda left: not left, within=12)
+        assert time.monotonic() - killed < 11
+        ends = await asyncio.gather(*(watch_to_the_end(client, message.id) for message in messages))
+
+        for end in ends:
+            assert_balanced(end.counts)
+            assert end.counts.sent + end.counts.unconfirmed == 800
+        assert sum(end.counts.unconfirmed for end in ends) <= 2 * 10 + 64
+        await assert_nobody_twice(sandbox)
+
+
+async def test_a_watch_shows_within_500_ms_what_another_process_did(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    async with client_of(two[0]) as one, client_of(two[1]) as other:
+        [message, *_] = await _send_on_every_page(one, people=4, rate=2)
+        lags = {}
+        for number, client in enumerate((one, other)):
+            seen = 0.0
+            async for answer in client.watch_progress(message.id):
+                if answer.progress.counts.sent >= 2 + number:
+                    seen = time.time()
+                    break
+            [arrival] = (await sandbox.control.received(f"2001{1 + number}")).arrivals
+            lags[number] = seen - arrival.time
+
+        assert max(lags.values()) < 0.5

@@ -1,0 +1,118 @@
+"""What must hold in every world, of every step, and where nothing more comes by itself; each answers what is broken."""
+
+from collections import Counter
+
+from domain.delivery import DeliveryStatus as Status
+from domain.retry import RetryType
+from tests.model.message_steps import is_automatic_round_due
+from tests.model.rules import ALL_RULES
+from tests.model.scene import Scene, Step
+from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, Request, state_of
+
+BOOKS = "the books balance"
+ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
+ENDS = "a batch is completed as soon as nothing of it is open, and a message only then"
+TWICE = "nobody receives a message twice unless its resend with the unconfirmed was asked for"
+ONE_ORDER = "what was asked for once starts one round"
+KNOWN_SENT = "who is known to have been sent the message is not dispatched again"
+STOPPED = "nothing of a cancelled or paused message is dispatched"
+DURABLE = "no request leaves before its dispatch is durable"
+CLAIM = "no request leaves under a lost claim, but for a pause between the last look and the write"
+SENT_STAYS = "what reads as sent stays sent"
+SEEN = "a 200 that was seen is never thrown away"
+ONE_TRIGGER = "two triggers that saw the same automatic rounds do not both start one"
+NO_LOSS = "a crash loses nothing: all comes to its end by itself"
+AUTOMATIC = "who failed has had every automatic attempt"
+
+
+def broken_in(scene: Scene) -> str | None:
+    """The first invariant that a world breaks."""
+    world, _, scenario = scene
+    attempts = [world.attempts(recipient) for recipient in BOTH]
+    if world.counts != _recounted(scene):
+        return BOOKS
+    for each in attempts:
+        if sum(d.status.is_open for d in each) > 1 or len(each) > 1 + scenario.max_retry_attempts:
+            return ONE_OPEN
+    if any(batch.completed is batch.is_open for batch in world.batches) or (world.message.completed and world.is_open):
+        return ENDS
+    for recipient in BOTH:
+        unasked = [d for b in world.batches if not b.asked for d in b.deliveries if d.recipient == recipient]
+        if sum(delivery.delivered for delivery in unasked) > 1:
+            return TWICE
+    return ONE_ORDER if world.orders < 0 else None
+
+
+def _recounted(scene: Scene) -> tuple[int, ...]:
+    found = Counter(state_of(statuses) for recipient in BOTH if (statuses := scene.statuses(recipient)))
+    return tuple(found[status] for status in Status)
+
+
+def broken_by(scene: Scene, step: Step) -> str | None:
+    """The first invariant that a step breaks."""
+    if step.name.startswith("DeliveriesDispatched"):
+        return _broken_by_dispatch(scene, step)
+    if step.name.startswith("RequestLeaves"):
+        return _broken_by_leaving(scene, step)
+    if "OutcomesRecorded" in step.name:
+        return _broken_by_outcome(scene, step)
+    if step.name.startswith("RetryRequested"):
+        plan = scene.world.workers[step.worker].plan
+        is_stale = plan is not None and plan.trigger == "CRON" and plan.retry_count != scene.world.message.retry_count
+        return ONE_TRIGGER if is_stale else None
+    return None
+
+
+def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:
+    world = scene.world
+    if world.message.cancelled or world.message.paused:
+        return STOPPED
+    people = (world.batches[step.batch].deliveries[position].recipient for position in step.positions)
+    return KNOWN_SENT if any(d.is_known_sent for who in people for d in world.attempts(who)) else None
+
+
+def _broken_by_leaving(scene: Scene, step: Step) -> str | None:
+    batch = scene.world.batches[step.batch]
+    delivery = batch.deliveries[step.positions[0]]
+    if delivery.status is Status.PENDING:
+        return DURABLE
+    if delivery.request is not Request.CLEARED and delivery.claim != batch.claim:
+        return CLAIM
+    return None
+
+
+def _broken_by_outcome(scene: Scene, step: Step) -> str | None:
+    before = scene.world.batches[step.batch].deliveries[step.positions[0]]
+    after = step.after.batches[step.batch].deliveries[step.positions[0]]
+    if scene.read(before) is Status.SENT and scene.read(after) is not Status.SENT:
+        return SENT_STAYS
+    is_seen = before.request is Request.ACCEPTED and "no answer" not in step.name
+    return SEEN if is_seen and scene.read(after) is not Status.SENT else None
+
+
+def broken_at_the_end(scene: Scene) -> str | None:
+    """What is broken in a world in which nothing more comes by itself, with a worker that is stopped for ever left aside."""
+    world = scene.world
+    fair = scene._replace(rules=ALL_RULES)
+    if not _is_settled(fair):
+        return NO_LOSS
+    if scene.scenario.retry_type is not RetryType.AUTO or world.message.cancelled:
+        return None
+    for recipient in BOTH:
+        statuses = scene.statuses(recipient)
+        is_plain = statuses and state_of(statuses) is Status.FAILED and Status.UNCONFIRMED not in statuses
+        if is_plain and len(statuses) <= scene.scenario.max_retry_attempts:
+            return AUTOMATIC
+    return None
+
+
+def _is_settled(scene: Scene) -> bool:
+    world = scene.world
+    for batch in world.batches:
+        for delivery in batch.deliveries:
+            if delivery.request in (*IN_WORKER, *IN_FLIGHT) and scene.is_running(delivery.sender):
+                return False
+            if delivery.status is Status.SENDING or (delivery.status is Status.PENDING and not world.message.paused):
+                return False
+    is_over = world.message.completed or world.is_open  # open: paused
+    return is_over and not is_automatic_round_due(scene, RetryType.AUTO)

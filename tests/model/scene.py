@@ -1,0 +1,138 @@
+"""A world together with its rules, and how a step changes it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from domain.delivery import DeliveryStatus as Status
+from domain.fault import ErrorType, RetryRule
+from domain.retry import OnUnconfirmed, RetrySelection, Standing, verdict
+from tests.model.rules import Rules
+from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Scenario, Worker, World, state_of
+
+
+class Step(NamedTuple):
+    """One step from a world to the next. `leads_on`: nobody has to wish it, it comes by itself in time."""
+
+    name: str
+    after: World
+    worker: int = NOBODY
+    batch: int = NOBODY
+    positions: tuple[int, ...] = ()
+    leads_on: bool = True
+
+    def __str__(self) -> str:
+        places = {"worker": self.worker, "batch": self.batch, "positions": self.positions}
+        said = ", ".join(f"{name} {place}" for name, place in places.items() if place not in (NOBODY, ()))
+        return f"{self.name} ({said})" if said else self.name
+
+
+class Scene(NamedTuple):
+    """What every step is made from."""
+
+    world: World
+    rules: Rules
+    scenario: Scenario
+
+    def is_running(self, worker: int) -> bool:
+        """The worker is not stopped."""
+        return worker != NOBODY and self.world.workers[worker].is_running
+
+    def read(self, delivery: Delivery) -> Status:
+        """The delivery as readers see it: evidence wins over what its batch's stream says."""
+        return Status.SENT if delivery.has_receipt and self.rules.evidence_wins else delivery.status
+
+    def statuses(self, recipient: int) -> tuple[Status, ...]:
+        """A recipient's attempts as readers see them."""
+        return tuple(self.read(delivery) for delivery in self.world.attempts(recipient))
+
+    def taken(self, *, asked: bool) -> tuple[int, ...]:
+        """Whom a resend takes; `asked`: include_unconfirmed."""
+        most = 1 + self.scenario.max_retry_attempts
+        include = asked or not self.rules.unconfirmed_needs_asking
+        every = self.rules.every_attempt_counts_as_maybe_sent
+        return tuple(r for r in BOTH if (found := self.statuses(r)) and _is_taken(found, most, include, every))
+
+    def with_batch(self, index: int, batch: Batch, *, is_news: bool = False) -> World:
+        """The world with one batch changed, and the books with it."""
+        world = self.world
+        before = world.batches[index]
+        batches = (*world.batches[:index], batch, *world.batches[index + 1 :])
+        after = world._replace(batches=batches, counts=self._counted(batches, before.deliveries, batch.deliveries))
+        if (is_news or (batch.completed and not before.completed)) and self._news_count:
+            return _told(after)
+        return after
+
+    def with_new_batch(self, batch: Batch) -> World:
+        """The world with one more batch."""
+        batches = (*self.world.batches, batch)
+        return self.world._replace(batches=batches, counts=self._counted(batches, (), batch.deliveries))
+
+    def with_worker(self, worker: int, changed: Worker) -> World:
+        """The world with one worker changed."""
+        return self.world._replace(workers=put(self.world.workers, worker, changed))
+
+    def with_plan(self, worker: int, plan: Plan | None) -> World:
+        """The world with a worker's plan changed."""
+        return self.with_worker(worker, self.world.workers[worker]._replace(plan=plan))
+
+    @property
+    def _news_count(self) -> bool:
+        return not (self.rules.ends_are_swept and self.rules.late_failures_are_swept)
+
+    def _counted(
+        self, batches: tuple[Batch, ...], before: tuple[Delivery, ...], after: tuple[Delivery, ...]
+    ) -> tuple[int, ...]:
+        """Takes off what the touched recipients were, and adds what they are (protocol rule 8)."""
+        if self.rules.counts_fold_recipients:
+            now = self._replace(world=self.world._replace(batches=batches))
+            touched = tuple(delivery.recipient for delivery in after)
+            was, becomes = self._folded(touched), now._folded(touched)
+        else:
+            was = tuple(map(self.read, before)) or self._folded(tuple(delivery.recipient for delivery in after))
+            becomes = tuple(map(self.read, after))
+        if was == becomes:
+            return self.world.counts
+        changes = Counter(becomes)
+        changes.subtract(was)
+        return tuple(count + changes[status] for count, status in zip(self.world.counts, Status, strict=True))
+
+    def _folded(self, recipients: tuple[int, ...]) -> tuple[Status, ...]:
+        return tuple(state_of(self.statuses(recipient)) for recipient in recipients)
+
+
+Steps = Iterator[Step]
+
+
+def _told(world: World) -> World:
+    """The page's owner heeds the news of an end."""
+    if world.owner == NOBODY:
+        return world
+    return world._replace(workers=put(world.workers, world.owner, world.workers[world.owner]._replace(has_news=True)))
+
+
+def put(workers: tuple[Worker, ...], index: int, worker: Worker) -> tuple[Worker, ...]:
+    """The workers with one of them changed."""
+    return (*workers[:index], worker, *workers[index + 1 :])
+
+
+@lru_cache(maxsize=None)
+def _is_taken(statuses: tuple[Status, ...], most: int, asked: bool, every: bool) -> bool:
+    state = state_of(statuses)
+    standing = Standing(
+        state=state,
+        used_up=len(statuses) >= most,
+        error_type=ErrorType.NETWORK,
+        retry=RetryRule.AUTOMATIC,
+        maybe_sent=Status.UNCONFIRMED in (statuses if every else (state,)),
+    )
+    return verdict(standing, RetrySelection(include_unconfirmed=asked), OnUnconfirmed.HOLD) is None
+
+
+def beginning(scenario: Scenario) -> World:
+    """A message that was just submitted; worker 0 owns its page."""
+    batches = tuple(Batch(tuple(Delivery(recipient) for recipient in recipients)) for recipients in scenario.batches)
+    pending = sum(len(recipients) for recipients in scenario.batches)
+    counts = tuple(pending if status is Status.PENDING else 0 for status in Status)
+    return World(batches=batches, owner=0, left=scenario.disturbances, counts=counts)

@@ -1,0 +1,202 @@
+"""What workers and the platform do by themselves: own, claim, dispatch, send, record."""
+
+from domain.delivery import DeliveryStatus as Status
+from tests.model import decisions
+from tests.model.scene import Scene, Step, Steps
+from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request
+
+
+def page_owned(scene: Scene) -> Steps:
+    """A worker takes a page with work that nobody owns, or whose owner's lease has lapsed (rule 7)."""
+    world, rules, _ = scene
+    is_free = world.owner == NOBODY or world.workers[world.owner].lease is not Lease.HELD
+    if all(batch.completed for batch in world.batches) or not (is_free or not rules.page_moves_only_without_a_lease):
+        return
+    for worker in BOTH:
+        if worker == world.owner or world.workers[worker].lease is not Lease.HELD or _has_unsent(scene, worker):
+            continue
+        ended = tuple(b._replace(has_run=False) if b.worker == worker else b for b in world.batches)
+        yield Step("PageOwned", world._replace(owner=worker, batches=ended), worker)
+
+
+def _has_unsent(scene: Scene, worker: int) -> bool:
+    return any(d.sender == worker and d.request in IN_WORKER for b in scene.world.batches for d in b.deliveries)
+
+
+def batch_started(scene: Scene) -> Steps:
+    """The page's owner claims a batch that nobody has, or takes over a started one: its claim is dead (rule 2)."""
+    world, rules, _ = scene
+    for worker in BOTH:
+        owns = worker == world.owner or not rules.claim_asks_for_the_page
+        if not owns or world.workers[worker].lease is not Lease.HELD:
+            continue
+        for index, batch in enumerate(world.batches):
+            if batch.completed or (batch.worker == worker and batch.has_run) or _is_passed_over(scene, batch):
+                continue
+            started = decisions.start(batch, worker, rules)
+            if world.message.cancelled:
+                started = decisions.cancel(started, rules)
+            yield Step("BatchStarted", scene.with_batch(index, started._replace(found_stuck=False)), worker, index)
+
+
+def _is_passed_over(scene: Scene, batch: Batch) -> bool:
+    if scene.rules.take_over_takes_every_started_batch or batch.worker == NOBODY:
+        return False
+    return all(delivery.status is not Status.PENDING for delivery in batch.deliveries)
+
+
+def deliveries_dispatched(scene: Scene) -> Steps:
+    """A chunk of one, or of all that is pending; its guards are asked in the same transaction (rule 3)."""
+    world, rules, _ = scene
+    is_stopped = world.message.cancelled or world.message.paused
+    if is_stopped and rules.guard_asks_for_the_message:
+        return
+    for index, batch in enumerate(world.batches):
+        worker = batch.worker
+        if not batch.has_run or not scene.is_running(worker):
+            continue
+        if worker != world.owner and rules.guard_asks_for_the_page:
+            continue
+        pending = tuple(p for p, d in enumerate(batch.deliveries) if d.status is Status.PENDING)
+        for chunk in {pending[:1], pending} - {()}:
+            yield _dispatched(scene, index, chunk)
+
+
+def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
+    batch = scene.world.batches[index]
+    sent = tuple(p for p in chunk if Status.SENT in scene.statuses(batch.deliveries[p].recipient))
+    if sent and scene.rules.guard_asks_for_the_recipient:
+        after = scene.with_batch(index, decisions.drop(batch, sent))
+        return Step("DeliveriesReturned, to people known to have been sent to", after, batch.worker, index, sent)
+    is_held = scene.world.workers[batch.worker].lease is Lease.HELD
+    dispatched = decisions.dispatch(batch, chunk, batch.worker, Request.LEAVING if is_held else Request.STALE)
+    return Step("DeliveriesDispatched", scene.with_batch(index, dispatched), batch.worker, index, chunk)
+
+
+def request_leaves(scene: Scene) -> Steps:
+    """The next request of a chunk leaves, after one more look at the lease (rule 6); the platform takes it or not."""
+    for index, batch in enumerate(scene.world.batches):
+        for worker in BOTH:
+            waiting = [p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER]
+            if waiting and scene.is_running(worker) and _may_leave(scene, batch.deliveries[waiting[0]]):
+                for request in IN_FLIGHT:
+                    after = scene.with_batch(index, decisions.at(batch, (waiting[0],), lambda d, r=request: _left(d, r)))
+                    yield Step(f"RequestLeaves, {request}", after, worker, index, (waiting[0],))
+
+
+def _may_leave(scene: Scene, delivery: Delivery) -> bool:
+    if delivery.request is Request.CLEARED or not scene.rules.lease_is_checked_before_each_request:
+        return True
+    if delivery.request is Request.STALE and scene.rules.lapse_voids_what_was_dispatched:
+        return False
+    return scene.world.workers[delivery.sender].lease is Lease.HELD
+
+
+def _left(delivery: Delivery, request: Request) -> Delivery:
+    return delivery._replace(request=request, delivered=delivery.delivered or request is Request.ACCEPTED)
+
+
+def request_leaves_too_early(scene: Scene) -> Steps:
+    """Without dispatch_is_durable_first: what the worker would dispatch next leaves first."""
+    if scene.rules.dispatch_is_durable_first:
+        return
+    for step in deliveries_dispatched(scene):
+        for position in step.positions[:1]:
+            batch = scene.world.batches[step.batch]
+            if batch.deliveries[position].request is not Request.NONE:
+                continue
+            for request in IN_FLIGHT:
+                early = decisions.at(
+                    batch,
+                    (position,),
+                    lambda d, r=request: _left(d, r)._replace(sender=step.worker, claim=batch.claim),
+                )
+                yield Step(f"RequestLeaves, {request}", scene.with_batch(step.batch, early), step.worker, step.batch, (position,))
+
+
+def deliveries_returned(scene: Scene) -> Steps:
+    """What provably did not leave is taken back: after a halt, a lapse, or when its turn does not come in time."""
+    for index, batch in enumerate(scene.world.batches):
+        unsent = {(d.sender, d.claim) for d in batch.deliveries if d.request in (Request.LEAVING, Request.STALE)}
+        for worker, claim in sorted(unsent):
+            if scene.is_running(worker):
+                yield _returned(scene, index, worker, claim)
+
+
+def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
+    world, rules, _ = scene
+    batch = world.batches[index]
+    back = (Request.LEAVING, Request.STALE, *(() if rules.returned_did_not_leave else IN_FLIGHT))
+    of_run = [(p, d) for p, d in enumerate(batch.deliveries) if (d.sender, d.claim) == (worker, claim)]
+    unsent = tuple(position for position, delivery in of_run if delivery.request in back)
+    is_held = world.workers[worker].lease is Lease.HELD
+    is_own = is_claim_own(scene, batch, batch.deliveries[unsent[0]])
+    is_halted = world.message.cancelled or world.message.paused or not is_held or not is_own
+    is_stale = any(delivery.request is Request.STALE for _, delivery in of_run)
+    returned = decisions.return_unsent(batch, unsent) if is_own else batch
+    returned = decisions.at(returned, unsent, Delivery.without_request)
+    if is_own and not is_held:
+        returned = returned._replace(has_run=False)
+    name = "DeliveriesReturned" if is_own else "nothing returned: the claim is lost"
+    return Step(name, scene.with_batch(index, returned), worker, index, unsent, leads_on=is_halted or is_stale)
+
+
+def is_claim_own(scene: Scene, batch: Batch, delivery: Delivery) -> bool:
+    """What a worker finds when it reloads the batch that it sent the delivery of (rule 1)."""
+    if not scene.rules.claim_is_checked:
+        return True
+    if not scene.rules.claim_is_a_number:
+        return batch.worker == delivery.sender
+    return batch.claim == delivery.claim
+
+
+def outcomes_recorded(scene: Scene) -> Steps:
+    """An answer comes and is recorded: under the claim, or late."""
+    for index, batch in enumerate(scene.world.batches):
+        for position, delivery in enumerate(batch.deliveries):
+            if delivery.request in IN_FLIGHT and scene.is_running(delivery.sender):
+                outcome = Status.SENT if delivery.request is Request.ACCEPTED else Status.FAILED
+                yield recorded(scene, index, position, outcome)
+
+
+def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
+    """The step that writes down one outcome."""
+    batch = scene.world.batches[index]
+    delivery = batch.deliveries[position]
+    known, is_late = batch, False
+    if is_claim_own(scene, batch, delivery):
+        known = decisions.record(batch, position, outcome, scene.rules)
+    elif scene.rules.late_outcomes_are_recorded:
+        known, is_late = decisions.record_late(batch, position, outcome, scene.rules), True
+    name = "LateOutcomesRecorded" if is_late else "OutcomesRecorded"
+    forgotten = decisions.at(known, (position,), Delivery.without_request)
+    after = scene.with_batch(index, forgotten, is_news=is_late)
+    return Step(f"{name}, {outcome}", after, delivery.sender, index, (position,))
+
+
+def batch_completed(scene: Scene) -> Steps:
+    """Without completed_stands_with_the_last_outcome: the worker's next append."""
+    for index, batch in enumerate(scene.world.batches):
+        if batch.has_run and not batch.is_open and scene.is_running(batch.worker):
+            yield Step("BatchCompleted", scene.with_batch(index, decisions.completed(batch)), batch.worker, index)
+
+
+def lease_renewed(scene: Scene) -> Steps:
+    """The first thing that a worker does, or not, after it was stopped."""
+    for worker in BOTH:
+        state = scene.world.workers[worker]
+        if state.lease is Lease.LAPSED:
+            yield Step("LeaseRenewed", scene.with_worker(worker, state._replace(lease=Lease.HELD)), worker)
+
+
+WORKER_STEPS = (
+    page_owned,
+    batch_started,
+    deliveries_dispatched,
+    request_leaves,
+    request_leaves_too_early,
+    deliveries_returned,
+    outcomes_recorded,
+    batch_completed,
+    lease_renewed,
+)
