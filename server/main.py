@@ -11,7 +11,6 @@ from secrets import token_hex
 import structlog
 import typer
 import uvloop
-from cryptography.exceptions import InvalidTag
 from pydantic import ValidationError
 
 from server.api.server import ApiServer, build_server
@@ -33,13 +32,11 @@ from server.delivery.stuck_batches import StuckBatches
 from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import EventLog
-from server.log.follower import Follower
-from server.log.keyring import SealingKey, SecretKeyError, kept_key, parse_key
-from server.log.postgres_store import PostgresStore
-from server.log.sqlite_store import DatabaseInUseError, SqliteStore
-from server.log.store_log import StoreLog
+from server.log.keyring import SecretKeyError
+from server.log.sqlite_store import DatabaseInUseError
 from server.log.vault import Vault
 from server.logging import configure
+from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.sandbox.cli import sandbox
 from server.settings import Settings
 from server.watching.progress_hub import ProgressHub
@@ -54,10 +51,6 @@ cli.command("sandbox")(sandbox)
 
 class StoppedByDefectError(Exception):
     """The service stopped because of a defect of its own."""
-
-
-class StartRefusedError(Exception):
-    """The service cannot start; the text says why, and how to mend it."""
 
 
 @cli.callback(invoke_without_command=True)
@@ -94,9 +87,9 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for stopping in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
-    vault = Vault(_secret_key(settings))
-    async with open_log(settings) as log, open_client() as client:
-        await _check_key(log, vault)
+    store = open_store(settings)
+    vault = open_vault(store, settings)
+    async with log_of(store, settings) as log, open_client() as client:
         channel = MessengerChannel(client, settings.graph_url)
         service = Service(settings, log, vault, channel)
         await service.start()
@@ -106,42 +99,9 @@ async def serve(settings: Settings) -> None:
             raise StoppedByDefectError("a part of the service broke; the log says why")
 
 
-def open_log(settings: Settings) -> StoreLog:
-    """The log on the database that the settings name; raises StartRefusedError."""
-    if settings.is_embedded:
-        return StoreLog(SqliteStore(settings.sqlite_path))
-    try:
-        store = PostgresStore(settings.database_url)
-    except PostgresStore.away as error:
-        raise StartRefusedError(f"the database of REDRIVE_DATABASE_URL cannot be used: {error}") from error
-    return StoreLog(store, Follower(store, settings.database_url))
-
-
 def now() -> datetime:
     """The wall clock, UTC."""
     return datetime.now(UTC)
-
-
-def _secret_key(settings: Settings) -> SealingKey:
-    if settings.secret_key is not None:
-        return parse_key(settings.secret_key.get_secret_value())
-    if not settings.is_embedded:
-        raise StartRefusedError(
-            "REDRIVE_SECRET_KEY is required with PostgreSQL, the same for every process: 32 bytes in base64,"
-            " as from `openssl rand -base64 32`"
-        )
-    return kept_key(settings.sqlite_path.with_name(settings.sqlite_path.name + ".key"))
-
-
-async def _check_key(log: EventLog, vault: Vault) -> None:
-    """A wrong key is found at start, not when a message is about to leave."""
-    page = await log.read(lambda sql: sql.row("SELECT page_id FROM page_secrets LIMIT 1"))
-    if page is None:
-        return
-    try:
-        await log.read(vault.page_secrets(page["page_id"]))
-    except InvalidTag as error:
-        raise StartRefusedError("REDRIVE_SECRET_KEY is not the key that this database was written with") from error
 
 
 class Service:

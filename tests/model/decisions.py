@@ -17,14 +17,14 @@ def start(batch: Batch, worker: int, rules: Rules) -> Batch:
     # A claim's number is its event's version; here one that nobody remembers may come again, which saves states.
     number = 1 + max(delivery.claim for delivery in batch.deliveries)
     started = batch._replace(claim=number, worker=worker, has_run=True)
-    return completed_if_over(_each(started, lambda delivery: _given_up(delivery, rules)))
+    return completed_if_over(_each(started, lambda delivery: _given_up(batch, delivery, rules)))
 
 
-def _given_up(delivery: Delivery, rules: Rules) -> Delivery:
+def _given_up(batch: Batch, delivery: Delivery, rules: Rules) -> Delivery:
     if delivery.status is not Status.SENDING:
         return delivery
     if not rules.take_over_marks_unconfirmed:
-        return delivery.without_request()._replace(status=Status.PENDING)
+        return delivery.without_request()._replace(status=_unsent(batch))
     has_evidence = rules.take_over_reads_receipts and delivery.has_receipt
     return delivery._replace(status=Status.SENT if has_evidence else Status.UNCONFIRMED)
 
@@ -58,9 +58,13 @@ def record_late(batch: Batch, position: int, outcome: Status, rules: Rules) -> B
 
 def return_unsent(batch: Batch, positions: tuple[int, ...]) -> Batch:
     """DeliveriesReturned: to pending, or to cancelled where the batch is."""
-    to = Status.CANCELLED if batch.cancelled else Status.PENDING
+    to = _unsent(batch)
     sending = tuple(p for p in positions if batch.deliveries[p].status is Status.SENDING)
     return completed_if_over(at(batch, sending, lambda delivery: delivery._replace(status=to)))
+
+
+def _unsent(batch: Batch) -> Status:
+    return Status.CANCELLED if batch.cancelled else Status.PENDING
 
 
 def drop(batch: Batch, positions: tuple[int, ...]) -> Batch:

@@ -96,11 +96,11 @@ def broken_at_the_end(scene: Scene) -> str | None:
     fair = scene._replace(rules=ALL_RULES)
     if not _is_settled(fair):
         return NO_LOSS
-    if scene.scenario.retry_type is not RetryType.AUTO or world.message.cancelled:
+    if scene.scenario.retry_type is not RetryType.AUTO or world.message.cancelled or world.message.paused:
         return None
     for recipient in BOTH:
         statuses = scene.statuses(recipient)
-        is_plain = statuses and state_of(statuses) is Status.FAILED and Status.UNCONFIRMED not in statuses
+        is_plain = statuses and state_of(statuses) is Status.FAILED and not any(d.failed_late for d in world.attempts(recipient)) and Status.UNCONFIRMED not in statuses
         if is_plain and len(statuses) <= scene.scenario.max_retry_attempts:
             return AUTOMATIC
     return None

@@ -36,6 +36,7 @@ class Delivery(NamedTuple):
     claim: int = 0
     delivered: bool = False
     has_receipt: bool = False
+    failed_late: bool = False  # after it was unconfirmed; kept only where automatic rounds are looked for
 
     def without_request(self) -> "Delivery":
         """Nobody waits for an answer."""

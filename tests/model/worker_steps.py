@@ -1,6 +1,7 @@
 """What workers and the platform do by themselves: own, claim, dispatch, send, record."""
 
 from domain.delivery import DeliveryStatus as Status
+from domain.retry import RetryType
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps
 from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request
@@ -170,6 +171,8 @@ def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
         known, is_late = decisions.record_late(batch, position, outcome, scene.rules), True
     name = "LateOutcomesRecorded" if is_late else "OutcomesRecorded"
     forgotten = decisions.at(known, (position,), Delivery.without_request)
+    if is_late and outcome is Status.FAILED and scene.scenario.retry_type is RetryType.AUTO:
+        forgotten = decisions.at(forgotten, (position,), lambda d: d._replace(failed_late=True))
     after = scene.with_batch(index, forgotten, is_news=is_late)
     return Step(f"{name}, {outcome}", after, delivery.sender, index, (position,))
 

@@ -233,7 +233,7 @@ class BookCallers(BookWorkers):
         model, message = self.model[message_id], self.db.message(message_id)
         open_deliveries = self.db.row(message_id).open_deliveries
         completed = messages.complete(message, open_deliveries=open_deliveries, now=self.now())
-        assert (completed is not None) is (model.is_over and not model.is_completed)
+        assert (completed is not None) is (not model.has_open_recipients and not model.is_completed)
         if completed is not None:
             self.db.write(self.db.of_message(message, completed))
             model.is_completed = True

@@ -83,8 +83,9 @@ class ModelMessage:
         return Counter(attempt.fault.type for attempt in deciding if attempt.fault)
 
     @property
-    def is_over(self) -> bool:
-        return all(batch.is_over for batch in self.batches.values())
+    def has_open_recipients(self) -> bool:
+        """Somebody who is not known to have been reached is yet to be written to, or to be heard of."""
+        return any(status.is_open for status in self.counts())
 
     def retryable(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
         """Whom a resend has to take, no more and no less."""

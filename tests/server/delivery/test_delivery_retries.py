@@ -99,6 +99,21 @@ async def test_who_turns_out_to_have_been_reached_is_dropped_from_a_resend(idle:
     assert [one.status for one in (await idle.attempts(message_id))["ann"]] == ["SENT", "CANCELLED"]
 
 
+async def test_a_message_is_not_done_while_an_attempt_is_on_its_way(works: Works, control: SandboxControl) -> None:
+    """Not even when it turns out that everybody was reached before."""
+    await control.order({"preset": "network", "times": 1})
+    message_id = await works.send(people("ann"))
+    await works.done(message_id)
+    await control.order({"effect": {"kind": "delay", "seconds": 0.5}})
+    await works.resend(message_id, include_unconfirmed=True)
+    await works.arrived(2)
+
+    await hear_late(works, message_id, "ann")
+
+    row = await works.done(message_id)
+    assert (row.status, row.batches_completed) == ("SENT", 2)
+
+
 async def test_evidence_that_comes_late_lets_the_next_round_start(idle: Works) -> None:
     """It was not sent after all: an AUTO message that seemed to be done goes on."""
     message_id = await unconfirmed(idle, "ann", "bob", retry_policy=auto())

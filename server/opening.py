@@ -1,0 +1,86 @@
+"""Opens the database and the vault that the settings name, or says in words why that cannot be."""
+
+import sqlite3
+
+from cryptography.exceptions import InvalidTag
+from eventsourcing.persistence import PersistenceError
+
+from projections.sql import Sql
+from server.log.follower import Follower
+from server.log.keyring import SealingKey, kept_key, parse_key
+from server.log.postgres_store import PostgresStore
+from server.log.sqlite_store import SqliteStore
+from server.log.store import Store
+from server.log.store_log import StoreLog
+from server.log.vault import Vault
+from server.settings import Settings
+
+
+class StartRefusedError(Exception):
+    """The service cannot start; the text says why, and how to mend it."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The database of the settings; raises StartRefusedError."""
+    if settings.is_embedded:
+        return _open_sqlite(settings)
+    try:
+        return PostgresStore(settings.database_url)
+    except PostgresStore.away as error:
+        raise StartRefusedError(f"the database of REDRIVE_DATABASE_URL cannot be used: {error}") from error
+
+
+def _open_sqlite(settings: Settings) -> SqliteStore:
+    path = settings.sqlite_path
+    if not path.parent.is_dir():
+        raise StartRefusedError(f"REDRIVE_DATABASE_URL: the folder {path.parent} is not there: make it first")
+    try:
+        return SqliteStore(path)
+    except (sqlite3.Error, PersistenceError) as error:
+        raise StartRefusedError(f"REDRIVE_DATABASE_URL: {path} cannot be used as a database: {error}") from error
+
+
+def log_of(store: Store, settings: Settings) -> StoreLog:
+    """The log over a store; a shared database is followed."""
+    if isinstance(store, PostgresStore):
+        return StoreLog(store, Follower(store, settings.database_url))
+    return StoreLog(store)
+
+
+def open_vault(store: Store, settings: Settings) -> Vault:
+    """The vault of an opened database; raises StartRefusedError, SecretKeyError when its key is not to be had."""
+    vault = Vault(_secret_key(store, settings))
+    with store.transaction(commit=False) as sql:
+        _check(vault, sql)
+    return vault
+
+
+def _secret_key(store: Store, settings: Settings) -> SealingKey:
+    if settings.secret_key is not None:
+        return parse_key(settings.secret_key.get_secret_value())
+    if not settings.is_embedded:
+        raise StartRefusedError(
+            "REDRIVE_SECRET_KEY is required with PostgreSQL, the same for every process: 32 bytes in base64,"
+            " as from `openssl rand -base64 32`"
+        )
+    path = settings.sqlite_path.with_name(settings.sqlite_path.name + ".key")
+    if not path.exists() and _holds_secrets(store):
+        raise StartRefusedError(f"{path} is missing: put it back, or set REDRIVE_SECRET_KEY to what it held")
+    return kept_key(path)
+
+
+def _holds_secrets(store: Store) -> bool:
+    with store.transaction(commit=False) as sql:
+        return sql.row("SELECT 1 FROM page_secrets LIMIT 1") is not None
+
+
+def _check(vault: Vault, sql: Sql) -> None:
+    """A wrong key is found at start, not when a message is about to leave."""
+    page = sql.row("SELECT page_id FROM page_secrets LIMIT 1")
+    if page is None:
+        return
+    try:
+        vault.page_secrets(page["page_id"])(sql)
+    except InvalidTag as error:
+        words = "the key is not the one that this database was written with: see REDRIVE_SECRET_KEY"
+        raise StartRefusedError(words) from error

@@ -1,0 +1,162 @@
+"""Those who call the servers of a round: they know nothing of the faults, and repeat what got no answer."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TypeVar
+
+from redrive import Client
+from redrive.errors import DeadlineExceeded, FailedPrecondition, RedriveError, Unavailable
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
+from redrive.v1.message_pb2 import Message, OnUnconfirmed, RetryPolicy, RetryType
+from redrive.v1.page_service_pb2 import PutPageRequest
+from tests.e2e.campaign import assert_balanced
+from tests.faults.fleet import Fleet
+from tests.faults.script import FAULT_SECONDS
+
+T = TypeVar("T")
+
+PAGES = ("3001", "3002", "3003")
+SLOW, FAST = 45.0, 1_500.0  # messages a second of a page: during the faults, and when all is mended
+PAUSE = 0.1  # seconds before another server is asked
+
+_POLICIES = (
+    (RetryType.RETRY_TYPE_MANUAL, OnUnconfirmed.ON_UNCONFIRMED_HOLD),
+    (RetryType.RETRY_TYPE_AUTO, OnUnconfirmed.ON_UNCONFIRMED_HOLD),
+    (RetryType.RETRY_TYPE_AUTO, OnUnconfirmed.ON_UNCONFIRMED_RESEND),
+    (RetryType.RETRY_TYPE_CRON, OnUnconfirmed.ON_UNCONFIRMED_HOLD),
+    (RetryType.RETRY_TYPE_CRON, OnUnconfirmed.ON_UNCONFIRMED_RESEND),
+)
+
+
+class Callers:
+    """What was asked for, and answered, in one round."""
+
+    def __init__(self, fleet: Fleet, chance: Random) -> None:
+        self._fleet = fleet
+        self._chance = chance
+        self._numbers = itertools.count(1)
+        self.sent: dict[str, Message] = {}  # by request_id
+        self.asked_unconfirmed: set[str] = set()  # messages of which somebody asked for these
+        self.complaints: list[str] = []
+        self.repeats = 0  # calls that had to be made again
+
+    async def insist(self, call: Callable[[Client], Awaitable[T]]) -> T:
+        """Asks one server after another until one answers: with a request_id that is safe."""
+        while True:
+            try:
+                return await call(self._fleet.any_client())
+            except (Unavailable, DeadlineExceeded):
+                self.repeats += 1
+                await asyncio.sleep(PAUSE)
+            except RedriveError as error:
+                if error.code.name not in ("ABORTED", "CANCELLED"):
+                    raise
+                self.repeats += 1
+
+    async def put_pages(self, rate: float) -> None:
+        """Registers the pages, or sets their pace."""
+        for page in PAGES:
+            request = PutPageRequest(
+                page_id=page, access_token="EAAG", messages_per_second=rate, request_id=f"put-{page}-{rate}"
+            )
+            await self.insist(lambda client, request=request: client.put_page(request))  # type: ignore[misc]
+
+    async def campaigns(self) -> None:
+        """Everything that is asked for while the faults happen."""
+        requests = [self._request(page, policy) for page in PAGES for policy in self._policies()]
+        cancelled = self._chance.choice(requests).request_id
+        async with asyncio.TaskGroup() as tasks:
+            for request in requests:
+                tasks.create_task(self._campaign(request, cancels=request.request_id == cancelled))
+
+    def _policies(self) -> list[tuple[RetryType.ValueType, OnUnconfirmed.ValueType]]:
+        return self._chance.sample(_POLICIES, k=3)
+
+    def _request(
+        self, page: str, policy: tuple[RetryType.ValueType, OnUnconfirmed.ValueType]
+    ) -> SendRequest:
+        number = next(self._numbers)
+        people = self._chance.randint(80, 320)
+        return SendRequest(
+            request_id=f"send-{number}",
+            page_id=page,
+            title=f"send-{number}",
+            content=Content(text="Hello {{name}}"),
+            recipients=[Recipient(id=f"p{number}-{person}", name=f"Name {person}") for person in range(people)],
+            retry_policy=RetryPolicy(type=policy[0], max_retry_attempts=self._chance.randint(1, 4)),
+            on_unconfirmed=policy[1],
+        )
+
+    async def _campaign(self, request: SendRequest, *, cancels: bool) -> None:
+        """Sends, repeats the same call elsewhere, and asks for resends while the message is under way."""
+        await self._moment(FAULT_SECONDS * 0.6)
+        message = await self._send(request)
+        await self._moment(2.0)
+        if cancels:
+            await self._cancel(message)
+        for number in range(self._chance.randint(0, 3)):
+            await self._moment(4.0)
+            await self._resend(message, f"resend-{request.request_id}-{number}")
+
+    async def _moment(self, longest: float) -> None:
+        await asyncio.sleep(self._chance.uniform(0, longest))
+
+    async def _send(self, request: SendRequest) -> Message:
+        answers = [await self.insist(lambda client: client.send(request)) for _ in range(self._chance.randint(1, 2))]
+        if len({answer.message.id for answer in answers}) > 1:
+            self.complaints.append(f"{request.request_id} was sent twice under one request_id")
+        self.sent[request.request_id] = answers[0].message
+        return answers[0].message
+
+    async def _cancel(self, message: Message) -> None:
+        try:
+            await self.insist(lambda client: client.cancel_message(message.id, request_id=f"cancel-{message.id}"))
+        except FailedPrecondition as refused:
+            if refused.reason != "MESSAGE_DONE":
+                raise
+
+    async def _resend(self, message: Message, request_id: str) -> None:
+        request = ResendRequest(
+            message_id=message.id, include_unconfirmed=self._chance.random() < 0.4, request_id=request_id
+        )
+        if request.include_unconfirmed:
+            self.asked_unconfirmed.add(message.id)
+        try:
+            first = await self.insist(lambda client: client.resend(request))
+            again = await self.insist(lambda client: client.resend(request))
+        except FailedPrecondition as refused:
+            if refused.reason != "MESSAGE_CANCELLED":
+                raise
+            return
+        if first.recipients_to_retry and first != again:
+            self.complaints.append(f"{request_id} got two answers: {first} and {again}")
+
+    async def watch(self, message_id: str) -> None:
+        """Follows a message to its end, from server to server; its books balance at every step."""
+        while True:
+            try:
+                async for answer in self._fleet.any_client().watch_progress(message_id):
+                    assert_balanced(answer.progress.counts)
+            except RedriveError:
+                await asyncio.sleep(PAUSE)
+            else:
+                return
+
+    async def timers(self) -> None:
+        """Two outside schedulers at the same moment, and somebody who frees stuck batches."""
+        await asyncio.gather(
+            *(self._try(lambda client: client.run_scheduled_retries()) for _ in range(2)),
+            *(self._try(self._process_batches(message.id)) for message in list(self.sent.values())[:3]),
+        )
+
+    def _process_batches(self, message_id: str) -> Callable[[Client], Awaitable[object]]:
+        return lambda client: client.process_batches(message_id)
+
+    async def _try(self, call: Callable[[Client], Awaitable[object]]) -> None:
+        try:
+            await call(self._fleet.any_client())
+        except (Unavailable, DeadlineExceeded):
+            self.repeats += 1

