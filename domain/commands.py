@@ -42,7 +42,7 @@ class CancelMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Register a page or change it; empty secrets keep those there are, a pace of 0 asks for the default."""
+    """Register a page or change it; what is empty or 0 is kept, and has its default for a new page."""
 
     owner: str
     request_id: str = ""
@@ -51,7 +51,7 @@ class PutPage(msgspec.Struct, frozen=True, kw_only=True):
     access_token: str = ""
     app_secret: str = ""
     messages_per_second: float = 0.0
-    send_mode: SendMode = SendMode.SINGLE
+    send_mode: SendMode | None = None
 
     def __repr__(self) -> str:
         return f"PutPage(page_id={self.page_id!r})"

@@ -21,9 +21,9 @@ class Pace:
         self._closed_until = 0.0
 
     def set_limit(self, now: float, limit: float) -> None:
-        """Another limit from now on; nobody waits longer than it asks for."""
+        """Another limit from now on; what was spent before is paid back at the new one."""
+        self._next_free = now + (self._next_free - now) * self._limit / limit
         self._limit = limit
-        self._next_free = min(self._next_free, now + 1.0 / limit)
 
     def rate(self, now: float) -> float:
         """Messages per second at this moment."""

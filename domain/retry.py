@@ -73,6 +73,7 @@ class SkipReason(StrEnum):
     OTHER_ERROR_TYPE = "OTHER_ERROR_TYPE"
     UNKNOWN_RECIPIENT = "UNKNOWN_RECIPIENT"
     CANCELLED = "CANCELLED"
+    TOKEN_NOT_REPLACED = "TOKEN_NOT_REPLACED"  # noqa: S105 - the name of a reason, not a secret
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,12 +112,11 @@ def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnc
         return SkipReason.UNCONFIRMED
     if standing.state is DeliveryStatus.UNCONFIRMED:
         return None
-    if selection.names_something or _can_succeed(standing):
-        return None
-    return SkipReason.PERMANENT_ERROR
+    return None if selection.names_something else _hopeless(standing)
 
 
-def _can_succeed(standing: Standing) -> bool:
+def _hopeless(standing: Standing) -> SkipReason | None:
+    """Why another attempt would fail the same way, if it would."""
     if standing.retry is RetryRule.NEW_TOKEN:
-        return standing.token_replaced
-    return standing.retry is RetryRule.AUTOMATIC
+        return None if standing.token_replaced else SkipReason.TOKEN_NOT_REPLACED
+    return None if standing.retry is RetryRule.AUTOMATIC else SkipReason.PERMANENT_ERROR

@@ -33,6 +33,11 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
     @property
+    def is_open(self) -> bool:
+        """Something of it may still leave or be answered, even to somebody who turned out to have been reached."""
+        return self.open_deliveries > 0 or self.batches_completed < self.batches_total
+
+    @property
     def open_deliveries(self) -> int:
         """Pending and sending."""
         return self.counts[DeliveryStatus.PENDING] + self.counts[DeliveryStatus.SENDING]
@@ -110,6 +115,7 @@ def unfinished(sql: Sql) -> Sequence[str]:
     """Messages with no open delivery that are not called completed yet: the sweep decides on them."""
     rows = sql.rows(
         "SELECT message_id FROM messages WHERE is_completed = 0 AND is_visible = 1 AND pending + sending = 0"
+        " AND batches_completed >= batches_total"
     )
     return [row["message_id"] for row in rows]
 

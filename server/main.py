@@ -11,11 +11,10 @@ from secrets import token_hex
 import structlog
 import typer
 import uvloop
-from pydantic import ValidationError
 
 from server.api.server import ApiServer, build_server
 from server.channels.channel import Channel
-from server.channels.http_client import open_client
+from server.channels.http_client import answered_within, open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
@@ -31,14 +30,17 @@ from server.delivery.round_closer import RoundCloser
 from server.delivery.stuck_batches import StuckBatches
 from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
+from server.journal import tell
 from server.log.commit import EventLog
 from server.log.keyring import SecretKeyError
+from server.log.schema import DatabaseIsNewerError
 from server.log.sqlite_store import DatabaseInUseError
 from server.log.vault import Vault
 from server.logging import configure
+from server.maintenance import migrate, rebuild
 from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.sandbox.cli import sandbox
-from server.settings import Settings
+from server.settings import Settings, SettingsError, read_settings, unknown_names
 from server.watching.progress_hub import ProgressHub
 
 logger = structlog.get_logger()
@@ -47,6 +49,8 @@ OWNERSHIP_SECONDS = 6.0  # without a sign of life, before a process's pages go t
 
 cli = typer.Typer(rich_markup_mode=None, add_completion=False)
 cli.command("sandbox")(sandbox)
+cli.command("migrate")(migrate)
+cli.command("rebuild")(rebuild)
 
 
 class StoppedByDefectError(Exception):
@@ -63,18 +67,15 @@ def run(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     try:
-        settings = Settings()
+        settings = read_settings()
         configure(settings.log_level)
+        for name in unknown_names():
+            logger.warning("unknown_setting", name=name)
         uvloop.run(serve(settings))
-    except ValidationError as error:
-        _refuse("; ".join(_in_words(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)))
-    except (StartRefusedError, SecretKeyError, DatabaseInUseError, OSError) as error:
+    except (SettingsError, StartRefusedError, SecretKeyError) as error:
         _refuse(str(error))
-
-
-def _in_words(place: tuple[int | str, ...], words: str) -> str:
-    name = f"REDRIVE_{str(place[0]).upper()}: " if place else ""
-    return name + words.removeprefix("Value error, ")
+    except (DatabaseInUseError, DatabaseIsNewerError, OSError) as error:
+        _refuse(str(error))
 
 
 def _refuse(words: str) -> None:
@@ -89,7 +90,8 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     store = open_store(settings)
     vault = open_vault(store, settings)
-    async with log_of(store, settings) as log, open_client() as client:
+    timeout = answered_within(settings.answer_seconds)
+    async with log_of(store, settings) as log, open_client(timeout=timeout) as client:
         channel = MessengerChannel(client, settings.graph_url)
         service = Service(settings, log, vault, channel)
         await service.start()
@@ -121,6 +123,7 @@ class Service:
         rounds = AutomaticRoundService(log, now)
         closer = RoundCloser(log, rounds, worker, now)
         timer = RetryTimer(log, rounds, dispatcher, parse_timetable(settings.retry_interval), now)
+        log.listen(tell)
         cancels = CancelService(log, now)
         sends = SendService(log, vault, now)
         streams = StreamSendService(log, vault, sends, now, worker)
@@ -142,7 +145,14 @@ class Service:
         """Begins to send and to answer."""
         address = await self._api.start(self._settings.listen)
         await self._delivery.start()
-        logger.info("listening", address=address)
+        logger.info(
+            "listening",
+            address=address,
+            database="sqlite" if self._settings.is_embedded else "postgresql",
+            graph_url=self._settings.graph_url,
+            messages_per_second=self._settings.messages_per_second,
+            retry_interval=self._settings.retry_interval,
+        )
 
     @property
     def is_broken(self) -> bool:

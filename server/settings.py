@@ -2,11 +2,12 @@
 
 import ipaddress
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +16,45 @@ from pydantic_settings import (
 )
 
 from server.delivery.timetable import parse_timetable
+
+_OTHER_NAMES = {
+    "REDRIVE_CONFIG",
+    # the command line's
+    "REDRIVE_SERVER",
+    "REDRIVE_TOKEN",
+    "REDRIVE_PAGE_TOKEN",
+    "REDRIVE_PAGE_APP_SECRET",
+    "REDRIVE_ROOT_CERTIFICATES",
+}
+
+
+class SettingsError(Exception):
+    """Some settings are wrong; the text names each and says what it must be."""
+
+
+def read_settings() -> "Settings":
+    """The settings of the environment and the file; raises SettingsError."""
+    path = os.environ.get("REDRIVE_CONFIG")
+    if path and not Path(path).is_file():
+        raise SettingsError(f"REDRIVE_CONFIG: there is no file {path}")
+    try:
+        return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        problems = error.errors(include_input=False)
+        raise SettingsError("; ".join(_in_words(problem["loc"], problem["msg"]) for problem in problems)) from error
+
+
+def _in_words(place: tuple[int | str, ...], words: str) -> str:
+    name = f"REDRIVE_{str(place[0]).upper()} ({place[0]} in the file): " if place else ""
+    return name + words.removeprefix("Value error, ")
+
+
+def unknown_names() -> list[str]:
+    """Variables of the environment that look like settings and are none: most likely misspelt."""
+    known = {f"REDRIVE_{name.upper()}" for name in Settings.model_fields} | _OTHER_NAMES
+    return sorted(name for name in os.environ if name.startswith("REDRIVE_") and name not in known)
 
 
 def _timetable(text: str) -> str:
@@ -53,10 +93,11 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///redrive.db"
     graph_url: Annotated[str, AfterValidator(_graph_url)] = "https://graph.facebook.com/v25.0"
     messages_per_second: float = Field(default=10.0, gt=0, le=100_000)
-    retry_interval: Annotated[str, AfterValidator(_timetable)] = "900"
+    retry_interval: Annotated[str, BeforeValidator(str), AfterValidator(_timetable)] = "900"
     lease_seconds: float = Field(default=600.0, ge=1)
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     drain_seconds: float = Field(default=30.0, gt=0)
+    answer_seconds: float = Field(default=30.0, gt=0)
     secret_key: SecretStr | None = None
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 

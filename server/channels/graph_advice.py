@@ -20,10 +20,13 @@ def advice_from(headers: Mapping[str, str]) -> Advice | None:
     records = [record for name in _USAGE_HEADERS for record in _records(headers.get(name, ""))]
     shares = [share for record in records for key in _PERCENTAGES if (share := _number(record.get(key))) is not None]
     minutes = [_wait(record.get("estimated_time_to_regain_access"), unit=timedelta(minutes=1)) for record in records]
-    waits = [wait for wait in (_retry_after(headers.get("retry-after", "")), *minutes) if wait is not None]
-    if not shares and not waits:
+    estimate = max((wait for wait in minutes if wait is not None), default=None)
+    wait = (
+        _retry_after(headers.get("retry-after", "")) or estimate
+    )  # the estimate is in whole minutes, so it comes second
+    if not shares and not wait:
         return None
-    return Advice(retry_after=max(waits, default=None), usage=max(shares) / 100 if shares else None)
+    return Advice(retry_after=wait, usage=max(shares) / 100 if shares else None)
 
 
 def _records(header: str) -> Iterator[dict[str, Any]]:

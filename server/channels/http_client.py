@@ -9,6 +9,11 @@ TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=10.0)
 _KEEPALIVE_SECONDS = 15.0
 
 
+def answered_within(seconds: float) -> httpx.Timeout:
+    """The usual time-outs, with another for the platform's answer."""
+    return httpx.Timeout(connect=TIMEOUT.connect, read=seconds, write=TIMEOUT.write, pool=TIMEOUT.pool)
+
+
 def open_client(*, max_connections: int = 500, timeout: httpx.Timeout = TIMEOUT) -> httpx.AsyncClient:
     """Opens a client that follows no redirect and repeats no POST; close it with `aclose` or `async with`.
 

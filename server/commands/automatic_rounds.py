@@ -30,7 +30,7 @@ class AutomaticRoundService:
 
         def may_start(message: Message, row: MessageRow) -> bool:
             unmoved = message.retry_count == retry_count
-            return unmoved and awaits_automatic_round(message) and not row.open_deliveries
+            return unmoved and awaits_automatic_round(message) and not row.is_open
 
         the_round = Round(self._log, order, may_start, self._now)
         step = await the_round.advance()

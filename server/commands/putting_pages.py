@@ -123,8 +123,8 @@ class PutPageService:
     def _settings(self, command: PutPage, page: Page) -> PageSettings:
         return PageSettings(
             name=command.name or page.settings.name,
-            messages_per_second=command.messages_per_second or self._default_pace,
-            send_mode=command.send_mode,
+            messages_per_second=command.messages_per_second or page.settings.messages_per_second or self._default_pace,
+            send_mode=command.send_mode or page.settings.send_mode,
         )
 
 

@@ -3,10 +3,14 @@
 import asyncio
 import time
 
+import structlog
+
 from domain.fault import ErrorType, Scope
 from domain.outcome import Sent
 from domain.pace import HIGH_USAGE, Pace
 from server.channels.channel import Attempted
+
+logger = structlog.get_logger()
 
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
 LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
@@ -50,6 +54,8 @@ class Pacer:
         now = time.monotonic()
         advice = attempted.advice
         if advice is not None and advice.retry_after is not None:
+            if not self.is_closed:
+                logger.info("page_paused", seconds=advice.retry_after.total_seconds())
             self._pace.close(now, advice.retry_after.total_seconds())
         if _is_throttled(attempted) or (advice is not None and (advice.usage or 0.0) >= HIGH_USAGE):
             self._pace.slow_down(now)

@@ -73,7 +73,7 @@ class RoundCloser:
         News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
         """
         row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
-        if row is None or row.open_deliveries:
+        if row is None or row.is_open:
             return
         if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, row.page_id, self._worker)):
             return
@@ -92,6 +92,6 @@ class RoundCloser:
         row = await self._log.read(lambda sql: message_rows.find(sql, message.id))
         if row is None:
             return
-        completed = complete(message, open_deliveries=row.open_deliveries, now=self._now())
+        completed = complete(message, open_deliveries=int(row.is_open), now=self._now())
         if completed is not None:
             await self._log.commit(Commit([StreamEvents(message_stream(message.id), message.version, [completed])]))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import LiteralString
 
 import psycopg
 from psycopg.rows import DictRow
@@ -17,7 +16,7 @@ SHADOW_LOCK = 0x72656473  # "reds": whoever builds read models anew holds it for
 class PostgresShadow:
     """See Shadow. `connection` commits by itself, and becomes the shadow's; `writer_lock` is the log's."""
 
-    def __init__(self, connection: psycopg.Connection[DictRow], schema: LiteralString, writer_lock: int) -> None:
+    def __init__(self, connection: psycopg.Connection[DictRow], schema: str, writer_lock: int) -> None:
         self.own = schema
         self._connection = connection
         self._writer_lock = writer_lock

@@ -17,10 +17,11 @@ from domain.event import Event
 from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
-from server.log import beside
+from server.log import schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
+from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
 
 WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
@@ -75,8 +76,12 @@ class PostgresStore:
             open=True,
         )
         self._writer: Connection | None = None
-        with self._locked() as c:
-            _create_tables(PostgresSql(c))
+        try:
+            with self._locked() as c:
+                schema.bring_up(PostgresSql(c), TABLES)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Lets the database go."""
@@ -118,6 +123,10 @@ class PostgresStore:
         with self._readers.connection() as connection:
             row = connection.execute("SELECT MAX(notification_id) AS last FROM stored_events").fetchone()
             return (row and row["last"]) or 0
+
+    def shadow(self, name: str) -> PostgresShadow:
+        """Read models of their own, beside the live ones; raises ShadowInUseError."""
+        return PostgresShadow(self._connect(), f"redrive_{name}", WRITER_LOCK)
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
@@ -163,22 +172,18 @@ class PostgresStore:
 
     def _writing_connection(self) -> Connection:
         if self._writer is None or self._writer.closed:
-            self._writer = psycopg.Connection[DictRow].connect(
-                self._url, row_factory=dict_row, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
-            )
+            self._writer = self._connect()
         return self._writer
+
+    def _connect(self) -> Connection:
+        return psycopg.Connection[DictRow].connect(
+            self._url, row_factory=dict_row, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
+        )
 
     def _discard_writer(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-
-def _create_tables(sql: Sql) -> None:
-    for statement in TABLES:
-        sql.execute(statement)
-    read_models.create(sql)
-    beside.create(sql)
 
 
 def _write(c: Cursor, commit: Commit) -> Written:

@@ -14,10 +14,11 @@ from domain.event import Event
 from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
-from server.log import beside
+from server.log import schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
+from server.log.sqlite_shadow import SqliteShadow
 from server.log.sqlite_sql import SqliteSql
 
 LOCK_SECONDS = 2  # that a write waits for somebody who looks into the file
@@ -64,15 +65,18 @@ class SqliteStore:
     away = (sqlite3.OperationalError, OperationalError, InterfaceError)
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = _lock(path)
         path.touch(mode=0o600)
         self._recorder = ProjectingRecorder(
             SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=LOCK_SECONDS)
         )
-        self._recorder.create_table()
-        with self.transaction(commit=True) as sql:
-            read_models.create(sql)
-            beside.create(sql)
+        try:
+            with self.transaction(commit=True) as sql:
+                schema.bring_up(sql, self._recorder.create_table_statements)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Lets the database go."""
@@ -93,6 +97,14 @@ class SqliteStore:
         """Events of the whole log in order, after a position."""
         found = self._recorder.select_notifications(position, limit, inclusive_of_start=False)
         return [Recorded(n.id, str(n.originator_id), n.originator_version, decode(n)) for n in found]
+
+    def last_position(self) -> int:
+        """The position of the log's last event; 0 when it is empty."""
+        return self._recorder.max_notification_id() or 0
+
+    def shadow(self, name: str) -> SqliteShadow:
+        """Read models of their own, beside the live ones."""
+        return SqliteShadow(self._path, self._path.with_name(f"{self._path.name}.{name}"))
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""

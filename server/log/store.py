@@ -9,6 +9,7 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit
 from server.log.group_commit import Written
+from server.log.shadow import Shadow
 
 
 class Store(Protocol):
@@ -33,6 +34,14 @@ class Store(Protocol):
 
     def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position."""
+        ...
+
+    def last_position(self) -> int:
+        """The position of the log's last event; 0 when it is empty."""
+        ...
+
+    def shadow(self, name: str) -> Shadow:
+        """Read models of their own, beside the live ones; raises ShadowInUseError."""
         ...
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:

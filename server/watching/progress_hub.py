@@ -130,8 +130,14 @@ class _Topic:
             message=message,
             error_types=failures.by_type(sql, self._message_id),
             messages_per_second=rate,
-            eta=timedelta(seconds=message.open_deliveries / rate) if rate and message.open_deliveries else None,
+            eta=_eta(message, rate),
         )
+
+
+def _eta(message: MessageRow, rate: float) -> timedelta | None:
+    if not rate or not message.open_deliveries or message.cancelled:
+        return None
+    return timedelta(seconds=message.open_deliveries / rate)
 
 
 class _Rate:

@@ -76,14 +76,26 @@ def test_another_limit_holds_from_now_on() -> None:
     assert pace.rate(START) == 20.0
 
 
-def test_after_a_faster_limit_nobody_waits_for_the_slower_one() -> None:
+def test_what_was_spent_at_a_slower_limit_is_paid_back_at_the_faster_one() -> None:
     pace = Pace(0.01)
     pace.spend(START)
     pace.spend(START)
 
     pace.set_limit(START, 10.0)
 
-    assert pace.delay(START) == pytest.approx(0.1)
+    assert pace.delay(START) == pytest.approx(0.2, abs=0.01)
+
+
+def test_the_same_limit_again_forgives_nothing() -> None:
+    pace = Pace(500.0)
+    for _ in range(10):
+        pace.spend(START, 50)
+    before = pace.delay(START)
+
+    pace.set_limit(START, 500.0)
+
+    assert pace.delay(START) == pytest.approx(before)
+    assert before > 0.5
 
 
 def test_a_refusal_halves_the_pace() -> None:

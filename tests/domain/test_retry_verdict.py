@@ -43,7 +43,7 @@ TABLE = [
     # a plain resend takes what can succeed
     (failed(), PLAIN, HOLD, None),
     (NEVER, PLAIN, HOLD, SkipReason.PERMANENT_ERROR),
-    (DEAD_TOKEN, PLAIN, HOLD, SkipReason.PERMANENT_ERROR),
+    (DEAD_TOKEN, PLAIN, HOLD, SkipReason.TOKEN_NOT_REPLACED),
     (NEW_TOKEN, PLAIN, HOLD, None),
     (failed(RetryRule.NEVER, token_replaced=True), PLAIN, HOLD, SkipReason.PERMANENT_ERROR),
     (failed(used_up=True), PLAIN, HOLD, SkipReason.ATTEMPTS_USED_UP),

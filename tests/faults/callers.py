@@ -75,9 +75,7 @@ class Callers:
     def _policies(self) -> list[tuple[RetryType.ValueType, OnUnconfirmed.ValueType]]:
         return self._chance.sample(_POLICIES, k=3)
 
-    def _request(
-        self, page: str, policy: tuple[RetryType.ValueType, OnUnconfirmed.ValueType]
-    ) -> SendRequest:
+    def _request(self, page: str, policy: tuple[RetryType.ValueType, OnUnconfirmed.ValueType]) -> SendRequest:
         number = next(self._numbers)
         people = self._chance.randint(80, 320)
         return SendRequest(

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 _numbers = itertools.count(1)
+LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
 OTHERS = "FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
 
@@ -40,7 +41,7 @@ class Database:
             connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     async def restart(self, mode: str, seconds: float) -> None:
-        """Stops the server, `fast` (sessions are ended) or `immediate` (as after a crash); it stays away for a while."""
+        """Stops the server, `fast` (ends sessions) or `immediate` (as a crash does); it stays away for a while."""
         async with self._lock:
             await asyncio.to_thread(self._stop, mode)
             await asyncio.sleep(seconds)
@@ -88,15 +89,18 @@ class Database:
             if value == "on":
                 connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", (self.name,))
 
-    def writer(self) -> str | None:
+    async def writer(self) -> str | None:
         """The application that holds the log's lock at this moment."""
+        async with self._lock:
+            return await asyncio.to_thread(self._writer)
+
+    def _writer(self) -> str | None:
         with self._connect("postgres") as connection:
             found = connection.execute(
-                f"SELECT application_name {OTHERS} AND pid IN"
-                " (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)",
+                f"SELECT application_name {OTHERS} AND pid IN ({LOCKED})",  # noqa: S608 - our own words
                 (self.name,),
             ).fetchone()
-            return found and str(found[0])
+            return str(found[0]) if found else None
 
 
 def _signal(pids: list[int], what: signal.Signals) -> None:

@@ -39,6 +39,7 @@ class Member:
         self._lock = asyncio.Lock()  # one thing at a time befalls it
         self._up = asyncio.Event()
         self._up.set()
+        self._began = 0  # where the log of the process begins
         self._is_ours = False  # the end of the process is the harness's doing
         self._keeper = asyncio.create_task(self._keep())
 
@@ -46,16 +47,21 @@ class Member:
         while True:
             await self._up.wait()
             with self.log.open("ab") as log:
+                self._began = log.tell()
                 self._process = await asyncio.create_subprocess_exec(
                     PROGRAM, env=self._environment, stdout=log, stderr=log
                 )
             code = await self._process.wait()
-            if not self._is_ours and not self._found_no_database():
+            if not self._is_ours and self._has_begun(self._began):
                 self.bad_exits.append(f"{self.name} ended by itself with {code}")
             await asyncio.sleep(AGAIN_SECONDS)
 
-    def _found_no_database(self) -> bool:
-        return "redrive-server does not start" in self.log.read_text()[-4_000:].splitlines()[-1]
+    def _has_begun(self, position: int) -> bool:
+        """It listened: one that finds no database at its start may end, and is started again."""
+        return '"listening"' in self._logged(position)
+
+    def _logged(self, position: int = 0) -> str:
+        return self.log.read_bytes()[position:].decode() if self.log.exists() else ""
 
     async def kill(self, seconds: float) -> None:
         """SIGKILL, and a new process after a while."""
@@ -74,14 +80,14 @@ class Member:
                 return None
             self._up.clear()
             self._is_ours = True
-            is_started = how is signal.SIGKILL or '"listening"' in self.log.read_text()
-            process.send_signal(how if is_started else signal.SIGKILL)
+            begun = self._has_begun(self._began)
+            process.send_signal(how if begun else signal.SIGKILL)
             code = await process.wait()
             await asyncio.sleep(seconds)
             self._is_ours = False
             self._up.set()
             self.hindered.append(Span(begin, time.monotonic() + 10))
-            return code if is_started else None
+            return code if begun else None
 
     async def freeze(self, seconds: float) -> None:
         """SIGSTOP, then SIGCONT: it wakes up and does not know that it slept."""
@@ -116,7 +122,7 @@ class Member:
 
     def defects(self) -> list[str]:
         """What it logged as an error: a defect, whatever else happened."""
-        return [line for line in self.log.read_text().splitlines() if '"level": "error"' in line] + self.bad_exits
+        return [line for line in self._logged().splitlines() if '"level": "error"' in line] + self.bad_exits
 
 
 class Fleet:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import NamedTuple
+from collections.abc import Awaitable
+from typing import NamedTuple, TypeVar
 
 import grpc
 
@@ -14,9 +15,10 @@ from redrive.v1.message_pb2 import Message
 from redrive.v1.content_pb2 import Content, Recipient
 from tests.faults.fleet import Member
 
+T = TypeVar("T")
+
 BOUND_SECONDS = 5.0  # protocol rule 17 says 2; the rest is for busy machines
 PAUSE = 0.2  # seconds between two questions
-NO_SERVER = 0.2  # seconds
 
 
 class Answer(NamedTuple):
@@ -65,7 +67,7 @@ class Prober:
             self.accepted[request_id] = answer.message
             self._number += 1
 
-    async def _ask(self, name: str, call):
+    async def _ask(self, name: str, call: Awaitable[T]) -> T | None:
         begin = time.monotonic()
         try:
             answer = await call

@@ -1,5 +1,6 @@
 """Explores every world that can come about, breadth first, and tells the shortest way to a broken invariant."""
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -107,5 +108,9 @@ def explore(scenario: Scenario, rules: Rules) -> Exploration:
     """Sees every world of a scenario, or stops at the first breach."""
     began = time.monotonic()
     search = _Search(scenario, rules)
-    breach = search.run()
+    gc.disable()  # millions of small tuples, no cycles
+    try:
+        breach = search.run()
+    finally:
+        gc.enable()
     return Exploration(len(search.worlds), search.steps, time.monotonic() - began, breach)

@@ -3,11 +3,13 @@
 from domain.delivery import DeliveryStatus as Status
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, IN_FLIGHT, NOBODY, Batch, Delivery, Lease, Request, Worker, World
+from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Worker, World
 from tests.model.worker_steps import recorded
 
 
-def _disturbed(name: str, scene: Scene, after: World, worker: int = NOBODY, batch: int = NOBODY, position: int = NOBODY) -> Step:
+def _disturbed(
+    name: str, scene: Scene, after: World, worker: int = NOBODY, batch: int = NOBODY, position: int = NOBODY
+) -> Step:
     positions = () if position == NOBODY else (position,)
     return Step(name, after._replace(left=scene.world.left - 1), worker, batch, positions, leads_on=False)
 
@@ -87,7 +89,8 @@ def continued(scene: Scene) -> Steps:
     for worker in BOTH:
         state = scene.world.workers[worker]
         if state.lease is Lease.STOPPED:
-            after = scene.with_worker(worker, state._replace(lease=Lease.LAPSED))
+            has_stake = worker == scene.world.owner or any(batch.worker == worker for batch in scene.world.batches) or any(d.sender == worker and d.request in IN_WORKER for batch in scene.world.batches for d in batch.deliveries)
+            after = scene.with_worker(worker, state._replace(lease=Lease.LAPSED if has_stake else Lease.HELD))
             yield Step("SIGCONT", after, worker, leads_on=False)
 
 

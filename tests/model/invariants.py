@@ -1,13 +1,14 @@
 """What must hold in every world, of every step, and where nothing more comes by itself; each answers what is broken."""
 
 from collections import Counter
+from functools import cache
 
 from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryType
 from tests.model.message_steps import is_automatic_round_due
 from tests.model.rules import ALL_RULES
-from tests.model.scene import Scene, Step
-from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, Request, state_of
+from tests.model.scene import STATUSES, Scene, Step, statuses_at
+from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, Batch, Request, attempts_at, state_of
 
 BOOKS = "the books balance"
 ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
@@ -27,25 +28,31 @@ AUTOMATIC = "who failed has had every automatic attempt"
 
 def broken_in(scene: Scene) -> str | None:
     """The first invariant that a world breaks."""
-    world, _, scenario = scene
-    attempts = [world.attempts(recipient) for recipient in BOTH]
-    if world.counts != _recounted(scene):
+    world, rules, scenario = scene
+    if world.counts != _recounted(world.batches, rules.evidence_wins):
         return BOOKS
-    for each in attempts:
-        if sum(d.status.is_open for d in each) > 1 or len(each) > 1 + scenario.max_retry_attempts:
-            return ONE_OPEN
-    if any(batch.completed is batch.is_open for batch in world.batches) or (world.message.completed and world.is_open):
+    if world.orders < 0:
+        return ONE_ORDER
+    if world.message.completed and world.is_open:
         return ENDS
-    for recipient in BOTH:
-        unasked = [d for b in world.batches if not b.asked for d in b.deliveries if d.recipient == recipient]
-        if sum(delivery.delivered for delivery in unasked) > 1:
-            return TWICE
-    return ONE_ORDER if world.orders < 0 else None
+    return _broken_at(world.batches, 1 + scenario.max_retry_attempts)
 
 
-def _recounted(scene: Scene) -> tuple[int, ...]:
-    found = Counter(state_of(statuses) for recipient in BOTH if (statuses := scene.statuses(recipient)))
-    return tuple(found[status] for status in Status)
+@cache
+def _broken_at(batches: tuple[Batch, ...], most: int) -> str | None:
+    for each in attempts_at(batches):
+        if sum(delivery.status.is_open for delivery in each) > 1 or len(each) > most:
+            return ONE_OPEN
+    if any(batch.completed is batch.is_open for batch in batches):
+        return ENDS
+    unasked = attempts_at(tuple(batch for batch in batches if not batch.asked))
+    return TWICE if any(sum(delivery.delivered for delivery in each) > 1 for each in unasked) else None
+
+
+@cache
+def _recounted(batches: tuple[Batch, ...], evidence_wins: bool) -> tuple[int, ...]:
+    found = Counter(state_of(statuses) for statuses in statuses_at(batches, evidence_wins) if statuses)
+    return tuple(found[status] for status in STATUSES)
 
 
 def broken_by(scene: Scene, step: Step) -> str | None:
@@ -100,7 +107,12 @@ def broken_at_the_end(scene: Scene) -> str | None:
         return None
     for recipient in BOTH:
         statuses = scene.statuses(recipient)
-        is_plain = statuses and state_of(statuses) is Status.FAILED and not any(d.failed_late for d in world.attempts(recipient)) and Status.UNCONFIRMED not in statuses
+        is_plain = (
+            statuses
+            and state_of(statuses) is Status.FAILED
+            and not any(d.failed_late for d in world.attempts(recipient))
+            and Status.UNCONFIRMED not in statuses
+        )
         if is_plain and len(statuses) <= scene.scenario.max_retry_attempts:
             return AUTOMATIC
     return None

@@ -81,7 +81,12 @@ def timer_ran(scene: Scene) -> Steps:
             continue
         if plan is None and world.left and world.message.completed and is_automatic_round_due(scene, RetryType.CRON):
             fired = Plan(RetryTrigger.CRON, retry_count=world.message.retry_count)
-            yield Step("Timer finds the message", scene.with_plan(worker, fired)._replace(left=world.left - 1), worker, leads_on=False)
+            yield Step(
+                "Timer finds the message",
+                scene.with_plan(worker, fired)._replace(left=world.left - 1),
+                worker,
+                leads_on=False,
+            )
         if plan is not None and not plan.taken:
             yield Step("AutomaticRound looks", scene.with_plan(worker, _after_look(scene, plan)), worker)
 

@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from domain.delivery import DeliveryStatus as Status
 from domain.fault import ErrorType, RetryRule
 from domain.retry import OnUnconfirmed, RetrySelection, Standing, verdict
 from tests.model.rules import Rules
-from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Scenario, Worker, World, state_of
+from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Scenario, Worker, World, attempts_at, state_of
+
+
+STATUSES = tuple(Status)
 
 
 class Step(NamedTuple):
@@ -40,12 +43,12 @@ class Scene(NamedTuple):
         return worker != NOBODY and self.world.workers[worker].is_running
 
     def read(self, delivery: Delivery) -> Status:
-        """The delivery as readers see it: evidence wins over what its batch's stream says."""
-        return Status.SENT if delivery.has_receipt and self.rules.evidence_wins else delivery.status
+        """The delivery as readers see it."""
+        return status_read(delivery, self.rules.evidence_wins)
 
     def statuses(self, recipient: int) -> tuple[Status, ...]:
         """A recipient's attempts as readers see them."""
-        return tuple(self.read(delivery) for delivery in self.world.attempts(recipient))
+        return statuses_at(self.world.batches, self.rules.evidence_wins)[recipient]
 
     def taken(self, *, asked: bool) -> tuple[int, ...]:
         """Whom a resend takes; `asked`: include_unconfirmed."""
@@ -86,20 +89,20 @@ class Scene(NamedTuple):
     ) -> tuple[int, ...]:
         """Takes off what the touched recipients were, and adds what they are (protocol rule 8)."""
         if self.rules.counts_fold_recipients:
-            now = self._replace(world=self.world._replace(batches=batches))
             touched = tuple(delivery.recipient for delivery in after)
-            was, becomes = self._folded(touched), now._folded(touched)
+            was, becomes = self._folded(self.world.batches, touched), self._folded(batches, touched)
         else:
-            was = tuple(map(self.read, before)) or self._folded(tuple(delivery.recipient for delivery in after))
+            was = tuple(map(self.read, before)) or self._folded(self.world.batches, tuple(d.recipient for d in after))
             becomes = tuple(map(self.read, after))
         if was == becomes:
             return self.world.counts
         changes = Counter(becomes)
         changes.subtract(was)
-        return tuple(count + changes[status] for count, status in zip(self.world.counts, Status, strict=True))
+        return tuple(count + changes[status] for count, status in zip(self.world.counts, STATUSES, strict=True))
 
-    def _folded(self, recipients: tuple[int, ...]) -> tuple[Status, ...]:
-        return tuple(state_of(self.statuses(recipient)) for recipient in recipients)
+    def _folded(self, batches: tuple[Batch, ...], recipients: tuple[int, ...]) -> tuple[Status, ...]:
+        found = statuses_at(batches, self.rules.evidence_wins)
+        return tuple(state_of(found[recipient]) for recipient in recipients)
 
 
 Steps = Iterator[Step]
@@ -117,7 +120,18 @@ def put(workers: tuple[Worker, ...], index: int, worker: Worker) -> tuple[Worker
     return (*workers[:index], worker, *workers[index + 1 :])
 
 
-@lru_cache(maxsize=None)
+def status_read(delivery: Delivery, evidence_wins: bool) -> Status:
+    """What readers see: evidence wins over what its batch's stream says (rule 4)."""
+    return Status.SENT if delivery.has_receipt and evidence_wins else delivery.status
+
+
+@cache
+def statuses_at(batches: tuple[Batch, ...], evidence_wins: bool) -> tuple[tuple[Status, ...], ...]:
+    """Each recipient's attempts as readers see them."""
+    return tuple(tuple(status_read(delivery, evidence_wins) for delivery in each) for each in attempts_at(batches))
+
+
+@cache
 def _is_taken(statuses: tuple[Status, ...], most: int, asked: bool, every: bool) -> bool:
     state = state_of(statuses)
     standing = Standing(

@@ -8,6 +8,7 @@ from domain.delivery import DeliveryStatus, deciding_attempt
 from domain.retry import RetryTrigger, RetryType
 
 NOBODY = -1
+OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 BOTH = (0, 1)  # the workers; the recipients too
 
 
@@ -64,7 +65,7 @@ class Batch(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Something is pending or sending."""
-        return any(delivery.status.is_open for delivery in self.deliveries)
+        return any(delivery.status in OPEN for delivery in self.deliveries)
 
 
 class Message(NamedTuple):
@@ -122,11 +123,11 @@ class World(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Some delivery is pending or sending."""
-        return any(batch.is_open for batch in self.batches)
+        return is_open_at(self.batches)
 
     def attempts(self, recipient: int) -> tuple[Delivery, ...]:
         """A recipient's, in order."""
-        return tuple(d for batch in self.batches for d in batch.deliveries if d.recipient == recipient)
+        return attempts_at(self.batches)[recipient]
 
 
 class Scenario(NamedTuple):
@@ -137,6 +138,19 @@ class Scenario(NamedTuple):
     disturbances: int
     retry_type: RetryType = RetryType.MANUAL
     max_retry_attempts: int = 2
+
+
+@cache
+def is_open_at(batches: tuple[Batch, ...]) -> bool:
+    """Some delivery is pending or sending."""
+    return any(batch.is_open for batch in batches)
+
+
+@cache
+def attempts_at(batches: tuple[Batch, ...]) -> tuple[tuple[Delivery, ...], ...]:
+    """Each recipient's attempts, in order."""
+    deliveries = [delivery for batch in batches for delivery in batch.deliveries]
+    return tuple(tuple(d for d in deliveries if d.recipient == recipient) for recipient in BOTH)
 
 
 class _Attempt(NamedTuple):

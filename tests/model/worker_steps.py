@@ -81,7 +81,9 @@ def request_leaves(scene: Scene) -> Steps:
             waiting = [p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER]
             if waiting and scene.is_running(worker) and _may_leave(scene, batch.deliveries[waiting[0]]):
                 for request in IN_FLIGHT:
-                    after = scene.with_batch(index, decisions.at(batch, (waiting[0],), lambda d, r=request: _left(d, r)))
+                    after = scene.with_batch(
+                        index, decisions.at(batch, (waiting[0],), lambda d, r=request: _left(d, r))
+                    )
                     yield Step(f"RequestLeaves, {request}", after, worker, index, (waiting[0],))
 
 
@@ -112,7 +114,13 @@ def request_leaves_too_early(scene: Scene) -> Steps:
                     (position,),
                     lambda d, r=request: _left(d, r)._replace(sender=step.worker, claim=batch.claim),
                 )
-                yield Step(f"RequestLeaves, {request}", scene.with_batch(step.batch, early), step.worker, step.batch, (position,))
+                yield Step(
+                    f"RequestLeaves, {request}",
+                    scene.with_batch(step.batch, early),
+                    step.worker,
+                    step.batch,
+                    (position,),
+                )
 
 
 def deliveries_returned(scene: Scene) -> Steps:

@@ -20,9 +20,10 @@ from projections.message_rows import MessageRow
 from projections.sql import Row, Sql
 from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
 from server.log.commit import Commit, CommitResult, StreamEvents
-from server.log.rebuild import contents, rebuild
+from server.log.rebuild import rebuild
 from server.log.sqlite_store import SqliteStore
 from tests.builders import MESSAGE, OWNER, PAGE, after, batch_created, batch_recipients, delivered, message_submitted
+from tests.contents import contents
 
 Guard = Callable[[Sql], Any]
 T = TypeVar("T")

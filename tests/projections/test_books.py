@@ -1,6 +1,6 @@
 """Whatever happens to messages, in whatever order, the books balance (invariants 1, 2, 3 and 6 of the design)."""
 
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from tests.projections.book_callers import BookCallers
@@ -70,16 +70,24 @@ class Books(BookCallers):
                 assert row["attempts"] == row["last"] <= model.max_attempts
 
 
+SITUATIONS = {
+    *("attempt 1", "attempt 2", "attempt 3", "an unconfirmed one is resent", "late evidence", "taken back", "let go"),
+    *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: PAGE_LOST", "a stream broke off"),
+    *("done: SENT", "done: PARTIALLY_SENT", "done: FAILED", "done: CANCELLED"),
+    "one who may have been reached before is left out",
+}
+MOST_RUNS = 5
+
+
 def test_the_books_balance_whatever_happens() -> None:
+    """Runs until every situation was met: the rules could otherwise come to avoid what they are there for."""
     BookKeeping.seen.clear()
+    for number in range(MOST_RUNS):
+        machine = seed(number)(type("Books", (Books,), {}))
+        run_state_machine_as_test(
+            machine, settings=settings(database=None, deadline=None, max_examples=60, stateful_step_count=50)
+        )
+        if BookKeeping.seen.keys() >= SITUATIONS:
+            break
 
-    run_state_machine_as_test(
-        Books, settings=settings(derandomize=True, deadline=None, max_examples=80, stateful_step_count=50)
-    )
-
-    assert BookKeeping.seen.keys() >= {
-        *("attempt 1", "attempt 2", "attempt 3", "an unconfirmed one is resent", "late evidence"),
-        *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: PAGE_LOST", "a stream broke off"),
-        *("taken back", "let go", "one who may have been reached before is left out"),
-        *("done: SENT", "done: PARTIALLY_SENT", "done: FAILED", "done: CANCELLED"),
-    }
+    assert not SITUATIONS - BookKeeping.seen.keys()

@@ -49,6 +49,8 @@ class _SkipReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SkipReason
     """Named, but not a recipient of this message."""
     SKIP_REASON_CANCELLED: _SkipReason.ValueType  # 8
     """Was cancelled."""
+    SKIP_REASON_TOKEN_NOT_REPLACED: _SkipReason.ValueType  # 9
+    """The page's token failed it, and has not been replaced since: PutPage, then resend."""
 
 class SkipReason(_SkipReason, metaclass=_SkipReasonEnumTypeWrapper): ...
 
@@ -69,6 +71,8 @@ SKIP_REASON_UNKNOWN_RECIPIENT: SkipReason.ValueType  # 7
 """Named, but not a recipient of this message."""
 SKIP_REASON_CANCELLED: SkipReason.ValueType  # 8
 """Was cancelled."""
+SKIP_REASON_TOKEN_NOT_REPLACED: SkipReason.ValueType  # 9
+"""The page's token failed it, and has not been replaced since: PutPage, then resend."""
 Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
 
 @_typing.final

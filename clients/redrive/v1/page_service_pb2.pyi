@@ -41,9 +41,11 @@ class PutPageRequest(_message.Message):
     app_secret: _builtins.str
     """At most 200 characters without spaces. With it every call carries appsecret_proof. Empty keeps the one there is."""
     messages_per_second: _builtins.float
-    """Any value above 0, at most 100,000; 0 = the server's default (10). Above 300 is allowed, with a warning."""
+    """Any value above 0, at most 100,000; 0 = the server's default (10) for a new page, and keeps the pace of one that is
+    registered. Above 300 is allowed, with a warning.
+    """
     send_mode: _page_pb2.SendMode.ValueType
-    """SEND_MODE_SINGLE when not given."""
+    """When not given: SEND_MODE_SINGLE for a new page, and for one that is registered what it has."""
     request_id: _builtins.str
     """At most 128 characters. The same id with the same request gets the first answer; with another request ALREADY_EXISTS
     (reason REQUEST_ID_REUSED).

@@ -24,7 +24,7 @@ def put_page(request: PutPageRequest, owner: str) -> PutPage:
         access_token=request.access_token,
         app_secret=request.app_secret,
         messages_per_second=request.messages_per_second,
-        send_mode=SendMode(SEND_MODES.word(request.send_mode, SendMode.SINGLE)),
+        send_mode=SendMode(SEND_MODES.word(request.send_mode, "")) if request.send_mode else None,
     )
 
 

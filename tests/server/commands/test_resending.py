@@ -50,7 +50,7 @@ async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
         recipients=2,
         batches=1,
         start_number=2,
-        skipped=skipped(ALREADY_SENT=1, PERMANENT_ERROR=2, UNCONFIRMED=1),
+        skipped=skipped(ALREADY_SENT=1, PERMANENT_ERROR=1, TOKEN_NOT_REPLACED=1, UNCONFIRMED=1),
     )
 
 
@@ -60,7 +60,7 @@ async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
         (
             {"include_unconfirmed": True},
             ["again", "doubtful", "limited"],
-            skipped(ALREADY_SENT=1, PERMANENT_ERROR=2),
+            skipped(ALREADY_SENT=1, PERMANENT_ERROR=1, TOKEN_NOT_REPLACED=1),
         ),
         (
             {"error_types": (ErrorType.INVALID_RECIPIENT, ErrorType.ACCESS_TOKEN)},
@@ -168,7 +168,7 @@ async def test_those_whom_the_new_token_failed_too_are_not_taken_again(desk: Des
 
     started = await desk.resend(message_id)
 
-    assert started.skipped == skipped(PERMANENT_ERROR=1)
+    assert started.skipped == skipped(TOKEN_NOT_REPLACED=1)
 
 
 async def test_who_is_on_the_way_is_not_taken_again(desk: Desk) -> None:

@@ -11,8 +11,8 @@ from domain.recipient import Recipient
 from projections import batches
 from server.commands.sending import SendAnswer
 from server.commands.stream_sending import RecipientStream, abandon_staged
-from server.log.rebuild import contents
 from tests.builders import NOW, SENT, crowd, people, send_message
+from tests.contents import contents
 from tests.server.commands.desk import Desk
 
 

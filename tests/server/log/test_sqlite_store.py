@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from server.log.commit import Commit, Committed
-from server.log.rebuild import contents, rebuild
 from server.log.sqlite_store import DatabaseInUseError, SqliteStore
 from tests.builders import batch_created, message_submitted
 from tests.server.log.event_log_conformance import appended, registered
@@ -55,45 +54,6 @@ def test_readers_do_not_wait_for_a_writer(database: Path) -> None:
     """Write-ahead logging is on."""
     with closing(SqliteStore(database)), closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-
-
-def test_read_models_that_were_spoilt_are_made_anew_from_the_log(database: Path) -> None:
-    with closing(SqliteStore(database)) as store:
-        store.write_together([Commit([registered(str(n))]) for n in range(5)])
-        with store.transaction(commit=False) as sql:
-            before = contents(sql)
-        with store.transaction(commit=True) as sql:
-            sql.execute("DELETE FROM pages WHERE page_id = '3'")
-            sql.execute("UPDATE pages SET name = 'spoilt'")
-
-        rebuild(store)
-
-        with store.transaction(commit=False) as sql:
-            assert contents(sql) == before
-
-
-def test_a_rebuild_goes_through_the_log_in_chunks(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.log.rebuild.EVENTS_AT_ONCE", 2)
-    with closing(SqliteStore(database)) as store:
-        store.write_together([Commit([registered(str(n))]) for n in range(5)])
-        reported: list[int] = []
-
-        rebuild(store, reported.append)
-
-        assert reported == [2, 4, 5]
-        with store.transaction(commit=False) as sql:
-            assert len(sql.rows("SELECT * FROM pages")) == 5
-
-
-def test_a_rebuild_keeps_what_stands_beside_the_log(database: Path) -> None:
-    with closing(SqliteStore(database)) as store:
-        with store.transaction(commit=True) as sql:
-            sql.execute("INSERT INTO message_keys VALUES ('m-1', x'00')")
-
-        rebuild(store)
-
-        with store.transaction(commit=False) as sql:
-            assert len(sql.rows("SELECT * FROM message_keys")) == 1
 
 
 def test_the_whole_log_is_read_in_order_from_any_position(database: Path) -> None:

@@ -1,0 +1,60 @@
+"""The journal: what an operator wants to read in the log of the service, by ids and numbers alone."""
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from domain.batch_events import LateOutcomesRecorded, OutcomesRecorded
+from domain.event import Event
+from domain.fault import ErrorType
+from domain.message_events import (
+    MessageAbandoned,
+    MessageCancelled,
+    MessageCompleted,
+    MessageSubmitted,
+    RetryRequested,
+)
+from domain.outcome import Failed, Unconfirmed
+from domain.page_events import PageRegistered, PageTokenReplaced
+from projections.recorded import Recorded
+
+logger = structlog.get_logger()
+
+_LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
+    MessageSubmitted: ("message_submitted", ("message_id", "page_id", "total")),
+    MessageAbandoned: ("message_abandoned", ("message_id",)),
+    RetryRequested: ("retry_requested", ("message_id", "round", "trigger", "recipients")),
+    MessageCancelled: ("message_cancelled", ("message_id",)),
+    MessageCompleted: ("message_completed", ("message_id",)),
+    PageRegistered: ("page_registered", ("page_id",)),
+    PageTokenReplaced: ("page_token_replaced", ("page_id", "token_generation")),
+}
+
+
+def tell(recorded: Sequence[Recorded]) -> None:
+    """Writes down what was recorded, as far as it matters to people."""
+    for one in recorded:
+        _tell(one.event)
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, OutcomesRecorded | LateOutcomesRecorded):
+        _tell_of_trouble(event)
+    elif type(event) in _LINES:
+        name, fields = _LINES[type(event)]
+        logger.info(name, **{field.removesuffix("_id"): getattr(event, field) for field in fields})
+
+
+def _tell_of_trouble(event: OutcomesRecorded | LateOutcomesRecorded) -> None:
+    """Refused tokens and unknown outcomes, counted: one line per append at the most."""
+    outcomes = [known.outcome for known in event.outcomes]
+    refused = sum(isinstance(one, Failed) and one.fault.type is ErrorType.ACCESS_TOKEN for one in outcomes)
+    unconfirmed = sum(isinstance(one, Unconfirmed) for one in outcomes)
+    if refused or unconfirmed:
+        logger.warning(
+            "deliveries_in_trouble",
+            message=event.message_id,
+            batch=event.batch_number,
+            token_refused=refused,
+            unconfirmed=unconfirmed,
+        )

@@ -1,0 +1,179 @@
+"""The log read again, event by event, by rules written a second time: what no fault may make untrue."""
+
+from collections.abc import Iterator, Sequence
+
+from domain.batch_events import (
+    BatchCancelled,
+    BatchCompleted,
+    BatchCreated,
+    BatchEvent,
+    BatchReleased,
+    BatchStarted,
+    DeliveriesDispatched,
+    DeliveriesReturned,
+    LateOutcomesRecorded,
+    OutcomesRecorded,
+    RecordedOutcome,
+)
+from domain.delivery import DeliveryStatus, delivery_id, status_of
+from domain.message_events import MessageCancelled, MessageSubmitted, RetryRequested
+from domain.retry import OnUnconfirmed, RetryTrigger
+from projections.recorded import Recorded
+
+OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
+
+class Attempt:
+    """One delivery, as the log tells it."""
+
+    def __init__(self, message_id: str, recipient_id: str, number: int) -> None:
+        self.message_id = message_id
+        self.recipient_id = recipient_id
+        self.attempt_number = number
+        self.status = DeliveryStatus.PENDING
+        self.dispatches = 0  # those that were not taken back
+        self.dispatched_at = 0.0
+        self.repeats_unconfirmed: set[Attempt] = set()
+
+
+class Ledger:
+    """Reads the whole log; `violations` says in words what must not have happened."""
+
+    def __init__(self, log: Sequence[Recorded]) -> None:
+        self.violations: list[str] = []
+        self.messages: dict[str, MessageSubmitted] = {}
+        self.attempts: dict[str, Attempt] = {}  # by delivery id
+        self.of_recipient: dict[tuple[str, str], list[Attempt]] = {}
+        self._cancelled: set[str] = set()
+        self._rounds: dict[tuple[str, int], RetryRequested] = {}
+        self._retry_counts: dict[str, int] = {}
+        self._claims: dict[tuple[str, int], int | None] = {}
+        for recorded in log:
+            if isinstance(recorded.event, RetryRequested):
+                self._rounds[recorded.event.message_id, recorded.event.round] = recorded.event
+        for recorded in log:
+            self._take(recorded)
+        for name, attempt in self.attempts.items():
+            if attempt.status in OPEN:
+                self._complain(f"{name} ends {attempt.status}")
+
+    def _complain(self, words: str) -> None:
+        self.violations.append(words)
+
+    def _take(self, recorded: Recorded) -> None:
+        where = f"position {recorded.position}"
+        match recorded.event:
+            case MessageSubmitted() as event:
+                if event.message_id in self.messages:
+                    self._complain(f"{where}: {event.message_id} was submitted twice")
+                self.messages[event.message_id] = event
+            case MessageCancelled() as event:
+                self._cancelled.add(event.message_id)
+            case RetryRequested() as event:
+                self._take_round(where, event)
+            case BatchEvent() as event:
+                self._take_batch_event(where, recorded.version, event)
+
+    def _take_round(self, where: str, event: RetryRequested) -> None:
+        """Each automatic round counts one on, whoever started it."""
+        if event.trigger is RetryTrigger.MANUAL:
+            return
+        before = self._retry_counts.get(event.message_id, 0)
+        if event.retry_count != before + 1:
+            self._complain(f"{where}: automatic round {event.retry_count} of {event.message_id} after {before}")
+        self._retry_counts[event.message_id] = event.retry_count
+
+    def _take_batch_event(self, where: str, version: int, event: BatchEvent) -> None:
+        place = (event.message_id, event.batch_number)
+        match event:
+            case BatchCreated():
+                self._plan(where, event)
+            case BatchStarted():
+                self._claims[place] = version
+            case BatchReleased() | BatchCompleted():
+                self._claims[place] = None
+            case DeliveriesDispatched():
+                self._check_claim(where, event, event.claim)
+                self._dispatch(where, event)
+            case OutcomesRecorded():
+                self._check_claim(where, event, event.claim)
+                self._record(where, event, event.outcomes, DeliveryStatus.SENDING)
+            case LateOutcomesRecorded():
+                self._record(where, event, event.outcomes, DeliveryStatus.UNCONFIRMED)
+            case DeliveriesReturned():
+                self._check_claim(where, event, event.claim)
+                self._take_back(where, event)
+            case BatchCancelled():
+                for attempt in self._of_batch(event):
+                    if attempt.status is DeliveryStatus.PENDING:
+                        attempt.status = DeliveryStatus.CANCELLED
+
+    def _check_claim(self, where: str, event: BatchEvent, claim: int) -> None:
+        """The fence: nothing is written under a claim that is not the batch's."""
+        holds = self._claims.get((event.message_id, event.batch_number))
+        if holds != claim:
+            self._complain(f"{where}: {type(event).__name__} under claim {claim}, but {holds} holds")
+
+    def _attempt(self, event: BatchEvent, position: int) -> Attempt:
+        return self.attempts[delivery_id(event.message_id, event.batch_number, position)]
+
+    def _of_batch(self, event: BatchEvent) -> Iterator[Attempt]:
+        position = 0
+        while attempt := self.attempts.get(delivery_id(event.message_id, event.batch_number, position)):
+            yield attempt
+            position += 1
+
+    def _plan(self, where: str, event: BatchCreated) -> None:
+        for position, recipient in enumerate(event.recipients):
+            attempt = Attempt(event.message_id, recipient.id, recipient.attempt_number)
+            earlier = self.of_recipient.setdefault((event.message_id, recipient.id), [])
+            self._check_plan(where, event, attempt, earlier)
+            earlier.append(attempt)
+            self.attempts[delivery_id(event.message_id, event.batch_number, position)] = attempt
+
+    def _check_plan(self, where: str, event: BatchCreated, attempt: Attempt, earlier: Sequence[Attempt]) -> None:
+        who = f"{where}: {attempt.recipient_id} of {event.message_id}"
+        if attempt.attempt_number != 1 + max((one.attempt_number for one in earlier), default=0):
+            self._complain(f"{who} gets attempt {attempt.attempt_number} after {len(earlier)}")
+        if any(one.status in OPEN for one in earlier):
+            self._complain(f"{who} gets a second open delivery")
+        attempt.repeats_unconfirmed = {one for one in earlier if one.status is DeliveryStatus.UNCONFIRMED}
+        if attempt.repeats_unconfirmed and not self._may_repeat_unconfirmed(event):
+            self._complain(f"{who} is unconfirmed, and resent although nobody asked for that")
+
+    def _may_repeat_unconfirmed(self, event: BatchCreated) -> bool:
+        submitted = self.messages[event.message_id]
+        asked = self._rounds[event.message_id, event.round].selection.include_unconfirmed
+        return asked or submitted.on_unconfirmed is OnUnconfirmed.RESEND
+
+    def _dispatch(self, where: str, event: DeliveriesDispatched) -> None:
+        if event.message_id in self._cancelled:
+            self._complain(f"{where}: dispatched after {event.message_id} was cancelled")
+        for position in event.positions:
+            attempt = self._attempt(event, position)
+            self._move(where, attempt, DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+            attempt.dispatches += 1
+            attempt.dispatched_at = event.time.timestamp()
+            of_one = self.of_recipient[event.message_id, attempt.recipient_id]
+            if any(one.status is DeliveryStatus.SENT for one in of_one):
+                self._complain(f"{where}: {attempt.recipient_id} was sent to before, and is dispatched again")
+
+    def _record(
+        self, where: str, event: BatchEvent, outcomes: Sequence[RecordedOutcome], before: DeliveryStatus
+    ) -> None:
+        for known in outcomes:
+            self._move(where, self._attempt(event, known.position), before, status_of(known.outcome))
+
+    def _take_back(self, where: str, event: DeliveriesReturned) -> None:
+        for position in event.positions:
+            attempt = self._attempt(event, position)
+            if attempt.status is DeliveryStatus.SENDING:
+                attempt.dispatches -= 1
+            elif event.to is not DeliveryStatus.CANCELLED:
+                self._complain(f"{where}: {attempt.recipient_id} was not under way, and is taken back")
+            attempt.status = event.to
+
+    def _move(self, where: str, attempt: Attempt, before: DeliveryStatus, after: DeliveryStatus) -> None:
+        if attempt.status is not before:
+            self._complain(f"{where}: {attempt.recipient_id} goes from {attempt.status} to {after}")
+        attempt.status = after

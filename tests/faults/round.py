@@ -1,0 +1,237 @@
+"""One round: servers, faults and callers, then everything is mended, comes to its end, and is looked at."""
+
+import asyncio
+import base64
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import grpc
+
+from redrive import Client
+from redrive.v1.message_pb2 import Message, RetryType
+from server.log.postgres_store import PostgresStore
+from server.sandbox.arrival import Arrival
+from tests.e2e.processes import SandboxProcess, running_sandbox_process
+from tests.faults.callers import FAST, PAGES, SLOW, Callers
+from tests.faults.database import Database
+from tests.faults.fleet import Fleet, Member, running_fleet
+from tests.faults.prober import BOUND_SECONDS, Answer, Prober
+from tests.faults.script import LEASE_SECONDS, Step, draw
+from tests.faults.verdict import Books, violations
+
+SERVERS = 3
+ROUND_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@dataclass
+class Report:
+    """What a round did, and what was wrong."""
+
+    seed: int
+    script: Sequence[Step]
+    violations: list[str] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest: float = 0.0  # seconds until a server that could answer did
+
+    def __str__(self) -> str:
+        lines = [
+            f"seed {self.seed}, {self.seconds:.1f} s, {dict(self.figures)}",
+            *(f"  {step}" for step in self.script),
+        ]
+        return "\n".join([*lines, *(f"  WRONG: {words}" for words in self.violations)])
+
+
+async def play(seed: int, postgres: Any, folder: Path) -> Report:
+    """Plays the round of a seed; servers' logs are left in the folder."""
+    chance = Random(seed)  # noqa: S311 - repeatable on purpose
+    report = Report(seed, draw(chance, SERVERS))
+    began = time.monotonic()
+    database = Database(postgres)
+    async with running_sandbox_process() as sandbox:
+        settings = {f"server{n}": _settings(database, sandbox, f"server{n}") for n in range(SERVERS)}
+        async with running_fleet(folder, settings, chance) as fleet:
+            sent = await _Round(report, database, sandbox, fleet, chance, ends=began + ROUND_SECONDS).play()
+        report.seconds = time.monotonic() - began
+        _judge(report, database, await _arrivals(sandbox), sent)
+    if not report.violations:
+        database.drop()
+    return report
+
+
+def _settings(database: Database, sandbox: SandboxProcess, name: str) -> dict[str, str]:
+    return {
+        "REDRIVE_DATABASE_URL": database.url(name),
+        "REDRIVE_GRAPH_URL": sandbox.graph_url,
+        "REDRIVE_SECRET_KEY": KEY,
+        "REDRIVE_LEASE_SECONDS": str(LEASE_SECONDS),
+        "REDRIVE_RETRY_INTERVAL": "1",
+        "REDRIVE_DRAIN_SECONDS": "5",
+        "REDRIVE_ANSWER_SECONDS": "1.5",
+    }
+
+
+class _Round:
+    def __init__(
+        self, report: Report, database: Database, sandbox: SandboxProcess, fleet: Fleet, chance: Random, *, ends: float
+    ) -> None:
+        self._report = report
+        self._database = database
+        self._sandbox = sandbox
+        self._fleet = fleet
+        self._callers = Callers(fleet, chance)
+        self._probers = [Prober(member, PAGES[0]) for member in fleet.members]
+        self._ends = ends
+
+    async def play(self) -> Mapping[str, str]:
+        """The message's id for each request_id that was answered."""
+        await self._callers.put_pages(SLOW)
+        probing = [asyncio.create_task(prober.run()) for prober in self._probers]
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._ends - time.monotonic()):
+                await self._go_wrong()
+                await self._come_to_an_end()
+        except TimeoutError:
+            self._report.violations += [
+                f"not at its end after {ROUND_SECONDS} s: {words}" for words in await self._open()
+            ]
+            self._report.violations.append(f"not at its end after {ROUND_SECONDS} s")
+        finally:
+            for task in probing:
+                task.cancel()
+            await asyncio.gather(*probing, return_exceptions=True)
+        self._take_stock()
+        return self._answered()
+
+    async def _go_wrong(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._callers.campaigns())
+            for step in self._report.script:
+                tasks.create_task(self._take(step))
+
+    async def _take(self, step: Step) -> None:
+        await asyncio.sleep(step.at)
+        member = self._fleet.members[step.server]
+        match step.kind:
+            case "kill":
+                await member.kill(step.seconds)
+            case "drain":
+                await member.drain(step.seconds)
+            case "freeze" | "nap":
+                await member.freeze(step.seconds)
+            case "freeze_writer":
+                await self._freeze_writer(step.seconds)
+            case "restart":
+                await self._database.restart("fast", step.seconds)
+            case "crash":
+                await self._database.restart("immediate", step.seconds)
+            case "end_sessions":
+                await self._database.end_sessions()
+            case "freeze_database":
+                await self._database.freeze(step.seconds)
+            case "read_only":
+                await self._database.forbid_writing(step.seconds)
+            case "platform":
+                await self._sandbox.control.order(step.order)
+            case "timers":
+                await self._callers.timers()
+
+    async def _freeze_writer(self, seconds: float) -> None:
+        """Tries to stop a server while it holds the log's lock."""
+        for _ in range(50):
+            member = self._fleet.member(await self._database.writer())
+            if member is not None and member.stop():
+                if await self._database.writer() == member.name:
+                    self._report.figures["stopped inside the lock"] += 1
+                    await member.freeze(seconds)
+                    return
+                member.go_on()
+
+    async def _come_to_an_end(self) -> None:
+        await self._sandbox.control.clear_faults()
+        await self._callers.put_pages(FAST)
+        self._report.figures["mended after, ms"] = round(1000 * (ROUND_SECONDS - self._ends + time.monotonic()))
+        watching = [asyncio.create_task(self._callers.watch(message.id)) for message in self._callers.sent.values()]
+        while await self._open():
+            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.gather(*watching)
+
+    async def _open(self) -> list[str]:
+        """Messages that have not come to their end, in words."""
+        return await self._callers.insist(self._open_by)
+
+    async def _open_by(self, client: Client) -> list[str]:
+        return [
+            f"{message.title}: {message.counts}".replace("\n", " ")
+            async for message in client.list_messages()
+            if not message.HasField("end_time") or await self._is_due(client, message)
+        ]
+
+    async def _is_due(self, client: Client, message: Message) -> bool:
+        """An automatic round is still to come."""
+        policy, counts = message.retry_policy, message.counts
+        if policy.type == RetryType.RETRY_TYPE_MANUAL or message.retry_count >= policy.max_retry_attempts:
+            return False
+        if counts.cancelled or not counts.failed + counts.unconfirmed:
+            return False
+        return bool((await client.list_failed(message.id, page_size=1).page()).retryable_count)
+
+    def _answered(self) -> Mapping[str, str]:
+        sent = [self._callers.sent, *(prober.accepted for prober in self._probers)]
+        return {request_id: message.id for of_one in sent for request_id, message in of_one.items()}
+
+    def _take_stock(self) -> None:
+        report, callers = self._report, self._callers
+        report.violations += callers.complaints
+        report.figures += Counter(step.kind for step in report.script)
+        report.figures["calls repeated"] = callers.repeats
+        for member, prober in zip(self._fleet.members, self._probers, strict=True):
+            report.violations += member.defects()
+            fair = [answer for answer in prober.answers if not _is_excused(member, answer)]
+            report.slowest = max([report.slowest, *(answer.end - answer.begin for answer in fair)])
+            report.figures["probes"] += len(fair)
+            report.figures["probes told to come again"] += sum(a.code is grpc.StatusCode.UNAVAILABLE for a in fair)
+            report.violations += _of_answers(member, fair)
+
+
+def _is_excused(member: Member, answer: Answer) -> bool:
+    """The server was killed or stopped meanwhile."""
+    return any(answer.begin < span.end and span.begin < answer.end for span in member.hindered)
+
+
+def _of_answers(member: Member, answers: Sequence[Answer]) -> list[str]:
+    return [
+        *(
+            f"{member.name} answered {a.call} with {a.code.name} after {a.end - a.begin:.1f} s"
+            for a in answers
+            if a.end - a.begin > BOUND_SECONDS
+        ),
+        *(f"{member.name} did not say when to come again ({a.call})" for a in answers if not a.tells_when),
+    ]
+
+
+async def _arrivals(sandbox: SandboxProcess) -> Sequence[Arrival]:
+    found: list[Arrival] = []
+    while True:
+        page = await sandbox.control.received(after=found[-1].number if found else 0, limit=10_000)
+        found.extend(page.arrivals)
+        if page.next_after is None:
+            return found
+
+
+def _judge(report: Report, database: Database, arrivals: Sequence[Arrival], sent: Mapping[str, str]) -> None:
+    store = PostgresStore(database.url("judge"))
+    try:
+        books = Books(store)
+    finally:
+        store.close()
+    report.figures["events"] = len(books.log)
+    report.figures["arrivals"] = len(arrivals)
+    report.violations += violations(books, arrivals, sent)

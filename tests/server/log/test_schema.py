@@ -1,0 +1,57 @@
+"""The version of the tables: written once, and never opened by an older release."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from server.log import schema
+from server.log.schema import DatabaseIsNewerError
+from server.log.store import Store
+from tests.databases import opened
+
+
+def versions(store: Store) -> list[int]:
+    with store.transaction(commit=False) as sql:
+        return [row["version"] for row in sql.rows("SELECT version FROM redrive_schema")]
+
+
+def test_an_empty_database_gets_the_version_of_the_release_that_opens_it(database_url: str) -> None:
+    for _ in range(2):
+        with closing(opened(database_url)) as store:
+            assert versions(store) == [schema.VERSION]
+
+
+def test_a_database_from_before_versions_gets_one(database_url: str) -> None:
+    with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
+        sql.execute("DROP TABLE redrive_schema")
+
+    with closing(opened(database_url)) as store:
+        assert versions(store) == [schema.VERSION]
+
+
+def test_a_newer_database_is_refused_and_left_as_it_is(database_url: str) -> None:
+    with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
+        sql.execute("UPDATE redrive_schema SET version = 7")
+        sql.execute("DROP TABLE failures")
+
+    for _ in range(2):  # the refusal lets the database go
+        with pytest.raises(DatabaseIsNewerError, match=r"version 7.*up to 1"):
+            opened(database_url)
+
+
+def test_an_older_database_is_brought_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(database_url).close()
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+
+    with closing(opened(database_url)) as store:
+        assert versions(store) == [schema.VERSION]
+
+
+def test_many_may_open_an_empty_database_at_once(postgres_url: str) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        stores = list(threads.map(opened, [postgres_url] * 8))
+
+    assert versions(stores[0]) == [schema.VERSION]
+    for store in stores:
+        store.close()

@@ -1,0 +1,102 @@
+"""A log that has an event of every type in it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from domain import batch as batches
+from domain import batch_decisions
+from domain.batch import Batch
+from domain.batch_decisions import Events
+from domain.event import Event
+from domain.message_events import MessageCancelled, MessageCompleted
+from domain.streams import batch_stream, message_stream, page_stream
+from server.log.commit import Commit, Committed, StreamEvents
+from server.log.store import Store
+from tests.builders import (
+    FAILED,
+    FAILED_FOR_GOOD,
+    MESSAGE,
+    NOW,
+    OWNER,
+    PAGE,
+    SENT,
+    batch_created,
+    batch_recipients,
+    known,
+    message_abandoned,
+    message_staged,
+    message_submitted,
+    page_registered,
+    page_settings_changed,
+    page_token_replaced,
+    request_stamp,
+    retry_requested,
+    start,
+)
+
+Story = Iterator[tuple[str, Sequence[Event]]]
+
+
+def write_everything(store: Store) -> None:
+    """Appends the whole story, a commit for each step."""
+    versions: Counter[str] = Counter()
+    for stream, events in _story():
+        append(store, stream, versions[stream], *events)
+        versions[stream] += len(events)
+
+
+def write_many(store: Store, page_id: str, changes: int) -> None:
+    """A page whose settings changed so many times."""
+    stream = page_stream(page_id)
+    append(store, stream, 0, page_registered(page_id))
+    append(store, stream, 1, *(page_settings_changed(page_id, name=f"name {n}") for n in range(changes)))
+
+
+def append(store: Store, stream: str, expected_version: int, *events: Event) -> None:
+    """One commit, which has to succeed."""
+    commit = Commit([StreamEvents(stream, expected_version, events)])
+    assert isinstance(store.write_together([commit])[0].result, Committed)
+
+
+def _story() -> Story:
+    yield page_stream(PAGE), [page_registered(), page_settings_changed(name="Shop"), page_token_replaced()]
+    yield message_stream(MESSAGE), [message_submitted(4, request=request_stamp())]
+    yield from _first_round()
+    yield message_stream(MESSAGE), [MessageCompleted(message_id=MESSAGE, time=NOW)]
+    yield from _cancelled_round()
+    yield message_stream("m-2"), [message_staged(message_id="m-2")]
+    yield batch_stream("m-2", 1, 1), [batch_created(message_id="m-2", stage=1)]
+    yield message_stream("m-2"), [message_abandoned(message_id="m-2")]
+
+
+def _first_round() -> Story:
+    """Ann is reached, Bob not, Cy is heard of late, Dan is taken back once."""
+    yield _stream(1), [created := batch_created("ann", "bob", "cy", "dan")]
+    batch, steps = batches.fold([created]), list[Events]()
+
+    def then(events: Events) -> Batch:
+        steps.append(events)
+        return batches.apply(batch, events)
+
+    batch = then(start(batch))
+    batch = then(batch_decisions.dispatch(batch, [0, 1, 2, 3], token_generation=2, now=NOW))
+    batch = then(batch_decisions.return_unsent(batch, [3], now=NOW))
+    batch = then(batch_decisions.record(batch, [known(0, SENT), known(1, FAILED)], now=NOW))
+    batch = then(batch_decisions.release(batch, now=NOW))
+    batch = then(batch_decisions.record_late(batch, [known(2, SENT)], now=NOW))
+    batch = then(start(batch, "worker-2", generation=2))
+    batch = then(batch_decisions.dispatch(batch, [3], token_generation=2, now=NOW))
+    batch = then(batch_decisions.record(batch, [known(3, FAILED_FOR_GOOD)], now=NOW))
+    yield from ((_stream(1), events) for events in steps)
+
+
+def _cancelled_round() -> Story:
+    yield message_stream(MESSAGE), [retry_requested(request=request_stamp("r-2", method="Resend"))]
+    created = batch_created(*batch_recipients("bob", attempt=2, origin=(1, 1)), batch_number=2, round=1)
+    yield _stream(2), [created]
+    yield message_stream(MESSAGE), [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)]
+    yield _stream(2), batch_decisions.cancel(batches.fold([created]), now=NOW)
+
+
+def _stream(batch_number: int) -> str:
+    return batch_stream(MESSAGE, 0, batch_number)
