@@ -3,7 +3,7 @@
 from domain.delivery import DeliveryStatus as Status
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Worker, World
+from tests.model.state import BOTH, IN_FLIGHT, NOBODY, Batch, Delivery, Lease, Request, Worker, World
 from tests.model.worker_steps import recorded
 
 
@@ -31,12 +31,10 @@ def crashed(scene: Scene) -> Steps:
         if not _has_something(scene, worker):
             continue
         batches = tuple(_left_behind(batch, worker) for batch in world.batches)
-        plan = world.workers[worker].plan
         after = world._replace(
             batches=batches,
             owner=NOBODY if world.owner == worker else world.owner,
             workers=put(world.workers, worker, Worker()),
-            orders=world.orders - bool(plan and plan.asked),
         )
         yield _disturbed("crash", scene, after, worker)
 
@@ -89,8 +87,7 @@ def continued(scene: Scene) -> Steps:
     for worker in BOTH:
         state = scene.world.workers[worker]
         if state.lease is Lease.STOPPED:
-            has_stake = worker == scene.world.owner or any(batch.worker == worker for batch in scene.world.batches) or any(d.sender == worker and d.request in IN_WORKER for batch in scene.world.batches for d in batch.deliveries)
-            after = scene.with_worker(worker, state._replace(lease=Lease.LAPSED if has_stake else Lease.HELD))
+            after = scene.with_worker(worker, state._replace(lease=Lease.LAPSED))
             yield Step("SIGCONT", after, worker, leads_on=False)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from functools import cache
 
 from domain.delivery import DeliveryStatus as Status
-from domain.retry import RetryType
+from domain.retry import RetryTrigger, RetryType
 from tests.model.message_steps import is_automatic_round_due
 from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
@@ -64,10 +64,16 @@ def broken_by(scene: Scene, step: Step) -> str | None:
     if "OutcomesRecorded" in step.name:
         return _broken_by_outcome(scene, step)
     if step.name.startswith("RetryRequested"):
-        plan = scene.world.workers[step.worker].plan
-        is_stale = plan is not None and plan.trigger == "CRON" and plan.retry_count != scene.world.message.retry_count
-        return ONE_TRIGGER if is_stale else None
+        return _broken_by_round(scene, step)
     return None
+
+
+def _broken_by_round(scene: Scene, step: Step) -> str | None:
+    plan = step.plan
+    is_late = (
+        plan is not None and plan.trigger is RetryTrigger.CRON and plan.retry_count != scene.world.message.retry_count
+    )
+    return ONE_TRIGGER if is_late else None
 
 
 def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:

@@ -1,22 +1,20 @@
 """What callers ask for, and what closes rounds: cancel, pause, resend, automatic rounds, completion."""
 
-from domain.delivery import DeliveryStatus as Status
+from collections.abc import Iterable
+
 from domain.retry import RetryTrigger, RetryType
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, Batch, Delivery, Message, Plan, Worker, World
+from tests.model.state import BOTH, NOBODY, Batch, Delivery, Message, Plan, World
+
+
+MOST_PLANS = 2  # at a time
 
 
 def _moved(world: World, message: Message) -> World:
-    """One more event on the message's stream: whoever prepared a round has loaded an old version."""
-    workers = tuple(_outdated(worker) for worker in world.workers)
-    return world._replace(message=message, workers=workers)
-
-
-def _outdated(worker: Worker) -> Worker:
-    if worker.plan is None or not worker.plan.taken:
-        return worker
-    return worker._replace(plan=worker.plan._replace(is_current=False))
+    """One more event on the message's stream: whoever prepares a round has loaded an old version."""
+    plans = (plan._replace(is_current=False) if plan.taken else plan for plan in world.plans)
+    return world._replace(message=message, plans=tuple(sorted(plans)))
 
 
 def message_cancelled(scene: Scene) -> Steps:
@@ -47,48 +45,37 @@ def batch_cancelled(scene: Scene) -> Steps:
 
 
 def resend_looked(scene: Scene) -> Steps:
-    """Resend by hand: a worker loads the message's version, then whom to resend (rule 11)."""
+    """Resend by hand: the message's version is loaded, then whom to resend (rule 11)."""
     world = scene.world
-    if not world.left or world.message.cancelled:
+    if not world.left or world.message.cancelled or len(world.plans) == MOST_PLANS:
         return
     plain = scene.taken(asked=False)
-    for worker in BOTH:
-        if not scene.is_running(worker) or world.workers[worker].plan is not None:
-            continue
-        for asked, taken in ((False, plain), (True, scene.taken(asked=True))):
-            if taken and (not asked or taken != plain):
-                plan = Plan(RetryTrigger.MANUAL, asked=asked, taken=taken)
-                after = scene.with_plan(worker, plan)._replace(left=world.left - 1, orders=world.orders + asked)
-                name = "Resend looks, include_unconfirmed" if asked else "Resend looks"
-                yield Step(name, after, worker, leads_on=False)
+    for asked, taken in ((False, plain), (True, scene.taken(asked=True))):
+        if taken and (not asked or taken != plain):
+            after = scene.with_plan(Plan(RetryTrigger.MANUAL, asked=asked, taken=taken))
+            name = "Resend looks, include_unconfirmed" if asked else "Resend looks"
+            yield Step(name, after._replace(left=world.left - 1, orders=world.orders + asked), leads_on=False)
 
 
 def automatic_round_looked(scene: Scene) -> Steps:
     """Right after a round (AUTO): by news of its end, or by the sweep."""
-    for worker in BOTH:
-        if scene.is_running(worker) and scene.world.workers[worker].plan is None and _may_close(scene, worker):
-            if is_automatic_round_due(scene, RetryType.AUTO):
-                plan = Plan(RetryTrigger.AUTO, taken=scene.taken(asked=False))
-                yield Step("AutomaticRound looks", _heeded(scene, scene.with_plan(worker, plan), worker), worker)
+    if len(scene.world.plans) == MOST_PLANS or not is_automatic_round_due(scene, RetryType.AUTO):
+        return
+    for worker in _closers(scene):
+        plan = Plan(RetryTrigger.AUTO, taken=scene.taken(asked=False))
+        yield Step("AutomaticRound looks", _heeded(scene.with_plan(plan), worker), worker)
 
 
 def timer_ran(scene: Scene) -> Steps:
     """The timer, or RunScheduledRetries, finds the message (CRON), and later plans its round."""
     world = scene.world
-    for worker in BOTH:
-        plan = world.workers[worker].plan
-        if not scene.is_running(worker):
-            continue
-        if plan is None and world.left and world.message.completed and is_automatic_round_due(scene, RetryType.CRON):
-            fired = Plan(RetryTrigger.CRON, retry_count=world.message.retry_count)
-            yield Step(
-                "Timer finds the message",
-                scene.with_plan(worker, fired)._replace(left=world.left - 1),
-                worker,
-                leads_on=False,
-            )
-        if plan is not None and not plan.taken:
-            yield Step("AutomaticRound looks", scene.with_plan(worker, _after_look(scene, plan)), worker)
+    may_find = world.left and len(world.plans) < MOST_PLANS and world.message.completed
+    if may_find and is_automatic_round_due(scene, RetryType.CRON):
+        fired = Plan(RetryTrigger.CRON, retry_count=world.message.retry_count)
+        yield Step("Timer finds the message", scene.with_plan(fired)._replace(left=world.left - 1), leads_on=False)
+    for plan in world.plans:
+        if not plan.taken:
+            yield Step("AutomaticRound looks", scene.with_plan(_after_look(scene, plan), instead_of=plan))
 
 
 def _after_look(scene: Scene, plan: Plan) -> Plan | None:
@@ -110,49 +97,52 @@ def is_automatic_round_due(scene: Scene, retry_type: RetryType) -> bool:
     return not is_open and bool(scene.taken(asked=False))
 
 
-def _may_close(scene: Scene, worker: int) -> bool:
+def _closers(scene: Scene) -> Iterable[int]:
+    """Who looks at the message's end: with the sweep anybody, else those that had news of it."""
     is_swept = scene.rules.ends_are_swept
     if scene.world.message.completed:
         is_swept = is_swept and scene.rules.late_failures_are_swept
-    return is_swept or scene.world.workers[worker].has_news
+    if is_swept:
+        return (NOBODY,)
+    return [worker for worker in BOTH if scene.is_running(worker) and scene.world.workers[worker].has_news]
 
 
-def _heeded(scene: Scene, world: World, worker: int) -> World:
+def _heeded(world: World, worker: int) -> World:
+    if worker == NOBODY:
+        return world
     return world._replace(workers=put(world.workers, worker, world.workers[worker]._replace(has_news=False)))
 
 
 def retry_requested(scene: Scene) -> Steps:
     """RetryRequested and its batch, at the version that was loaded; who is beaten looks again, a trigger stops."""
     world, rules, _ = scene
-    for worker in BOTH:
-        plan = world.workers[worker].plan
-        if plan is None or not plan.taken or not scene.is_running(worker):
+    for plan in world.plans:
+        if not plan.taken:
             continue
-        if plan.is_current or not (rules.resend_appends_at_the_version_it_loaded or world.message.cancelled):
-            yield Step("RetryRequested", _appended(scene, worker, plan), worker)
-            if not rules.append_id_tells_what_was_written and world.left:
-                lost = _appended(scene, worker, plan)._replace(left=world.left - 1)
-                again = put(lost.workers, worker, lost.workers[worker]._replace(plan=plan._replace(is_current=False)))
-                name = "RetryRequested, but its worker does not hear of it"
-                yield Step(name, lost._replace(workers=again), worker, leads_on=False)
-        else:
-            yield Step("the message has moved on", _looked_again(scene, worker, plan), worker)
+        if not plan.is_current and (rules.resend_appends_at_the_version_it_loaded or world.message.cancelled):
+            yield Step("the message has moved on", _looked_again(scene, plan))
+            continue
+        after = _appended(scene, plan)
+        yield Step("RetryRequested", after, plan=plan)
+        if not rules.append_id_tells_what_was_written and world.left:
+            again = tuple(sorted((*after.plans, plan._replace(is_current=False))))
+            lost = after._replace(plans=again, left=world.left - 1)
+            yield Step("RetryRequested, but its answer is lost", lost, leads_on=False, plan=plan)
 
 
-def _appended(scene: Scene, worker: int, plan: Plan) -> World:
+def _appended(scene: Scene, plan: Plan) -> World:
     batch = Batch(tuple(Delivery(recipient) for recipient in plan.taken), asked=plan.asked)
     is_automatic = plan.trigger is not RetryTrigger.MANUAL
-    message = scene.world.message
-    requested = message._replace(completed=False, retry_count=message.retry_count + is_automatic)
-    world = _moved(scene.with_new_batch(batch), requested)._replace(orders=scene.world.orders - plan.asked)
-    return world._replace(workers=put(world.workers, worker, world.workers[worker]._replace(plan=None)))
+    world = scene._replace(world=scene.with_plan(None, instead_of=plan)).with_new_batch(batch)
+    message = world.message._replace(completed=False, retry_count=world.message.retry_count + is_automatic)
+    return _moved(world, message)._replace(orders=world.orders - plan.asked)
 
 
-def _looked_again(scene: Scene, worker: int, plan: Plan) -> World:
+def _looked_again(scene: Scene, plan: Plan) -> World:
     taken = () if scene.world.message.cancelled else scene.taken(asked=plan.asked)
     if plan.trigger is RetryTrigger.MANUAL and taken:
-        return scene.with_plan(worker, plan._replace(taken=taken, is_current=True))
-    return scene.with_plan(worker, None)._replace(orders=scene.world.orders - plan.asked)
+        return scene.with_plan(plan._replace(taken=taken, is_current=True), instead_of=plan)
+    return scene.with_plan(None, instead_of=plan)._replace(orders=scene.world.orders - plan.asked)
 
 
 def message_completed(scene: Scene) -> Steps:
@@ -160,12 +150,9 @@ def message_completed(scene: Scene) -> Steps:
     world = scene.world
     if world.message.completed or world.is_open or is_automatic_round_due(scene, RetryType.AUTO):
         return
-    for worker in BOTH:
-        if scene.is_running(worker) and _may_close(scene, worker):
-            after = _moved(world, world.message._replace(completed=True))
-            yield Step("MessageCompleted", _heeded(scene, after, worker), worker)
-            if scene.rules.ends_are_swept:
-                return
+    for worker in _closers(scene):
+        after = _moved(world, world.message._replace(completed=True))
+        yield Step("MessageCompleted", _heeded(after, worker), worker)
 
 
 MESSAGE_STEPS = (

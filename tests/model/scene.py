@@ -24,6 +24,7 @@ class Step(NamedTuple):
     batch: int = NOBODY
     positions: tuple[int, ...] = ()
     leads_on: bool = True
+    plan: Plan | None = None
 
     def __str__(self) -> str:
         places = {"worker": self.worker, "batch": self.batch, "positions": self.positions}
@@ -76,9 +77,14 @@ class Scene(NamedTuple):
         """The world with one worker changed."""
         return self.world._replace(workers=put(self.world.workers, worker, changed))
 
-    def with_plan(self, worker: int, plan: Plan | None) -> World:
-        """The world with a worker's plan changed."""
-        return self.with_worker(worker, self.world.workers[worker]._replace(plan=plan))
+    def with_plan(self, plan: Plan | None, *, instead_of: Plan | None = None) -> World:
+        """The world with one more plan, or with one changed or dropped."""
+        plans = list(self.world.plans)
+        if instead_of is not None:
+            plans.remove(instead_of)
+        if plan is not None:
+            plans.append(plan)
+        return self.world._replace(plans=tuple(sorted(plans)))
 
     @property
     def _news_count(self) -> bool:

@@ -86,7 +86,10 @@ class Lease(StrEnum):
 
 
 class Plan(NamedTuple):
-    """A round that a worker prepares: whom it found, and whether the message is still at the version it loaded."""
+    """A round that some process prepares: whom it found, and whether the message is still at the version it loaded.
+
+    A process that dies or stops meanwhile is the same as one that did not begin, or takes its time.
+    """
 
     trigger: RetryTrigger
     asked: bool = False
@@ -99,7 +102,6 @@ class Worker(NamedTuple):
     """A process: a crash makes it a new one, with nothing of this."""
 
     lease: Lease = Lease.HELD
-    plan: Plan | None = None
     has_news: bool = False  # of an end; kept only where ends are not swept
 
     @property
@@ -116,6 +118,7 @@ class World(NamedTuple):
     message: Message = Message()
     owner: int = NOBODY
     workers: tuple[Worker, ...] = (Worker(), Worker())
+    plans: tuple[Plan, ...] = ()  # sorted: whose they are makes no difference
     left: int = 0
     orders: int = 0
     counts: tuple[int, ...] = ()

@@ -126,6 +126,14 @@ async def test_a_new_token_takes_the_place_of_the_old_one(desk: Desk, puts: PutP
     assert await secrets(desk) == KeptSecrets(PageSecrets(access_token="renewed", app_secret="4711"), 2)
 
 
+async def test_a_new_token_alone_keeps_pace_and_send_mode(puts: PutPageService) -> None:
+    await puts.put(put_page(NEW, messages_per_second=200.0, send_mode=SendMode.BATCH))
+
+    kept = (await puts.put(put_page(NEW, access_token="EAAG-next", send_mode=None))).page
+
+    assert (kept.messages_per_second, kept.send_mode, kept.token_generation) == (200.0, SendMode.BATCH, 2)
+
+
 async def test_a_refused_new_token_leaves_the_old_one(desk: Desk, puts: PutPageService, sandbox: Sandbox) -> None:
     await puts.put(put_page(NEW))
     await sandbox.control.token("stale", "expire")
