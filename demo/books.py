@@ -14,6 +14,6 @@ def discrepancies(counts: Counts, received: Summary) -> Sequence[str]:
         found.append(f"The books do not balance: {counts.total} recipients, {stated} accounted for.")
     if counts.sent != received.recipients_accepted:
         found.append(f"{counts.sent} count as sent to, but {received.recipients_accepted} people got the message.")
-    if received.duplicate_count:
-        found.append(f"{received.duplicate_count} people got the message twice.")
+    if received.repeat_count:
+        found.append(f"{received.repeat_count} people got the message twice.")
     return found

@@ -107,6 +107,4 @@ def _tell(found: Mapping[str, Difference]) -> None:
     if not found:
         typer.echo(f"equal: all {len(read_models.NAMES)} tables hold what the log says")
     for table, (live_only, rebuilt_only) in found.items():
-        typer.echo(
-            f"{table}: {live_only} rows only in the live table, {rebuilt_only} only in the rebuilt one: replaced"
-        )
+        typer.echo(f"{table}: replaced; rows only in the old one {live_only}, only in the new one {rebuilt_only}")

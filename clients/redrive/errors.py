@@ -12,10 +12,13 @@ RedriveError              any other status; `code` says which
 └── DeadlineExceeded
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import grpc
+
+_UNLISTED = re.compile(r"\(and [\d,]+ more that are not listed\)$")
 
 
 class FieldViolation(NamedTuple):
@@ -53,7 +56,12 @@ class InvalidRequest(RedriveError):
         self.violations = list(violations)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {field}: {description}" for field, description in self.violations)])
+        """Each violation once: the server's message tells the first few of them, and how many are not listed."""
+        if not self.violations:
+            return self.message
+        unlisted = _UNLISTED.search(self.message)
+        lines = [f"{field}: {description}" for field, description in self.violations]
+        return "\n".join([*lines, unlisted.group()] if unlisted else lines)
 
 
 class NotFound(RedriveError):

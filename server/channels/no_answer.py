@@ -1,4 +1,8 @@
-"""A request that got no answer: had it left, or not?"""
+"""A request that got no answer: had it left, or not, and why in words."""
+
+import socket
+import ssl
+from collections.abc import Sequence
 
 import aiohttp
 import httpx
@@ -15,6 +19,26 @@ _NEVER_LEFT = (
     httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
 )
+# The first that fits is said: no text of an exception is, as it may show an address with what stands in it.
+_UNCONNECTED: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
+    (socket.gaierror, "the name of the platform's host could not be looked up"),
+    (ConnectionRefusedError, "nobody accepts connections at the platform's address"),
+    (ssl.SSLCertVerificationError, "the certificate at the platform's address cannot be trusted"),
+    (ssl.SSLError, "no TLS could be agreed on with the platform's address"),
+    ((aiohttp.InvalidURL, httpx.UnsupportedProtocol), "the platform's address is no web address"),
+    ((TimeoutError, httpx.TimeoutException), "none came about, or none was free, within the time limit"),
+)
+_UNREACHABLE = "the platform's address cannot be reached"
+_UNANSWERED: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
+    ((TimeoutError, httpx.TimeoutException), "none came within the time limit"),
+    ((aiohttp.ClientPayloadError, httpx.ReadError), "the answer broke off"),
+    ((aiohttp.ClientResponseError, httpx.DecodingError), "what came cannot be read"),
+    (
+        (aiohttp.ClientConnectionError, httpx.TransportError, ConnectionError),
+        "the connection broke before an answer came",
+    ),
+)
+_UNEXPECTED = "something unexpected went wrong on this side"
 
 
 def no_answer(error: Exception) -> Failed | Unconfirmed:
@@ -24,5 +48,7 @@ def no_answer(error: Exception) -> Failed | Unconfirmed:
     (its exception map, version 0.2.0), so aiohttp's own exception decides, which it keeps as the cause.
     """
     truth = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    reason = type(getattr(truth, "os_error", truth)).__name__  # the text of an exception may show the address
-    return unconnected(reason) if isinstance(truth, _NEVER_LEFT) else unanswered(reason)
+    if isinstance(truth, _NEVER_LEFT):
+        reason = getattr(truth, "os_error", truth)
+        return unconnected(next((words for kind, words in _UNCONNECTED if isinstance(reason, kind)), _UNREACHABLE))
+    return unanswered(next((words for kind, words in _UNANSWERED if isinstance(truth, kind)), _UNEXPECTED))

@@ -7,6 +7,7 @@ events and read models, then the commit; any exception rolls all of it back.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
@@ -21,6 +22,7 @@ from server.log import schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
+from server.log.patient_connection import WRITE_SECONDS, PatientConnection, check
 from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
 
@@ -28,7 +30,7 @@ WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
 CHANNEL = "redrive_log"  # notified with each commit
 READERS = 8  # connections that run queries
 LOCK_SECONDS = 2
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 2
 
 _OPTIONS = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
 
@@ -56,26 +58,39 @@ _VERSIONS = """
 
 Connection = psycopg.Connection[DictRow]
 Cursor = psycopg.Cursor[DictRow]
+C = TypeVar("C", bound=Connection)
 
 
 class PostgresStore:
     """One PostgreSQL database."""
 
-    away = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+    away = (
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+        psycopg.errors.ReadOnlySqlTransaction,
+        psycopg.errors.IdleInTransactionSessionTimeout,  # this process was stopped in mid-transaction
+        PoolTimeout,
+    )
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._readers = ConnectionPool(
             url,
-            connection_class=psycopg.Connection[DictRow],
-            kwargs={"row_factory": dict_row, "autocommit": True, "options": _OPTIONS},
+            connection_class=PatientConnection,
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "options": _OPTIONS,
+                "connect_timeout": CONNECT_SECONDS,
+            },
             min_size=1,
             max_size=READERS,
             timeout=LOCK_SECONDS,
-            check=ConnectionPool.check_connection,
+            reconnect_timeout=LOCK_SECONDS,  # a later question tries anew; else its pauses grow with the outage
+            check=check,
             open=True,
         )
-        self._writer: Connection | None = None
+        self._writer: PatientConnection | None = None
         try:
             with self._locked() as c:
                 schema.bring_up(PostgresSql(c), TABLES)
@@ -126,7 +141,7 @@ class PostgresStore:
 
     def shadow(self, name: str) -> PostgresShadow:
         """Read models of their own, beside the live ones; raises ShadowInUseError."""
-        return PostgresShadow(self._connect(), f"redrive_{name}", WRITER_LOCK)
+        return PostgresShadow(self._connect(Connection), f"redrive_{name}", WRITER_LOCK)
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
@@ -170,13 +185,14 @@ class PostgresStore:
             (WRITER_LOCK,),
         )
 
-    def _writing_connection(self) -> Connection:
+    def _writing_connection(self) -> PatientConnection:
         if self._writer is None or self._writer.closed:
-            self._writer = self._connect()
+            self._writer = self._connect(PatientConnection)
+            self._writer.patience = WRITE_SECONDS
         return self._writer
 
-    def _connect(self) -> Connection:
-        return psycopg.Connection[DictRow].connect(
+    def _connect(self, kind: type[C]) -> C:
+        return kind.connect(
             self._url, row_factory=dict_row, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
         )
 

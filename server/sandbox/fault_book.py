@@ -12,7 +12,7 @@ from server.sandbox.placed_fault import PlacedFault
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What happens to a request: passing effects add up, the first ending one decides."""
+    """What happens to a request: delays add up, the last usage holds, the first ending effect decides."""
 
     effect: EndingEffect | None = None
     accepts: bool = False

@@ -45,7 +45,8 @@ Or say what happens, with "effect":
   {"kind": "null_part"}
       null in place of a batch part; single sends pass
   {"kind": "rate_limit", "seconds": 60, "code": 80006}
-      error with Retry-After, for 60 seconds after a page's first hit
+      error with Retry-After, for 60 seconds after a page's first hit; the
+      usage headers say the same in minutes, rounded up
   {"kind": "token_expired"}
       190-463 to the token in use, until it is replaced or renewed
 
@@ -78,8 +79,8 @@ A token expires, then is renewed:
 "revoke" kills it like "expire"; "allow" makes all tokens invalid that are
 not allowed, and takes an "app_secret" to check appsecret_proof with.
 
-Faults are tried in the order in which they were given. Delays and usage add
-up; the first other fault decides. A time-out or reset takes the whole batch
+Faults are tried in the order in which they were given. Delays add up, of
+several usages the last holds; the first other fault decides. A time-out or reset takes the whole batch
 with it; status, garbage and empty hit one part, unless "whole_batch" is
 true. A fault of everybody, without times, also hits token checks, except for
 errors. A wrong order gets a 400 that names the field, and nothing of it is
@@ -94,6 +95,14 @@ See and clear:
   curl -X DELETE localhost:8090/sandbox/faults
   curl -X DELETE localhost:8090/sandbox/faults/f1
   curl -X POST localhost:8090/sandbox/reset
+
+\b
+The summary's two counts of people who got something more than once:
+  duplicate_count   whatever the messages: two campaigns to the same people
+                    make everybody a duplicate
+  repeat_count      the same message, by the delivery's id that Redrive puts
+                    into a message's metadata: stays 0 unless something went
+                    wrong (messages without such an id count as one)
 """
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from itertools import islice
 
@@ -13,6 +13,13 @@ from server.sandbox.arrival import Arrival, Incoming
 DUPLICATES_SHOWN = 1_000
 
 
+class Repeat(msgspec.Struct, frozen=True, gc=False):
+    """A recipient who got the same message more than once."""
+
+    recipient: str
+    message: str  # its id; empty where the metadata tells none: those count as one message
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The record in numbers."""
 
@@ -21,8 +28,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     by_outcome: dict[str, int]
     recipients: int  # for whom something arrived
     recipients_accepted: int  # for whom something was accepted
-    duplicate_count: int  # recipients accepted more than once
+    duplicate_count: int  # recipients accepted more than once, whatever the messages
     duplicates: list[str]  # at most 1,000 of them
+    repeat_count: int  # pairs of a recipient and a message that was accepted for them more than once
+    repeats: list[Repeat]  # at most 1,000 of them
+
+
+def message_of(metadata: str) -> str:
+    """The message that a delivery's id (MESSAGE.BATCH.POSITION) tells; empty for any other metadata."""
+    parts = metadata.rsplit(".", 2)
+    return parts[0] if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal() else ""
 
 
 class ArrivalPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +63,7 @@ class RecipientPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record:
-    """Grows by two numbers per recipient; only the last arrivals are kept in full."""
+    """Grows with the recipients, and with the messages that each was sent; only the last arrivals are kept in full."""
 
     def __init__(self, keep_arrivals: int) -> None:
         self._arrivals: deque[Arrival] = deque(maxlen=keep_arrivals)
@@ -56,6 +71,8 @@ class Record:
         self._received: dict[str, int] = {}
         self._accepted: dict[str, int] = {}
         self._duplicates: dict[str, None] = {}
+        self._accepted_by_message: defaultdict[str, set[str]] = defaultdict(set)
+        self._repeats: dict[Repeat, None] = {}
         self._received_total = 0
         self._accepted_total = 0
         self._id_prefix = f"m_{secrets.token_urlsafe(12)}"  # no two sandboxes give the same ids
@@ -82,7 +99,7 @@ class Record:
         if recipient:
             self._received[recipient] = self._received.get(recipient, 0) + 1
         if accepted:
-            self._count_accepted(recipient)
+            self._count_accepted(recipient, message_of(metadata))
         return message_id
 
     def summary(self) -> Summary:
@@ -95,6 +112,8 @@ class Record:
             recipients_accepted=len(self._accepted),
             duplicate_count=len(self._duplicates),
             duplicates=list(islice(self._duplicates, DUPLICATES_SHOWN)),
+            repeat_count=len(self._repeats),
+            repeats=list(islice(self._repeats, DUPLICATES_SHOWN)),
         )
 
     def arrivals(self, recipient: str, after: int, limit: int) -> ArrivalPage:
@@ -125,9 +144,13 @@ class Record:
             next_after=end if end < len(self._received) else None,
         )
 
-    def _count_accepted(self, recipient: str) -> None:
+    def _count_accepted(self, recipient: str, message: str) -> None:
         self._accepted_total += 1
         count = self._accepted.get(recipient, 0) + 1
         self._accepted[recipient] = count
         if count == 2:
             self._duplicates[recipient] = None
+        had_it = self._accepted_by_message[message]
+        if recipient in had_it:
+            self._repeats[Repeat(recipient, message)] = None
+        had_it.add(recipient)

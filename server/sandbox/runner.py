@@ -1,6 +1,7 @@
 """Runs a sandbox on a port: for good, or within a test."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from server.sandbox.app import create_app
@@ -29,7 +31,9 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
     """A sandbox in this process, on a real port; raises OSError when the port is taken."""
     settings = settings or SandboxSettings()
     # A caller who hangs up ends what was going to answer: else a silence would last until the end.
-    runner = web.AppRunner(create_app(settings), access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    runner = web.AppRunner(
+        create_app(settings), access_log=None, logger=_logger(), handler_cancellation=True, shutdown_timeout=1
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -51,6 +55,17 @@ async def serve(settings: SandboxSettings, *, ready: Callable[[str], None] | Non
         if ready is not None:
             ready(sandbox.url)
         await stop.wait()
+
+
+def _logger() -> logging.Logger:
+    """Tells faults of the sandbox, but not of a caller who speaks no HTTP: that one got a 400."""
+    logger = logging.getLogger("redrive.sandbox")
+    logger.addFilter(_is_our_own)
+    return logger
+
+
+def _is_our_own(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _origin(runner: web.AppRunner, host: str) -> URL:

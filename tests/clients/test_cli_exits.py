@@ -1,9 +1,11 @@
 """Exit codes, and errors in words."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 
 from redrive.cli.main import main
+from redrive.cli.settings import Settings
 from redrive.v1.delivery_service_pb2 import GetMessageResponse, WatchProgressResponse
 
 if TYPE_CHECKING:
@@ -50,11 +53,12 @@ async def test_a_status_becomes_an_exit_code(
 async def test_wrong_fields_are_named(server: "ScriptedServer", redrive: "Redrive") -> None:
     details = BadRequest()
     details.field_violations.add(field="recipients[0].id", description="holds a space")
-    server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, details)
+    message = "recipients[0].id: holds a space"  # the server's own words hold the first violations too
+    server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, details, message=message)
 
     result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "1 2")
 
-    assert "recipients[0].id: holds a space" in result.stderr
+    assert result.stderr == "The server refuses this request:\n  recipients[0].id: holds a space\n"
 
 
 async def test_an_unregistered_page_comes_with_what_to_do(server: "ScriptedServer", redrive: "Redrive") -> None:
@@ -76,6 +80,59 @@ async def test_a_busy_server_says_when_to_come_back(server: "ScriptedServer", re
 
     assert result.exit_code == 5
     assert "Try again in 90 s." in result.stderr
+
+
+async def test_a_precondition_that_the_server_tells_twice_is_shown_once(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    words = "message 'm1' is cancelled, and a cancel is final"
+    blockers = PreconditionFailure()
+    blockers.violations.add(type="MESSAGE_CANCELLED", subject="messages/m1", description=words)
+    server.refuse("Resend", grpc.StatusCode.FAILED_PRECONDITION, blockers, message=words)
+
+    assert (await redrive("resend", "m1")).stderr == f"{words}\n"
+
+
+async def test_an_error_in_json_is_a_line_on_stderr(server: "ScriptedServer", redrive: "Redrive") -> None:
+    details = BadRequest()
+    details.field_violations.add(field="page_id", description="is required")
+    server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, ErrorInfo(reason="INVALID_REQUEST"), details)
+
+    result = await redrive("send", "--page", "", "--text", "Hi", "--recipient", "17", "-o", "json")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert json.loads(result.stderr) == {
+        "error": {
+            "code": "INVALID_ARGUMENT",
+            "reason": "INVALID_REQUEST",
+            "message": "refused",
+            "violations": [{"field": "page_id", "description": "is required"}],
+            "notes": [],
+        }
+    }
+
+
+async def test_json_says_when_to_come_back_and_how_to_repeat_a_send(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.refuse("Send", grpc.StatusCode.UNAVAILABLE, RetryInfo(retry_delay=Duration(seconds=90)))
+
+    result = await redrive("-o", "json", "send", "--page", "1", "--text", "Hi", "--recipient", "17")
+
+    error = json.loads(result.stderr)["error"]
+    assert (result.exit_code, error["code"], error["retry_after"]) == (5, "UNAVAILABLE", 90)
+    assert f"--request-id {server.asked('Send')[0].request_id}" in error["notes"][0]
+
+
+async def test_input_that_is_refused_without_asking_is_json_too(redrive: "Redrive", tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("id\n1 2\n")
+
+    for recipients in (["--csv", str(people)], []):
+        result = await redrive("send", "--page", "1", "--text", "Hi", "-o", "json", *recipients)
+
+        error = json.loads(result.stderr)["error"]
+        assert (result.exit_code, error["code"], error["reason"]) == (2, "INVALID_ARGUMENT", "INVALID_INPUT")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +158,37 @@ async def test_help_lists_the_exit_codes(redrive: "Redrive") -> None:
 
     assert result.exit_code == 0
     assert "Exit codes:" in result.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["send"], ["resend"], ["page"], ["page", "put"]])
+async def test_a_flag_does_not_look_as_if_it_took_a_value(redrive: "Redrive", command: list[str]) -> None:
+    result = await redrive(*command, "--help")
+
+    assert result.exit_code == 0
+    assert "--help" in result.stdout
+    assert "bool" not in result.stdout.lower()
+
+
+async def test_the_version_is_shown(redrive: "Redrive") -> None:
+    result = await redrive("--version")
+
+    assert (result.exit_code, result.stdout) == (0, f"redrive {version('redrive')}\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ("localhost", "localhost:50051"),
+        ("redrive-1.example.org", "redrive-1.example.org:50051"),
+        ("[::1]", "[::1]:50051"),
+        ("[::1]:7", "[::1]:7"),
+        ("10.0.0.1:7", "10.0.0.1:7"),
+        ("dns:///redrive", "dns:///redrive"),
+        ("unix:redrive.sock", "unix:redrive.sock"),
+    ],
+)
+def test_a_server_without_a_port_is_at_the_usual_one(given: str, target: str) -> None:
+    assert Settings(server=given).target == target
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -154,6 +154,35 @@ async def test_failures_are_counted_by_type_before_they_are_listed(
     assert "613/1996" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("failed", "why", "way_on"),
+    [
+        (FailedRecipient(attempt_count=4, unconfirmed=True), "attempts used up", "nothing more can be resent"),
+        (FailedRecipient(attempt_count=3, unconfirmed=True), "unconfirmed", "--include-unconfirmed"),
+        (
+            FailedRecipient(attempt_count=1, last_error_type=ErrorType.ERROR_TYPE_ACCESS_TOKEN),
+            "token not replaced",
+            "redrive page put PAGE",
+        ),
+        (
+            FailedRecipient(attempt_count=1, last_error_type=ErrorType.ERROR_TYPE_INVALID_RECIPIENT),
+            "permanent error",
+            "--error-type or --recipient",
+        ),
+    ],
+)
+async def test_who_cannot_be_resent_to_is_told_why_and_what_would_help(
+    server: "ScriptedServer", redrive: "Redrive", failed: FailedRecipient, why: str, way_on: str
+) -> None:
+    server.answer("ListFailed", ListFailedResponse(failed_recipients=[failed] * 2, max_retry_attempts=3))
+
+    *table, last = (await redrive("failed", "m1")).stdout.splitlines()
+
+    assert sum(f" no │ {why} " in " ".join(line.split()) for line in table) == 2
+    assert last.startswith(f"{why.capitalize()}: ")
+    assert way_on in last
+
+
 async def test_names_from_outside_cannot_drive_the_terminal(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ListFailed", FAILED)
 
@@ -191,13 +220,14 @@ async def test_deliveries_are_filtered_and_shown(server: "ScriptedServer", redri
 
 
 async def test_batches_are_shown(server: "ScriptedServer", redrive: "Redrive") -> None:
-    batch = Batch(number=4, status=BatchStatus.BATCH_STATUS_STARTED, worker="w-7")
+    counts = Counts(total=91, pending=1, sending=2, sent=40, failed=5, unconfirmed=6, cancelled=37)
+    batch = Batch(number=4, status=BatchStatus.BATCH_STATUS_STARTED, worker="w-7", counts=counts)
     server.answer("ListBatches", ListBatchesResponse(batches=[batch]))
 
     result = await redrive("batches", "m1")
 
     assert "STARTED" in result.stdout
-    assert "w-7" in result.stdout
+    assert "w-7 │ 91 │ 3 │ 40 │ 5 │ 6 │ 37 │" in " ".join(result.stdout.split())
 
 
 async def test_a_cancelled_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:

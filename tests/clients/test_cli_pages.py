@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from google.rpc.error_details_pb2 import BadRequest
 
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
@@ -58,8 +60,42 @@ async def test_a_terminal_is_asked_for_the_token_without_showing_it(
     result = await redrive("page", "put", "1", input="EAAB-secret\n")
 
     assert server.asked("PutPage")[0].access_token == "EAAB-secret"
-    assert "Access token" in result.output
+    assert "Access token of page 1 (may stay empty if it has one)" in result.output
     assert "EAAB-secret" not in result.output
+
+
+async def test_without_a_terminal_the_token_is_read_from_standard_input(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+
+    result = await redrive("page", "put", "1", input="EAAB-secret\n")
+
+    assert server.asked("PutPage")[0].access_token == "EAAB-secret"
+    assert "EAAB-secret" not in result.output
+
+
+async def test_a_new_page_without_a_token_is_told_how_to_give_one(server: "ScriptedServer", redrive: "Redrive") -> None:
+    details = BadRequest()
+    details.field_violations.add(field="access_token", description="is required for a new page")
+    server.refuse("PutPage", grpc.StatusCode.INVALID_ARGUMENT, details)
+
+    result = await redrive("page", "put", "1")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1:] == [
+        "  access_token: is required for a new page",
+        "Give the token in REDRIVE_PAGE_TOKEN, or on standard input.",
+    ]
+
+
+async def test_what_is_not_given_is_left_to_the_server(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+
+    await redrive("page", "put", "1", "--token", "EAAB-secret")
+
+    (request,) = server.asked("PutPage")
+    assert request == PutPageRequest(page_id="1", access_token="EAAB-secret", request_id=request.request_id)
 
 
 async def test_without_a_terminal_no_token_keeps_the_present_one(server: "ScriptedServer", redrive: "Redrive") -> None:

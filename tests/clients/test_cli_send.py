@@ -64,7 +64,51 @@ async def test_a_csv_becomes_one_send(server: "ScriptedServer", redrive: "Redriv
         )
     ]
     assert "m1" in result.stdout
-    assert "1 recipients stood there more than once" in result.stdout
+    assert "Duplicates dropped: 1." in result.stdout
+
+
+async def test_a_dry_run_shows_the_first_persons_text_and_the_duplicates(
+    server: "ScriptedServer", redrive: "Redrive", people: Path
+) -> None:
+    server.answer("Send", SENT)
+    text = "Hi {{name}}\nof {{ city }}\x1b[31m"
+
+    result = await redrive("send", "--page", "1", "--text", text, "--csv", str(people), "--dry-run", "--watch")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-4:] == [
+        "Duplicates dropped: 1. Of equal recipients the first was kept.",
+        "The text for 17:",
+        "Hi Ada",
+        "of London [31m",
+    ]
+
+
+async def test_duplicates_are_told_before_the_watch(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+    server.answer("Send", SENT)
+    server.stream(DONE)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(people), "--watch")
+
+    assert result.stdout.index("Duplicates dropped: 1.") < result.stdout.index("SENT: 2 of 2 sent")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Your {{ordr}}, {{name}}, {{ordr}}", "people.csv has no column ordr; it has name, city."),
+        ("{{a}} {{b}}", "people.csv has no column a, b; it has name, city."),
+        ("{{id}}", "people.csv has no column id (its ids are no part of a text); it has name, city."),
+    ],
+)
+async def test_a_variable_without_a_column_is_told_once_and_nothing_is_sent(
+    server: "ScriptedServer", redrive: "Redrive", people: Path, text: str, words: str
+) -> None:
+    result = await redrive("send", "--page", "1", "--text", text, "--csv", str(people))
+
+    assert result.exit_code == 2
+    assert result.stderr == f"Nothing was sent. {words}\n"
+    assert not server.requests
 
 
 async def test_recipients_can_be_named_one_by_one(server: "ScriptedServer", redrive: "Redrive") -> None:
@@ -189,7 +233,8 @@ async def test_a_resend_says_whom_it_takes_and_whom_not(server: "ScriptedServer"
         validate_only=True,
     )
     assert "120 recipients to retry, in 2 batches, from number 11." in result.stdout
-    assert "UNCONFIRMED" in result.stdout
+    assert "unconfirmed" in result.stdout
+    assert "--include-unconfirmed resends, and it may then arrive twice." in result.stdout
 
 
 async def test_a_resend_can_be_watched(server: "ScriptedServer", redrive: "Redrive") -> None:

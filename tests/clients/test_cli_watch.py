@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from redrive.v1.delivery_service_pb2 import WatchProgressResponse
+from redrive.v1.delivery_service_pb2 import ResendResponse, SkippedRecipients, SkipReason, WatchProgressResponse
 from redrive.v1.message_pb2 import Counts, MessageStatus
 from redrive.v1.progress_pb2 import Progress
 
@@ -73,11 +73,70 @@ async def test_the_exit_code_says_how_the_message_ended(
 ) -> None:
     ended = Progress(status=MessageStatus.Value(f"MESSAGE_STATUS_{status}"), counts=counts)
     server.stream(at(1, ended))
+    server.answer("Resend", ResendResponse())
 
     result = await redrive("watch", "m1")
 
     assert result.exit_code == exit_code
     assert ("redrive failed m1" in result.stdout) is (exit_code == 10)
+
+
+WITH_FAILURES = Progress(
+    status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=Counts(total=9, sent=4, failed=4, unconfirmed=1)
+)
+
+
+@pytest.mark.parametrize(
+    ("taken", "reason", "words"),
+    [
+        (2, SkipReason.SKIP_REASON_ALREADY_SENT, ["redrive resend m1 resends to 2."]),
+        (0, SkipReason.SKIP_REASON_ALREADY_SENT, []),
+        (0, SkipReason.SKIP_REASON_UNCONFIRMED, ["Unconfirmed: ", "--include-unconfirmed", "may then arrive twice"]),
+        (0, SkipReason.SKIP_REASON_TOKEN_NOT_REPLACED, ["Token not replaced: ", "redrive page put PAGE, then resend"]),
+        (0, SkipReason.SKIP_REASON_PERMANENT_ERROR, ["Permanent error: ", "--error-type or --recipient"]),
+        (0, SkipReason.SKIP_REASON_ATTEMPTS_USED_UP, ["Attempts used up: nothing more can be resent"]),
+    ],
+)
+async def test_the_last_line_says_what_would_work(
+    server: "ScriptedServer", redrive: "Redrive", taken: int, reason: SkipReason.ValueType, words: list[str]
+) -> None:
+    server.stream(at(1, WITH_FAILURES))
+    skipped = [SkippedRecipients(reason=reason, count=1)]
+    server.answer("Resend", ResendResponse(recipients_to_retry=taken, skipped=skipped))
+
+    result = await redrive("watch", "m1")
+
+    assert server.asked("Resend")[0].validate_only
+    _, shows, *said = result.stdout.splitlines()
+    assert shows == "redrive failed m1 shows whom and why."
+    assert len(said) == (1 if words else 0)
+    assert all(word in said[0] for word in words)
+
+
+async def test_how_a_message_ended_is_told_even_if_nothing_else_can_be_asked(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.stream(at(1, WITH_FAILURES))
+    server.refuse("Resend", grpc.StatusCode.FAILED_PRECONDITION)
+
+    result = await redrive("watch", "m1")
+
+    assert result.exit_code == 10
+    assert result.stdout.endswith("redrive failed m1 shows whom and why.\n")
+
+
+async def test_a_cancelled_message_has_no_pace_and_no_time_left(server: "ScriptedServer", redrive: "Redrive") -> None:
+    stopping = Progress(
+        status=MessageStatus.MESSAGE_STATUS_CANCELLED,
+        counts=Counts(total=10, sent=3, sending=1, cancelled=6),
+        messages_per_second=50,
+        eta=Duration(seconds=12),
+    )
+    server.stream(at(1, stopping))
+
+    result = await redrive("watch", "m1")
+
+    assert result.stdout == "CANCELLED: 3 of 10 sent, 0 failed, 0 unconfirmed, 1 pending, 6 cancelled\n"
 
 
 async def test_watching_an_unknown_message_is_not_found(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -53,7 +53,16 @@ async def test_a_bad_request_names_its_fields(server: "ScriptedServer", client: 
 
     assert isinstance(error, InvalidRequest)
     assert error.violations == [("page_id", "is required"), ("recipients[3].id", "holds a space")]
-    assert str(error) == "2 fields are wrong\n  page_id: is required\n  recipients[3].id: holds a space"
+    assert str(error) == "page_id: is required\nrecipients[3].id: holds a space"
+
+
+async def test_fields_that_are_not_listed_are_counted(server: "ScriptedServer", client: Client) -> None:
+    details = BadRequest()
+    details.field_violations.add(field="page_id", description="is required")
+    message = "page_id: is required (and 1,200 more that are not listed)"
+    server.refuse("GetMessage", grpc.StatusCode.INVALID_ARGUMENT, details, message=message)
+
+    assert str(await refused(client)) == "page_id: is required\n(and 1,200 more that are not listed)"
 
 
 async def test_a_failed_precondition_says_what_stands_in_the_way(server: "ScriptedServer", client: Client) -> None:

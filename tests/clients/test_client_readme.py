@@ -1,6 +1,7 @@
 """The Python session in clients/README.md runs as it stands there."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from redrive.v1.delivery_service_pb2 import (
     WatchProgressResponse,
 )
 from redrive.v1.message_pb2 import Counts, Message, MessageStatus
+from redrive.v1.page_service_pb2 import PutPageResponse
 from redrive.v1.progress_pb2 import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ README = Path(__file__).parents[2] / "clients" / "README.md"
 async def test_the_python_session_runs(server: "ScriptedServer") -> None:
     session = README.read_text().split("```python\n")[1].split("```")[0]
     ended = Progress(status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=Counts(total=2, sent=1, failed=1))
+    server.answer("PutPage", PutPageResponse())
     server.answer("Send", SendResponse(message=Message(id="m1")))
     server.stream(WatchProgressResponse(sequence=1, progress=ended))
     server.answer(
@@ -35,9 +38,11 @@ async def test_the_python_session_runs(server: "ScriptedServer") -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", session.replace("127.0.0.1:50051", server.target)),
         stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "REDRIVE_PAGE_TOKEN": "EAAB-token"},
     )
     stdout, _ = await process.communicate()
 
     assert process.returncode == 0
     assert "18 no such person" in stdout.decode()
+    assert server.asked("PutPage")[0].page_id == server.asked("Send")[0].page_id
     assert server.asked("Resend")[0].message_id == "m1"

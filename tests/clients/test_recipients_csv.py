@@ -50,6 +50,12 @@ def test_a_quoted_cell_may_hold_delimiters_and_line_ends(file: Path) -> None:
     assert read(file, 'id,note\n17,"a,\nb"\n')[0].variables["note"] == "a,\nb"
 
 
+def test_all_columns_but_the_ids_are_variables(file: Path) -> None:
+    file.write_text("name,recipient_id,city\nAda,17,London\n")
+
+    assert RecipientsCsv(file).variables == ["name", "city"]
+
+
 def test_recipients_are_counted_and_can_be_read_again(file: Path) -> None:
     file.write_text("id\n1\n2\n3\n")
     recipients = RecipientsCsv(file)
@@ -85,7 +91,13 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
         ("id,recipient_id\n1,2\n", "line 1, column recipient_id: is one too many: id is there already"),
         (
             "id,home town\n1,A\n",
-            "line 1, column home town: is no name of a variable: 1 to 64 letters, digits and underscores",
+            "line 1, column home town: is no name of a variable: "
+            "1 to 64 letters, digits and underscores, such as home_town",
+        ),
+        (
+            "id, Prénom (usuel) \n1,A\n",
+            "line 1, column Prénom (usuel): is no name of a variable: "
+            "1 to 64 letters, digits and underscores, such as Prenom_usuel",
         ),
         ("id,\n1,A\n", "line 1, column number 2: is no name of a variable: 1 to 64 letters, digits and underscores"),
         (b"id,\xe9\n1,A\n", "line 1, column number 2: is not UTF-8"),

@@ -14,6 +14,8 @@ def summary(*, people: int, twice: int = 0) -> Summary:
         recipients_accepted=people,
         duplicate_count=twice,
         duplicates=[],
+        repeat_count=twice,
+        repeats=[],
     )
 
 

@@ -73,6 +73,6 @@ def assert_balanced(counts: Counts) -> None:
 
 
 async def assert_nobody_twice(sandbox: SandboxProcess) -> None:
-    """The platform accepted at most one message per person."""
+    """The platform accepted each message at most once for a person."""
     summary = await sandbox.control.summary()
-    assert summary.duplicate_count == 0, summary.duplicates
+    assert summary.repeat_count == 0, summary.repeats

@@ -55,7 +55,7 @@ async def test_the_main_job_by_command_line(server: ServerProcess, sandbox: Sand
     assert again.code == 0, again.errors
     deliveries = await _redrive(server, "deliveries", message_id, "--recipient", "u2")
     assert deliveries.output.count("u2") >= 2
-    assert (await sandbox.control.summary()).duplicate_count == 0
+    assert (await sandbox.control.summary()).repeat_count == 0
 
 
 async def _only_message(server: ServerProcess) -> str:

@@ -47,7 +47,7 @@ async def test_two_thousand_recipients_with_mixed_faults_end_in_balanced_books(
     for people in UNCONFIRMED.values():
         assert all(failed[person].unconfirmed for person in people)
     summary = await sandbox.control.summary()
-    assert (summary.recipients, summary.received, summary.duplicate_count) == (2_000, 2_000, 0)
+    assert (summary.recipients, summary.received, summary.repeat_count) == (2_000, 2_000, 0)
 
 
 async def test_every_attempt_is_listed_with_what_became_of_it(client: Client, sandbox: SandboxProcess) -> None:

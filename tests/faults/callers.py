@@ -90,13 +90,13 @@ class Callers:
 
     async def _campaign(self, request: SendRequest, *, cancels: bool) -> None:
         """Sends, repeats the same call elsewhere, and asks for resends while the message is under way."""
-        await self._moment(FAULT_SECONDS * 0.6)
+        await self._moment(FAULT_SECONDS * 0.7)
         message = await self._send(request)
-        await self._moment(2.0)
+        await self._moment(1.5)
         if cancels:
             await self._cancel(message)
-        for number in range(self._chance.randint(0, 3)):
-            await self._moment(4.0)
+        for number in range(self._chance.randint(0, 2)):
+            await self._moment(2.0)
             await self._resend(message, f"resend-{request.request_id}-{number}")
 
     async def _moment(self, longest: float) -> None:

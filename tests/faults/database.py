@@ -97,7 +97,7 @@ class Database:
     def _writer(self) -> str | None:
         with self._connect("postgres") as connection:
             found = connection.execute(
-                f"SELECT application_name {OTHERS} AND pid IN ({LOCKED})",  # noqa: S608 - our own words
+                f"SELECT application_name {OTHERS} AND pid IN ({LOCKED})",
                 (self.name,),
             ).fetchone()
             return str(found[0]) if found else None

@@ -84,29 +84,30 @@ class Ledger:
         self._retry_counts[event.message_id] = event.retry_count
 
     def _take_batch_event(self, where: str, version: int, event: BatchEvent) -> None:
-        place = (event.message_id, event.batch_number)
+        if isinstance(event, DeliveriesDispatched | OutcomesRecorded | DeliveriesReturned):
+            self._check_claim(where, event, event.claim)
+        self._take_claim(version, event)
         match event:
             case BatchCreated():
                 self._plan(where, event)
-            case BatchStarted():
-                self._claims[place] = version
-            case BatchReleased() | BatchCompleted():
-                self._claims[place] = None
             case DeliveriesDispatched():
-                self._check_claim(where, event, event.claim)
                 self._dispatch(where, event)
             case OutcomesRecorded():
-                self._check_claim(where, event, event.claim)
                 self._record(where, event, event.outcomes, DeliveryStatus.SENDING)
             case LateOutcomesRecorded():
                 self._record(where, event, event.outcomes, DeliveryStatus.UNCONFIRMED)
             case DeliveriesReturned():
-                self._check_claim(where, event, event.claim)
                 self._take_back(where, event)
             case BatchCancelled():
-                for attempt in self._of_batch(event):
-                    if attempt.status is DeliveryStatus.PENDING:
-                        attempt.status = DeliveryStatus.CANCELLED
+                self._cancel(event)
+
+    def _take_claim(self, version: int, event: BatchEvent) -> None:
+        place = (event.message_id, event.batch_number)
+        match event:
+            case BatchStarted():
+                self._claims[place] = version
+            case BatchReleased() | BatchCompleted():
+                self._claims[place] = None
 
     def _check_claim(self, where: str, event: BatchEvent, claim: int) -> None:
         """The fence: nothing is written under a claim that is not the batch's."""
@@ -122,6 +123,11 @@ class Ledger:
         while attempt := self.attempts.get(delivery_id(event.message_id, event.batch_number, position)):
             yield attempt
             position += 1
+
+    def _cancel(self, event: BatchCancelled) -> None:
+        for attempt in self._of_batch(event):
+            if attempt.status is DeliveryStatus.PENDING:
+                attempt.status = DeliveryStatus.CANCELLED
 
     def _plan(self, where: str, event: BatchCreated) -> None:
         for position, recipient in enumerate(event.recipients):

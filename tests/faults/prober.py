@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 import grpc
 
 from redrive.errors import Unavailable
 from redrive.refusal import error_of
-from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListMessagesRequest, SendRequest
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import ListMessagesRequest, SendRequest, SendResponse
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from redrive.v1.message_pb2 import Message
-from redrive.v1.content_pb2 import Content, Recipient
 from tests.faults.fleet import Member
 
 T = TypeVar("T")
@@ -48,11 +48,11 @@ class Prober:
         ) as channel:
             stub = DeliveryServiceStub(channel)
             while True:
-                await self._ask("ListMessages", stub.ListMessages(ListMessagesRequest(page_size=5), timeout=20))
-                await self._write(stub)
+                await self._ask("ListMessages", lambda: stub.ListMessages(ListMessagesRequest(page_size=5), timeout=20))
+                await self._write(stub.Send)
                 await asyncio.sleep(PAUSE)
 
-    async def _write(self, stub: DeliveryServiceStub) -> None:
+    async def _write(self, send: grpc.aio.UnaryUnaryMultiCallable[SendRequest, SendResponse]) -> None:
         """The same Send until it is answered."""
         request_id = f"probe-{self._member.name}-{self._number}"
         request = SendRequest(
@@ -62,15 +62,15 @@ class Prober:
             content=Content(text="Hello"),
             recipients=[Recipient(id=request_id)],
         )
-        answer = await self._ask("Send", stub.Send(request, timeout=20))
+        answer = await self._ask("Send", lambda: send(request, timeout=20))
         if answer is not None:
             self.accepted[request_id] = answer.message
             self._number += 1
 
-    async def _ask(self, name: str, call: Awaitable[T]) -> T | None:
+    async def _ask(self, name: str, call: Callable[[], Awaitable[T]]) -> T | None:
         begin = time.monotonic()
         try:
-            answer = await call
+            answer = await call()
         except grpc.aio.AioRpcError as failure:
             self._note(begin, name, failure)
             return None

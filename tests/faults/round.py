@@ -19,14 +19,15 @@ from server.sandbox.arrival import Arrival
 from tests.e2e.processes import SandboxProcess, running_sandbox_process
 from tests.faults.callers import FAST, PAGES, SLOW, Callers
 from tests.faults.database import Database
+from tests.faults.faults import Faults
 from tests.faults.fleet import Fleet, Member, running_fleet
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
 from tests.faults.script import LEASE_SECONDS, Step, draw
 from tests.faults.verdict import Books, violations
+from tests.waiting import eventually
 
 SERVERS = 3
 ROUND_SECONDS = 30.0
-LOOK_SECONDS = 0.1
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -83,10 +84,10 @@ class _Round:
         self, report: Report, database: Database, sandbox: SandboxProcess, fleet: Fleet, chance: Random, *, ends: float
     ) -> None:
         self._report = report
-        self._database = database
         self._sandbox = sandbox
         self._fleet = fleet
         self._callers = Callers(fleet, chance)
+        self._faults = Faults(database, sandbox, fleet, self._callers)
         self._probers = [Prober(member, PAGES[0]) for member in fleet.members]
         self._ends = ends
 
@@ -114,53 +115,14 @@ class _Round:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._callers.campaigns())
             for step in self._report.script:
-                tasks.create_task(self._take(step))
-
-    async def _take(self, step: Step) -> None:
-        await asyncio.sleep(step.at)
-        member = self._fleet.members[step.server]
-        match step.kind:
-            case "kill":
-                await member.kill(step.seconds)
-            case "drain":
-                await member.drain(step.seconds)
-            case "freeze" | "nap":
-                await member.freeze(step.seconds)
-            case "freeze_writer":
-                await self._freeze_writer(step.seconds)
-            case "restart":
-                await self._database.restart("fast", step.seconds)
-            case "crash":
-                await self._database.restart("immediate", step.seconds)
-            case "end_sessions":
-                await self._database.end_sessions()
-            case "freeze_database":
-                await self._database.freeze(step.seconds)
-            case "read_only":
-                await self._database.forbid_writing(step.seconds)
-            case "platform":
-                await self._sandbox.control.order(step.order)
-            case "timers":
-                await self._callers.timers()
-
-    async def _freeze_writer(self, seconds: float) -> None:
-        """Tries to stop a server while it holds the log's lock."""
-        for _ in range(50):
-            member = self._fleet.member(await self._database.writer())
-            if member is not None and member.stop():
-                if await self._database.writer() == member.name:
-                    self._report.figures["stopped inside the lock"] += 1
-                    await member.freeze(seconds)
-                    return
-                member.go_on()
+                tasks.create_task(self._faults.take(step))
 
     async def _come_to_an_end(self) -> None:
         await self._sandbox.control.clear_faults()
         await self._callers.put_pages(FAST)
         self._report.figures["mended after, ms"] = round(1000 * (ROUND_SECONDS - self._ends + time.monotonic()))
         watching = [asyncio.create_task(self._callers.watch(message.id)) for message in self._callers.sent.values()]
-        while await self._open():
-            await asyncio.sleep(LOOK_SECONDS)
+        await eventually(self._open, lambda still_open: not still_open, within=ROUND_SECONDS)
         await asyncio.gather(*watching)
 
     async def _open(self) -> list[str]:
@@ -190,7 +152,7 @@ class _Round:
     def _take_stock(self) -> None:
         report, callers = self._report, self._callers
         report.violations += callers.complaints
-        report.figures += Counter(step.kind for step in report.script)
+        report.figures += self._faults.figures
         report.figures["calls repeated"] = callers.repeats
         for member, prober in zip(self._fleet.members, self._probers, strict=True):
             report.violations += member.defects()

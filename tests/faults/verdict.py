@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from domain.delivery import DeliveryStatus, deciding_attempt
 from projections.recorded import Recorded
-from projections.sql import Row, Sql
+from projections.sql import Row
 from server.log.postgres_store import PostgresStore
 from server.log.rebuild import differences
-from tests.contents import contents
 from server.sandbox.arrival import Arrival
+from tests.contents import contents
 from tests.faults.ledger import Attempt, Ledger
 
 CLOCKS = 0.005  # seconds: event times are cut to microseconds, arrivals are not
@@ -115,7 +116,7 @@ def _of_repeats(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
     wrong = []
     for who, attempts in ledger.of_recipient.items():
         received = [attempt for attempt in attempts if names[attempt] in accepted]
-        for earlier, later in zip(received, received[1:], strict=False):
+        for earlier, later in pairwise(received):
             if earlier not in later.repeats_unconfirmed:
                 wrong.append(f"{who} received it twice: {names[earlier]}, {names[later]}")
     return wrong

@@ -29,13 +29,13 @@ def _given_up(batch: Batch, delivery: Delivery, rules: Rules) -> Delivery:
     return delivery._replace(status=Status.SENT if has_evidence else Status.UNCONFIRMED)
 
 
-def dispatch(batch: Batch, positions: tuple[int, ...], worker: int, request: Request) -> Batch:
+def dispatch(batch: Batch, positions: tuple[int, ...], request: Request) -> Batch:
     """DeliveriesDispatched."""
 
     def dispatched(delivery: Delivery) -> Delivery:
         if delivery.request is not Request.NONE:  # it left before it was written down
             return delivery._replace(status=Status.SENDING)
-        return delivery._replace(status=Status.SENDING, request=request, sender=worker, claim=batch.claim)
+        return delivery._replace(status=Status.SENDING, request=request, sender=batch.worker, claim=batch.claim)
 
     return at(batch, positions, dispatched)
 

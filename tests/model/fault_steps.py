@@ -3,7 +3,7 @@
 from domain.delivery import DeliveryStatus as Status
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, IN_FLIGHT, NOBODY, Batch, Delivery, Lease, Request, Worker, World
+from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Worker, World
 from tests.model.worker_steps import recorded
 
 
@@ -21,6 +21,15 @@ def _has_something(scene: Scene, worker: int) -> bool:
         or world.workers[worker] != Worker()
         or any(batch.worker == worker for batch in world.batches)
         or any(d.sender == worker for batch in world.batches for d in batch.deliveries)
+    )
+
+
+def _needs_its_lease(scene: Scene, worker: int) -> bool:
+    world = scene.world
+    return (
+        worker == world.owner
+        or any(batch.worker == worker for batch in world.batches)
+        or any(d.sender == worker and d.request in IN_WORKER for batch in world.batches for d in batch.deliveries)
     )
 
 
@@ -50,7 +59,7 @@ def stopped(scene: Scene) -> Steps:
     if any(not worker.is_running for worker in world.workers):
         return
     for worker in BOTH:
-        if not _has_something(scene, worker):
+        if not _needs_its_lease(scene, worker):
             continue
         lapsed = put(world.workers, worker, world.workers[worker]._replace(lease=Lease.STOPPED))
         batches = tuple(_with_stale(batch, worker) for batch in world.batches)
@@ -95,7 +104,7 @@ def run_broke(scene: Scene) -> Steps:
     """A defect ends a worker's run; what it has in flight is still heard of."""
     for index, batch in enumerate(scene.world.batches):
         if batch.has_run and scene.is_running(batch.worker):
-            kept = (d if d.request in IN_FLIGHT else d.without_request() for d in batch.deliveries)
+            kept = (d if d.request is Request.IN_FLIGHT else d.without_request() for d in batch.deliveries)
             broken = batch._replace(deliveries=tuple(kept), has_run=False)
             yield _disturbed("run broke", scene, scene.with_batch(index, broken), batch.worker, index)
 
@@ -104,7 +113,7 @@ def page_given_up(scene: Scene) -> Steps:
     """A drain, or a page that is let go to another process: with nothing in flight it releases what it has claimed."""
     world = scene.world
     worker = world.owner
-    if not scene.is_running(worker) or all(batch.completed for batch in world.batches):
+    if not scene.is_running(worker) or world.is_done:
         return
     if any(d.sender == worker and d.claim == b.claim for b in world.batches for d in b.deliveries):
         return
@@ -118,7 +127,7 @@ def process_batches(scene: Scene) -> Steps:
     for index, batch in enumerate(scene.world.batches):
         if batch.worker == NOBODY:
             continue
-        is_stuck = scene.world.workers[batch.worker].lease is not Lease.HELD
+        is_stuck = not batch.has_run or scene.world.workers[batch.worker].lease is not Lease.HELD
         released = scene.with_batch(index, decisions.release(batch)._replace(found_stuck=False))
         if batch.found_stuck or (is_stuck and asks):
             yield _disturbed("BatchReleased, by ProcessBatches", scene, released, NOBODY, index)
@@ -131,7 +140,7 @@ def answer_lost(scene: Scene) -> Steps:
     """A reset, a time-out, a garbled reply: the outcome is unknown (rule 5)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
-            if delivery.request in IN_FLIGHT and scene.is_running(delivery.sender):
+            if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
                 step = recorded(scene, index, position, Status.UNCONFIRMED)
                 after = step.after._replace(left=scene.world.left - 1)
                 yield step._replace(name=f"{step.name}, since no answer came", after=after, leads_on=False)
@@ -141,7 +150,8 @@ def receipt_recorded(scene: Scene) -> Steps:
     """The platform's echo, on a stream of its own (rule 4)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
-            if delivery.delivered and not delivery.is_known_sent:
+            has_arrived = delivery.delivered or delivery.request is Request.IN_FLIGHT
+            if has_arrived and not delivery.is_known_sent:
                 after = scene.with_batch(index, decisions.at(batch, (position,), lambda d: _with_receipt(scene, d)))
                 yield _disturbed("ReceiptRecorded", scene, after, NOBODY, index, position)
 
@@ -149,7 +159,7 @@ def receipt_recorded(scene: Scene) -> Steps:
 def _with_receipt(scene: Scene, delivery: Delivery) -> Delivery:
     """Without evidence_wins it is one more event, which changes what is closed."""
     is_last_word = not scene.rules.evidence_wins and not delivery.status.is_open
-    return delivery._replace(has_receipt=True, status=Status.SENT if is_last_word else delivery.status)
+    return delivery._replace(has_receipt=True, delivered=True, status=Status.SENT if is_last_word else delivery.status)
 
 
 FAULT_STEPS = (

@@ -8,7 +8,7 @@ from domain.retry import RetryTrigger, RetryType
 from tests.model.message_steps import is_automatic_round_due
 from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
-from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, Batch, Request, attempts_at, state_of
+from tests.model.state import BOTH, Batch, Request, attempts_at, state_of
 
 BOOKS = "the books balance"
 ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
@@ -99,7 +99,7 @@ def _broken_by_outcome(scene: Scene, step: Step) -> str | None:
     after = step.after.batches[step.batch].deliveries[step.positions[0]]
     if scene.read(before) is Status.SENT and scene.read(after) is not Status.SENT:
         return SENT_STAYS
-    is_seen = before.request is Request.ACCEPTED and "no answer" not in step.name
+    is_seen = step.name.endswith(Status.SENT)
     return SEEN if is_seen and scene.read(after) is not Status.SENT else None
 
 
@@ -128,7 +128,7 @@ def _is_settled(scene: Scene) -> bool:
     world = scene.world
     for batch in world.batches:
         for delivery in batch.deliveries:
-            if delivery.request in (*IN_WORKER, *IN_FLIGHT) and scene.is_running(delivery.sender):
+            if delivery.request is not Request.NONE and scene.is_running(delivery.sender):
                 return False
             if delivery.status is Status.SENDING or (delivery.status is Status.PENDING and not world.message.paused):
                 return False

@@ -54,7 +54,7 @@ def resend_looked(scene: Scene) -> Steps:
         if taken and (not asked or taken != plain):
             after = scene.with_plan(Plan(RetryTrigger.MANUAL, asked=asked, taken=taken))
             name = "Resend looks, include_unconfirmed" if asked else "Resend looks"
-            yield Step(name, after._replace(left=world.left - 1, orders=world.orders + asked), leads_on=False)
+            yield Step(name, after._replace(left=world.left - 1, orders=world.orders + 1), leads_on=False)
 
 
 def automatic_round_looked(scene: Scene) -> Steps:
@@ -135,14 +135,15 @@ def _appended(scene: Scene, plan: Plan) -> World:
     is_automatic = plan.trigger is not RetryTrigger.MANUAL
     world = scene._replace(world=scene.with_plan(None, instead_of=plan)).with_new_batch(batch)
     message = world.message._replace(completed=False, retry_count=world.message.retry_count + is_automatic)
-    return _moved(world, message)._replace(orders=world.orders - plan.asked)
+    return _moved(world, message)._replace(orders=world.orders - (not is_automatic))
 
 
 def _looked_again(scene: Scene, plan: Plan) -> World:
     taken = () if scene.world.message.cancelled else scene.taken(asked=plan.asked)
     if plan.trigger is RetryTrigger.MANUAL and taken:
         return scene.with_plan(plan._replace(taken=taken, is_current=True), instead_of=plan)
-    return scene.with_plan(None, instead_of=plan)._replace(orders=scene.world.orders - plan.asked)
+    is_order = plan.trigger is RetryTrigger.MANUAL
+    return scene.with_plan(None, instead_of=plan)._replace(orders=max(0, scene.world.orders - is_order))
 
 
 def message_completed(scene: Scene) -> Steps:

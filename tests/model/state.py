@@ -19,16 +19,18 @@ class Request(StrEnum):
     LEAVING = "LEAVING"  # dispatched, and about to leave
     STALE = "STALE"  # the same, but the lease has lapsed since the dispatch
     CLEARED = "CLEARED"  # the worker stopped between the last look at its lease and the socket's write
-    ACCEPTED = "ACCEPTED"  # delivered; the answer is on its way
-    REFUSED = "REFUSED"  # not delivered; the answer is on its way
+    IN_FLIGHT = "IN_FLIGHT"  # the worker waits for its answer
 
 
 IN_WORKER = (Request.LEAVING, Request.STALE, Request.CLEARED)
-IN_FLIGHT = (Request.ACCEPTED, Request.REFUSED)
 
 
 class Delivery(NamedTuple):
-    """One attempt at a recipient; `delivered` is the platform's secret, `sender` and `claim` are its request's."""
+    """One attempt at a recipient; `sender` and `claim` are its request's.
+
+    `delivered` is the platform's secret, settled when an answer comes; a request of which nobody hears counts as
+    delivered, which is the worse case (and it need not send a receipt).
+    """
 
     recipient: int
     status: DeliveryStatus = DeliveryStatus.PENDING
@@ -41,7 +43,8 @@ class Delivery(NamedTuple):
 
     def without_request(self) -> "Delivery":
         """Nobody waits for an answer."""
-        return self._replace(request=Request.NONE, sender=NOBODY, claim=0)
+        delivered = self.delivered or self.request is Request.IN_FLIGHT
+        return self._replace(request=Request.NONE, sender=NOBODY, claim=0, delivered=delivered)
 
     @property
     def is_known_sent(self) -> bool:
@@ -50,8 +53,10 @@ class Delivery(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """`claim` is its number, 0 for none; `has_run`: the worker that made it still works on it; `asked`: its round was
-    to include unconfirmed deliveries."""
+    """A batch: `asked` that its round was to include unconfirmed deliveries.
+
+    `claim` is the claim's number, 0 for none; `has_run`: the worker that made it still works on it.
+    """
 
     deliveries: tuple[Delivery, ...]
     asked: bool = False
@@ -67,6 +72,10 @@ class Batch(NamedTuple):
         """Something is pending or sending."""
         return any(delivery.status in OPEN for delivery in self.deliveries)
 
+    def positions(self, status: DeliveryStatus) -> tuple[int, ...]:
+        """The positions that stand at a status, in order."""
+        return tuple(position for position, delivery in enumerate(self.deliveries) if delivery.status is status)
+
 
 class Message(NamedTuple):
     """Its version stands in each plan, as "has moved since" or not."""
@@ -75,6 +84,11 @@ class Message(NamedTuple):
     paused: bool = False
     completed: bool = False
     retry_count: int = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing of it may leave."""
+        return self.cancelled or self.paused
 
 
 class Lease(StrEnum):
@@ -111,8 +125,10 @@ class Worker(NamedTuple):
 
 
 class World(NamedTuple):
-    """`left`: disturbances that may still come. `orders`: asked rounds that callers still have to get. `counts`: the
-    message's books, in the order of DeliveryStatus."""
+    """All there is. `left`: disturbances that may still come; `orders`: rounds that callers still have to get.
+
+    `counts`: the message's books, in the order of DeliveryStatus.
+    """
 
     batches: tuple[Batch, ...]
     message: Message = Message()
@@ -127,6 +143,11 @@ class World(NamedTuple):
     def is_open(self) -> bool:
         """Some delivery is pending or sending."""
         return is_open_at(self.batches)
+
+    @property
+    def is_done(self) -> bool:
+        """There is no batch to work on."""
+        return all(batch.completed for batch in self.batches)
 
     def attempts(self, recipient: int) -> tuple[Delivery, ...]:
         """A recipient's, in order."""

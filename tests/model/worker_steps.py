@@ -1,17 +1,19 @@
-"""What workers and the platform do by themselves: own, claim, dispatch, send, record."""
+"""What workers do by themselves: own, claim, dispatch, send, record."""
+
+from functools import partial
 
 from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryType
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps
-from tests.model.state import BOTH, IN_FLIGHT, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request
+from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request
 
 
 def page_owned(scene: Scene) -> Steps:
     """A worker takes a page with work that nobody owns, or whose owner's lease has lapsed (rule 7)."""
     world, rules, _ = scene
     is_free = world.owner == NOBODY or world.workers[world.owner].lease is not Lease.HELD
-    if all(batch.completed for batch in world.batches) or not (is_free or not rules.page_moves_only_without_a_lease):
+    if world.is_done or not (is_free or not rules.page_moves_only_without_a_lease):
         return
     for worker in BOTH:
         if worker == world.owner or world.workers[worker].lease is not Lease.HELD or _has_unsent(scene, worker):
@@ -28,8 +30,7 @@ def batch_started(scene: Scene) -> Steps:
     """The page's owner claims a batch that nobody has, or takes over a started one: its claim is dead (rule 2)."""
     world, rules, _ = scene
     for worker in BOTH:
-        owns = worker == world.owner or not rules.claim_asks_for_the_page
-        if not owns or world.workers[worker].lease is not Lease.HELD:
+        if not scene.is_running(worker) or (worker != world.owner and rules.claim_asks_for_the_page):
             continue
         for index, batch in enumerate(world.batches):
             if batch.completed or (batch.worker == worker and batch.has_run) or _is_passed_over(scene, batch):
@@ -37,7 +38,8 @@ def batch_started(scene: Scene) -> Steps:
             started = decisions.start(batch, worker, rules)
             if world.message.cancelled:
                 started = decisions.cancel(started, rules)
-            yield Step("BatchStarted", scene.with_batch(index, started._replace(found_stuck=False)), worker, index)
+            started = started._replace(found_stuck=batch.found_stuck and batch.worker == worker)
+            yield Step("BatchStarted", scene.with_batch(index, started), worker, index)
 
 
 def _is_passed_over(scene: Scene, batch: Batch) -> bool:
@@ -49,16 +51,14 @@ def _is_passed_over(scene: Scene, batch: Batch) -> bool:
 def deliveries_dispatched(scene: Scene) -> Steps:
     """A chunk of one, or of all that is pending; its guards are asked in the same transaction (rule 3)."""
     world, rules, _ = scene
-    is_stopped = world.message.cancelled or world.message.paused
-    if is_stopped and rules.guard_asks_for_the_message:
+    if world.message.is_stopped and rules.guard_asks_for_the_message:
         return
     for index, batch in enumerate(world.batches):
-        worker = batch.worker
-        if not batch.has_run or not scene.is_running(worker):
+        if not batch.has_run or not scene.is_running(batch.worker):
             continue
-        if worker != world.owner and rules.guard_asks_for_the_page:
+        if batch.worker != world.owner and rules.guard_asks_for_the_page:
             continue
-        pending = tuple(p for p, d in enumerate(batch.deliveries) if d.status is Status.PENDING)
+        pending = batch.positions(Status.PENDING)
         for chunk in {pending[:1], pending} - {()}:
             yield _dispatched(scene, index, chunk)
 
@@ -70,21 +70,18 @@ def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
         after = scene.with_batch(index, decisions.drop(batch, sent))
         return Step("DeliveriesReturned, to people known to have been sent to", after, batch.worker, index, sent)
     is_held = scene.world.workers[batch.worker].lease is Lease.HELD
-    dispatched = decisions.dispatch(batch, chunk, batch.worker, Request.LEAVING if is_held else Request.STALE)
+    dispatched = decisions.dispatch(batch, chunk, Request.LEAVING if is_held else Request.STALE)
     return Step("DeliveriesDispatched", scene.with_batch(index, dispatched), batch.worker, index, chunk)
 
 
 def request_leaves(scene: Scene) -> Steps:
-    """The next request of a chunk leaves, after one more look at the lease (rule 6); the platform takes it or not."""
+    """The next request of a chunk leaves, after one more look at the lease (rule 6)."""
     for index, batch in enumerate(scene.world.batches):
         for worker in BOTH:
-            waiting = [p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER]
+            waiting = tuple(p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER)
             if waiting and scene.is_running(worker) and _may_leave(scene, batch.deliveries[waiting[0]]):
-                for request in IN_FLIGHT:
-                    after = scene.with_batch(
-                        index, decisions.at(batch, (waiting[0],), lambda d, r=request: _left(d, r))
-                    )
-                    yield Step(f"RequestLeaves, {request}", after, worker, index, (waiting[0],))
+                left = decisions.at(batch, waiting[:1], lambda d: d._replace(request=Request.IN_FLIGHT))
+                yield Step("RequestLeaves", scene.with_batch(index, left), worker, index, waiting[:1])
 
 
 def _may_leave(scene: Scene, delivery: Delivery) -> bool:
@@ -95,32 +92,20 @@ def _may_leave(scene: Scene, delivery: Delivery) -> bool:
     return scene.world.workers[delivery.sender].lease is Lease.HELD
 
 
-def _left(delivery: Delivery, request: Request) -> Delivery:
-    return delivery._replace(request=request, delivered=delivery.delivered or request is Request.ACCEPTED)
-
-
 def request_leaves_too_early(scene: Scene) -> Steps:
     """Without dispatch_is_durable_first: what the worker would dispatch next leaves first."""
     if scene.rules.dispatch_is_durable_first:
         return
     for step in deliveries_dispatched(scene):
-        for position in step.positions[:1]:
-            batch = scene.world.batches[step.batch]
-            if batch.deliveries[position].request is not Request.NONE:
-                continue
-            for request in IN_FLIGHT:
-                early = decisions.at(
-                    batch,
-                    (position,),
-                    lambda d, r=request: _left(d, r)._replace(sender=step.worker, claim=batch.claim),
-                )
-                yield Step(
-                    f"RequestLeaves, {request}",
-                    scene.with_batch(step.batch, early),
-                    step.worker,
-                    step.batch,
-                    (position,),
-                )
+        batch = scene.world.batches[step.batch]
+        first = step.positions[:1]
+        if batch.deliveries[first[0]].request is Request.NONE:
+            left = decisions.at(batch, first, partial(_left_early, sender=step.worker, claim=batch.claim))
+            yield Step("RequestLeaves", scene.with_batch(step.batch, left), step.worker, step.batch, first)
+
+
+def _left_early(delivery: Delivery, sender: int, claim: int) -> Delivery:
+    return delivery._replace(request=Request.IN_FLIGHT, sender=sender, claim=claim)
 
 
 def deliveries_returned(scene: Scene) -> Steps:
@@ -135,19 +120,19 @@ def deliveries_returned(scene: Scene) -> Steps:
 def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
     world, rules, _ = scene
     batch = world.batches[index]
-    back = (Request.LEAVING, Request.STALE, *(() if rules.returned_did_not_leave else IN_FLIGHT))
+    back = (Request.LEAVING, Request.STALE, *(() if rules.returned_did_not_leave else (Request.IN_FLIGHT,)))
     of_run = [(p, d) for p, d in enumerate(batch.deliveries) if (d.sender, d.claim) == (worker, claim)]
     unsent = tuple(position for position, delivery in of_run if delivery.request in back)
     is_held = world.workers[worker].lease is Lease.HELD
     is_own = is_claim_own(scene, batch, batch.deliveries[unsent[0]])
-    is_halted = world.message.cancelled or world.message.paused or not is_held or not is_own
     is_stale = any(delivery.request is Request.STALE for _, delivery in of_run)
     returned = decisions.return_unsent(batch, unsent) if is_own else batch
     returned = decisions.at(returned, unsent, Delivery.without_request)
     if is_own and not is_held:
         returned = returned._replace(has_run=False)
+    leads_on = world.message.is_stopped or not is_held or not is_own or is_stale
     name = "DeliveriesReturned" if is_own else "nothing returned: the claim is lost"
-    return Step(name, scene.with_batch(index, returned), worker, index, unsent, leads_on=is_halted or is_stale)
+    return Step(name, scene.with_batch(index, returned), worker, index, unsent, leads_on=leads_on)
 
 
 def is_claim_own(scene: Scene, batch: Batch, delivery: Delivery) -> bool:
@@ -163,26 +148,31 @@ def outcomes_recorded(scene: Scene) -> Steps:
     """An answer comes and is recorded: under the claim, or late."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
-            if delivery.request in IN_FLIGHT and scene.is_running(delivery.sender):
-                outcome = Status.SENT if delivery.request is Request.ACCEPTED else Status.FAILED
-                yield recorded(scene, index, position, outcome)
+            if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
+                yield recorded(scene, index, position, Status.SENT)
+                if not delivery.delivered:  # else there was a receipt
+                    yield recorded(scene, index, position, Status.FAILED)
 
 
 def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
     """The step that writes down one outcome."""
     batch = scene.world.batches[index]
     delivery = batch.deliveries[position]
-    known, is_late = batch, False
-    if is_claim_own(scene, batch, delivery):
-        known = decisions.record(batch, position, outcome, scene.rules)
+    is_late = not is_claim_own(scene, batch, delivery)
+    answered = decisions.at(batch, (position,), partial(_answered, outcome=outcome))
+    if not is_late:
+        answered = decisions.record(answered, position, outcome, scene.rules)
     elif scene.rules.late_outcomes_are_recorded:
-        known, is_late = decisions.record_late(batch, position, outcome, scene.rules), True
+        answered = decisions.record_late(answered, position, outcome, scene.rules)
+        if scene.scenario.retry_type is RetryType.AUTO and outcome is Status.FAILED:
+            answered = decisions.at(answered, (position,), lambda d: d._replace(failed_late=True))
     name = "LateOutcomesRecorded" if is_late else "OutcomesRecorded"
-    forgotten = decisions.at(known, (position,), Delivery.without_request)
-    if is_late and outcome is Status.FAILED and scene.scenario.retry_type is RetryType.AUTO:
-        forgotten = decisions.at(forgotten, (position,), lambda d: d._replace(failed_late=True))
-    after = scene.with_batch(index, forgotten, is_news=is_late)
+    after = scene.with_batch(index, answered, is_news=is_late)
     return Step(f"{name}, {outcome}", after, delivery.sender, index, (position,))
+
+
+def _answered(delivery: Delivery, outcome: Status) -> Delivery:
+    return delivery.without_request()._replace(delivered=outcome is not Status.FAILED)
 
 
 def batch_completed(scene: Scene) -> Steps:
@@ -193,7 +183,7 @@ def batch_completed(scene: Scene) -> Steps:
 
 
 def lease_renewed(scene: Scene) -> Steps:
-    """The first thing that a worker does, or not, after it was stopped."""
+    """What a worker does after it was stopped, sooner or later than the rest."""
     for worker in BOTH:
         state = scene.world.workers[worker]
         if state.lease is Lease.LAPSED:

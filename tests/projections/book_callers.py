@@ -15,6 +15,7 @@ from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigge
 from server.commands.retry_planning import WhomToRetry
 from server.log.commit import Commit, Committed, Conflict
 from tests.builders import (
+    FAILED,
     OWNER,
     batch_recipients,
     message_abandoned,
@@ -129,6 +130,14 @@ class BookCallers(BookWorkers):
 
     @precondition(lambda self: self.places(S.UNCONFIRMED))
     @rule(data=st.data())
+    def resend_in_vain(self, data: st.DataObject) -> None:
+        """Who may have been reached by the first attempt is known not to have been by the second."""
+        self.resend(data, True, RetryTrigger.MANUAL)
+        self.work_off(data, FAILED)
+        self.resend(data, False, RetryTrigger.MANUAL)
+
+    @precondition(lambda self: self.places(S.UNCONFIRMED))
+    @rule(data=st.data())
     def resend_and_then_hear(self, data: st.DataObject) -> None:
         """Evidence comes when another attempt is planned already."""
         self.resend(data, True, RetryTrigger.MANUAL)
@@ -146,7 +155,8 @@ class BookCallers(BookWorkers):
         plan = self.db.plan(message_id, WhomToRetry(selection=selection, recipient_ids=tuple(named)))
         taken = model.retryable(selection, named, self.token_generation)
         assert {who.id for who in plan.recipients} == taken
-        if model.left_out_as_maybe_sent(selection):
+        left_out = model.candidates(selection, named, self.token_generation) - taken
+        if any(model.is_left_out_for_an_earlier_attempt(who) for who in left_out):
             self.reached("one who may have been reached before is left out")
         assert plan.total == len(plan.recipients)
         if not plan.recipients:

@@ -81,10 +81,12 @@ class BookKeeping(RuleBasedStateMachine):
     def some(self, data: st.DataObject, positions: Sequence[int]) -> list[int]:
         return sorted(data.draw(st.sets(st.sampled_from(list(positions)), min_size=1), label="positions"))
 
-    def end(self, data: st.DataObject, place: Place, positions: Sequence[int]) -> list[RecordedOutcome]:
-        """Outcomes of some deliveries, as the model takes them in."""
+    def end(
+        self, data: st.DataObject, place: Place, positions: Sequence[int], outcome: Outcome | None = None
+    ) -> list[RecordedOutcome]:
+        """Outcomes of some deliveries (this one, or anything), as the model takes them in."""
         known = [
-            RecordedOutcome(position=position, outcome=data.draw(outcomes, label="outcome"), time=self.now())
+            RecordedOutcome(position=position, outcome=outcome or data.draw(outcomes, label="outcome"), time=self.now())
             for position in positions
         ]
         for one in known:

@@ -89,26 +89,24 @@ class ModelMessage:
 
     def retryable(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
         """Whom a resend has to take, no more and no less."""
+        candidates = self.candidates(selection, named, token_generation)
+        asked_for = self.asks_for_unconfirmed(selection)
+        return {who for who in candidates if asked_for or not self.may_have_reached(who)}
+
+    def candidates(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
+        """Whom it would take if it did not matter that an attempt may have arrived."""
         everyone = self.attempts()
         wanted = set(named) & everyone.keys() if selection.recipients_named else everyone.keys()
         return {
-            recipient
-            for recipient in wanted
-            if len(everyone[recipient]) < self.max_attempts
-            and (self.asks_for_unconfirmed(selection) or not self.may_have_reached(recipient))
-            and self._can_be_retried(_deciding(everyone[recipient]), selection, token_generation)
+            who
+            for who in wanted
+            if len(everyone[who]) < self.max_attempts
+            and self._can_be_retried(_deciding(everyone[who]), selection, token_generation)
         }
 
-    def left_out_as_maybe_sent(self, selection: RetrySelection) -> list[str]:
-        """Recipients whom only an earlier attempt, which may have arrived, keeps out of a plain resend."""
-        return [
-            who
-            for who, attempts in self.attempts().items()
-            if len(attempts) < self.max_attempts
-            and _deciding(attempts).status is S.FAILED
-            and self.may_have_reached(who)
-            and not self.asks_for_unconfirmed(selection)
-        ]
+    def is_left_out_for_an_earlier_attempt(self, recipient: str) -> bool:
+        """The last attempt is known to have failed, but one before may have arrived."""
+        return self.may_have_reached(recipient) and self.stands_by(recipient).status is S.FAILED
 
     def may_have_reached(self, recipient: str) -> bool:
         """Some attempt, not only the last, is unconfirmed."""

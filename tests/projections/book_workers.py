@@ -7,6 +7,7 @@ from hypothesis.stateful import precondition, rule
 
 from domain import batch_decisions
 from domain.delivery import DeliveryStatus as S
+from domain.outcome import Outcome
 from server.delivery.guards import AlreadySent, Hindrance, may_leave
 from server.log.commit import Committed, Conflict, Refused
 from tests.builders import LEASE
@@ -19,14 +20,17 @@ class BookWorkers(BookKeeping):
 
     @precondition(lambda self: self.places(S.PENDING, S.SENDING))
     @rule(data=st.data())
-    def work_off(self, data: st.DataObject) -> None:
-        """A worker takes what is open, batch after batch, and hears of all that it sends."""
+    def work_everything_off(self, data: st.DataObject) -> None:
+        self.work_off(data)
+
+    def work_off(self, data: st.DataObject, outcome: Outcome | None = None) -> None:
+        """A worker takes what is open, batch after batch, and hears of all that it sends: this, or anything."""
         for place in self.places(S.PENDING, S.SENDING):
             self.claim(place)
             if pending := self.at(place).at(S.PENDING):
                 self.dispatch(place, pending)
             if sending := self.at(place).at(S.SENDING):
-                self.record(data, place, sending)
+                self.record(data, place, sending, outcome)
 
     @precondition(lambda self: self.places(S.PENDING, S.SENDING))
     @rule(data=st.data(), then=st.sampled_from(["waits", "records", "takes back", "lets go", "loses the page"]))
@@ -118,9 +122,11 @@ class BookWorkers(BookKeeping):
         for position in self.at(place).at(S.PENDING):
             self.at(place).attempts[position].status = S.CANCELLED
 
-    def record(self, data: st.DataObject, place: Place, positions: Sequence[int]) -> None:
+    def record(
+        self, data: st.DataObject, place: Place, positions: Sequence[int], outcome: Outcome | None = None
+    ) -> None:
         batch = self.db.batch(*place)
-        known = self.end(data, place, positions)
+        known = self.end(data, place, positions, outcome)
         self.db.write(self.db.of_batch(batch, batch_decisions.record(batch, known, now=self.now())))
 
     @precondition(lambda self: self.places(S.UNCONFIRMED))

@@ -12,7 +12,11 @@ from redrive.cli.words import word
 from redrive.v1.batch_pb2 import Batch, BatchStatus
 from redrive.v1.delivery_service_pb2 import ListBatchesResponse
 
-_COLUMNS = ("batch", "round", "status", "worker", "total", "open", "sent", "failed", "unconfirmed", "started", "ended")
+_COLUMNS = (
+    *("batch", "round", "status", "worker"),
+    *("total", "open", "sent", "failed", "unconfirmed", "cancelled"),  # the total is the sum of the others
+    *("started", "ended"),
+)
 
 
 async def list_batches(session: Session, message_id: MessageId, limit: Limit = None) -> None:
@@ -36,6 +40,7 @@ def _row(batch: Batch) -> tuple[object, ...]:
         counts.sent,
         counts.failed,
         counts.unconfirmed,
+        counts.cancelled,
         local_time(batch.start_time),
         local_time(batch.end_time),
     )

@@ -5,12 +5,14 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate
+from importlib.metadata import version as version_of
+from typing import Annotated, Any, Concatenate, NoReturn
 
 import typer
 
-from redrive.cli.exits import exit_code_of, in_words
+from redrive.cli.exits import RefusedInput, as_json, exit_code_of, in_words
 from redrive.cli.output import Output
+from redrive.cli.plain_flags import Command
 from redrive.cli.settings import OutputForm, Settings
 from redrive.client import Client
 from redrive.errors import RedriveError
@@ -28,18 +30,35 @@ _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotati
 _SETTINGS = tuple(inspect.signature(Settings).parameters.values())
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"redrive {version_of('redrive')}")
+        raise typer.Exit
+
+
+_VERSION = inspect.Parameter(
+    "version",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ],
+)
+
+
 def add_command(app: typer.Typer, name: str, work: Callable[Concatenate[Session, ...], Awaitable[None]]) -> None:
     """Makes `work` a command of the app: its docstring is the help, what follows the session are the options."""
-    app.command(name, help=inspect.getdoc(work))(_runnable(work))
+    app.command(name, cls=Command, help=inspect.getdoc(work))(_runnable(work))
 
 
 def accept_settings(app: typer.Typer) -> None:
-    """Lets the settings stand before a command's name too."""
+    """Lets the settings stand before a command's name too, and --version alone."""
 
     def remember(context: typer.Context, **given: Any) -> None:
+        del given[_VERSION.name]  # where it was asked for, this is not reached
         context.obj = Settings(**given)
 
-    app.callback()(_with_parameters(remember, [_CONTEXT, *_SETTINGS]))
+    app.callback()(_with_parameters(remember, [_CONTEXT, *_SETTINGS, _VERSION]))
 
 
 def _runnable(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -69,7 +88,15 @@ def _carry_out(work: Callable[..., Awaitable[None]], settings: Settings, options
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors below say it in words
     try:
         asyncio.run(with_client())
+    except typer.BadParameter as error:
+        if settings.output is not OutputForm.JSON:
+            raise
+        _end_with(RefusedInput(error.format_message()), settings)
     except RedriveError as error:
-        notes: list[str] = getattr(error, "__notes__", [])
-        typer.echo("\n".join([in_words(error, settings.target), *notes]), err=True)
-        raise typer.Exit(exit_code_of(error)) from error
+        _end_with(error, settings)
+
+
+def _end_with(error: RedriveError, settings: Settings) -> NoReturn:
+    told = as_json(error) if settings.output is OutputForm.JSON else in_words(error, settings.target)
+    typer.echo(told, err=True)
+    raise typer.Exit(exit_code_of(error)) from error

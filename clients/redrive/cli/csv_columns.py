@@ -1,6 +1,7 @@
 """What the columns of a recipients' CSV mean, and what may stand in them (the limits of `redrive.v1.Recipient`)."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ class Columns:
     def __init__(self, names: list[str]) -> None:
         self.names = [name.strip() for name in names]
         self.id_places = [place for place, name in enumerate(self.names) if name in ID_COLUMNS]
+
+    @property
+    def variables(self) -> list[str]:
+        """All names but the ids'."""
+        return [name for place, name in enumerate(self.names) if place not in self.id_places]
 
     def problems(self, line: int) -> Iterator[CsvProblem]:
         """What is wrong with the header."""
@@ -70,7 +76,7 @@ class Columns:
         if name in ID_COLUMNS and place != self.id_places[0]:
             return f"is one too many: {self.names[self.id_places[0]]} is there already"
         if not _VARIABLE_NAME.fullmatch(name):
-            return "is no name of a variable: 1 to 64 letters, digits and underscores"
+            return f"is no name of a variable: 1 to 64 letters, digits and underscores{_proposal(name)}"
         return ""
 
     def _first_odd(self, cells: list[str]) -> str:
@@ -78,6 +84,13 @@ class Columns:
         if len(cells) < len(self.names):
             return self.names[len(cells)]
         return f"number {len(self.names) + 1}"
+
+
+def _proposal(name: str) -> str:
+    """The nearest name that is allowed, without accents; nothing where no letter is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    proposed = re.sub(r"\W+", "_", plain).strip("_")[:64]
+    return f", such as {proposed}" if proposed else ""
 
 
 def _wrong_cell(column: str, cell: str) -> str:

@@ -1,7 +1,12 @@
 """What the exit codes mean, and what a person is told when a command does not succeed."""
 
+import json
+import textwrap
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import Any
+
+import grpc
 
 from redrive.errors import (
     AlreadyExists,
@@ -37,7 +42,16 @@ EXIT_CODES_HELP = (
     "recipients, 11 cancelled."
 )
 
+
+class RefusedInput(RedriveError):
+    """What was given cannot be sent; the server was not asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=grpc.StatusCode.INVALID_ARGUMENT, reason="INVALID_INPUT")
+
+
 _CODES: dict[type[RedriveError], ExitCode] = {
+    RefusedInput: ExitCode.BAD_INPUT,
     InvalidRequest: ExitCode.BAD_INPUT,
     NotFound: ExitCode.NOT_FOUND,
     AlreadyExists: ExitCode.CONFLICT,
@@ -55,11 +69,30 @@ def exit_code_of(error: RedriveError) -> ExitCode:
     return _CODES.get(type(error), ExitCode.UNEXPECTED)
 
 
+def notes_of(error: RedriveError) -> list[str]:
+    """What a command has to say about it besides."""
+    return list(getattr(error, "__notes__", []))
+
+
+def as_json(error: RedriveError) -> str:
+    """The error as one line of JSON; `code` is the status by its name."""
+    told: dict[str, Any] = {"code": error.code.name, "reason": error.reason, "message": error.message}
+    if isinstance(error, InvalidRequest | FailedPrecondition):
+        told["violations"] = [violation._asdict() for violation in error.violations]
+    if isinstance(error, Unavailable | ResourceExhausted):
+        told["retry_after"] = error.retry_after
+    return json.dumps({"error": told | {"notes": notes_of(error)}}, ensure_ascii=False)
+
+
 def in_words(error: RedriveError, server: str) -> str:
     """What is wrong, and what to do about it."""
+    return "\n".join([_in_words(error, server), *notes_of(error)])
+
+
+def _in_words(error: RedriveError, server: str) -> str:
     match error:
         case InvalidRequest():
-            return f"The server refuses this request. {error}"
+            return f"The server refuses this request:\n{textwrap.indent(str(error), '  ')}"
         case FailedPrecondition():
             return "\n".join([str(error), *_hints(error)])
         case AlreadyExists(reason="REQUEST_ID_REUSED"):
@@ -75,7 +108,8 @@ def in_words(error: RedriveError, server: str) -> str:
 
 def _hints(error: FailedPrecondition) -> Iterator[str]:
     for violation in error.violations:
-        yield f"  {violation.subject}: {violation.description}"
+        if violation.description != error.message:
+            yield f"  {violation.subject}: {violation.description}"
     if error.reason == "PAGE_NOT_REGISTERED":
         yield "Register the page first: redrive page put ID"
 

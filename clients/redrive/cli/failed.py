@@ -11,16 +11,17 @@ from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
 from redrive.cli.messages import MessageId
 from redrive.cli.output import local_time, table
+from redrive.cli.skip_reasons import REASONS, way_on, why_not
 from redrive.cli.words import enum_option, word
 from redrive.v1.delivery_pb2 import FailedRecipient
-from redrive.v1.delivery_service_pb2 import ListFailedResponse
+from redrive.v1.delivery_service_pb2 import ListFailedResponse, SkipReason
 from redrive.v1.error_pb2 import ErrorType
 
 ErrorTypes = Annotated[
     list[str] | None, enum_option(ErrorType, "--error-type", text="Only errors of this type; repeatable.")
 ]
 
-_COLUMNS = ("recipient", "name", "error type", "code", "error", "attempts", "retryable", "unconfirmed", "last attempt")
+_COLUMNS = ("recipient", "name", "error type", "code", "error", "attempts", "retryable", "why not", "last attempt")
 
 
 async def list_failed(
@@ -39,17 +40,19 @@ async def list_failed(
 
 def _render(answer: ListFailedResponse) -> Iterator[RenderableType]:
     counts = [(word(ErrorType, count.error_type), count.count) for count in answer.error_type_counts]
-    yield table(("error type", "recipients"), counts)
+    yield table(("error type", "failed or unconfirmed"), counts)
     stats = answer.stats
     yield Text(
         f"Of {stats.total:,} recipients {stats.sent:,} were sent to, {stats.failed:,} failed and {stats.unconfirmed:,} "
         f"are unconfirmed. A plain resend takes {answer.retryable_count:,} now; "
         f"each has at most {answer.max_retry_attempts} retries."
     )
-    yield table(_COLUMNS, map(_row, answer.failed_recipients))
+    reasons = [why_not(failed, answer.max_retry_attempts) for failed in answer.failed_recipients]
+    yield table(_COLUMNS, map(_row, answer.failed_recipients, reasons))
+    yield from (Text(way) for way in map(way_on, sorted(set(reasons))) if way)
 
 
-def _row(failed: FailedRecipient) -> tuple[object, ...]:
+def _row(failed: FailedRecipient, reason: SkipReason.ValueType) -> tuple[object, ...]:
     return (
         failed.recipient_id,
         failed.recipient_name,
@@ -58,7 +61,7 @@ def _row(failed: FailedRecipient) -> tuple[object, ...]:
         failed.last_error_message,
         failed.attempt_count,
         failed.retryable,
-        failed.unconfirmed,
+        REASONS.get(reason, ""),
         local_time(failed.last_attempt_time),
     )
 

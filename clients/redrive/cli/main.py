@@ -7,16 +7,18 @@ import typer
 from redrive.cli import batches, cancel, deliveries, failed, messages, pages, resend, retry, send, watch
 from redrive.cli.command import accept_settings, add_command
 from redrive.cli.exits import EXIT_CODES_HELP, ExitCode
+from redrive.cli.plain_flags import Group
 
 app = typer.Typer(
     name="redrive",
+    cls=Group,
     help="Sends one message to very many people, shows every attempt, and resends safely.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-page_app = typer.Typer(help="The pages that send, and their tokens.", no_args_is_help=True)
-retry_app = typer.Typer(help="The timer that retries by itself, and stuck batches.", no_args_is_help=True)
+page_app = typer.Typer(cls=Group, help="The pages that send, and their tokens.", no_args_is_help=True)
+retry_app = typer.Typer(cls=Group, help="The timer that retries by itself, and stuck batches.", no_args_is_help=True)
 
 accept_settings(app)
 add_command(app, "send", send.send)

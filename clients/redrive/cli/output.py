@@ -41,9 +41,9 @@ class Output:
         typer.echo(_json(answer, indent=None))
 
     def say(self, text: str) -> None:
-        """A line for people; nothing in JSON."""
+        """Lines for people; nothing in JSON."""
         if not self.as_json:
-            self.console.print(Text(text))
+            self.console.print(Text("\n".join(map(_plain, text.splitlines()))))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -12,6 +12,8 @@ from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
 from redrive.cli.output import facts, local_time, table
 from redrive.cli.words import enum_option, word
+from redrive.client import Client
+from redrive.errors import InvalidRequest
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
 
@@ -28,7 +30,7 @@ async def put_page(
             envvar="REDRIVE_PAGE_TOKEN",
             show_envvar=True,
             show_default=False,
-            help="The page's access token. Better in the environment, or typed when asked: ps shows arguments.",
+            help="The page's access token. Better in the environment or on standard input: ps shows arguments.",
         ),
     ] = "",
     app_secret: Annotated[
@@ -40,22 +42,35 @@ async def put_page(
             help="The app's secret: every call then carries appsecret_proof. Better in the environment.",
         ),
     ] = "",
-    rate: Annotated[float, typer.Option(min=0, help="Messages per second; 0 for the server's default.")] = 0,
-    send_mode: Annotated[str, enum_option(SendMode, text="One request per message, or batches of 50.")] = "single",
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            show_default=False,
+            help="Messages per second. Not given: as it is; for a new page the server's default.",
+        ),
+    ] = 0,
+    send_mode: Annotated[
+        str | None,
+        enum_option(
+            SendMode, text="One request per message, or batches of 50. Not given: as it is; for a new page single."
+        ),
+    ] = None,
 ) -> None:
     """Registers a page, or replaces its token and settings.
 
-    Asks for the token on a terminal when none is given; an empty one keeps the token that the page has.
+    What is not given stays as it is. The token may come from REDRIVE_PAGE_TOKEN, from standard input
+    (echo TOKEN | redrive page put ID), or be typed when asked; an empty one keeps the token that the page has.
     """
     request = PutPageRequest(
         page_id=page_id,
         name=name,
-        access_token=token or _asked_for_token(),
+        access_token=token or _read_token(page_id),
         app_secret=app_secret,
         messages_per_second=rate,
-        send_mode=SendMode.Value(send_mode),
+        send_mode=SendMode.Value(send_mode) if send_mode else SendMode.SEND_MODE_UNSPECIFIED,
     )
-    session.output.show(await session.client.put_page(request), _render_put)
+    session.output.show(await _put(session.client, request), _render_put)
 
 
 async def list_pages(session: Session, limit: Limit = None) -> None:
@@ -68,11 +83,22 @@ def is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _asked_for_token() -> str:
+def _read_token(page_id: str) -> str:
+    """One line, from whoever is there."""
     if not is_terminal():
-        return ""
-    answer: str = typer.prompt("Access token (empty keeps the present one)", default="", hide_input=True, err=True)
+        return sys.stdin.readline().strip()
+    question = f"Access token of page {page_id} (may stay empty if it has one)"
+    answer: str = typer.prompt(question, default="", show_default=False, hide_input=True, err=True)
     return answer
+
+
+async def _put(client: Client, request: PutPageRequest) -> PutPageResponse:
+    try:
+        return await client.put_page(request)
+    except InvalidRequest as error:
+        if any(violation.field == "access_token" for violation in error.violations):
+            error.add_note("Give the token in REDRIVE_PAGE_TOKEN, or on standard input.")
+        raise
 
 
 def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:

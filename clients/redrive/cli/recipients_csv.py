@@ -30,6 +30,7 @@ class RecipientsCsv:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._count = 0
+        self.variables: list[str] = []  # what a text can say: all columns but the one of the ids
         problems = list(islice(self._check(), PROBLEMS_SHOWN))
         if problems:
             raise BadCsv(path, problems)
@@ -53,6 +54,7 @@ class RecipientsCsv:
         if wrong_header:
             yield from wrong_header
             return
+        self.variables = columns.variables
         for line, cells in rows:
             self._count += 1
             yield from columns.row_problems(line, cells)

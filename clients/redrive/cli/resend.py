@@ -11,6 +11,7 @@ from redrive.cli.command import Session
 from redrive.cli.failed import ErrorTypes
 from redrive.cli.messages import MessageId
 from redrive.cli.output import table
+from redrive.cli.skip_reasons import REASONS, way_on
 from redrive.cli.watch import follow
 from redrive.cli.words import word
 from redrive.v1.delivery_service_pb2 import ResendRequest, ResendResponse, SkipReason
@@ -50,5 +51,6 @@ def _render(answer: ResendResponse) -> Iterator[RenderableType]:
     first = f", from number {batches.start_number}" if batches.total else ""
     yield Text(f"{answer.recipients_to_retry:,} recipients to retry, in {batches.total:,} batches{first}.")
     if answer.skipped:
-        skipped = [(word(SkipReason, group.reason), group.count) for group in answer.skipped]
+        skipped = [(REASONS.get(group.reason, word(SkipReason, group.reason)), group.count) for group in answer.skipped]
         yield table(("not taken because", "recipients"), skipped)
+        yield from (Text(way) for way in (way_on(group.reason) for group in answer.skipped) if way)

@@ -10,7 +10,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from redrive.cli.command import Session
-from redrive.cli.exits import ExitCode
+from redrive.cli.csv_columns import ID_COLUMNS
+from redrive.cli.exits import RefusedInput
+from redrive.cli.message_text import filled_in, variables_of
 from redrive.cli.messages import render_message
 from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
 from redrive.cli.watch import follow
@@ -56,14 +58,16 @@ async def send(
     request_id: Annotated[
         str, typer.Option(show_default=False, help="Makes a repeated command safe: the same id sends once.")
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Checks everything, sends nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Checks everything, shows the first person's text, sends nothing.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
 ) -> None:
     """Sends a message to the recipients of a CSV file, or to those named.
 
     The whole file is checked first: a bad row names its line and column, and nothing is sent.
     """
-    recipients = _recipients(csv, recipient)
+    recipients = _recipients(csv, recipient, text)
     header = SendRequest(
         request_id=request_id or str(uuid.uuid4()),
         page_id=page,
@@ -75,11 +79,14 @@ async def send(
     )
     answer = await _sent(session.client, header, recipients)
     session.output.show(answer, _render, one_line=watch)
-    if watch and not dry_run:
+    if dry_run:
+        first = next(iter(recipients))
+        session.output.say(f"The text for {first.id}:\n{filled_in(text, first)}")
+    elif watch:
         await follow(session, answer.message.id)
 
 
-def _recipients(path: Path | None, ids: list[str] | None) -> Sendable:
+def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable:
     if (path is None) == (not ids):
         raise typer.BadParameter("Give the recipients with --csv, or with --recipient.")
     if path is None:
@@ -87,10 +94,19 @@ def _recipients(path: Path | None, ids: list[str] | None) -> Sendable:
     if not path.is_file():
         raise typer.BadParameter("must be a file, as it is read twice.", param_hint="--csv")
     try:
-        return RecipientsCsv(path)
+        recipients = RecipientsCsv(path)
     except BadCsv as error:
-        typer.echo(f"Nothing was sent. {error}", err=True)
-        raise typer.Exit(ExitCode.BAD_INPUT) from error
+        raise RefusedInput(f"Nothing was sent. {error}") from error
+    missing = [name for name in variables_of(text) if name not in recipients.variables]
+    if missing:
+        raise RefusedInput(f"Nothing was sent. {_no_column(path, missing, recipients.variables)}")
+    return recipients
+
+
+def _no_column(path: Path, missing: list[str], there: list[str]) -> str:
+    ids = " (its ids are no part of a text)" if any(name in ID_COLUMNS for name in missing) else ""
+    has = ", ".join(there) or "no column but the ids"
+    return f"{path.name} has no column {', '.join(missing)}{ids}; it has {has}."
 
 
 async def _sent(client: Client, header: SendRequest, recipients: Sendable) -> SendResponse | SendStreamResponse:
@@ -109,4 +125,4 @@ async def _sent(client: Client, header: SendRequest, recipients: Sendable) -> Se
 def _render(answer: SendResponse | SendStreamResponse) -> Iterator[RenderableType]:
     yield from render_message(answer.message)
     if answer.duplicates_dropped:
-        yield Text(f"{answer.duplicates_dropped:,} recipients stood there more than once: the first of each was kept.")
+        yield Text(f"Duplicates dropped: {answer.duplicates_dropped:,}. Of equal recipients the first was kept.")

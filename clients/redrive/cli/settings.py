@@ -1,6 +1,7 @@
 """Where the server is, who asks, and how answers are shown: options of every command, before or after its name."""
 
 import os
+import re
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,9 @@ import typer
 
 from redrive.client import Client
 
-DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_PORT = 50051
+DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
+_ONLY_A_HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class OutputForm(StrEnum):
@@ -26,7 +29,7 @@ class Settings:
 
     server: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help=f"The server (env REDRIVE_SERVER; else {DEFAULT_SERVER})."),
+        typer.Option(metavar="HOST[:PORT]", help=f"The server (env REDRIVE_SERVER; else {DEFAULT_SERVER})."),
     ] = None
     output: Annotated[
         OutputForm | None, typer.Option("--output", "-o", help="Tables for people (the default), or JSON.")
@@ -53,7 +56,8 @@ class Settings:
     @property
     def target(self) -> str:
         """The server's address."""
-        return self.server or os.environ.get("REDRIVE_SERVER") or DEFAULT_SERVER
+        target = self.server or os.environ.get("REDRIVE_SERVER") or DEFAULT_SERVER
+        return f"{target}:{DEFAULT_PORT}" if _ONLY_A_HOST.fullmatch(target) else target
 
     def connect(self) -> Client:
         """A client of that server."""

@@ -1,7 +1,7 @@
 """`redrive watch`: follows a message until it is done."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -11,8 +11,11 @@ from redrive.cli.command import Session
 from redrive.cli.exits import ExitCode
 from redrive.cli.messages import MessageId
 from redrive.cli.output import Output
+from redrive.cli.skip_reasons import way_on
 from redrive.cli.words import word
-from redrive.v1.delivery_service_pb2 import WatchProgressResponse
+from redrive.client import Client
+from redrive.errors import RedriveError
+from redrive.v1.delivery_service_pb2 import ResendRequest, WatchProgressResponse
 from redrive.v1.message_pb2 import MessageStatus
 from redrive.v1.progress_pb2 import Progress
 
@@ -30,10 +33,22 @@ async def follow(session: Session, message_id: str) -> None:
             progress = answer.progress
             show(answer)
     code = _exit_code(progress)
-    if code is ExitCode.ENDED_WITH_FAILURES:
-        session.output.say(f"redrive failed {message_id} shows whom and why; redrive resend {message_id} resends.")
+    if code is ExitCode.ENDED_WITH_FAILURES and not session.output.as_json:
+        for line in await _ways_on(session.client, message_id):
+            session.output.say(line)
     if code is not ExitCode.OK:
         raise typer.Exit(code)
+
+
+async def _ways_on(client: Client, message_id: str) -> list[str]:
+    """What can be done about the failures, as a resend sees them now."""
+    lines = [f"redrive failed {message_id} shows whom and why."]
+    with suppress(RedriveError):  # how the message ended is known, and more important than what can be done
+        resend = await client.resend(ResendRequest(message_id=message_id, validate_only=True))
+        if resend.recipients_to_retry:
+            lines.append(f"redrive resend {message_id} resends to {resend.recipients_to_retry:,}.")
+        lines += [way for group in resend.skipped if (way := way_on(group.reason))]
+    return lines
 
 
 @contextmanager
@@ -80,6 +95,8 @@ def _line(progress: Progress) -> str:
     ]
     if counts.cancelled:
         parts.append(f"{counts.cancelled:,} cancelled")
+    if progress.status == MessageStatus.MESSAGE_STATUS_CANCELLED:
+        return ", ".join(parts)  # what is still on its way ends at once: no pace, no time left
     if progress.messages_per_second:
         parts.append(f"{progress.messages_per_second:,.1f}/s")
     if progress.HasField("eta"):

@@ -12,6 +12,7 @@ from server.api.rules.broken_rule import broken_rule
 from server.api.rules.field_kinds import NO_NUL, VARIABLE, WEB_ADDRESS, RecipientId, known, up_to
 from server.api.rules.filled_text import FilledText
 from server.api.rules.rule_set import Rules
+from server.api.rules.stray_braces import stray_braces
 
 CONTENT_TYPES = ("text", "user_phone_number", "user_email")
 TAGS = ("HUMAN_AGENT", "CUSTOMER_FEEDBACK")
@@ -109,7 +110,7 @@ class ContentRules(Rules):
             raise broken_rule("is required without an attachment")
         if text and has_attachment:
             raise broken_rule("must be empty with an attachment: the platform takes one or the other")
-        if (problem := FilledText(text).problem()) is not None:
+        if (problem := FilledText(text).problem() or stray_braces(text)) is not None:
             raise broken_rule(problem)
         return text
 

@@ -23,6 +23,7 @@ from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, 
 
 URL = "https://example.org/a.png"
 TEMPLATE_LEAVES = "must not hold NUL characters or numbers that are not finite"
+NO_NAME = "has {{ }} around something else than a name of letters, digits and underscores"
 TAGGED = "must be HUMAN_AGENT or CUSTOMER_FEEDBACK with MESSAGING_TYPE_MESSAGE_TAG"
 
 
@@ -70,6 +71,12 @@ BROKEN: list[tuple[Message, str, str]] = [
         at_most(2_000, 16_000) + " before its variables are filled in",
     ),
     (send_request(text="a\0b"), "content.text", NUL),
+    (send_request(text="Hi {{name}, {{city}}"), "content.text", "has {{ without }} after it"),
+    (send_request(text="Hi {{name"), "content.text", "has {{ without }} after it"),
+    (send_request(text="Hi {name}}, {{city}}"), "content.text", "has }} without {{ before it"),
+    (send_request(text="{{name}} }} {{"), "content.text", "has }} without {{ before it"),
+    (send_request(text="Hi {{first name}}"), "content.text", NO_NAME),
+    (send_request(text="Hi {{}}"), "content.text", NO_NAME),
     (
         replying(*[QuickReply(title="Yes")] * 14),
         "content.quick_replies",
@@ -170,6 +177,7 @@ FITTING: list[Message] = [
     send_request(),
     send_request(request_id="r" * 128, title="t" * 200, page_id="A9._-" + "x" * 59),
     send_request(text="x" * 2000),
+    send_request(text="{{{name}}} {{ city }}{{city}} {a} } {"),
     send_request(text="{{" + " " * 5000 + "name}}" + "x" * 1000),
     retrying(),
     retrying(max_retry_attempts=10),

@@ -1,6 +1,6 @@
 """Read models are made anew from the log and compared with the live ones, on both databases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -8,9 +8,11 @@ import pytest
 
 from domain.streams import page_stream
 from projections import read_models
+from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.codec import TYPES
 from server.log.rebuild import DatabaseInUseByWorkersError, Difference, differences, rebuild
+from server.log.shadow import ShadowInUseError
 from server.log.store import Store
 from tests.builders import PAGE, page_registered
 from tests.contents import contents
@@ -154,16 +156,37 @@ def test_what_another_release_or_another_log_left_is_not_gone_on_with(
     assert reported[0] == 0
 
 
-def test_what_comes_meanwhile_is_in_it(store: Store) -> None:
-    """Others may write until the comparison, which has the log to itself."""
+def test_what_comes_at_the_last_moment_is_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the last chunk and the comparison, which has the log to itself."""
     write_many(store, PAGE, 7)
+    recorded_after = store.recorded_after
 
-    def another_comes(position: int, last: int) -> None:
-        if position == last == 8:
+    def then_another_comes(position: int, limit: int) -> Sequence[Recorded]:
+        chunk = recorded_after(position, limit)
+        if not chunk and position == 8:
             append(store, page_stream("2"), 0, page_registered("2"))
+        return chunk
 
-    assert rebuild(store, another_comes) == {}
+    monkeypatch.setattr(store, "recorded_after", then_another_comes)
+
+    assert rebuild(store) == {}
     assert [page["page_id"] for page in all_of(store)["pages"]] == [PAGE, "2"]
+
+
+def test_two_rebuilds_at_once_do_not_get_in_each_others_way(postgres_url: str) -> None:
+    with closing(opened(postgres_url)) as store, closing(opened(postgres_url)) as other:
+        write_everything(store)
+        refusals = []
+
+        def another_begins(position: int, _: int) -> None:
+            if position == 4:
+                with pytest.raises(ShadowInUseError) as refusal:
+                    rebuild(other)
+                refusals.append(refusal)
+
+        assert rebuild(store, another_begins) == {}
+        assert len(refusals) == 1
+        assert rebuild(other) == {}
 
 
 def test_nothing_begins_while_somebody_works_on_the_database(store: Store) -> None:

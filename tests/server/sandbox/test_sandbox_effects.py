@@ -1,5 +1,6 @@
 import asyncio
 import json
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -178,6 +179,26 @@ async def test_a_rate_limit_says_when_it_ends(control: SandboxControl, send: Sen
     assert json.loads(answer.headers["X-Page-Usage"])["call_count"] == 100
     [[business]] = json.loads(answer.headers["X-Business-Use-Case-Usage"]).values()
     assert business["estimated_time_to_regain_access"] == 2
+
+
+@pytest.mark.parametrize("knock", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header\r\n\r\n", b"\x16\x03\x01\x02\r\n"])
+async def test_a_caller_who_speaks_no_http_is_refused_in_silence(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, knock: bytes
+) -> None:
+    url = httpx.URL(sandbox.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(knock)
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+async def test_a_fault_of_the_sandbox_itself_is_told(
+    send: Send, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.sandbox.graph_api.answer_call", None)
+    assert (await send()).status_code == 500
+    assert [record.name for record in caplog.records if record.exc_info] == ["redrive.sandbox"]
 
 
 async def test_a_fault_of_everything_hits_token_checks(graph: httpx.AsyncClient, control: SandboxControl) -> None:

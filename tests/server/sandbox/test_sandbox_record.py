@@ -5,7 +5,7 @@ import httpx
 
 from server.sandbox.arrival import Incoming
 from server.sandbox.control import SandboxControl
-from server.sandbox.record import DUPLICATES_SHOWN, RecipientCounts, Record
+from server.sandbox.record import DUPLICATES_SHOWN, RecipientCounts, Record, Repeat
 from server.sandbox.runner import running_sandbox
 from server.sandbox.settings import SandboxSettings
 from server.sandbox.token_book import fingerprint
@@ -32,6 +32,29 @@ async def test_the_summary_counts_and_names_duplicates(control: SandboxControl, 
     assert summary.by_outcome == {"accepted": 3, "error:100-2018001": 2}
     assert (summary.recipients, summary.recipients_accepted) == (3, 2)
     assert (summary.duplicate_count, summary.duplicates) == (1, ["u2"])
+
+
+async def test_two_messages_to_the_same_person_are_duplicates_but_no_repeats(
+    control: SandboxControl, send: Send
+) -> None:
+    for metadata in ("m1.1.1", "m2.1.1", "m2.1.2", "m2.3.1"):
+        await send("u2" if metadata == "m2.1.2" else "u1", metadata=metadata)
+    summary = await control.summary()
+    assert (summary.duplicate_count, summary.duplicates) == (1, ["u1"])
+    assert (summary.repeat_count, summary.repeats) == (1, [Repeat("u1", "m2")])
+
+
+async def test_messages_without_a_deliverys_id_count_as_one(control: SandboxControl, send: Send) -> None:
+    for recipient, metadata in (("u1", ""), ("u1", "order-7"), ("u1", "m1.1.x"), ("u2", "")):
+        await send(recipient, metadata=metadata)
+    assert (await control.summary()).repeats == [Repeat("u1", "")]
+
+
+async def test_a_message_that_was_not_accepted_before_is_no_repeat(control: SandboxControl, send: Send) -> None:
+    await control.order({"preset": "temporary", "times": 1})
+    for metadata in ("m1.1.1", "m1.2.1"):
+        await send("u1", metadata=metadata)
+    assert (await control.summary()).repeat_count == 0
 
 
 async def test_a_message_that_arrives_behind_a_bad_answer_counts_as_accepted(
@@ -92,3 +115,4 @@ def test_duplicates_are_named_up_to_a_limit_and_counted_beyond() -> None:
         record.add(Incoming(f"u{number // 2}", "1001", "t"), "", "accepted", accepted=True)
     summary = record.summary()
     assert (len(summary.duplicates), summary.duplicate_count) == (DUPLICATES_SHOWN, DUPLICATES_SHOWN + 7)
+    assert (len(summary.repeats), summary.repeat_count) == (DUPLICATES_SHOWN, DUPLICATES_SHOWN + 7)
