@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
 STUBS := clients/redrive/v1
 
-.PHONY: help setup demo run test check proto lock clean
+.PHONY: help setup demo run test faults check proto lock clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ run: setup ## Start the server on 127.0.0.1:50051
 
 test: setup ## Run the tests
 	$(BIN)/pytest
+
+faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds from a random SEED, then look for losses
+	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),$(if $(SEED),1,10)) $(if $(SEED),--seed $(SEED))
 
 check: setup ## Check style, types, imports, the contract and its stubs
 	$(BIN)/ruff check

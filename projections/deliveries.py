@@ -42,11 +42,13 @@ TABLES = (
         create_time BIGINT NOT NULL,
         update_time BIGINT NOT NULL,
         sent_time BIGINT,
-        failed_time BIGINT,
-        PRIMARY KEY (message_id, batch_number, position)
+        failed_time BIGINT
     )
     """,
     "CREATE INDEX IF NOT EXISTS deliveries_of_recipient ON deliveries (message_id, recipient_id, attempt_number)",
+    # The key comes last: of indexes that look alike while a table is empty, PostgreSQL plans with the newest, and keeps
+    # to that plan; by the other one each row would cost a walk through all of the message.
+    "CREATE UNIQUE INDEX IF NOT EXISTS deliveries_key ON deliveries (message_id, batch_number, position)",
 )
 
 

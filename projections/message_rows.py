@@ -120,6 +120,18 @@ def unfinished(sql: Sql) -> Sequence[str]:
     return [row["message_id"] for row in rows]
 
 
+def changed_late(sql: Sql) -> Sequence[str]:
+    """AUTO messages with failures and rounds left that changed after their end: late news may ask for a round."""
+    rows = sql.rows(
+        """
+        SELECT message_id FROM messages
+        WHERE retry_type = 'AUTO' AND is_completed = 1 AND update_time > end_time AND is_cancelled = 0
+          AND failed + unconfirmed > 0 AND retry_count < max_retry_attempts
+        """
+    )
+    return [row["message_id"] for row in rows]
+
+
 def cancelled_with_pending(sql: Sql) -> Sequence[str]:
     """Cancelled messages of which some deliveries still stand as pending."""
     rows = sql.rows("SELECT message_id FROM messages WHERE is_completed = 0 AND is_cancelled = 1 AND pending > 0")

@@ -55,6 +55,10 @@ TABLES = (
     CREATE INDEX IF NOT EXISTS messages_for_timer ON messages (message_id)
     WHERE retry_type = 'CRON' AND is_completed = 1
     """,
+    """
+    CREATE INDEX IF NOT EXISTS messages_changed_late ON messages (message_id)
+    WHERE retry_type = 'AUTO' AND is_completed = 1 AND update_time > end_time
+    """,
 )
 
 

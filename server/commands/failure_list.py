@@ -46,7 +46,7 @@ def list_failures(wanted: FailureFilter, *, after: str, limit: int) -> Callable[
         message = find_message(sql, wanted.owner, wanted.message_id)
         judged = judged_by(sql, message)
         groups = standings.groups(sql, judged)
-        retryable = frozenset(s for s in groups if verdict(s, PLAIN, message.on_unconfirmed) is None)
+        retryable = frozenset(s for s in groups if not message.cancelled and _takes(s, message))
         shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
         rows = standings.failed(sql, judged, shown, after=after, limit=limit)
         return FailureList(
@@ -57,6 +57,10 @@ def list_failures(wanted: FailureFilter, *, after: str, limit: int) -> Callable[
         )
 
     return query
+
+
+def _takes(standing: Standing, message: MessageRow) -> bool:
+    return verdict(standing, PLAIN, message.on_unconfirmed) is None
 
 
 def _is_wanted(standing: Standing, wanted: FailureFilter, retryable: frozenset[Standing]) -> bool:

@@ -87,13 +87,14 @@ class BatchRun:
 
     async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> None:
         """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
+        term = self._page.term
         written = await self._append_dispatch(chunk)
         leaving = [position for position in chunk if self._log.batch.is_sending(position)]
         if written is not Written.DONE or not leaving:
             self._page.slots.give_back()
             await self._heed(written)
             return
-        await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)])
+        await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)], term)
 
     async def _append_dispatch(self, chunk: Sequence[int]) -> Written | Refused:
         guard = may_leave(self._log.batch, chunk, worker=self._page.worker, generation=self._page.ownership_generation)
@@ -112,24 +113,24 @@ class BatchRun:
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
-    async def _send_chunk(self, requests: Sequence[Sequence[int]]) -> None:
+    async def _send_chunk(self, requests: Sequence[Sequence[int]], term: int) -> None:
         fresh_until = boot_time() + FRESH_SECONDS
         for index, together in enumerate(requests):
             left = fresh_until - boot_time()
             if index and not await self._page.clear(len(together), self._halt, within=left):
-                await self._take_back(requests[index:])
+                await self._take_back(requests[index:], term)
                 return
-            if self._halt.is_set() or not self._page.is_held() or boot_time() > fresh_until:
+            if self._halt.is_set() or not self._page.is_held(term) or boot_time() > fresh_until:
                 self._page.slots.give_back()
-                await self._take_back(requests[index:])
+                await self._take_back(requests[index:], term)
                 return
             task = asyncio.create_task(self._attempt(together))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
 
-    async def _take_back(self, requests: Sequence[Sequence[int]]) -> None:
+    async def _take_back(self, requests: Sequence[Sequence[int]], term: int) -> None:
         """These provably did not leave; they are dispatched again later, after another look at the guards."""
-        if not self._page.is_held():
+        if not self._page.is_held(term):
             self.halt(Halt.CLAIM_LOST)
         unsent = [position for together in requests for position in together]
         await self._log.append(lambda batch: batch_decisions.return_unsent(batch, unsent, now=self._now()))

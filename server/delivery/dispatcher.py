@@ -135,6 +135,8 @@ class Dispatcher:
             await worker.run()
             if worker.has_news:
                 self._news.set()
+        except Unavailable:
+            logger.warning("log_away", part="page_worker", page=page_id)
         except Exception:
             logger.exception("page_worker_broke", page=page_id)
         finally:

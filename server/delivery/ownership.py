@@ -63,6 +63,7 @@ class Ownership:
         self._lease = lease
         self._alone = alone
         self._held_until = 0.0
+        self.term = 0  # how often the lease was taken: another term than before means that it lapsed in between
         self._generations: dict[str, int] = {}
 
     @property
@@ -84,6 +85,8 @@ class Ownership:
         """Takes the lease anew; raises Unavailable."""
         held_from = boot_time()
         await self._log.commit(Commit([], also=lambda sql: _renew(sql, self.worker, self._lease)))
+        if not self.is_held:
+            self.term += 1
         self._held_until = held_from + self._lease.total_seconds()
 
     async def keep(self) -> None:

@@ -29,9 +29,14 @@ class SendingPage:
         """The process that sends."""
         return self._ownership.worker
 
-    def is_held(self) -> bool:
-        """The process's lease is good: asked before each request (protocol rule 6)."""
-        return self._ownership.is_held
+    @property
+    def term(self) -> int:
+        """The lease's; a page may go to another process between two terms."""
+        return self._ownership.term
+
+    def is_held(self, term: int) -> bool:
+        """The process's lease is good, and has been since: asked before each request (protocol rule 6)."""
+        return self._ownership.is_held and self._ownership.term == term
 
     async def clear(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until a request with so many messages may leave, and takes its slot; False when it may not."""

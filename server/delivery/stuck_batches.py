@@ -44,6 +44,10 @@ class StuckBatches:
         """This process claimed it, but nothing in it works on it."""
         return row.worker == self._worker and not self._dispatcher.is_running((row.message_id, row.number))
 
+    def _sign_of_life(self, sql: Sql, row: BatchRow) -> str | None:
+        """Another process that was given up, but has its lease again, keeps its batch."""
+        return "alive" if row.worker != self._worker and row.worker in living(sql) else None
+
     async def _release(self, row: BatchRow) -> bool:
         stream = batch_stream(row.message_id, row.stage, row.number)
         batch = fold(await self._log.load(stream))
@@ -51,5 +55,6 @@ class StuckBatches:
         if not is_same_claim or self._dispatcher.is_running((row.message_id, row.number)):
             return False
         events = batch_decisions.release(batch, now=self._now())
-        result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)]))
+        commit = Commit([StreamEvents(stream, batch.version, events)], guard=lambda sql: self._sign_of_life(sql, row))
+        result = await self._log.commit(commit)
         return isinstance(result, Committed)

@@ -51,8 +51,9 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One sweep."""
-        for message_id in await self._log.read(message_rows.unfinished):
-            self._closer.look_at(message_id)
+        for query in (message_rows.unfinished, message_rows.changed_late):
+            for message_id in await self._log.read(query):
+                self._closer.look_at(message_id)
         for message_id in await self._log.read(message_rows.cancelled_with_pending):
             await self._cancels.cancel_batches(message_id)
         await self._abandon_orphans()

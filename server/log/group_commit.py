@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from domain.errors import Unavailable
 from projections.recorded import Recorded
 from server.log.commit import Commit, CommitResult
 
@@ -53,15 +54,20 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        while (group := self._next_group()) is not None:
+        while (first := self._queue.get()) is not None:
+            group = self._group([first])
             written = self._write([waiting.commit for waiting in group])
             self._loop.call_soon_threadsafe(self._resolve, group, written)
+            if isinstance(written[0].result, Unavailable):
+                self._turn_away(written[0])
 
-    def _next_group(self) -> list[_Waiting] | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        group = [first]
+    def _turn_away(self, away: Written) -> None:
+        """Whoever waits has waited long enough for a database that is away (protocol rule 17)."""
+        waiting = self._group([])
+        self._loop.call_soon_threadsafe(self._resolve, waiting, [away] * len(waiting))
+
+    def _group(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Adds what waits."""
         while len(group) < MAX_GROUP and not self._queue.empty():
             waiting = self._queue.get()
             if waiting is None:

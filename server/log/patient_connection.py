@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 T = TypeVar("T")
 
 WRITE_SECONDS = 3.0  # a statement of the writer takes milliseconds, and waits for a lock for 2 s
+CHECK_SECONDS = 1.0
 READ_SECONDS = 10.0  # a query may have to count a million rows
 
 
@@ -46,6 +47,6 @@ class PatientConnection(psycopg.Connection[DictRow]):
 
 def check(connection: PatientConnection) -> None:
     """Finds out quickly whether a connection is of use still."""
-    connection.patience = WRITE_SECONDS
+    connection.patience = CHECK_SECONDS
     ConnectionPool.check_connection(connection)
     connection.patience = READ_SECONDS

@@ -1,9 +1,11 @@
 """The log over a store: one thread writes, some threads read, and whoever listens hears what was recorded."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Self, TypeVar
 
 import structlog
@@ -37,6 +39,7 @@ class StoreLog:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._listeners: list[Listener] = []
         self._is_closed = False
+        self._away_at = 0.0  # when a question found the database away, on the monotonic clock
         self._writer = GroupCommit(self._write, self._publish if follower is None else follower.tell)
 
     async def __aenter__(self) -> Self:
@@ -87,9 +90,17 @@ class StoreLog:
 
     async def _in_reader(self, work: Callable[[], T]) -> T:
         self._check_open()
+        look = partial(self._look, work, time.monotonic())
+        return await asyncio.get_running_loop().run_in_executor(self._readers, look)
+
+    def _look(self, work: Callable[[], T], asked: float) -> T:
+        """Whoever waited for a thread while the database was found to be away has waited long enough."""
+        if asked < self._away_at:
+            raise Unavailable("the log cannot be used now", RETRY_AFTER)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+            return work()
         except self._store.away as error:
+            self._away_at = time.monotonic()
             raise _unavailable(error) from error
 
     def _write(self, group: Sequence[Commit]) -> Sequence[Written]:

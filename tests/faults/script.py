@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any, NamedTuple
 
-FAULT_SECONDS = 10.0  # then everything is mended
+FAULT_SECONDS = 8.0  # then everything is mended
 LEASE_SECONDS = 2.0  # of every server in the harness
 
 # Faults of the platform: what it does, to how many people, and whether the message arrives all the same.
@@ -52,8 +52,8 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "restart": (2, 0.0, 1.5),
     "crash": (2, 0.0, 1.5),
     "end_sessions": (3, 0.0, 0.0),
-    "freeze_database": (1, 1.0, 4.0),
-    "read_only": (1, 0.5, 2.0),
+    "freeze_database": (2, 1.0, 5.0),
+    "read_only": (2, 0.5, 2.0),
     "platform": (6, 0.0, 0.0),
     "timers": (2, 0.0, 0.0),  # RunScheduledRetries and ProcessBatches on two servers at once
 }

@@ -42,8 +42,8 @@ def violations(books: Books, arrivals: Sequence[Arrival], sent: Mapping[str, str
         *ledger.violations,
         *_lost(ledger, sent),
         *_of_counts(ledger, books.read_models),
-        *_of_arrivals(ledger, arrivals),
-        *_of_repeats(ledger, arrivals),
+        *of_arrivals(ledger, arrivals),
+        *of_repeats(ledger, arrivals),
         *_of_rebuild(books),
     ]
 
@@ -76,7 +76,8 @@ def _of_counts(ledger: Ledger, read_models: Mapping[str, Sequence[Row]]) -> list
     return wrong
 
 
-def _of_arrivals(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
+def of_arrivals(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
+    """What arrived was dispatched, once, and its outcome is what the platform did."""
     wrong = []
     by_delivery: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
@@ -109,7 +110,7 @@ def _possible(arrival: Arrival) -> tuple[DeliveryStatus, ...]:
     return (DeliveryStatus.SENT if arrival.accepted else DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED)
 
 
-def _of_repeats(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
+def of_repeats(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
     """Whoever received a message twice was unconfirmed when somebody asked for the resend."""
     accepted = {arrival.metadata for arrival in arrivals if arrival.accepted}
     names = {attempt: name for name, attempt in ledger.attempts.items()}

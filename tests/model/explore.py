@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.model.fault_steps import FAULT_STEPS, continued
@@ -10,7 +10,7 @@ from tests.model.invariants import NO_LOSS, broken_at_the_end, broken_by, broken
 from tests.model.message_steps import MESSAGE_STEPS
 from tests.model.rules import Rules
 from tests.model.scene import Scene, Step, Steps, beginning
-from tests.model.state import Scenario, World
+from tests.model.state import Scenario
 from tests.model.worker_steps import WORKER_STEPS
 
 
@@ -44,6 +44,8 @@ def steps_from(scene: Scene) -> Steps:
 
 
 class _Search:
+    """Worlds by number in the order in which they were met; whence each came, and where each leads by itself."""
+
     def __init__(self, scenario: Scenario, rules: Rules) -> None:
         self.scenario = scenario
         self.rules = rules

@@ -54,7 +54,7 @@ def _left_behind(batch: Batch, worker: int) -> Batch:
 
 
 def stopped(scene: Scene) -> Steps:
-    """For longer than its lease; perhaps just between the last look at the lease and the write, which no rule removes."""
+    """For longer than its lease; perhaps between the last look at it and the write, which no rule removes."""
     world = scene.world
     if any(not worker.is_running for worker in world.workers):
         return
@@ -122,16 +122,16 @@ def page_given_up(scene: Scene) -> Steps:
 
 
 def process_batches(scene: Scene) -> Steps:
-    """By hand: frees batches whose worker gives no sign of life."""
+    """By hand: frees batches whose worker gives no sign of life, or has no run of it any more."""
     asks = scene.rules.release_asks_for_the_lease
     for index, batch in enumerate(scene.world.batches):
         if batch.worker == NOBODY:
             continue
-        is_stuck = not batch.has_run or scene.world.workers[batch.worker].lease is not Lease.HELD
+        is_silent = scene.world.workers[batch.worker].lease is not Lease.HELD
         released = scene.with_batch(index, decisions.release(batch)._replace(found_stuck=False))
-        if batch.found_stuck or (is_stuck and asks):
+        if not batch.has_run or batch.found_stuck or (is_silent and asks):
             yield _disturbed("BatchReleased, by ProcessBatches", scene, released, NOBODY, index)
-        elif is_stuck:
+        elif is_silent:
             found = scene.with_batch(index, batch._replace(found_stuck=True))
             yield Step("ProcessBatches finds the batch stuck", found, batch=index, leads_on=False)
 
@@ -150,7 +150,7 @@ def receipt_recorded(scene: Scene) -> Steps:
     """The platform's echo, on a stream of its own (rule 4)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
-            has_arrived = delivery.delivered or delivery.request is Request.IN_FLIGHT
+            has_arrived = delivery.arrived or delivery.request is Request.IN_FLIGHT
             if has_arrived and not delivery.is_known_sent:
                 after = scene.with_batch(index, decisions.at(batch, (position,), lambda d: _with_receipt(scene, d)))
                 yield _disturbed("ReceiptRecorded", scene, after, NOBODY, index, position)
@@ -159,7 +159,7 @@ def receipt_recorded(scene: Scene) -> Steps:
 def _with_receipt(scene: Scene, delivery: Delivery) -> Delivery:
     """Without evidence_wins it is one more event, which changes what is closed."""
     is_last_word = not scene.rules.evidence_wins and not delivery.status.is_open
-    return delivery._replace(has_receipt=True, delivered=True, status=Status.SENT if is_last_word else delivery.status)
+    return delivery._replace(has_receipt=True, status=Status.SENT if is_last_word else delivery.status)
 
 
 FAULT_STEPS = (

@@ -46,7 +46,7 @@ def _broken_at(batches: tuple[Batch, ...], most: int) -> str | None:
     if any(batch.completed is batch.is_open for batch in batches):
         return ENDS
     unasked = attempts_at(tuple(batch for batch in batches if not batch.asked))
-    return TWICE if any(sum(delivery.delivered for delivery in each) > 1 for each in unasked) else None
+    return TWICE if any(sum(delivery.arrived for delivery in each) > 1 for each in unasked) else None
 
 
 @cache
@@ -63,22 +63,14 @@ def broken_by(scene: Scene, step: Step) -> str | None:
         return _broken_by_leaving(scene, step)
     if "OutcomesRecorded" in step.name:
         return _broken_by_outcome(scene, step)
-    if step.name.startswith("RetryRequested"):
-        return _broken_by_round(scene, step)
+    if step.plan is not None and step.plan.trigger is RetryTrigger.CRON:
+        return ONE_TRIGGER if step.plan.retry_count != scene.world.message.retry_count else None
     return None
-
-
-def _broken_by_round(scene: Scene, step: Step) -> str | None:
-    plan = step.plan
-    is_late = (
-        plan is not None and plan.trigger is RetryTrigger.CRON and plan.retry_count != scene.world.message.retry_count
-    )
-    return ONE_TRIGGER if is_late else None
 
 
 def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:
     world = scene.world
-    if world.message.cancelled or world.message.paused:
+    if world.message.is_stopped:
         return STOPPED
     people = (world.batches[step.batch].deliveries[position].recipient for position in step.positions)
     return KNOWN_SENT if any(d.is_known_sent for who in people for d in world.attempts(who)) else None
@@ -104,24 +96,21 @@ def _broken_by_outcome(scene: Scene, step: Step) -> str | None:
 
 
 def broken_at_the_end(scene: Scene) -> str | None:
-    """What is broken in a world in which nothing more comes by itself, with a worker that is stopped for ever left aside."""
+    """What is broken in a world in which nothing more comes by itself, even if a stopped worker stays so."""
     world = scene.world
-    fair = scene._replace(rules=ALL_RULES)
-    if not _is_settled(fair):
+    if not _is_settled(scene._replace(rules=ALL_RULES)):
         return NO_LOSS
-    if scene.scenario.retry_type is not RetryType.AUTO or world.message.cancelled or world.message.paused:
+    if scene.scenario.retry_type is not RetryType.AUTO or world.message.is_stopped:
         return None
-    for recipient in BOTH:
-        statuses = scene.statuses(recipient)
-        is_plain = (
-            statuses
-            and state_of(statuses) is Status.FAILED
-            and not any(d.failed_late for d in world.attempts(recipient))
-            and Status.UNCONFIRMED not in statuses
-        )
-        if is_plain and len(statuses) <= scene.scenario.max_retry_attempts:
-            return AUTOMATIC
-    return None
+    return AUTOMATIC if any(_has_attempts_left(scene, recipient) for recipient in BOTH) else None
+
+
+def _has_attempts_left(scene: Scene, recipient: int) -> bool:
+    """Failed, and not after it was unconfirmed: the last automatic round may have been over when that was known."""
+    attempts, statuses = scene.world.attempts(recipient), scene.statuses(recipient)
+    if not statuses or state_of(statuses) is not Status.FAILED or len(statuses) > scene.scenario.max_retry_attempts:
+        return False
+    return Status.UNCONFIRMED not in statuses and not any(delivery.failed_late for delivery in attempts)
 
 
 def _is_settled(scene: Scene) -> bool:
@@ -132,5 +121,5 @@ def _is_settled(scene: Scene) -> bool:
                 return False
             if delivery.status is Status.SENDING or (delivery.status is Status.PENDING and not world.message.paused):
                 return False
-    is_over = world.message.completed or world.is_open  # open: paused
+    is_over = world.message.completed or world.is_open  # what is still open here is paused
     return is_over and not is_automatic_round_due(scene, RetryType.AUTO)

@@ -7,7 +7,6 @@ from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
 from tests.model.state import BOTH, NOBODY, Batch, Delivery, Message, Plan, World
 
-
 MOST_PLANS = 2  # at a time
 
 
@@ -91,7 +90,7 @@ def is_automatic_round_due(scene: Scene, retry_type: RetryType) -> bool:
     message, scenario = scene.world.message, scene.scenario
     if scenario.retry_type is not retry_type or message.retry_count >= scenario.max_retry_attempts:
         return False
-    if message.cancelled or message.paused:
+    if message.is_stopped:
         return False
     is_open = scene.world.is_open and scene.rules.no_automatic_round_while_one_is_open
     return not is_open and bool(scene.taken(asked=False))
@@ -139,10 +138,10 @@ def _appended(scene: Scene, plan: Plan) -> World:
 
 
 def _looked_again(scene: Scene, plan: Plan) -> World:
-    taken = () if scene.world.message.cancelled else scene.taken(asked=plan.asked)
-    if plan.trigger is RetryTrigger.MANUAL and taken:
-        return scene.with_plan(plan._replace(taken=taken, is_current=True), instead_of=plan)
     is_order = plan.trigger is RetryTrigger.MANUAL
+    taken = () if scene.world.message.cancelled else scene.taken(asked=plan.asked)
+    if is_order and taken:
+        return scene.with_plan(plan._replace(taken=taken, is_current=True), instead_of=plan)
     return scene.with_plan(None, instead_of=plan)._replace(orders=max(0, scene.world.orders - is_order))
 
 

@@ -1,6 +1,5 @@
 """A world together with its rules, and how a step changes it."""
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
@@ -10,7 +9,6 @@ from domain.fault import ErrorType, RetryRule
 from domain.retry import OnUnconfirmed, RetrySelection, Standing, verdict
 from tests.model.rules import Rules
 from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Scenario, Worker, World, attempts_at, state_of
-
 
 STATUSES = tuple(Status)
 
@@ -102,9 +100,7 @@ class Scene(NamedTuple):
             becomes = tuple(map(self.read, after))
         if was == becomes:
             return self.world.counts
-        changes = Counter(becomes)
-        changes.subtract(was)
-        return tuple(count + changes[status] for count, status in zip(self.world.counts, STATUSES, strict=True))
+        return tuple(map(sum, zip(self.world.counts, _changes(was, becomes), strict=True)))
 
     def _folded(self, batches: tuple[Batch, ...], recipients: tuple[int, ...]) -> tuple[Status, ...]:
         found = statuses_at(batches, self.rules.evidence_wins)
@@ -112,6 +108,11 @@ class Scene(NamedTuple):
 
 
 Steps = Iterator[Step]
+
+
+@cache
+def _changes(was: tuple[Status, ...], becomes: tuple[Status, ...]) -> tuple[int, ...]:
+    return tuple(becomes.count(status) - was.count(status) for status in STATUSES)
 
 
 def _told(world: World) -> World:

@@ -28,8 +28,8 @@ IN_WORKER = (Request.LEAVING, Request.STALE, Request.CLEARED)
 class Delivery(NamedTuple):
     """One attempt at a recipient; `sender` and `claim` are its request's.
 
-    `delivered` is the platform's secret, settled when an answer comes; a request of which nobody hears counts as
-    delivered, which is the worse case (and it need not send a receipt).
+    `arrived` is the platform's secret: how often the message came. It is settled with the answer; a request of which
+    nobody hears counts as arrived, which is the worse case (and a receipt need not come of it).
     """
 
     recipient: int
@@ -37,14 +37,14 @@ class Delivery(NamedTuple):
     request: Request = Request.NONE
     sender: int = NOBODY
     claim: int = 0
-    delivered: bool = False
+    arrived: int = 0
     has_receipt: bool = False
     failed_late: bool = False  # after it was unconfirmed; kept only where automatic rounds are looked for
 
     def without_request(self) -> "Delivery":
         """Nobody waits for an answer."""
-        delivered = self.delivered or self.request is Request.IN_FLIGHT
-        return self._replace(request=Request.NONE, sender=NOBODY, claim=0, delivered=delivered)
+        arrived = self.arrived + (self.request is Request.IN_FLIGHT)
+        return self._replace(request=Request.NONE, sender=NOBODY, claim=0, arrived=arrived)
 
     @property
     def is_known_sent(self) -> bool:

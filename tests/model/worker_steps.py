@@ -75,7 +75,7 @@ def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
 
 
 def request_leaves(scene: Scene) -> Steps:
-    """The next request of a chunk leaves, after one more look at the lease (rule 6)."""
+    """The next request of a chunk leaves, after one more look at the lease and its term (rule 6)."""
     for index, batch in enumerate(scene.world.batches):
         for worker in BOTH:
             waiting = tuple(p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER)
@@ -150,7 +150,7 @@ def outcomes_recorded(scene: Scene) -> Steps:
         for position, delivery in enumerate(batch.deliveries):
             if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
                 yield recorded(scene, index, position, Status.SENT)
-                if not delivery.delivered:  # else there was a receipt
+                if not delivery.has_receipt:
                     yield recorded(scene, index, position, Status.FAILED)
 
 
@@ -172,7 +172,8 @@ def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
 
 
 def _answered(delivery: Delivery, outcome: Status) -> Delivery:
-    return delivery.without_request()._replace(delivered=outcome is not Status.FAILED)
+    arrived = delivery.arrived + (outcome is not Status.FAILED)
+    return delivery.without_request()._replace(arrived=arrived)
 
 
 def batch_completed(scene: Scene) -> Steps:

@@ -241,9 +241,9 @@ class BookCallers(BookWorkers):
     def complete(self, data: st.DataObject) -> None:
         message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
         model, message = self.model[message_id], self.db.message(message_id)
-        open_deliveries = self.db.row(message_id).open_deliveries
+        open_deliveries = int(self.db.row(message_id).is_open)
         completed = messages.complete(message, open_deliveries=open_deliveries, now=self.now())
-        assert (completed is not None) is (not model.has_open_recipients and not model.is_completed)
+        assert (completed is not None) is (model.is_over and not model.is_completed)
         if completed is not None:
             self.db.write(self.db.of_message(message, completed))
             model.is_completed = True

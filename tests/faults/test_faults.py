@@ -1,0 +1,25 @@
+"""A short run of the harness; the long one is `make faults ROUNDS=100`. A failure names its seed."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.database import Postgres, running_postgres
+from tests.faults.round import play
+
+SEEDS = [secrets.randbelow(1_000_000) for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with running_postgres(tmp_path_factory.mktemp("faults") / "postgres") as server:
+        yield server
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_no_fault_loses_or_repeats_a_message(seed: int, postgres: Postgres, tmp_path: Path) -> None:
+    report = await play(seed, postgres, tmp_path)
+
+    assert not report.violations, str(report)

@@ -1,0 +1,86 @@
+"""A database that refuses to write, says nothing at all, or ends a session of a process that slept."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from domain.errors import Unavailable
+from server.log.commit import Commit, Committed
+from server.log.patient_connection import WRITE_SECONDS
+from server.log.postgres_store import PostgresStore
+from server.log.store_log import StoreLog
+from tests.server.log.event_log_conformance import registered
+
+SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+
+
+@pytest.fixture
+def name(postgres_url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
+
+
+@pytest.fixture
+def operator(postgres_server: str) -> Iterator[psycopg.Connection[tuple[int]]]:
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        yield connection
+
+
+async def test_a_read_only_database_is_away_and_comes_back(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    async with StoreLog(PostgresStore(postgres_url)) as log:
+        operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        for number in range(2):
+            with pytest.raises(Unavailable):
+                await log.commit(Commit([registered(f"refused-{number}")]))
+
+        operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+        assert isinstance(await log.commit(Commit([registered("written")])), Committed)
+
+
+async def test_a_database_that_says_nothing_is_away_and_the_commit_is_written_once(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    async with StoreLog(PostgresStore(postgres_url)) as log:
+        await log.commit(Commit([registered("before")]))
+        stopped = [pid for (pid,) in operator.execute(SESSIONS, (name,))]
+        commit = Commit([registered("during")])
+        began = time.monotonic()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable):
+                await log.commit(commit)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+        assert time.monotonic() - began < WRITE_SECONDS + 2
+        assert isinstance(await log.commit(commit), Committed)
+        assert len(await log.load("page/during")) == 1
+
+
+def test_a_session_that_ended_while_its_process_slept_means_away(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    def sleep_in_mid_transaction() -> None:
+        with store.transaction(commit=False) as sql:
+            [row] = sql.rows("SELECT pg_backend_pid() AS pid")
+            sql.execute("SET idle_in_transaction_session_timeout = '10ms'")
+            while row["pid"] in {pid for (pid,) in operator.execute(SESSIONS, (name,))}:
+                time.sleep(0.01)
+            sql.rows("SELECT 1")
+
+    store = PostgresStore(postgres_url)
+    try:
+        with pytest.raises(store.away):
+            sleep_in_mid_transaction()
+        assert store.last_position() == 0
+    finally:
+        store.close()
