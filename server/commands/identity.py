@@ -31,7 +31,7 @@ class PayloadHash:
 
     def __init__(self, command: Write, key: bytes = b"") -> None:
         self._hash = hashlib.blake2b(key=key, digest_size=32)
-        self._hash.update(_ENCODER.encode(msgspec.structs.replace(command, request_id="")))
+        self._hash.update(_ENCODER.encode(_what_is_asked(command)))
 
     def add(self, parts: Iterable[msgspec.Struct]) -> None:
         """Goes on with further parts of the request."""
@@ -41,6 +41,13 @@ class PayloadHash:
     def hexdigest(self) -> str:
         """The hash of all that was added."""
         return self._hash.hexdigest()
+
+
+def _what_is_asked(command: Write) -> Write:
+    """The command without what makes no difference to its answer: a dry run answers the same."""
+    if isinstance(command, SendMessage | ResendMessage):
+        return msgspec.structs.replace(command, request_id="", validate_only=False)
+    return msgspec.structs.replace(command, request_id="")
 
 
 async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:

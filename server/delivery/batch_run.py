@@ -10,7 +10,7 @@ import structlog
 from domain import batch_decisions
 from domain.batch_events import RecordedOutcome
 from domain.fault import ErrorType, Fault, RetryRule, Scope
-from domain.outcome import Unconfirmed
+from domain.outcome import Failed, Unconfirmed
 from domain.page_events import SendMode
 from server.channels.channel import Attempted, Channel, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
@@ -25,6 +25,13 @@ GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
 FRESH_SECONDS = 1.0  # after its guard ran a chunk leaves within this time, or is taken back
 CHANNEL_BROKE = Fault(
     message="the attempt broke off inside the server",
+    type=ErrorType.NETWORK,
+    scope=Scope.TRANSPORT,
+    retry=RetryRule.AUTOMATIC,
+)
+
+NEVER_LEFT = Fault(
+    message="the request never left: its worker had lost the batch",
     type=ErrorType.NETWORK,
     scope=Scope.TRANSPORT,
     retry=RetryRule.AUTOMATIC,
@@ -133,7 +140,10 @@ class BatchRun:
         if not self._page.is_held(term):
             self.halt(Halt.CLAIM_LOST)
         unsent = [position for together in requests for position in together]
-        await self._log.append(lambda batch: batch_decisions.return_unsent(batch, unsent, now=self._now()))
+        written = await self._log.append(lambda batch: batch_decisions.return_unsent(batch, unsent, now=self._now()))
+        if written is Written.CLAIM_LOST:
+            now, never_left = self._now(), Failed(NEVER_LEFT)
+            await self._log.append_late([RecordedOutcome(position=p, outcome=never_left, time=now) for p in unsent])
 
     async def _attempt(self, together: Sequence[int]) -> None:
         try:

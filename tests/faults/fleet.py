@@ -15,6 +15,8 @@ from redrive import Client
 from tests.e2e.processes import PROGRAM, free_port
 
 AGAIN_SECONDS = 0.2  # before a server that found no database is started again
+START_SECONDS = 5.0  # that a new process may take until it answers, on a busy machine
+WAKE_SECONDS = 1.0  # that one may take that was stopped
 CALL_SECONDS = 3.0  # then a caller turns to another server
 
 
@@ -86,7 +88,7 @@ class Member:
             await asyncio.sleep(seconds)
             self._is_ours = False
             self._up.set()
-            self.hindered.append(Span(begin, time.monotonic() + 10))
+            self.hindered.append(Span(begin, time.monotonic() + START_SECONDS))
             return code if begun else None
 
     async def freeze(self, seconds: float) -> None:
@@ -96,7 +98,7 @@ class Member:
                 begin = time.monotonic()
                 await asyncio.sleep(seconds)
                 self.go_on()
-                self.hindered.append(Span(begin, time.monotonic() + 1))
+                self.hindered.append(Span(begin, time.monotonic() + WAKE_SECONDS))
 
     def stop(self) -> bool:
         """SIGSTOP; False when nothing runs."""
@@ -136,10 +138,6 @@ class Fleet:
     def any_client(self) -> Client:
         """A server to ask, dead or alive: a caller does not know."""
         return self._clients[self._chance.choice(self.members).name]
-
-    def client_of(self, member: Member) -> Client:
-        """The client of one of them."""
-        return self._clients[member.name]
 
     def member(self, name: str | None) -> Member | None:
         """By its name."""

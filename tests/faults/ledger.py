@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from domain.batch_decisions import WORKER_LOST
 from domain.batch_events import (
     BatchCancelled,
     BatchCompleted,
@@ -17,6 +18,7 @@ from domain.batch_events import (
 )
 from domain.delivery import DeliveryStatus, delivery_id, status_of
 from domain.message_events import MessageCancelled, MessageSubmitted, RetryRequested
+from domain.outcome import Unconfirmed
 from domain.retry import OnUnconfirmed, RetryTrigger
 from projections.recorded import Recorded
 
@@ -33,6 +35,7 @@ class Attempt:
         self.status = DeliveryStatus.PENDING
         self.dispatches = 0  # those that were not taken back
         self.dispatched_at = 0.0
+        self.given_up_at = float("inf")  # when another worker took over what this one had dispatched
         self.repeats_unconfirmed: set[Attempt] = set()
 
 
@@ -168,7 +171,10 @@ class Ledger:
         self, where: str, event: BatchEvent, outcomes: Sequence[RecordedOutcome], before: DeliveryStatus
     ) -> None:
         for known in outcomes:
-            self._move(where, self._attempt(event, known.position), before, status_of(known.outcome))
+            attempt = self._attempt(event, known.position)
+            self._move(where, attempt, before, status_of(known.outcome))
+            if isinstance(known.outcome, Unconfirmed) and known.outcome.fault == WORKER_LOST:
+                attempt.given_up_at = event.time.timestamp()
 
     def _take_back(self, where: str, event: DeliveriesReturned) -> None:
         for position in event.positions:

@@ -11,6 +11,7 @@ from random import Random
 
 import grpc
 
+from domain.delivery import DeliveryStatus
 from redrive import Client
 from redrive.v1.message_pb2 import Message, RetryType
 from server.log.postgres_store import PostgresStore
@@ -20,9 +21,10 @@ from tests.faults.callers import FAST, PAGES, SLOW, Callers
 from tests.faults.database import Database, Postgres
 from tests.faults.faults import Faults
 from tests.faults.fleet import Fleet, Member, running_fleet
+from tests.faults.ledger import Ledger
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
 from tests.faults.script import LEASE_SECONDS, Step, draw
-from tests.faults.verdict import Books, violations
+from tests.faults.verdict import Books, left_late, violations
 from tests.waiting import eventually
 
 SERVERS = 3
@@ -123,7 +125,6 @@ class _Round:
     async def _come_to_an_end(self) -> None:
         await self._sandbox.control.clear_faults()
         await self._callers.put_pages(FAST)
-        self._report.figures["mended after, ms"] = round(1000 * (ROUND_SECONDS - self._ends + time.monotonic()))
         await self._stop_probing()
         watching = [asyncio.create_task(self._callers.watch(message.id)) for message in self._callers.sent.values()]
         await eventually(self._open, lambda still_open: not still_open, within=ROUND_SECONDS)
@@ -200,4 +201,8 @@ def _judge(report: Report, database: Database, arrivals: Sequence[Arrival], sent
         store.close()
     report.figures["events"] = len(books.log)
     report.figures["arrivals"] = len(arrivals)
-    report.violations += violations(books, arrivals, sent)
+    ledger = Ledger(books.log)
+    report.figures["left after a take-over"] = left_late(ledger, arrivals)
+    report.figures["unconfirmed"] = sum(one.status is DeliveryStatus.UNCONFIRMED for one in ledger.attempts.values())
+    report.figures["deliveries"] = len(ledger.attempts)
+    report.violations += violations(books, ledger, arrivals, sent)

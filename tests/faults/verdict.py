@@ -35,9 +35,8 @@ class Books:
         return found
 
 
-def violations(books: Books, arrivals: Sequence[Arrival], sent: Mapping[str, str]) -> list[str]:
+def violations(books: Books, ledger: Ledger, arrivals: Sequence[Arrival], sent: Mapping[str, str]) -> list[str]:
     """All that is wrong, in words; `sent` holds the message's id for each request_id that was answered."""
-    ledger = Ledger(books.log)
     return [
         *ledger.violations,
         *_lost(ledger, sent),
@@ -46,6 +45,14 @@ def violations(books: Books, arrivals: Sequence[Arrival], sent: Mapping[str, str
         *of_repeats(ledger, arrivals),
         *_of_rebuild(books),
     ]
+
+
+def left_late(ledger: Ledger, arrivals: Sequence[Arrival]) -> int:
+    """Requests of a worker that was stopped between its last look at the lease and the socket: no rule removes them."""
+    return sum(
+        arrival.metadata in ledger.attempts and arrival.time > ledger.attempts[arrival.metadata].given_up_at
+        for arrival in arrivals
+    )
 
 
 def _lost(ledger: Ledger, sent: Mapping[str, str]) -> list[str]:
