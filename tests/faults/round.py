@@ -18,13 +18,14 @@ from server.log.postgres_store import PostgresStore
 from server.sandbox.arrival import Arrival
 from tests.e2e.processes import SandboxProcess, running_sandbox_process
 from tests.faults.callers import FAST, PAGES, SLOW, Callers
-from tests.faults.database import Database, Postgres
+from tests.faults.database import Database
 from tests.faults.faults import Faults
 from tests.faults.fleet import Fleet, Member, running_fleet
 from tests.faults.ledger import Ledger
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
 from tests.faults.script import LEASE_SECONDS, Step, draw
 from tests.faults.verdict import Books, left_late, violations
+from tests.postgres import Postgres
 from tests.waiting import eventually
 
 SERVERS = 3

@@ -1,15 +1,14 @@
 """A short run of the harness; the long one is `make faults ROUNDS=100`. A failure names its seed."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.database import Postgres, running_postgres
 from tests.faults.round import play
+from tests.postgres import Postgres, running_postgres
 
-SEEDS = [secrets.randbelow(1_000_000) for _ in range(3)]
+SEEDS = (4001, 4002, 4003)  # the same each time: a run that is red is looked into, not repeated
 
 
 @pytest.fixture(scope="module")

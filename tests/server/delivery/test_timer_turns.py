@@ -1,0 +1,67 @@
+"""Timers of two processes on one database: each period is one's turn."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from server.commands.automatic_rounds import AutomaticRoundService
+from server.delivery.dispatcher import Dispatcher
+from server.delivery.retry_timer import RetryTimer
+from server.delivery.timetable import Every
+from server.log.follower import Follower
+from server.log.postgres_store import PostgresStore
+from server.log.store_log import StoreLog
+from tests.builders import wall_clock
+from tests.waiting import eventually
+
+PERIOD = timedelta(seconds=0.3)
+NO_DISPATCHER = cast("Dispatcher", None)  # there is no message whose page it would be asked about
+
+Timers = tuple[list[RetryTimer], list[str]]
+
+
+@pytest.fixture
+async def timers(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Timers]:
+    """Three timers, each with a log of its own, and the runs that they made."""
+    runs: list[str] = []
+    made: list[RetryTimer] = []
+    async with AsyncExitStack() as stack:
+        for name in ("one", "two", "three"):
+            store = PostgresStore(postgres_url)
+            log = await stack.enter_async_context(StoreLog(store, Follower(store, postgres_url)))
+            rounds = AutomaticRoundService(log, wall_clock)
+            timer = RetryTimer(log, rounds, NO_DISPATCHER, Every(PERIOD), wall_clock)
+            monkeypatch.setattr(timer, "run_now", _counted(timer, name, runs))
+            made.append(timer)
+        yield made, runs
+
+
+def _counted(timer: RetryTimer, name: str, runs: list[str]) -> object:
+    run_now = timer.run_now
+
+    async def counted() -> object:
+        runs.append(name)
+        return await run_now()
+
+    return counted
+
+
+async def test_each_period_is_the_turn_of_one_process(timers: Timers) -> None:
+    all_timers, runs = timers
+    began = wall_clock()
+    running = [asyncio.create_task(timer.run()) for timer in all_timers]
+
+    async def seen() -> int:
+        return len(runs)
+
+    await eventually(seen, lambda count: count >= 6, within=20)
+    periods = (wall_clock() - began) / PERIOD
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+    assert len(runs) <= periods + 1
