@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from domain.retry import MAX_RETRY_ATTEMPTS
 from redrive.v1.message_pb2 import OnUnconfirmed, RetryType
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules, RecipientRules
@@ -17,7 +18,7 @@ class RetryPolicyRules(Rules):
     """What happens with failures."""
 
     type: Annotated[int, known(RetryType.DESCRIPTOR)] = 0
-    max_retry_attempts: Annotated[int, Field(ge=0, le=10)] = 0
+    max_retry_attempts: Annotated[int, Field(ge=0, le=MAX_RETRY_ATTEMPTS)] = 0
 
 
 class _MessageRules(Rules):
