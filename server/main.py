@@ -122,7 +122,7 @@ class Service:
         dispatcher = Dispatcher(log, vault, channel, ownership, now)
         rounds = AutomaticRoundService(log, now)
         closer = RoundCloser(log, rounds, worker, now)
-        timer = RetryTimer(log, rounds, dispatcher, parse_timetable(settings.retry_interval), now)
+        timer = RetryTimer(log, rounds, parse_timetable(settings.retry_interval), now)
         log.listen(tell)
         cancels = CancelService(log, now)
         sends = SendService(log, vault, now)

@@ -1,8 +1,9 @@
 """Sees to it that every page with work has a worker."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -13,13 +14,13 @@ from domain.page_events import PageEvent
 from projections.recorded import Recorded
 from server.channels.channel import Channel
 from server.delivery.letters import Letters
-from server.delivery.ownership import Ownership
+from server.delivery.ownership import Ownership, close_page
 from server.delivery.pacer import Pacer
 from server.delivery.page_share import share_of
 from server.delivery.page_worker import PageWorker, Place
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import ALL_SLOTS, PAGE_SLOTS, Slots
-from server.log.commit import EventLog
+from server.log.commit import Commit, EventLog
 from server.log.vault import Vault
 
 logger = structlog.get_logger()
@@ -45,14 +46,21 @@ class Dispatcher:
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
-        self._refreshing: set[asyncio.Task[None]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._draining = False
         log.listen(self._hear)
 
-    def pacer(self, page_id: str) -> Pacer:
+    def _pacer(self, page_id: str) -> Pacer:
         """The page's pacer; its limit is set when the page is worked on."""
-        return self._pacers.setdefault(page_id, Pacer(1.0))
+        if page_id not in self._pacers:
+            self._pacers[page_id] = Pacer(1.0, partial(self._page_closed, page_id))
+        return self._pacers[page_id]
+
+    def _page_closed(self, page_id: str, seconds: float) -> None:
+        """The platform asked for a pause: every process is to know, the timer too."""
+        logger.info("page_paused", page=page_id, seconds=seconds)
+        self._aside(self._log.commit(Commit([], also=lambda sql: close_page(sql, page_id, seconds))))
 
     def is_running(self, place: Place) -> bool:
         """A batch is under way in this process."""
@@ -73,18 +81,18 @@ class Dispatcher:
                     for worker in self._workers.values():
                         worker.cancel(message_id)
                 case PageEvent(page_id=page_id) if page_id in self._workers:
-                    self._refresh(self._workers[page_id])
+                    self._aside(self._workers[page_id].refresh())
 
-    def _refresh(self, worker: PageWorker) -> None:
-        task = asyncio.create_task(self._refresh_safely(worker))
-        self._refreshing.add(task)
-        task.add_done_callback(self._refreshing.discard)
+    def _aside(self, work: Awaitable[object]) -> None:
+        task = asyncio.create_task(self._safely(work))
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
 
-    async def _refresh_safely(self, worker: PageWorker) -> None:
+    async def _safely(self, work: Awaitable[object]) -> None:
         try:
-            await worker.refresh()
+            await work
         except Unavailable:
-            logger.warning("log_away", part="refresh")
+            logger.warning("log_away", part="dispatcher")
 
     async def run(self) -> None:
         """Works until it is drained; a log that is away is tried again."""
@@ -114,7 +122,7 @@ class Dispatcher:
         if generation is None or self._draining:
             return
         slots = Slots(PAGE_SLOTS, self._slots)
-        page = SendingPage(page_id, self.pacer(page_id), slots, self._ownership, generation)
+        page = SendingPage(page_id, self._pacer(page_id), slots, self._ownership, generation)
         worker = PageWorker(
             page, self._log, self._vault, self._letters, self._channel, self._ownership, self._parked, self._now
         )

@@ -44,6 +44,20 @@ def owners(sql: Sql) -> Mapping[str, str]:
     return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
 
 
+def close_page(sql: Sql, page_id: str, seconds: float) -> None:
+    """The platform asked for a pause: its end is kept, for every process and beyond a restart."""
+    sql.execute(
+        "UPDATE page_owners SET closed_until = :until WHERE page_id = :page_id AND closed_until < :until",
+        {"page_id": page_id, "until": sql.clock() + timedelta(seconds=seconds) // MICROSECOND},
+    )
+
+
+def closed_for(sql: Sql, page_id: str) -> float:
+    """Seconds until the platform's Retry-After for a page is over; 0 when there is none."""
+    row = sql.row("SELECT closed_until FROM page_owners WHERE page_id = :page_id", {"page_id": page_id})
+    return max(0.0, (row["closed_until"] - sql.clock()) / 1_000_000) if row and row["closed_until"] else 0.0
+
+
 def is_owned_by_another(sql: Sql, page_id: str, worker: str) -> bool:
     """Another living process owns the page."""
     return owners(sql).get(page_id) in living(sql) - {worker}

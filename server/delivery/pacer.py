@@ -2,25 +2,24 @@
 
 import asyncio
 import time
-
-import structlog
+from collections.abc import Callable
 
 from domain.fault import ErrorType, Scope
 from domain.outcome import Sent
 from domain.pace import HIGH_USAGE, Pace
 from server.channels.channel import Attempted
 
-logger = structlog.get_logger()
-
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
 LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
+SAME_PAUSE = 0.1  # seconds by which two replies that ask for one pause may differ
 
 
 class Pacer:
     """One page's pace on this process's clock."""
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, on_close: Callable[[float], None] = lambda _: None) -> None:
         self._pace = Pace(limit)
+        self._on_close = on_close
 
     def set_limit(self, limit: float) -> None:
         """The page's own limit from now on, in messages per second."""
@@ -30,10 +29,9 @@ class Pacer:
         """How many may be dispatched together."""
         return self._pace.chunk(time.monotonic(), most)
 
-    @property
-    def is_closed(self) -> bool:
-        """The platform asked for a pause that is not over."""
-        return self._pace.closed_for(time.monotonic()) > 0
+    def close(self, seconds: float) -> None:
+        """Nothing leaves for so long."""
+        self._pace.close(time.monotonic(), seconds)
 
     async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
@@ -54,11 +52,15 @@ class Pacer:
         now = time.monotonic()
         advice = attempted.advice
         if advice is not None and advice.retry_after is not None:
-            if not self.is_closed:
-                logger.info("page_paused", seconds=advice.retry_after.total_seconds())
-            self._pace.close(now, advice.retry_after.total_seconds())
+            self._heed_pause(now, advice.retry_after.total_seconds())
         if _is_throttled(attempted) or (advice is not None and (advice.usage or 0.0) >= HIGH_USAGE):
             self._pace.slow_down(now)
+
+    def _heed_pause(self, now: float, seconds: float) -> None:
+        """A pause that is longer than the one under way is told; many replies at once ask for the same one."""
+        if seconds > self._pace.closed_for(now) + SAME_PAUSE:
+            self._on_close(seconds)
+        self._pace.close(now, seconds)
 
 
 def _is_throttled(attempted: Attempted) -> bool:

@@ -20,7 +20,7 @@ from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
 from server.delivery.guards import may_claim
 from server.delivery.letters import Letters
-from server.delivery.ownership import Ownership
+from server.delivery.ownership import Ownership, closed_for
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import PAGE_SLOTS
 from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
@@ -91,7 +91,7 @@ class PageWorker:
 
     async def refresh(self) -> None:
         """Reads the page's token and settings anew: requests from now on use them."""
-        kept, row = await self._log.read(self._page_as_it_is)
+        kept, row, pause = await self._log.read(self._page_as_it_is)
         if kept is None or row is None:
             raise LookupError(f"page {self._page.page_id!r} has work but is not registered")
         if kept.token_generation < self._page.token_generation:
@@ -102,9 +102,11 @@ class PageWorker:
         self._page.token_generation = kept.token_generation
         self._page.send_mode = row.send_mode
         self._page.pacer.set_limit(row.messages_per_second)
+        self._page.pacer.close(pause)
 
-    def _page_as_it_is(self, sql: Sql) -> tuple[KeptSecrets | None, PageRow | None]:
-        return self._vault.page_secrets(self._page.page_id)(sql), pages.find(sql, self._page.page_id)
+    def _page_as_it_is(self, sql: Sql) -> tuple[KeptSecrets | None, PageRow | None, float]:
+        page_id = self._page.page_id
+        return self._vault.page_secrets(page_id)(sql), pages.find(sql, page_id), closed_for(sql, page_id)
 
     async def run(self) -> None:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""

@@ -15,7 +15,7 @@ from projections.message_rows import MessageRow
 from projections.sql import Sql, from_micros, micros
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.retry_planning import retryable
-from server.delivery.dispatcher import Dispatcher
+from server.delivery.ownership import closed_for
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
 from server.delivery.timetable import Timetable
 from server.log.commit import Commit, EventLog
@@ -35,13 +35,11 @@ class RetryTimer:
         self,
         log: EventLog,
         rounds: AutomaticRoundService,
-        dispatcher: Dispatcher,
         timetable: Timetable,
         now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._rounds = rounds
-        self._dispatcher = dispatcher
         self._timetable = timetable
         self._now = now
         self._started = now()
@@ -102,7 +100,7 @@ class RetryTimer:
             return _result(message, TimerStatus.NOTHING_TO_DO)
 
     async def _start_round(self, message: MessageRow, tick: str) -> TimerResult:
-        if self._dispatcher.pacer(message.page_id).is_closed:
+        if await self._log.read(lambda sql: closed_for(sql, message.page_id)):
             return _result(message, TimerStatus.RETRY_AFTER)
         started = await self._rounds.start(
             message.message_id, RetryTrigger.CRON, retry_count=message.retry_count, tick=tick

@@ -16,7 +16,8 @@ TABLES = (
     CREATE TABLE IF NOT EXISTS page_owners (
         page_id TEXT PRIMARY KEY,
         worker TEXT NOT NULL,
-        generation INTEGER NOT NULL
+        generation INTEGER NOT NULL,
+        closed_until BIGINT NOT NULL DEFAULT 0
     )
     """,
     """

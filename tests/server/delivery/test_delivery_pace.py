@@ -1,7 +1,9 @@
 """How fast messages leave, and what changes that on the way."""
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +12,14 @@ from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.channels.channel import Advice, Attempted, Channel, Credentials, OutgoingMessage
+from server.delivery.ownership import close_page
 from server.delivery.timer_report import TimerStatus
+from server.log.commit import Commit
 from server.sandbox.arrival import Arrival
 from server.sandbox.control import SandboxControl
-from tests.builders import auto, cron, crowd, fault, people
-from tests.server.delivery.works import Works
+from server.sandbox.runner import Sandbox
+from tests.builders import PAGE, auto, cron, crowd, fault, people
+from tests.server.delivery.works import Works, open_works
 
 
 def seconds(arrivals: Sequence[Arrival]) -> float:
@@ -142,3 +147,19 @@ async def test_the_timer_waits_while_the_platform_asks_for_a_pause(limited: Work
 
     assert (result.message_id, result.status) == (message_id, TimerStatus.RETRY_AFTER)
     assert (await limited.row(message_id)).retry_count == 0
+
+
+async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, sandbox: Sandbox) -> None:
+    async with open_works(database, sandbox) as first:
+        await first.put_page()
+        await first.ownership.start()
+        await first.ownership.own(PAGE)
+        await first.log.commit(Commit([], also=lambda sql: close_page(sql, PAGE, seconds=1.0)))
+        heard = time.time()
+
+    async with open_works(database, sandbox, worker="worker-2") as second:
+        await second.start()
+        await second.done(await second.send(crowd(1)))
+
+        (arrival,) = await second.arrivals()
+        assert arrival.time - heard > 0.9

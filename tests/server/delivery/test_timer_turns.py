@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import cast
 
 import pytest
 
 from server.commands.automatic_rounds import AutomaticRoundService
-from server.delivery.dispatcher import Dispatcher
 from server.delivery.retry_timer import RetryTimer
 from server.delivery.timetable import Every
 from server.log.follower import Follower
@@ -19,7 +17,6 @@ from tests.builders import wall_clock
 from tests.waiting import eventually
 
 PERIOD = timedelta(seconds=0.3)
-NO_DISPATCHER = cast("Dispatcher", None)  # there is no message whose page it would be asked about
 
 Timers = tuple[list[RetryTimer], list[str]]
 
@@ -34,7 +31,7 @@ async def timers(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
             store = PostgresStore(postgres_url)
             log = await stack.enter_async_context(StoreLog(store, Follower(store, postgres_url)))
             rounds = AutomaticRoundService(log, wall_clock)
-            timer = RetryTimer(log, rounds, NO_DISPATCHER, Every(PERIOD), wall_clock)
+            timer = RetryTimer(log, rounds, Every(PERIOD), wall_clock)
             monkeypatch.setattr(timer, "run_now", _counted(timer, name, runs))
             made.append(timer)
         yield made, runs

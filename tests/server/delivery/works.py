@@ -65,7 +65,7 @@ class Works:
         self.dispatcher = Dispatcher(log, vault, channel, self.ownership, wall_clock)
         rounds = AutomaticRoundService(log, wall_clock)
         closer = RoundCloser(log, rounds, worker, wall_clock)
-        self.timer = RetryTimer(log, rounds, self.dispatcher, parse_timetable(timetable), wall_clock)
+        self.timer = RetryTimer(log, rounds, parse_timetable(timetable), wall_clock)
         self.cancels = CancelService(log, wall_clock)
         self.sends = SendService(log, vault, wall_clock)
         self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
@@ -111,7 +111,9 @@ class Works:
         await self.beside(statement, worker=worker, expires=2**60 if is_good else 0)
 
     async def hand_page_to(self, worker: str, generation: int) -> None:
-        statement = "INSERT OR REPLACE INTO page_owners VALUES (:page, :worker, :generation)"
+        statement = (
+            "INSERT OR REPLACE INTO page_owners (page_id, worker, generation) VALUES (:page, :worker, :generation)"
+        )
         await self.beside(statement, page=PAGE, worker=worker, generation=generation)
 
     # What is to be seen
