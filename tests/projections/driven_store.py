@@ -52,7 +52,9 @@ class DrivenStore:
         self.write(StreamEvents(page_stream(PAGE), version, events))
 
     def give_page(self, worker: str, generation: int) -> None:
-        statement = "INSERT OR REPLACE INTO page_owners VALUES (:page, :worker, :generation)"
+        statement = (
+            "INSERT OR REPLACE INTO page_owners (page_id, worker, generation) VALUES (:page, :worker, :generation)"
+        )
         parameters = {"page": PAGE, "worker": worker, "generation": generation}
         self.store.write_together([Commit([], also=lambda sql: _run(sql, statement, parameters))])
 
