@@ -86,8 +86,8 @@ async def test_a_killed_process_is_replaced_within_ten_seconds(
             ]
             return set(started)
 
-        await eventually(abandoned, lambda left: not left, within=12)
-        assert time.monotonic() - killed < 11
+        await eventually(abandoned, lambda left: not left, within=10)
+        assert time.monotonic() - killed < 10
         ends = await asyncio.gather(*(watch_to_the_end(client, message.id) for message in messages))
 
         for end in ends:
