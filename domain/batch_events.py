@@ -9,7 +9,7 @@ from domain.event import Event
 from domain.outcome import Outcome
 
 
-class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Who stands at a position of a batch; the attempt is the recipient's n-th.
 
     `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; both 0 in the first round.

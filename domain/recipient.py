@@ -5,8 +5,11 @@ from collections.abc import Mapping
 import msgspec
 
 
-class Recipient(msgspec.Struct, frozen=True, kw_only=True):
-    """A person by page-scoped id, with what fills in the text."""
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A person by page-scoped id, with what fills in the text.
+
+    The garbage collector passes it over: it holds nothing but texts, and thousands of them come at once.
+    """
 
     id: str
     name: str = ""

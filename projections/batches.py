@@ -1,6 +1,6 @@
 """Batches: a row each, with the counts of its own deliveries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from domain.batch_events import (
     BatchReleased,
     BatchStarted,
 )
+from domain.delivery import DeliveryStatus
 from domain.message_events import MessageAbandoned, MessageSubmitted
 from projections import messages
 from projections.recorded import Recorded
@@ -104,7 +105,7 @@ def _create(sql: Sql, event: BatchCreated, position: int) -> None:
         VALUES (:message_id, :number, :stage, :round, :page_id,
                 CASE WHEN EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 1)
                      THEN 'PENDING' ELSE 'STAGED' END,
-                :total, :total, :time, :position)
+                :total, 0, :time, :position)
         """,
         {
             "message_id": event.message_id,
@@ -155,19 +156,22 @@ def _set(sql: Sql, event: BatchEvent, assignments: str) -> None:
     sql.execute(statement, timed)
 
 
-_RECOUNT = """
-    UPDATE batches SET (pending, sending, sent, failed, unconfirmed, cancelled) = (
-        SELECT COUNT(CASE status WHEN 'PENDING' THEN 1 END), COUNT(CASE status WHEN 'SENDING' THEN 1 END),
-               COUNT(CASE status WHEN 'SENT' THEN 1 END), COUNT(CASE status WHEN 'FAILED' THEN 1 END),
-               COUNT(CASE status WHEN 'UNCONFIRMED' THEN 1 END), COUNT(CASE status WHEN 'CANCELLED' THEN 1 END)
-        FROM deliveries WHERE message_id = :message_id AND batch_number = :number)
+_ADD_COUNTS = """
+    UPDATE batches SET
+        pending = pending + :PENDING,
+        sending = sending + :SENDING,
+        sent = sent + :SENT,
+        failed = failed + :FAILED,
+        unconfirmed = unconfirmed + :UNCONFIRMED,
+        cancelled = cancelled + :CANCELLED
     WHERE message_id = :message_id AND number = :number
 """
 
 
-def recount(sql: Sql, message_id: str, number: int) -> None:
-    """Counts a batch's deliveries again: at most 100 rows, and nothing that could drift."""
-    sql.execute(_RECOUNT, {"message_id": message_id, "number": number})
+def add_counts(sql: Sql, event: BatchEvent, changes: Mapping[DeliveryStatus, int]) -> None:
+    """Adds to the counts of a batch's own deliveries, by status."""
+    counts = {status.value: changes.get(status, 0) for status in DeliveryStatus}
+    sql.execute(_ADD_COUNTS, {**counts, "message_id": event.message_id, "number": event.batch_number})
 
 
 def _rows(sql: Sql, condition: str, parameters: dict[str, object]) -> Sequence[BatchRow]:

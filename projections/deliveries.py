@@ -1,7 +1,6 @@
 """Deliveries: a row for every attempt."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,9 +17,9 @@ from domain.batch_events import (
 )
 from domain.delivery import status_of
 from domain.message_events import MessageAbandoned
-from domain.outcome import Sent
+from domain.outcome import Failed, Sent, Unconfirmed
 from projections.recorded import Recorded
-from projections.sql import Micros, Sql, micros, one_of
+from projections.sql import Given, Micros, Sql, micros, one_of
 
 TABLES = (
     """
@@ -83,65 +82,63 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of attempts."""
+    """What events change of attempts; called by recipients, which counts what changes."""
     event = recorded.event
     match event:
         case BatchCreated():
             _create(sql, event)
         case DeliveriesDispatched():
-            _dispatch(sql, event)
+            _move(sql, event, event.positions, "SENDING", event.token_generation)
         case OutcomesRecorded() | LateOutcomesRecorded():
             _record(sql, event, event.outcomes)
         case DeliveriesReturned():
-            _move(sql, event, event.positions, event.to.value)
+            _move(sql, event, event.positions, event.to.value, None)
         case BatchCancelled():
             _cancel(sql, event)
         case MessageAbandoned():
             sql.execute("DELETE FROM deliveries WHERE message_id = :message_id", {"message_id": event.message_id})
 
 
+_RECIPIENTS = (("position", int), ("recipient_id", str), ("recipient_name", str), ("attempt_number", int))
+
+
 def _create(sql: Sql, event: BatchCreated) -> None:
-    time = micros(event.time)
-    sql.executemany(
+    sql.execute(
         """
         INSERT INTO deliveries (message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
                                 status, create_time, update_time)
-        VALUES (:message_id, :batch_number, :position, :recipient_id, :name, :attempt_number, 'PENDING', :time, :time)
+        SELECT :message_id, :batch_number, position, recipient_id, recipient_name, attempt_number,
+               'PENDING', :time, :time FROM given
         """,
-        (
-            {
-                "message_id": event.message_id,
-                "batch_number": event.batch_number,
-                "position": position,
-                "recipient_id": recipient.id,
-                "name": recipient.name,
-                "attempt_number": recipient.attempt_number,
-                "time": time,
-            }
-            for position, recipient in enumerate(event.recipients)
+        {"message_id": event.message_id, "batch_number": event.batch_number, "time": micros(event.time)},
+        Given(
+            _RECIPIENTS,
+            [(position, one.id, one.name, one.attempt_number) for position, one in enumerate(event.recipients)],
         ),
     )
 
 
-def _keys(event: BatchEvent, positions: Iterable[int], **values: Any) -> Iterable[Mapping[str, Any]]:
-    named = {"message_id": event.message_id, "batch_number": event.batch_number, **values}
-    return ({**named, "position": position} for position in positions)
+_OF_GIVEN = """
+    FROM given WHERE deliveries.message_id = :message_id AND deliveries.batch_number = :batch_number
+                 AND deliveries.position = given.position
+"""
 
 
-_KEY = "message_id = :message_id AND batch_number = :batch_number AND position = :position"
-
-
-def _dispatch(sql: Sql, event: DeliveriesDispatched) -> None:
-    sql.executemany(
-        f"UPDATE deliveries SET status = 'SENDING', token_generation = :generation, update_time = :time WHERE {_KEY}",  # noqa: S608
-        _keys(event, event.positions, generation=event.token_generation, time=micros(event.time)),
-    )
-
-
-def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str) -> None:
-    sql.executemany(
-        f"UPDATE deliveries SET status = :status, update_time = :time WHERE {_KEY}",  # noqa: S608
-        _keys(event, positions, status=status, time=micros(event.time)),
+def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, token_generation: int | None) -> None:
+    sql.execute(
+        f"""
+        UPDATE deliveries SET status = :status, update_time = :time,
+                              token_generation = COALESCE(:token_generation, token_generation)
+        {_OF_GIVEN}
+        """,  # noqa: S608 - here and below: our own words
+        {
+            "message_id": event.message_id,
+            "batch_number": event.batch_number,
+            "status": status,
+            "token_generation": token_generation,
+            "time": micros(event.time),
+        },
+        Given((("position", int),), [(position,) for position in positions]),
     )
 
 
@@ -155,46 +152,56 @@ def _cancel(sql: Sql, event: BatchCancelled) -> None:
     )
 
 
-_RECORD = f"""
-    UPDATE deliveries SET status = :status, provider_message_id = :provider_message_id, error_code = :code,
-           error_subcode = :subcode, error_message = :message, error_type = :error_type, retry = :retry,
-           update_time = :time, sent_time = :sent_time, failed_time = :failed_time
-    WHERE {_KEY}
-"""  # noqa: S608
+_SENT = (("position", int), ("provider_message_id", str), ("time", int))
+_FAILED = (
+    ("position", int),
+    ("status", str),
+    ("code", int),
+    ("subcode", int),
+    ("message", str),
+    ("error_type", str),
+    ("retry", str),
+    ("time", int),
+)
 
 
 def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) -> None:
-    named = {"message_id": event.message_id, "batch_number": event.batch_number}
-    sql.executemany(_RECORD, ({**named, **_outcome_columns(known)} for known in outcomes))
+    place = {"message_id": event.message_id, "batch_number": event.batch_number}
+    if sent := [_sent_row(known) for known in outcomes if isinstance(known.outcome, Sent)]:
+        sql.execute(
+            f"""
+            UPDATE deliveries SET status = 'SENT', provider_message_id = given.provider_message_id,
+                   error_code = 0, error_subcode = 0, error_message = '', error_type = NULL, retry = NULL,
+                   update_time = given.time, sent_time = given.time, failed_time = NULL
+            {_OF_GIVEN}
+            """,  # noqa: S608
+            place,
+            Given(_SENT, sent),
+        )
+    if failed := [_failed_row(known, known.outcome) for known in outcomes if not isinstance(known.outcome, Sent)]:
+        sql.execute(
+            f"""
+            UPDATE deliveries SET status = given.status, provider_message_id = '', error_code = given.code,
+                   error_subcode = given.subcode, error_message = given.message, error_type = given.error_type,
+                   retry = given.retry, update_time = given.time, sent_time = NULL, failed_time = given.time
+            {_OF_GIVEN}
+            """,  # noqa: S608
+            place,
+            Given(_FAILED, failed),
+        )
 
 
-def _outcome_columns(known: RecordedOutcome) -> dict[str, Any]:
-    return {
-        "position": known.position,
-        "status": status_of(known.outcome).value,
-        "time": micros(known.time),
-        **(_sent(known.outcome, known.time) if isinstance(known.outcome, Sent) else _failed(known)),
-    }
+def _sent_row(known: RecordedOutcome) -> tuple[Any, ...]:
+    assert isinstance(known.outcome, Sent)  # noqa: S101 - told apart by the caller
+    return known.position, known.outcome.provider_message_id, micros(known.time)
 
 
-def _sent(outcome: Sent, time: datetime) -> dict[str, Any]:
-    no_error = {"code": 0, "subcode": 0, "message": "", "error_type": None, "retry": None, "failed_time": None}
-    return {**no_error, "provider_message_id": outcome.provider_message_id, "sent_time": micros(time)}
-
-
-def _failed(known: RecordedOutcome) -> dict[str, Any]:
-    assert not isinstance(known.outcome, Sent)  # noqa: S101 - told apart by the caller
-    fault = known.outcome.fault
-    return {
-        "code": fault.code,
-        "subcode": fault.subcode,
-        "message": fault.message,
-        "error_type": fault.type.value,
-        "retry": fault.retry.value,
-        "provider_message_id": "",
-        "sent_time": None,
-        "failed_time": micros(known.time),
-    }
+def _failed_row(known: RecordedOutcome, outcome: Failed | Unconfirmed) -> tuple[Any, ...]:
+    fault, status = outcome.fault, status_of(outcome).value
+    return (
+        *(known.position, status, fault.code, fault.subcode, fault.message),
+        *(fault.type.value, fault.retry.value, micros(known.time)),
+    )
 
 
 def attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int) -> Sequence[DeliveryRow]:

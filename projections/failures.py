@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from domain.fault import ErrorType
 from domain.message_events import MessageAbandoned
 from projections.recorded import Recorded
-from projections.sql import Sql
+from projections.sql import Given, Sql
 
 TABLES = (
     """
@@ -25,18 +25,18 @@ def apply(sql: Sql, recorded: Recorded) -> None:
         sql.execute("DELETE FROM failures WHERE message_id = :message_id", {"message_id": recorded.event.message_id})
 
 
-def add_counts(sql: Sql, message_id: str, changes: Mapping[str | None, int]) -> None:
-    """Adds to a message's failures by error type; None stands for recipients without an error."""
-    sql.executemany(
+def add_counts(sql: Sql, message_id: str, changes: Mapping[str, int]) -> None:
+    """Adds to a message's failures by error type."""
+    if not any(changes.values()):
+        return
+    sql.execute(
         """
-        INSERT INTO failures (message_id, error_type, recipients) VALUES (:message_id, :error_type, :change)
+        INSERT INTO failures (message_id, error_type, recipients)
+        SELECT :message_id, error_type, change FROM given WHERE change <> 0
         ON CONFLICT (message_id, error_type) DO UPDATE SET recipients = failures.recipients + excluded.recipients
         """,
-        [
-            {"message_id": message_id, "error_type": error_type, "change": change}
-            for error_type, change in changes.items()
-            if error_type is not None and change
-        ],
+        {"message_id": message_id},
+        Given((("error_type", str), ("change", int)), list(changes.items())),
     )
 
 

@@ -149,25 +149,10 @@ def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
     )
 
 
-_ADD_COUNTS = """
-    UPDATE messages SET
-        total = total + :TOTAL,
-        pending = pending + :PENDING,
-        sending = sending + :SENDING,
-        sent = sent + :SENT,
-        failed = failed + :FAILED,
-        unconfirmed = unconfirmed + :UNCONFIRMED,
-        cancelled = cancelled + :CANCELLED,
-        update_time = :time
-    WHERE message_id = :message_id
-"""
-
-
-def add_counts(sql: Sql, message_id: str, changes: Mapping[DeliveryStatus, int], time: Micros) -> None:
-    """Adds to the counts of a message's recipients, by state; what is new to all of them adds to the total."""
-    parameters = {status.value: changes.get(status, 0) for status in DeliveryStatus}
-    total = sum(changes.values())
-    sql.execute(_ADD_COUNTS, {**parameters, "TOTAL": total, "message_id": message_id, "time": time})
+def has_retries(sql: Sql, message_id: str) -> bool:
+    """Some recipient may have more than one attempt."""
+    row = sql.row("SELECT round FROM messages WHERE message_id = :message_id", {"message_id": message_id})
+    return row is None or row["round"] > 0
 
 
 def count_completed_batch(sql: Sql, message_id: str) -> None:
@@ -179,18 +164,44 @@ def count_completed_batch(sql: Sql, message_id: str) -> None:
 _SETTLE = """
     UPDATE messages SET
         sequence = :position,
-        is_started = CASE WHEN sending + sent + failed + unconfirmed > 0 THEN 1 ELSE is_started END,
+        update_time = COALESCE(:time, update_time),
+        total = total + :TOTAL,
+        pending = pending + :PENDING,
+        sending = sending + :SENDING,
+        sent = sent + :SENT,
+        failed = failed + :FAILED,
+        unconfirmed = unconfirmed + :UNCONFIRMED,
+        cancelled = cancelled + :CANCELLED,
+        is_started = CASE WHEN :started = 1 THEN 1 ELSE is_started END,
         status = CASE
             WHEN is_cancelled = 1 THEN 'CANCELLED'
-            WHEN is_completed = 1 AND sent = total THEN 'SENT'
-            WHEN is_completed = 1 AND sent = 0 THEN 'FAILED'
+            WHEN is_completed = 1 AND sent + :SENT = total + :TOTAL THEN 'SENT'
+            WHEN is_completed = 1 AND sent + :SENT = 0 THEN 'FAILED'
             WHEN is_completed = 1 THEN 'PARTIALLY_SENT'
-            WHEN is_started = 1 OR sending + sent + failed + unconfirmed > 0 THEN 'SENDING'
+            WHEN is_started = 1 OR :started = 1 THEN 'SENDING'
             ELSE 'PENDING' END
     WHERE message_id = :message_id
 """
 
 
-def settle(sql: Sql, message_id: str, position: int) -> None:
-    """Brings the status and the sequence up to date, after all else that an event changed."""
-    sql.execute(_SETTLE, {"message_id": message_id, "position": position})
+def settle(
+    sql: Sql,
+    message_id: str,
+    changes: Mapping[DeliveryStatus, int],
+    *,
+    is_started: bool,
+    update_time: Micros | None,
+    position: int,
+) -> None:
+    """Adds to the counts of a message's recipients, and brings its status and sequence up to date."""
+    sql.execute(
+        _SETTLE,
+        {
+            **{status.value: changes.get(status, 0) for status in DeliveryStatus},
+            "TOTAL": sum(changes.values()),
+            "started": int(is_started),
+            "time": update_time,
+            "position": position,
+            "message_id": message_id,
+        },
+    )

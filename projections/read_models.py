@@ -4,7 +4,8 @@ from domain.batch_events import BatchEvent
 from domain.message_events import MessageAbandoned, MessageEvent
 from projections import batches, deliveries, failures, messages, pages, recipients, requests
 from projections.recorded import Recorded
-from projections.sql import Sql
+from projections.sql import Sql, micros
+from projections.tally import Tally
 
 TABLES = (
     *messages.TABLES,
@@ -30,21 +31,18 @@ def drop(sql: Sql) -> None:
         sql.execute(f"DROP TABLE IF EXISTS {name}")
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """Brings every read model up to date with one event, in the transaction that appends it."""
+def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
+    """Brings every read model up to date with one event; the tally is written at the transaction's end."""
     messages.apply(sql, recorded)
     batches.apply(sql, recorded)
-    deliveries.apply(sql, recorded)
-    recipients.apply(sql, recorded)
+    recipients.apply(sql, recorded, tally)
     failures.apply(sql, recorded)
     requests.apply(sql, recorded)
     pages.apply(sql, recorded)
-    _settle(sql, recorded)
-
-
-def _settle(sql: Sql, recorded: Recorded) -> None:
-    event = recorded.event
-    if isinstance(event, BatchEvent):
-        batches.recount(sql, event.message_id, event.batch_number)
-    if isinstance(event, BatchEvent | MessageEvent) and not isinstance(event, MessageAbandoned):
-        messages.settle(sql, event.message_id, recorded.position)
+    match recorded.event:
+        case MessageAbandoned(message_id=message_id):
+            tally.forget(message_id)
+        case MessageEvent(message_id=message_id, time=time):
+            tally.move(message_id, recorded.position, micros(time))
+        case BatchEvent(message_id=message_id):
+            tally.move(message_id, recorded.position)

@@ -2,25 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
-
+from domain.batch import BATCH_SIZE
 from domain.batch_events import (
     BatchCancelled,
     BatchCreated,
     BatchEvent,
-    BatchRecipient,
     DeliveriesDispatched,
     DeliveriesReturned,
     LateOutcomesRecorded,
     OutcomesRecorded,
 )
-from domain.delivery import DeliveryStatus, deciding_attempt
+from domain.delivery import DeliveryStatus, status_of
 from domain.message_events import MessageAbandoned
-from projections import failures, messages
+from domain.outcome import Outcome, Sent
+from projections import batches, deliveries, failures, messages
 from projections.recorded import Recorded
-from projections.sql import Row, Sql, micros
+from projections.sql import Given, Parameters, Sql, micros
+from projections.tally import Tally
 
 TABLES = (
     """
@@ -51,138 +51,172 @@ TABLES = (
 )
 
 
-class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    recipient_id: str
-    attempt_number: int
-    status: DeliveryStatus
-    token_generation: int
-    error_code: int
-    error_subcode: int
-    error_message: str
-    error_type: str | None
-    retry: str | None
-    update_time: int
+def known_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the recipients that the message has, staged or submitted."""
+    rows = sql.rows(
+        """
+        SELECT given.recipient_id FROM given
+        WHERE (SELECT 1 FROM recipients
+               WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id) IS NOT NULL
+        """,  # one look-up each: a join makes PostgreSQL read all that a growing message has
+        {"message_id": message_id},
+        Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+    )
+    return frozenset(row["recipient_id"] for row in rows)
 
 
-class _Folded(msgspec.Struct, frozen=True):
+class _Standing(NamedTuple):
     state: DeliveryStatus
     error_type: str | None
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of recipients, and with them of the message's counts. Runs after deliveries."""
+class _Touched(NamedTuple):
+    """The deliveries that an event changes."""
+
+    place: Parameters
+    positions: Given
+
+    def counted(self, sql: Sql, query: str) -> Counter[_Standing]:
+        """How many there are of each state and error type."""
+        rows = sql.rows(query, self.place, self.positions)
+        return Counter({_Standing(DeliveryStatus(row["state"]), row["error_type"]): row["how_many"] for row in rows})
+
+
+def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
+    """What events change of attempts, of the recipients they belong to, and of everything that is counted."""
     event = recorded.event
+    if isinstance(event, MessageAbandoned):
+        deliveries.apply(sql, recorded)
+        sql.execute("DELETE FROM recipients WHERE message_id = :message_id", {"message_id": event.message_id})
+    elif isinstance(event, BatchEvent) and (positions := _positions(event)):
+        _change(sql, recorded, event, positions, tally)
+
+
+def _positions(event: BatchEvent) -> Sequence[int]:
     match event:
         case BatchCreated():
-            _create(sql, event)
+            return range(len(event.recipients))
         case DeliveriesDispatched() | DeliveriesReturned():
-            _refold(sql, event, min(event.positions), max(event.positions))
+            return event.positions
         case OutcomesRecorded() | LateOutcomesRecorded():
-            positions = [known.position for known in event.outcomes]
-            _refold(sql, event, min(positions), max(positions))
+            return [known.position for known in event.outcomes]
         case BatchCancelled():
-            _refold(sql, event, 0, 2**31 - 1)
-        case MessageAbandoned():
-            sql.execute("DELETE FROM recipients WHERE message_id = :message_id", {"message_id": event.message_id})
+            return range(BATCH_SIZE)
+    return ()
 
 
-def _create(sql: Sql, event: BatchCreated) -> None:
-    """The first round brings new recipients; a resend brings new attempts of those there are."""
-    if event.round:
-        _refold(sql, event, 0, len(event.recipients) - 1)
-        return
-    sql.executemany(
-        """
-        INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
-                                origin_batch, origin_position)
-        VALUES (:message_id, :recipient_id, :name, 'PENDING', 1, :time, :batch, :position)
-        """,
-        (_new_recipient(event, position, recipient) for position, recipient in enumerate(event.recipients)),
-    )
-    messages.add_counts(sql, event.message_id, {DeliveryStatus.PENDING: len(event.recipients)}, micros(event.time))
+def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence[int], tally: Tally) -> None:
+    place = {"message_id": event.message_id, "batch_number": event.batch_number}
+    touched = _Touched(place, Given((("position", int),), [(position,) for position in positions]))
+    before = touched.counted(sql, _ATTEMPTS)
+    after = _attempts_after(event, before)
+    deliveries.apply(sql, recorded)
+    batches.add_counts(sql, event, _by_state(before, after))
+    if messages.has_retries(sql, event.message_id):
+        before = touched.counted(sql, _RECIPIENTS)
+        sql.execute(_FOLD, place, touched.positions)
+        after = touched.counted(sql, _RECIPIENTS)
+    else:
+        sql.execute(_CREATE if isinstance(event, BatchCreated) else _FOLD_ONLY_ATTEMPT, place, touched.positions)
+    is_dispatch = isinstance(event, DeliveriesDispatched)
+    tally.add(event.message_id, _by_state(before, after), micros(event.time), is_started=is_dispatch)
+    failures.add_counts(sql, event.message_id, _by_error_type(before, after))
 
 
-def _new_recipient(event: BatchCreated, position: int, recipient: BatchRecipient) -> dict[str, Any]:
-    return {
-        "message_id": event.message_id,
-        "recipient_id": recipient.id,
-        "name": recipient.name,
-        "time": micros(event.time),
-        "batch": event.batch_number,
-        "position": position,
-    }
+def _attempts_after(event: BatchEvent, before: Counter[_Standing]) -> Counter[_Standing]:
+    """What the attempts are that stand before the event."""
+    match event:
+        case BatchCreated():
+            return Counter({_Standing(DeliveryStatus.PENDING, None): len(event.recipients)})
+        case DeliveriesDispatched():
+            return Counter({_Standing(DeliveryStatus.SENDING, None): len(event.positions)})
+        case DeliveriesReturned():
+            return Counter({_Standing(event.to, None): len(event.positions)})
+        case OutcomesRecorded() | LateOutcomesRecorded():
+            return Counter(_standing_of(known.outcome) for known in event.outcomes)
+    after = Counter(before)  # cancelled: whatever was pending
+    after[_Standing(DeliveryStatus.CANCELLED, None)] += after.pop(_Standing(DeliveryStatus.PENDING, None), 0)
+    return after
 
 
-# CROSS JOIN keeps SQLite's planner from walking through all attempts of the message instead of those of 100 people.
-_ATTEMPTS = """
-    SELECT attempt.recipient_id, attempt.attempt_number, attempt.status, attempt.token_generation, attempt.error_code,
-           attempt.error_subcode, attempt.error_message, attempt.error_type, attempt.retry, attempt.update_time
-    FROM deliveries touched CROSS JOIN deliveries attempt
+def _standing_of(outcome: Outcome) -> _Standing:
+    return _Standing(status_of(outcome), None if isinstance(outcome, Sent) else outcome.fault.type.value)
+
+
+def _by_state(before: Counter[_Standing], after: Counter[_Standing]) -> Mapping[DeliveryStatus, int]:
+    changes: Counter[DeliveryStatus] = Counter()
+    for counted, sign in ((after, 1), (before, -1)):
+        for standing, how_many in counted.items():
+            changes[standing.state] += sign * how_many
+    return changes
+
+
+def _by_error_type(before: Counter[_Standing], after: Counter[_Standing]) -> Mapping[str, int]:
+    changes: Counter[str] = Counter()
+    for counted, sign in ((after, 1), (before, -1)):
+        for standing, how_many in counted.items():
+            if standing.error_type is not None:
+                changes[standing.error_type] += sign * how_many
+    return changes
+
+
+# CROSS JOIN keeps SQLite's planner from walking through all of the message instead of what belongs to 100 people.
+_TOUCHED = """
+    FROM given CROSS JOIN deliveries touched
     WHERE touched.message_id = :message_id AND touched.batch_number = :batch_number
-      AND touched.position BETWEEN :low AND :high
-      AND attempt.message_id = touched.message_id AND attempt.recipient_id = touched.recipient_id
+      AND touched.position = given.position
 """
-_FOLDED = """
-    SELECT recipient.recipient_id, recipient.state, recipient.error_type
-    FROM deliveries touched CROSS JOIN recipients recipient
-    WHERE touched.message_id = :message_id AND touched.batch_number = :batch_number
-      AND touched.position BETWEEN :low AND :high
+_ATTEMPTS = f"""
+    SELECT touched.status AS state, touched.error_type, COUNT(*) AS how_many
+    {_TOUCHED} GROUP BY touched.status, touched.error_type
+"""
+_RECIPIENTS = f"""
+    SELECT recipient.state, recipient.error_type, COUNT(*) AS how_many
+    {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN recipients recipient")}
       AND recipient.message_id = touched.message_id AND recipient.recipient_id = touched.recipient_id
+    GROUP BY recipient.state, recipient.error_type
+"""
+_CREATE = f"""
+    INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
+                            origin_batch, origin_position)
+    SELECT touched.message_id, touched.recipient_id, touched.recipient_name, touched.status, touched.attempt_number,
+           touched.update_time, touched.batch_number, touched.position
+    {_TOUCHED}
 """
 _UPDATE = """
     UPDATE recipients SET
-        state = :state,
-        maybe_sent = :maybe_sent,
-        attempts = :attempts,
-        token_generation = :token_generation,
-        error_code = :error_code,
-        error_subcode = :error_subcode,
-        error_message = :error_message,
-        error_type = :error_type,
-        retry = :retry,
-        last_attempt_time = :last_attempt_time
-    WHERE message_id = :message_id AND recipient_id = :recipient_id
+        state = folded.status, maybe_sent = folded.maybe_sent, attempts = folded.attempts,
+        token_generation = folded.token_generation, error_code = folded.error_code,
+        error_subcode = folded.error_subcode, error_message = folded.error_message, error_type = folded.error_type,
+        retry = folded.retry, last_attempt_time = folded.update_time
 """
-
-
-def _refold(sql: Sql, event: BatchEvent, low: int, high: int) -> None:
-    """Folds anew the recipients at some positions of a batch, and adds what changed to the message's counts."""
-    touched = {"message_id": event.message_id, "batch_number": event.batch_number, "low": low, "high": high}
-    before = {row["recipient_id"]: _folded(row) for row in sql.rows(_FOLDED, touched)}
-    attempts: dict[str, list[_Attempt]] = {}
-    for row in sql.rows(_ATTEMPTS, touched):
-        attempts.setdefault(row["recipient_id"], []).append(msgspec.convert(row, _Attempt))
-    rows = [_row(event.message_id, of_one) for of_one in attempts.values()]
-    sql.executemany(_UPDATE, rows)
-    _count_changes(sql, event, before, {row["recipient_id"]: _folded(row) for row in rows})
-
-
-def _row(message_id: str, attempts: Sequence[_Attempt]) -> dict[str, Any]:
-    deciding = deciding_attempt(attempts)
-    return {
-        "message_id": message_id,
-        "recipient_id": deciding.recipient_id,
-        "state": deciding.status.value,
-        "maybe_sent": int(any(attempt.status is DeliveryStatus.UNCONFIRMED for attempt in attempts)),
-        "attempts": max(attempt.attempt_number for attempt in attempts),
-        "token_generation": deciding.token_generation,
-        "error_code": deciding.error_code,
-        "error_subcode": deciding.error_subcode,
-        "error_message": deciding.error_message,
-        "error_type": deciding.error_type,
-        "retry": deciding.retry,
-        "last_attempt_time": deciding.update_time,
-    }
-
-
-def _folded(row: Row | Mapping[str, Any]) -> _Folded:
-    return _Folded(DeliveryStatus(row["state"]), row["error_type"])
-
-
-def _count_changes(sql: Sql, event: BatchEvent, before: Mapping[str, _Folded], after: Mapping[str, _Folded]) -> None:
-    states: Counter[DeliveryStatus] = Counter(folded.state for folded in after.values())
-    states.subtract(folded.state for folded in before.values())
-    messages.add_counts(sql, event.message_id, states, micros(event.time))
-    types: Counter[str | None] = Counter(folded.error_type for folded in after.values())
-    types.subtract(folded.error_type for folded in before.values())
-    failures.add_counts(sql, event.message_id, types)
+# The limit keeps SQLite's planner from looking at all recipients first: a batch has no more.
+_FOLD_ONLY_ATTEMPT = f"""
+    {_UPDATE} FROM (
+        SELECT touched.recipient_id, touched.status, touched.token_generation, touched.error_code,
+               touched.error_subcode, touched.error_message, touched.error_type, touched.retry, touched.update_time,
+               touched.attempt_number AS attempts,
+               CASE touched.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END AS maybe_sent
+        {_TOUCHED}
+        LIMIT {BATCH_SIZE}
+    ) AS folded
+    WHERE recipients.message_id = :message_id AND recipients.recipient_id = folded.recipient_id
+"""
+# The order says which attempt a recipient stands by: see domain.delivery.deciding_attempt.
+_FOLD = f"""
+    {_UPDATE} FROM (
+        SELECT attempt.*,
+               MAX(attempt.attempt_number) OVER of_one AS attempts,
+               MAX(CASE attempt.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END) OVER of_one AS maybe_sent,
+               ROW_NUMBER() OVER (
+                   PARTITION BY attempt.recipient_id
+                   ORDER BY CASE attempt.status WHEN 'SENT' THEN 1 WHEN 'PENDING' THEN 2 WHEN 'SENDING' THEN 2
+                                                WHEN 'CANCELLED' THEN 4 ELSE 3 END,
+                            attempt.attempt_number DESC) AS place
+        {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN deliveries attempt")}
+          AND attempt.message_id = touched.message_id AND attempt.recipient_id = touched.recipient_id
+        WINDOW of_one AS (PARTITION BY attempt.recipient_id)
+    ) AS folded
+    WHERE recipients.message_id = :message_id AND recipients.recipient_id = folded.recipient_id
+      AND folded.place = 1
+"""

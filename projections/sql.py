@@ -3,9 +3,11 @@
 Statements name their parameters `:like_this`. Times are microseconds since 1970 (UTC), truth values 0 and 1.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 Parameters = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -15,18 +17,28 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+Columns = tuple[tuple[str, type[int] | type[str]], ...]  # of many rows: the name of each, and what it holds
+
+
+class Given(NamedTuple):
+    """Many rows for one statement, which calls them `given`: a single call for the database, whatever their number."""
+
+    columns: Columns
+    rows: Sequence[Sequence[Any]]
+
+    def as_json(self) -> str:
+        """The rows as the parameter that carries them."""
+        return msgspec.json.encode(self.rows).decode()
+
+
 class Sql(Protocol):
     """One connection, inside a transaction."""
 
-    def execute(self, statement: str, parameters: Parameters | None = None) -> int:
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
         """Runs a statement; answers how many rows it changed."""
         ...
 
-    def executemany(self, statement: str, rows: Iterable[Parameters]) -> None:
-        """Runs a statement once per row."""
-        ...
-
-    def rows(self, statement: str, parameters: Parameters | None = None) -> Sequence[Row]:
+    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         """All rows of a query."""
         ...
 

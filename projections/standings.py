@@ -3,14 +3,14 @@
 Recipients are grouped by all that the verdict depends on; the domain judges the groups, and SQL only finds them again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
 from domain.retry import Standing
-from projections.sql import Micros, Row, Sql
+from projections.sql import Given, Micros, Row, Sql
 
 _FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
 _GROUP = "state, error_type, retry, maybe_sent, attempts >= :max_attempts, token_generation < :token_generation"
@@ -72,18 +72,20 @@ def failed(sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, 
     return [_failed_row(row) for row in rows]
 
 
-def named(sql: Sql, judged: Judged, recipient_ids: Sequence[str]) -> Iterator[FailedRow]:
-    """The named recipients that the message has, whatever their state."""
-    for recipient_id in recipient_ids:
-        row = sql.row(
-            """
-            SELECT *, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced
-            FROM recipients WHERE message_id = :message_id AND recipient_id = :recipient_id
-            """,
-            {**judged.parameters(), "recipient_id": recipient_id},
-        )
-        if row is not None:
-            yield _failed_row(row)
+def named(sql: Sql, judged: Judged, recipient_ids: Sequence[str]) -> Sequence[FailedRow]:
+    """The named recipients that the message has, whatever their state, in the order in which they are named."""
+    rows = sql.rows(
+        """
+        SELECT recipients.*, attempts >= :max_attempts AS used_up,
+               token_generation < :token_generation AS token_replaced
+        FROM given CROSS JOIN recipients
+        WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
+        ORDER BY given.place
+        """,
+        judged.parameters(),
+        Given((("place", int), ("recipient_id", str)), list(enumerate(recipient_ids))),
+    )
+    return [_failed_row(row) for row in rows]
 
 
 def sent_among(sql: Sql, message_id: str, batch_number: int, positions: Sequence[int]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The composition root: builds the service, starts it, and drains it when it is told to stop."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -95,6 +96,7 @@ async def serve(settings: Settings) -> None:
         channel = MessengerChannel(client, settings.graph_url)
         service = Service(settings, log, vault, channel)
         await service.start()
+        gc.freeze()  # what is there now stays: the collector need not look at it again and again
         await service.run_until(stop)
         await service.drain()
         if service.is_broken:

@@ -71,7 +71,7 @@ class DeliveryServicer(DeliveryServiceBase):
         self._drain = drain
 
     async def Send(self, request: SendRequest, context: Context) -> SendResponse:
-        command, recipients = send_requests.send(request, caller(context))
+        command, recipients = await send_requests.send(request, caller(context))
         return messages.sent(await self._sends.send(command, recipients))
 
     async def SendStream(

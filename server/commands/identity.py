@@ -1,7 +1,7 @@
 """Who a message is: ids and payload hashes, so that a repeated request is recognised (protocol rule 13)."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
@@ -12,6 +12,7 @@ from domain.event import RequestStamp
 from projections import requests
 from projections.requests import AnsweredRequest
 from server.log.commit import EventLog
+from server.turns import in_turns, slices
 
 _MESSAGES = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")  # namespace of ids made from owner and request_id
 Write = SendMessage | ResendMessage | CancelMessage | PutPage
@@ -33,10 +34,10 @@ class PayloadHash:
         self._hash = hashlib.blake2b(key=key, digest_size=32)
         self._hash.update(_ENCODER.encode(_what_is_asked(command)))
 
-    def add(self, parts: Iterable[msgspec.Struct]) -> None:
-        """Goes on with further parts of the request."""
-        for part in parts:
-            self._hash.update(_ENCODER.encode(part))
+    async def add(self, parts: Sequence[msgspec.Struct]) -> None:
+        """Goes on with further parts of the request; how they are cut makes no difference."""
+        async for some in in_turns(slices(parts)):
+            self._hash.update(b"".join(map(_ENCODER.encode, some)))
 
     def hexdigest(self) -> str:
         """The hash of all that was added."""

@@ -84,7 +84,7 @@ def _judge(
 
 def _plan_named(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     named = dict.fromkeys(whom.recipient_ids)
-    rows = list(standings.named(sql, judged_by(sql, message), list(named)))
+    rows = standings.named(sql, judged_by(sql, message), list(named))
     taken = []
     skipped: Counter[SkipReason] = Counter({SkipReason.UNKNOWN_RECIPIENT: len(named) - len(rows)})
     for row in rows:

@@ -1,12 +1,11 @@
 """Send: a whole message in one request."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
-from domain.batch_events import BatchRecipient
-from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.batch_plan import BatchPlan, batches_needed
 from domain.commands import SendMessage
 from domain.content import placeholders
 from domain.delivery import DeliveryStatus
@@ -15,13 +14,15 @@ from domain.event import RequestStamp
 from domain.message import Life
 from domain.message_events import MessageSubmitted
 from domain.recipient import Recipient
-from domain.streams import batch_stream, message_stream
+from domain.streams import message_stream
 from projections.message_rows import MessageRow
 from projections.sql import micros
+from server.commands.first_round import appends_of, first_of_each, have_variables, new_batches
 from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.vault import MessageKey, Vault
+from server.turns import in_turns
 
 METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
 
@@ -31,52 +32,6 @@ class SendAnswer(msgspec.Struct, frozen=True):
 
     message: MessageRow
     duplicates_dropped: int
-
-
-class Unique:
-    """Lets each recipient through once, in order."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-        self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-    def first_of(self, recipients: Sequence[Recipient]) -> list[Recipient]:
-        """Those that were not seen before."""
-        fresh = []
-        for recipient in recipients:
-            if recipient.id in self._seen:
-                self.dropped += 1
-                continue
-            self._seen.add(recipient.id)
-            fresh.append(recipient)
-        return fresh
-
-
-def batch_appends(
-    plan: BatchPlan, recipients: Sequence[Recipient], wanted: frozenset[str], key: MessageKey
-) -> Iterator[StreamEvents]:
-    """The first events of new batches; of the variables only those that the text asks for are kept."""
-    for index, group in enumerate(in_batches(recipients)):
-        number = plan.first_batch + index
-        variables = [_wanted_variables(recipient, wanted) for recipient in group]
-        created = plan.created(
-            index,
-            [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group],
-            key.seal_variables(variables, number),
-        )
-        yield StreamEvents(batch_stream(plan.message_id, plan.stage, number), 0, [created])
-
-
-def _wanted_variables(recipient: Recipient, wanted: frozenset[str]) -> Mapping[str, str]:
-    return {name: value for name, value in recipient.variables.items() if name in wanted}
-
-
-def have_variables(recipients: Sequence[Recipient], wanted: frozenset[str]) -> bool:
-    """Whether any of them brings a variable that the text asks for."""
-    return any(_wanted_variables(recipient, wanted) for recipient in recipients)
 
 
 class SendService:
@@ -90,17 +45,17 @@ class SendService:
     async def send(self, command: SendMessage, recipients: Sequence[Recipient]) -> SendAnswer:
         """Accepts a message whole; raises PageNotRegistered, RequestIdReused, Unavailable."""
         payload = PayloadHash(command, self._vault.payload_key)
-        payload.add(recipients)
+        await payload.add(recipients)
         stamp = stamp_for(METHOD, command, payload.hexdigest())
         message_id = message_id_for(command.owner, command.request_id)
         if (answer := await self.answer_again(stamp, message_id)) is not None:
             return answer
         await self._log.read(lambda sql: find_page(sql, command.page_id))
-        unique = Unique()
-        fresh = unique.first_of(recipients)
+        fresh = list(first_of_each(recipients).values())
+        dropped = len(recipients) - len(fresh)
         if command.validate_only:
-            return SendAnswer(would_be(command, len(fresh), self._now()), unique.dropped)
-        return await self._submit(message_id, command, fresh, unique.dropped, stamp)
+            return SendAnswer(would_be(command, len(fresh), self._now()), dropped)
+        return await self._submit(message_id, command, fresh, dropped, stamp)
 
     async def answer_again(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer | None:
         """The answer to a request that was carried out before; raises RequestIdReused."""
@@ -122,29 +77,29 @@ class SendService:
         if message.life is Life.STAGED:
             raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
         key = self._vault.new_message_key(message_id)
-        wanted = placeholders(command.content.text)
+        plan = BatchPlan(
+            message_id=message_id,
+            page_id=command.page_id,
+            stage=message.version + 1 if message.version else 0,
+            round=0,
+            first_batch=1,
+            time=self._now(),
+        )
+        planning = new_batches(plan, fresh, placeholders(command.content.text), key)
+        batches = [batch async for batch in in_turns(planning)]
         submitted = submission(
             message_id,
             command,
             key,
             total=len(fresh),
             dropped=dropped,
-            has_variables=have_variables(fresh, wanted),
+            has_variables=have_variables(batches),
             stamp=stamp,
-            now=self._now(),
-            stage=message.version + 1 if message.version else 0,
+            now=plan.time,
+            stage=plan.stage,
         )
-        plan = BatchPlan(
-            message_id=message_id,
-            page_id=command.page_id,
-            stage=submitted.stage,
-            round=0,
-            first_batch=1,
-            time=submitted.time,
-        )
-        batches = batch_appends(plan, fresh, wanted, key)
         commit = Commit(
-            [StreamEvents(message_stream(message_id), message.version, [submitted]), *batches],
+            [StreamEvents(message_stream(message_id), message.version, [submitted]), *appends_of(batches)],
             also=self._vault.keep_message_key(message_id, key),
         )
         if not isinstance(await self._log.commit(commit), Committed):

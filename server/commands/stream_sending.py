@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from domain import message as messages
+from domain.batch import BATCH_SIZE
 from domain.batch_plan import BatchPlan, batches_needed
 from domain.commands import SendMessage
 from domain.content import placeholders
@@ -14,22 +15,17 @@ from domain.errors import Aborted, StreamInProgress
 from domain.message import Life
 from domain.recipient import Recipient
 from domain.streams import message_stream
+from projections.recipients import known_among
+from server.commands.first_round import appends_of, first_of_each, have_variables, new_batches
 from server.commands.identity import PayloadHash, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
-from server.commands.sending import (
-    METHOD,
-    SendAnswer,
-    SendService,
-    Unique,
-    batch_appends,
-    have_variables,
-    submission,
-    would_be,
-)
+from server.commands.sending import METHOD, SendAnswer, SendService, submission
+from server.commands.unstored_stream import UnstoredStream
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.vault import MessageKey, Vault
+from server.turns import in_turns
 
-STAGED_AT_ONCE = 1_000  # recipients in one append, ten batches: memory stays small however long the stream is
+STAGED_AT_ONCE = 1_000  # recipients looked up and appended together: memory stays small however long the stream is
 
 
 class RecipientStream(Protocol):
@@ -108,19 +104,31 @@ class StagedStream:
         self._has_variables = False
         self._wanted = placeholders(staged.command.content.text)
         self._payload = PayloadHash(staged.command, staged.payload_key)
-        self._unique = Unique()
         self._waiting: list[Recipient] = []
+        self._dropped = 0
         self._written = 0
 
     async def add(self, recipients: Sequence[Recipient]) -> None:
-        """Writes whole thousands; the rest waits."""
-        self._payload.add(recipients)
-        self._waiting += self._unique.first_of(recipients)
+        """Looks at whole thousands, and writes the whole batches that they make; the rest waits."""
+        await self._payload.add(recipients)
+        self._waiting += recipients
         while len(self._waiting) >= STAGED_AT_ONCE:
-            await self._write(self._waiting[:STAGED_AT_ONCE])
-            del self._waiting[:STAGED_AT_ONCE]
+            fresh = await self._fresh(self._waiting[:STAGED_AT_ONCE])
+            whole = len(fresh) - len(fresh) % BATCH_SIZE
+            await self._write(fresh[:whole])
+            self._waiting[:STAGED_AT_ONCE] = fresh[whole:]
+
+    async def _fresh(self, recipients: Sequence[Recipient]) -> list[Recipient]:
+        """Those who do not stand in the stream before: the log remembers who does."""
+        message_id, first = self._staged.id, first_of_each(recipients)
+        known = await self._log.read(lambda sql: known_among(sql, message_id, list(first)))
+        fresh = [recipient for id_, recipient in first.items() if id_ not in known]
+        self._dropped += len(recipients) - len(fresh)
+        return fresh
 
     async def _write(self, recipients: Sequence[Recipient]) -> None:
+        if not recipients:
+            return
         staged = self._staged
         plan = BatchPlan(
             message_id=staged.id,
@@ -130,23 +138,23 @@ class StagedStream:
             first_batch=batches_needed(self._written) + 1,
             time=self._now(),
         )
-        batches = list(batch_appends(plan, recipients, self._wanted, staged.key))
+        batches = [batch async for batch in in_turns(new_batches(plan, recipients, self._wanted, staged.key))]
         still_staged = StreamEvents(message_stream(staged.id), staged.stage, [])
-        if not isinstance(await self._log.commit(Commit([*batches, still_staged])), Committed):
+        if not isinstance(await self._log.commit(Commit([*appends_of(batches), still_staged])), Committed):
             raise Aborted("the stream was given up", message_id=staged.id)
         self._written += len(recipients)
-        self._has_variables = self._has_variables or have_variables(recipients, self._wanted)
+        self._has_variables = self._has_variables or have_variables(batches)
 
     async def submit(self) -> SendAnswer:
         """Writes the rest, then makes all of it visible at once."""
         if self._waiting:
-            await self._write(self._waiting)
-        staged, dropped = self._staged, self._unique.dropped
+            await self._write(await self._fresh(self._waiting))
+        staged, dropped = self._staged, self._dropped
         submitted = submission(
             staged.id,
             staged.command,
             staged.key,
-            total=len(self._unique),
+            total=self._written,
             dropped=dropped,
             has_variables=self._has_variables,
             stamp=stamp_for(METHOD, staged.command, self._payload.hexdigest()),
@@ -163,40 +171,6 @@ class StagedStream:
         """Gives it up, unless the submit was faster; while the log is away, the sweeper does it later."""
         self._live.discard(self._staged.id)
         await abandon_staged(self._log, self._staged.id, cause, self._now(), stage=self._staged.stage)
-
-
-class UnstoredStream:
-    """A dry run, or a repeat of a request that was carried out: it is read to the end, and changes nothing."""
-
-    def __init__(
-        self,
-        sends: SendService,
-        command: SendMessage,
-        message_id: str,
-        now: Callable[[], datetime],
-        payload_key: bytes,
-    ) -> None:
-        self._sends = sends
-        self._command = command
-        self._message_id = message_id
-        self._now = now
-        self._payload = PayloadHash(command, payload_key)
-        self._unique = Unique()
-
-    async def add(self, recipients: Sequence[Recipient]) -> None:
-        """Counts and hashes."""
-        self._payload.add(recipients)
-        self._unique.first_of(recipients)
-
-    async def submit(self) -> SendAnswer:
-        """The first answer again, or what would be; raises RequestIdReused."""
-        stamp = stamp_for(METHOD, self._command, self._payload.hexdigest())
-        if (answer := await self._sends.answer_again(stamp, self._message_id)) is not None:
-            return answer
-        return SendAnswer(would_be(self._command, len(self._unique), self._now()), self._unique.dropped)
-
-    async def abandon(self, cause: str) -> None:
-        """Nothing is there to give up."""
 
 
 async def abandon_staged(

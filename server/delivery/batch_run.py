@@ -16,12 +16,15 @@ from server.channels.channel import Attempted, Channel, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
 from server.delivery.guards import AlreadySent, Hindrance, may_leave
 from server.delivery.ownership import boot_time
+from server.delivery.pacer import wait
 from server.delivery.sending_page import SendingPage
 from server.log.commit import Refused
 
 logger = structlog.get_logger()
 
 GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
+GATHERED = 50  # outcomes that are recorded without waiting for more
+GATHER_SECONDS = 0.1  # that an outcome waits for others while some are in flight: few cost as much as many
 FRESH_SECONDS = 1.0  # after its guard ran a chunk leaves within this time, or is taken back
 CHANNEL_BROKE = Fault(
     message="the attempt broke off inside the server",
@@ -66,7 +69,9 @@ class BatchRun:
         self._halt = asyncio.Event()
         self._halted_by: Halt | None = None
         self._known: list[RecordedOutcome] = []
+        self._in_flight = 0  # requests without an answer
         self._news = asyncio.Event()
+        self._enough = asyncio.Event()  # is known to be recorded
         self._is_over = False
         self._attempts: set[asyncio.Task[None]] = set()
         self._recorder = asyncio.create_task(self._record_all())
@@ -131,6 +136,7 @@ class BatchRun:
                 self._page.slots.give_back()
                 await self._take_back(requests[index:], term)
                 return
+            self._in_flight += 1
             task = asyncio.create_task(self._attempt(together))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
@@ -152,12 +158,15 @@ class BatchRun:
             logger.exception("attempt_broke", message=self.message_id, batch=self._log.batch.number)
             attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(together)
         finally:
+            self._in_flight -= 1
             self._page.slots.give_back()
         now = self._now()
         for position, one in zip(together, attempted, strict=True):
             self._page.pacer.heed(one)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
         self._news.set()
+        if not self._in_flight or len(self._known) >= GATHERED:
+            self._enough.set()
 
     async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         if len(letters) == 1:
@@ -168,10 +177,13 @@ class BatchRun:
         return attempted
 
     async def _record_all(self) -> None:
-        """Records what has come in while the last append was under way, up to a whole batch in one event."""
+        """Records what has come in, up to a whole batch in one event."""
         while self._known or not self._is_over:
             await self._news.wait()
+            if self._in_flight:
+                await wait(self._enough, GATHER_SECONDS)
             self._news.clear()
+            self._enough.clear()
             known, self._known = self._known, []
             if known:
                 await self._record(known)

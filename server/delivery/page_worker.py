@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -24,6 +25,7 @@ from server.delivery.ownership import Ownership, closed_for
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import PAGE_SLOTS
 from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
+from server.log.stream import events_of
 from server.log.vault import KeptSecrets, Vault
 
 logger = structlog.get_logger()
@@ -33,6 +35,23 @@ PARKED_SECONDS = 60.0  # before a batch that cannot be opened is tried again
 NEWS_SECONDS = 1.0  # work that no wake-up told of
 
 Place = tuple[str, int]  # a batch: its message and its number
+
+
+class PageAsItIs(NamedTuple):
+    """A page's secrets and settings, and the seconds for which the platform wants nothing of it."""
+
+    kept: KeptSecrets | None
+    row: PageRow | None
+    pause: float
+
+
+class Work(NamedTuple):
+    """A batch that waits, with all that it takes to claim it."""
+
+    place: Place
+    batch: Batch
+    message_is_cancelled: bool
+    page: PageAsItIs
 
 
 class PageWorker:
@@ -91,7 +110,9 @@ class PageWorker:
 
     async def refresh(self) -> None:
         """Reads the page's token and settings anew: requests from now on use them."""
-        kept, row, pause = await self._log.read(self._page_as_it_is)
+        self._settle(*await self._log.read(self._page_as_it_is))
+
+    def _settle(self, kept: KeptSecrets | None, row: PageRow | None, pause: float) -> None:
         if kept is None or row is None:
             raise LookupError(f"page {self._page.page_id!r} has work but is not registered")
         if kept.token_generation < self._page.token_generation:
@@ -104,18 +125,18 @@ class PageWorker:
         self._page.pacer.set_limit(row.messages_per_second)
         self._page.pacer.close(pause)
 
-    def _page_as_it_is(self, sql: Sql) -> tuple[KeptSecrets | None, PageRow | None, float]:
+    def _page_as_it_is(self, sql: Sql) -> "PageAsItIs":
         page_id = self._page.page_id
-        return self._vault.page_secrets(page_id)(sql), pages.find(sql, page_id), closed_for(sql, page_id)
+        return PageAsItIs(self._vault.page_secrets(page_id)(sql), pages.find(sql, page_id), closed_for(sql, page_id))
 
     async def run(self) -> None:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
         try:
             while not self._is_over:
                 self._news.clear()
-                row = await self._log.read(self._next_batch)
-                if row is not None and len(self._runs) < OPEN_BATCHES:
-                    await self._work(row)
+                work = await self._log.read(self._next_work) if len(self._runs) < OPEN_BATCHES else None
+                if work is not None:
+                    await self._work(work)
                 elif self._finishing:
                     await self._wait_for_news()
                 else:
@@ -131,35 +152,47 @@ class PageWorker:
         except TimeoutError:
             return
 
+    def _next_work(self, sql: Sql) -> "Work | None":
+        """The first batch not under way here, and all that it takes to claim it, in one read."""
+        row = self._next_batch(sql)
+        if row is None:
+            return None
+        message = message_rows.find(sql, row.message_id)
+        return Work(
+            place=(row.message_id, row.number),
+            batch=fold(events_of(sql, batch_stream(row.message_id, row.stage, row.number))),
+            message_is_cancelled=message is not None and message.cancelled,
+            page=self._page_as_it_is(sql),
+        )
+
     def _next_batch(self, sql: Sql) -> BatchRow | None:
-        """The first not under way here. A started one is dead: its page has one owner, and that is this process."""
-        for row in batches.open_of_page(sql, self._page.page_id, OPEN_BATCHES + 1 + len(self._parked)):
+        """A started one is dead: its page has one owner, and that is this process."""
+        for row in batches.open_of_page(sql, self._page.page_id, len(self._runs) + len(self._parked) + 1):
             place = (row.message_id, row.number)
             if place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic():
                 return row
         return None
 
-    async def _work(self, row: BatchRow) -> None:
-        place = self._claiming = (row.message_id, row.number)
+    async def _work(self, work: "Work") -> None:
+        self._claiming = work.place
         try:
             await self._ownership.held()
-            await self.refresh()
-            run = await self._begin(row, place)
+            self._settle(*work.page)
+            run = await self._begin(work)
         finally:
             self._claiming = None
         if run is not None:
             await run.dispatch()
-            self._finish_aside(run, place)
+            self._finish_aside(run, work.place)
 
-    async def _begin(self, row: BatchRow, place: Place) -> BatchRun | None:
+    async def _begin(self, work: "Work") -> BatchRun | None:
         """The run of a batch that was claimed; None when there is none to work."""
-        batch = fold(await self._log.load(batch_stream(row.message_id, row.stage, row.number)))
-        letters = await self._open(batch, place)
-        claimed = None if letters is None else await self._claim(batch)
+        letters = await self._open(work.batch, work.place)
+        claimed = None if letters is None else await self._claim(work)
         if letters is None or claimed is None or claimed.completed:
             return None
         run = BatchRun(BatchLog(self._log, claimed, self._now), letters, self._page, self._channel, self._now)
-        self._runs[place] = run
+        self._runs[work.place] = run
         if self._is_over:
             run.halt(Halt.DRAINING)
         return run
@@ -175,10 +208,9 @@ class PageWorker:
             self._parked[place] = time.monotonic() + PARKED_SECONDS
             return None
 
-    async def _claim(self, batch: Batch) -> Batch | None:
+    async def _claim(self, work: "Work") -> Batch | None:
         """The batch, claimed by BatchStarted at the version that was read; None when somebody was faster."""
-        message = await self._log.read(lambda sql: message_rows.find(sql, batch.message_id))
-        now = self._now()
+        batch, now = work.batch, self._now()
         events = batch_decisions.start(
             batch,
             worker=self._page.worker,
@@ -186,7 +218,7 @@ class PageWorker:
             lease_expire_time=now + self._ownership.batch_lease,
             now=now,
         )
-        if message is not None and message.cancelled:
+        if work.message_is_cancelled:
             events = (*events, *batch_decisions.cancel(apply(batch, events), now=now))
         stream = batch_stream(batch.message_id, batch.stage, batch.number)
         guard = may_claim(batch.page_id, worker=self._page.worker, generation=self._page.ownership_generation)

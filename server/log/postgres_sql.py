@@ -1,21 +1,29 @@
 """PostgreSQL behind the projections' SQL."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
-from projections.sql import Micros, Parameters, Row
+from projections.sql import Columns, Given, Micros, Parameters, Row
 
 _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
+_TYPES = {int: "bigint", str: "text"}
 
 
 @lru_cache(maxsize=2_000)
-def translated(statement: str) -> bytes:
-    """The statement with psycopg's parameters in place of `:like_this`."""
-    return _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).encode()
+def translated(statement: str, columns: Columns = ()) -> bytes:
+    """The statement with psycopg's parameters in place of `:like_this`, and the rows that it calls `given`."""
+    whole = with_given(statement, columns) if columns else statement
+    return _PARAMETER.sub(r"%(\1)s", whole.replace("%", "%%")).encode()
+
+
+def with_given(statement: str, columns: Columns) -> str:
+    """The statement with the rows that it calls `given`."""
+    listed = ", ".join(f"(value ->> {index})::{_TYPES[kind]} AS {name}" for index, (name, kind) in enumerate(columns))
+    return f"WITH given AS MATERIALIZED (SELECT {listed} FROM jsonb_array_elements(:given::jsonb)) {statement}"  # noqa: S608
 
 
 class PostgresSql:
@@ -24,17 +32,13 @@ class PostgresSql:
     def __init__(self, cursor: Cursor[DictRow]) -> None:
         self._cursor = cursor
 
-    def execute(self, statement: str, parameters: Parameters | None = None) -> int:
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
         """Runs a statement; answers how many rows it changed."""
-        return self._cursor.execute(translated(statement), parameters or {}).rowcount
+        return self._run(statement, parameters, given).rowcount
 
-    def executemany(self, statement: str, rows: Iterable[Parameters]) -> None:
-        """Runs a statement once per row, all of them in one pipeline."""
-        self._cursor.executemany(translated(statement), list(rows))
-
-    def rows(self, statement: str, parameters: Parameters | None = None) -> Sequence[Row]:
+    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         """All rows of a query."""
-        return self._cursor.execute(translated(statement), parameters or {}).fetchall()
+        return self._run(statement, parameters, given).fetchall()
 
     def clock(self) -> Micros:
         """The database's clock, at this moment rather than at the transaction's begin."""
@@ -43,4 +47,11 @@ class PostgresSql:
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of a query, if any."""
-        return self._cursor.execute(translated(statement), parameters or {}).fetchone()
+        return self._run(statement, parameters, None).fetchone()
+
+    def _run(self, statement: str, parameters: Parameters | None, given: Given | None) -> Cursor[DictRow]:
+        if given is None:
+            return self._cursor.execute(translated(statement), parameters or {})
+        return self._cursor.execute(
+            translated(statement, given.columns), {**(parameters or {}), "given": given.as_json()}
+        )

@@ -18,6 +18,7 @@ from domain.event import Event
 from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
+from projections.tally import Tally
 from server.log import schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
@@ -146,7 +147,9 @@ class PostgresStore:
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
         with self._locked() as c:
-            written = [_write(c, commit) for commit in group]
+            tally = Tally()
+            written = [_write(c, commit, tally) for commit in group]
+            tally.write(PostgresSql(c))
             if any(one.recorded for one in written):
                 c.execute(f"NOTIFY {CHANNEL}")
             return written
@@ -202,14 +205,14 @@ class PostgresStore:
             self._writer = None
 
 
-def _write(c: Cursor, commit: Commit) -> Written:
+def _write(c: Cursor, commit: Commit, tally: Tally) -> Written:
     moved = _moved_on(c, commit)
     if moved is not None:
         return Written(_landed(c, commit) or Conflict(moved))
     sql = PostgresSql(c)
     if (refusal := commit.refusal(sql)) is not None:
         return Written(refusal)
-    recorded = _append(c, sql, commit)
+    recorded = _append(c, sql, commit, tally)
     if commit.also is not None:
         commit.also(sql)
     return Written(Committed(recorded[-1].position if recorded else 0), recorded)
@@ -239,7 +242,7 @@ def _landed(c: Cursor, commit: Commit) -> Committed | None:
     return Committed(row["notification_id"])
 
 
-def _append(c: Cursor, sql: Sql, commit: Commit) -> Sequence[Recorded]:
+def _append(c: Cursor, sql: Sql, commit: Commit, tally: Tally) -> Sequence[Recorded]:
     numbered = [
         (append.stream, append.expected_version + offset, event)
         for append in commit.appends
@@ -252,7 +255,7 @@ def _append(c: Cursor, sql: Sql, commit: Commit) -> Sequence[Recorded]:
     positions = [row["notification_id"] for row in c.execute(_INSERT, [list(column) for column in columns])]
     recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
     for one in recorded:
-        read_models.apply(sql, one)
+        read_models.apply(sql, one, tally)
     return recorded
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
+from projections.tally import Tally
 from server.log.shadow import Shadow
 from server.log.store import Store
 
@@ -122,8 +123,10 @@ def _build(store: Store, shadow: Shadow, position: int, report: Report) -> None:
 
 
 def _apply(sql: Sql, chunk: Sequence[Recorded]) -> None:
+    tally = Tally()
     for recorded in chunk:
-        read_models.apply(sql, recorded)
+        read_models.apply(sql, recorded, tally)
+    tally.write(sql)
     last = chunk[-1]
     sql.execute(
         "UPDATE rebuild_progress SET position = :position, stream = :stream, version = :version",

@@ -5,19 +5,21 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from domain.event import Event
 from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
+from projections.tally import Tally
 from server.log import schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
+from server.log.sqlite_connections import CachingDatastore
 from server.log.sqlite_shadow import SqliteShadow
 from server.log.sqlite_sql import SqliteSql
 
@@ -31,17 +33,7 @@ class DatabaseInUseError(Exception):
 class ProjectingRecorder(SQLiteApplicationRecorder):
     """Brings the read models up to date in the append's own transaction."""
 
-    def _insert_events(
-        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], *, events: Sequence[Event] = (), **kwargs: Any
-    ) -> Sequence[int]:
-        positions = super()._insert_events(c, stored_events, **kwargs) or ()
-        sql = SqliteSql(c)
-        for position, stored, event in zip(positions, stored_events, events, strict=True):
-            recorded = Recorded(position, str(stored.originator_id), stored.originator_version, event)
-            read_models.apply(sql, recorded)
-        return positions
-
-    def append(self, c: SQLiteCursor, commit: Commit) -> Sequence[Recorded]:
+    def append(self, c: SQLiteCursor, commit: Commit, tally: Tally) -> Sequence[Recorded]:
         """Inserts the events of a commit, whose versions were checked."""
         numbered = [
             (append.stream, append.expected_version + offset, event)
@@ -49,8 +41,11 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
             for offset, event in enumerate(append.events, start=1)
         ]
         stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
-        positions = self._insert_events(c, stored, events=[event for _, _, event in numbered])
-        return [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
+        positions = self._insert_events(c, stored) or ()
+        recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
+        for one in recorded:
+            read_models.apply(SqliteSql(c), one, tally)
+        return recorded
 
     def last_version(self, c: SQLiteCursor, stream: str) -> int:
         """The version of a stream's last event; 0 when there is none."""
@@ -68,9 +63,7 @@ class SqliteStore:
         self._path = path
         self._lock = _lock(path)
         path.touch(mode=0o600)
-        self._recorder = ProjectingRecorder(
-            SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=LOCK_SECONDS)
-        )
+        self._recorder = ProjectingRecorder(CachingDatastore(str(path), LOCK_SECONDS))
         try:
             with self.transaction(commit=True) as sql:
                 schema.bring_up(sql, self._recorder.create_table_statements)
@@ -109,16 +102,19 @@ class SqliteStore:
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
         with self._recorder.datastore.transaction(commit=True) as c:
-            return [self._write(c, commit) for commit in group]
+            tally = Tally()
+            written = [self._write(c, commit, tally) for commit in group]
+            tally.write(SqliteSql(c))
+            return written
 
-    def _write(self, c: SQLiteCursor, commit: Commit) -> Written:
+    def _write(self, c: SQLiteCursor, commit: Commit, tally: Tally) -> Written:
         for append in commit.appends:
             if self._recorder.last_version(c, append.stream) != append.expected_version:
                 return Written(self._landed(c, commit) or Conflict(append.stream))
         sql = SqliteSql(c)
         if (refusal := commit.refusal(sql)) is not None:
             return Written(refusal)
-        recorded = self._recorder.append(c, commit)
+        recorded = self._recorder.append(c, commit, tally)
         if commit.also is not None:
             commit.also(sql)
         return Written(Committed(recorded[-1].position if recorded else 0), recorded)

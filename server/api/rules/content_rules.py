@@ -1,15 +1,15 @@
-"""The rules of content.proto: what is sent, and to whom."""
+"""The rules of what is sent."""
 
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Annotated, Any
 
 from google.protobuf.struct_pb2 import Struct, Value
-from pydantic import AfterValidator, FailFast, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.field_kinds import NO_NUL, VARIABLE, WEB_ADDRESS, RecipientId, known, up_to
+from server.api.rules.field_kinds import NO_NUL, WEB_ADDRESS, known, up_to
 from server.api.rules.filled_text import FilledText
 from server.api.rules.rule_set import Rules
 from server.api.rules.stray_braces import stray_braces
@@ -125,15 +125,3 @@ class ContentRules(Rules):
         if tag and not is_tagged:
             raise broken_rule("must be empty, except with MESSAGING_TYPE_MESSAGE_TAG")
         return tag
-
-
-Variables = dict[Annotated[str, up_to(64, VARIABLE)], Annotated[str, up_to(1000)]]
-
-
-class RecipientRules(Rules):
-    """One person to send to."""
-
-    id: RecipientId
-    name: Annotated[str, up_to(200)] = ""
-    # The first wrong one is told: all of 10,000 recipients' would take seconds.
-    variables: Annotated[Variables, Field(default_factory=dict, max_length=50), FailFast()]

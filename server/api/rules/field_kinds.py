@@ -43,8 +43,10 @@ def known(enum: EnumDescriptor, *, required: bool = False) -> AfterValidator:
     return AfterValidator(check)
 
 
-RequestId = Annotated[str, up_to(128)]
-MessageId = Annotated[str, up_to(128)]
+LONGEST_ID = 128
+
+RequestId = Annotated[str, up_to(LONGEST_ID)]
+MessageId = Annotated[str, up_to(LONGEST_ID)]
 PageId = Annotated[str, up_to(64, PAGE_ID)]
-RecipientId = Annotated[str, up_to(128, NO_SPACES, at_least=1)]
+RecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]

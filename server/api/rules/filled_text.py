@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from domain.content import MAX_TEXT_LENGTH, fill_in, text_problem
-from domain.errors import InvalidRequest, Violation
+from domain.errors import Violation
 from domain.recipient import Recipient
 
 LONGEST_RAW_TEXT = 10_000  # characters; twice what 2,000 characters and the names of all variables can take up
@@ -41,24 +41,24 @@ class FilledText:
         counted = "without its variables" if self._is_measured else "before its variables are filled in"
         return f"must have at most {MAX_TEXT_LENGTH:,} characters, has {self._fixed_length:,} {counted}"
 
-    def check(self, recipients: Sequence[Recipient], *, first: int = 0) -> None:
-        """Raises InvalidRequest with every recipient who cannot be sent it; they are counted from `first`.
+    def violations(self, recipients: Sequence[Recipient], *, first: int = 0) -> list[Violation]:
+        """What is wrong with each recipient who cannot be sent it; they are counted from `first`.
 
         For a text without a problem of its own.
         """
-        violations = [
+        if not self._blanks.times:
+            return []  # the same text for everybody, which has no problem
+        return [
             Violation(f"recipients[{index}].variables", problem.words)
             for index, recipient in enumerate(recipients, first)
             if not self._fits(recipient) and (problem := text_problem(self._text, recipient)) is not None
         ]
-        if violations:
-            raise InvalidRequest(violations)
 
     def _fits(self, recipient: Recipient) -> bool:
-        times = self._blanks.times
-        if not times:
-            return True  # the same text for everybody, which has no problem
         fillings = recipient.fillings()
-        if not times.keys() <= fillings.keys():
-            return False
-        return self._fixed_length + sum(n * len(fillings[name]) for name, n in times.items()) <= MAX_TEXT_LENGTH
+        length = self._fixed_length
+        for name, times in self._blanks.times.items():
+            if (filling := fillings.get(name)) is None:
+                return False
+            length += times * len(filling)
+        return length <= MAX_TEXT_LENGTH

@@ -7,11 +7,16 @@ from pydantic import AfterValidator, Field
 from domain.retry import MAX_RETRY_ATTEMPTS
 from redrive.v1.message_pb2 import OnUnconfirmed, RetryType
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.content_rules import ContentRules, RecipientRules
+from server.api.rules.content_rules import ContentRules
 from server.api.rules.field_kinds import PageId, RequestId, known, up_to
+from server.api.rules.recipient_rules import RecipientRules
 from server.api.rules.rule_set import Rules
 
-Recipients = Annotated[list[RecipientRules], Field(default=[], min_length=1, max_length=10_000, validate_default=True)]
+MOST_RECIPIENTS = 10_000
+
+Recipients = Annotated[
+    list[RecipientRules], Field(default=[], min_length=1, max_length=MOST_RECIPIENTS, validate_default=True)
+]
 
 
 class RetryPolicyRules(Rules):
@@ -21,7 +26,7 @@ class RetryPolicyRules(Rules):
     max_retry_attempts: Annotated[int, Field(ge=0, le=MAX_RETRY_ATTEMPTS)] = 0
 
 
-class _MessageRules(Rules):
+class MessageRules(Rules):
     """What is sent, but for the recipients."""
 
     request_id: RequestId = ""
@@ -32,7 +37,7 @@ class _MessageRules(Rules):
     on_unconfirmed: Annotated[int, known(OnUnconfirmed.DESCRIPTOR)] = 0
 
 
-class SendRules(_MessageRules):
+class SendRules(MessageRules):
     """A SendRequest of its own."""
 
     recipients: Recipients
@@ -44,7 +49,7 @@ def _empty(recipients: Any) -> Any:
     return recipients
 
 
-class StreamHeaderRules(_MessageRules):
+class StreamHeaderRules(MessageRules):
     """The SendRequest that begins a stream."""
 
     recipients: Annotated[Any, AfterValidator(_empty)] = None

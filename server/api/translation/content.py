@@ -56,5 +56,7 @@ def _value(given: Value) -> Any:
 
 
 def recipients(given: Iterable[content_pb2.Recipient]) -> list[Recipient]:
-    """Recipients who were checked."""
-    return [Recipient(id=one.id, name=one.name, variables=dict(one.variables)) for one in given]
+    """Recipients, checked or not."""
+    return [
+        Recipient(id=one.id, name=one.name, variables=dict(one.variables) if one.variables else {}) for one in given
+    ]

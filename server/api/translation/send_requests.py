@@ -1,25 +1,62 @@
 """Requests in: a Send, whole or in parts. What breaks a rule raises InvalidRequest, and goes no further."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 from domain.commands import SendMessage
 from domain.errors import InvalidRequest, Violation
 from domain.recipient import Recipient
 from domain.retry import DEFAULT_MAX_RETRY_ATTEMPTS, OnUnconfirmed, RetryPolicy, RetryType
-from redrive.v1 import message_pb2
-from redrive.v1.delivery_service_pb2 import SendRequest, SendStreamRequest
+from redrive.v1 import content_pb2, message_pb2
+from redrive.v1.delivery_service_pb2 import Recipients, SendRequest, SendStreamRequest
 from server.api.rules.filled_text import FilledText
-from server.api.rules.send_rules import SendRules, StreamHeaderRules, StreamPartRules
+from server.api.rules.recipient_rules import surely_keeps_rules
+from server.api.rules.rule_set import Rules
+from server.api.rules.send_rules import MOST_RECIPIENTS, MessageRules, SendRules, StreamHeaderRules, StreamPartRules
 from server.api.translation.content import content, recipients
 from server.api.translation.enum_words import ON_UNCONFIRMED, RETRY_TYPES
+from server.turns import in_turns, slices
 
 
-def send(request: SendRequest, owner: str) -> tuple[SendMessage, list[Recipient]]:
+async def send(request: SendRequest, owner: str) -> tuple[SendMessage, list[Recipient]]:
     """A whole Send. The text is filled in for everybody, once every field is in order."""
-    SendRules.check(request)
-    everybody = recipients(request.recipients)
-    FilledText(request.content.text).check(everybody)
+    everybody = await _in_order(request, SendRules)
+    MessageRules.check(request)
+    await _fill_in(FilledText(request.content.text), everybody)
     return _command(request, owner), everybody
+
+
+async def _in_order(message: SendRequest | Recipients, rules: type[Rules], *, first: int = 0) -> list[Recipient]:
+    """The recipients of a message. If there is any doubt about them, all of its rules are checked."""
+    everybody = await _surely_in_order(message.recipients)
+    return await asyncio.to_thread(_checked, message, rules, first) if everybody is None else everybody
+
+
+async def _surely_in_order(given: Sequence[content_pb2.Recipient]) -> list[Recipient] | None:
+    if not 0 < len(given) <= MOST_RECIPIENTS:
+        return None
+    everybody: list[Recipient] = []
+    async for some in in_turns(slices(given)):
+        translated = recipients(some)
+        if not all(map(surely_keeps_rules, translated)):
+            return None
+        everybody += translated
+    return everybody
+
+
+def _checked(message: SendRequest | Recipients, rules: type[Rules], first: int) -> list[Recipient]:
+    """Takes up to half a second: off the event loop."""
+    rules.check(message, first=first)
+    return recipients(message.recipients)
+
+
+async def _fill_in(text: FilledText, everybody: Sequence[Recipient], *, first: int = 0) -> None:
+    violations: list[Violation] = []
+    async for some in in_turns(slices(everybody)):
+        violations += text.violations(some, first=first)
+        first += len(some)
+    if violations:
+        raise InvalidRequest(violations)
 
 
 def _command(request: SendRequest, owner: str) -> SendMessage:
@@ -67,9 +104,8 @@ class SendParts:
         async for part in self._parts:
             if part.HasField("header"):
                 raise InvalidRequest([Violation("header", "must come once: parts after the first hold recipients")])
-            StreamPartRules.check(part.recipients, first=self._taken)
-            some = recipients(part.recipients.recipients)
-            self._text.check(some, first=self._taken)
+            some = await _in_order(part.recipients, StreamPartRules, first=self._taken)
+            await _fill_in(self._text, some, first=self._taken)
             self._taken += len(some)
             yield some
         if not self._taken:

@@ -19,7 +19,7 @@ from redrive.v1.delivery_service_pb2 import (
 from redrive.v1.message_pb2 import RetryPolicy
 from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
-from server.api.rules import content_rules, delivery_rules, page_rules, send_rules
+from server.api.rules import content_rules, delivery_rules, page_rules, recipient_rules, send_rules
 from server.api.rules.rule_set import Rules
 
 RULES: dict[type[Message], type[Rules]] = {
@@ -28,7 +28,7 @@ RULES: dict[type[Message], type[Rules]] = {
     Content: content_rules.ContentRules,
     Attachment: content_rules.AttachmentRules,
     QuickReply: content_rules.QuickReplyRules,
-    Recipient: content_rules.RecipientRules,
+    Recipient: recipient_rules.RecipientRules,
     RetryPolicy: send_rules.RetryPolicyRules,
     GetMessageRequest: delivery_rules.OneMessageRules,
     WatchProgressRequest: delivery_rules.OneMessageRules,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.content import MAX_TEXT_LENGTH, text_problem
-from domain.errors import InvalidRequest, Violation
+from domain.errors import Violation
 from domain.recipient import Recipient
 from server.api.rules.filled_text import FilledText
 
@@ -24,11 +24,7 @@ recipients = st.builds(
 
 
 def problems(text: str, *people: Recipient, first: int = 0) -> list[Violation]:
-    try:
-        FilledText(text).check(people, first=first)
-    except InvalidRequest as error:
-        return list(error.violations)
-    return []
+    return FilledText(text).violations(people, first=first)
 
 
 @given(texts, recipients)

@@ -1,11 +1,14 @@
 """Send, as a caller meets it."""
 
+import asyncio
+
 import grpc
 
 from domain.content import Content as KeptContent
 from redrive.v1.content_pb2 import AttachmentType, Content, MessagingType, Recipient
 from redrive.v1.delivery_service_pb2 import GetMessageRequest
 from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryPolicy, RetryType
+from server.api.translation import send_requests
 from server.commands.lookup import load_message
 from tests.builders import OWNER, PAGE
 from tests.server.api.edge import Edge
@@ -184,3 +187,30 @@ async def test_an_answer_to_very_many_wrong_recipients_stays_small_and_says_how_
     assert 3 <= len(refused.violations) <= 50
     assert "more that are not listed" in refused.message
     assert sum(len(name) + len(value) * 4 // 3 + 32 for name, value in refused.metadata.items()) < 7_000
+
+
+async def test_while_ten_thousand_recipients_are_checked_others_have_their_turn() -> None:
+    variables = {"city": "Hanoi"}
+    recipients = [Recipient(id=f"u{number:05}", variables=variables) for number in range(10_000)]
+    turns = 0
+
+    async def other_calls() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(other_calls())
+    await send_requests.send(send_request(text="{{city}}", recipients=recipients), OWNER)
+    others.cancel()
+
+    assert turns >= 50
+
+
+async def test_a_request_that_is_checked_more_closely_is_sent_like_any_other(edge: Edge) -> None:
+    """The quick look doubts some characters that the rules let pass."""
+    doubtful = Recipient(id="ann\x1c", name="Ann")
+
+    answer = await edge.delivery.Send(send_request(recipients=[doubtful, Recipient(id="bob")]))
+
+    assert answer.message.counts.total == 2

@@ -31,13 +31,13 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx.AsyncBaseTransport]:
     async with open_client() as opened:
         yield opened
 
 
 @pytest.fixture
-def puts(desk: Desk, client: httpx.AsyncClient, sandbox: Sandbox) -> PutPageService:
+def puts(desk: Desk, client: httpx.AsyncBaseTransport, sandbox: Sandbox) -> PutPageService:
     return PutPageService(desk.log, desk.vault, MessengerChannel(client, sandbox.url), desk.now, DEFAULT_PACE)
 
 
@@ -87,7 +87,7 @@ async def test_a_token_that_the_platform_refuses_is_not_kept(
     assert (await page(desk), await secrets(desk)) == (None, None)
 
 
-async def test_a_token_that_cannot_be_tried_is_kept_unverified(desk: Desk, client: httpx.AsyncClient) -> None:
+async def test_a_token_that_cannot_be_tried_is_kept_unverified(desk: Desk, client: httpx.AsyncBaseTransport) -> None:
     puts = PutPageService(desk.log, desk.vault, MessengerChannel(client, OUT_OF_REACH), desk.now, DEFAULT_PACE)
 
     answer = await puts.put(put_page(NEW))

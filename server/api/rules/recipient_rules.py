@@ -1,0 +1,54 @@
+"""The rules of a recipient.
+
+Nearly everybody keeps them, which a quick look tells in a fifth of the time: whom it doubts, the rules decide about.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import FailFast, Field
+
+from domain.recipient import Recipient
+from server.api.rules.field_kinds import LONGEST_ID, NO_SPACES, VARIABLE, RecipientId, up_to
+from server.api.rules.rule_set import Rules
+
+LONGEST_NAME = 200
+LONGEST_VALUE = 1_000
+MOST_VARIABLES = 50
+
+Variables = dict[Annotated[str, up_to(64, VARIABLE)], Annotated[str, up_to(LONGEST_VALUE)]]
+
+
+class RecipientRules(Rules):
+    """One person to send to."""
+
+    id: RecipientId
+    name: Annotated[str, up_to(LONGEST_NAME)] = ""
+    # The first wrong one is told: all of 10,000 recipients' would take seconds.
+    variables: Annotated[Variables, Field(default_factory=dict, max_length=MOST_VARIABLES), FailFast()]
+
+
+# Python counts a few control characters among the spaces that the rules let pass: they are doubted, no more.
+_without_spaces = re.compile(NO_SPACES.pattern).fullmatch
+_is_variable = re.compile(VARIABLE.pattern).fullmatch
+
+
+def surely_keeps_rules(recipient: Recipient) -> bool:
+    """Whether a quick look finds nothing that could break RecipientRules."""
+    id_, name, variables = recipient.id, recipient.name, recipient.variables
+    return (
+        0 < len(id_) <= LONGEST_ID
+        and _without_spaces(id_) is not None
+        and len(name) <= LONGEST_NAME
+        and "\0" not in name
+        and (not variables or _surely_keep_rules(variables))
+    )
+
+
+def _surely_keep_rules(variables: Mapping[str, str]) -> bool:
+    return (
+        len(variables) <= MOST_VARIABLES
+        and all(map(_is_variable, variables))
+        and all(len(value) <= LONGEST_VALUE and "\0" not in value for value in variables.values())
+    )

@@ -1,0 +1,93 @@
+"""The quick look at a recipient and the rules agree: what it is sure of breaks none."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from redrive.v1.content_pb2 import Recipient as GivenRecipient
+from server.api.rules.recipient_rules import surely_keeps_rules
+from server.api.translation.content import recipients
+from tests.server.api.rule_checks import violations
+
+
+def given_recipient(**fields: object) -> GivenRecipient:
+    return GivenRecipient(**{"id": "ann", **fields})  # type: ignore[arg-type]
+
+
+def is_sure(given: GivenRecipient) -> bool:
+    [recipient] = recipients([given])
+    return surely_keeps_rules(recipient)
+
+
+def around(limit: int, characters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Short texts, and one that is repeated to about as many characters as the limit allows."""
+    long = st.builds(
+        lambda text, over: (text * limit)[: limit + over], st.text(characters, min_size=1), st.integers(-1, 1)
+    )
+    return st.one_of(st.text(characters, max_size=5), long)
+
+
+# What is a space and what is not, NUL, letters of two to four bytes, the ends of lines that patterns stumble over.
+odd = st.sampled_from("\0\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2009\u200b\u2028\u3000\ufeffa_é漢😀-.")
+characters = st.one_of(odd, st.characters(codec="utf-8"))
+given_recipients = st.builds(
+    given_recipient,
+    id=around(128, characters),
+    name=around(200, characters),
+    variables=st.dictionaries(
+        st.one_of(around(64, st.sampled_from("aZ9_")), around(64, characters)), around(1_000, characters), max_size=3
+    ),
+)
+
+
+@given(given_recipients)
+@example(given_recipient(id="ann\n"))
+@example(given_recipient(variables={"city\n": "Rome"}))
+def test_who_surely_keeps_the_rules_breaks_none(given: GivenRecipient) -> None:
+    if is_sure(given):
+        assert violations(given) == {}
+
+
+def test_the_quick_look_lets_no_character_pass_that_the_rules_refuse() -> None:
+    surely = [character for character in map(chr, range(0xD800)) if is_sure(given_recipient(id=f"a{character}b"))]
+
+    assert len(surely) > 50_000
+    assert [character for character in surely if violations(given_recipient(id=f"a{character}b"))] == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"id": "i" * 128},
+        {"id": "Nguyễn-漢字.😀"},
+        {"name": "n" * 200},
+        {"name": "Two words\nand a line"},
+        {"variables": {"k" * 64: "v" * 1_000}},
+        {"variables": {f"v{number}": "" for number in range(50)}},
+    ],
+)
+def test_what_just_fits_is_seen_at_a_quick_look(fields: dict[str, object]) -> None:
+    assert is_sure(given_recipient(**fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": ""},
+        {"id": "i" * 129},
+        {"id": "a b"},
+        {"id": "a\0"},
+        {"name": "n" * 201},
+        {"name": "\0"},
+        {"variables": {f"v{number}": "" for number in range(51)}},
+        {"variables": {"k" * 65: ""}},
+        {"variables": {"a-b": ""}},
+        {"variables": {"": ""}},
+        {"variables": {"city": "v" * 1_001}},
+        {"variables": {"city": "\0"}},
+    ],
+)
+def test_what_breaks_a_rule_is_doubted(fields: dict[str, object]) -> None:
+    assert violations(given_recipient(**fields))
+    assert not is_sure(given_recipient(**fields))

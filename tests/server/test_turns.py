@@ -1,0 +1,43 @@
+"""Long work leaves room for other work."""
+
+import asyncio
+from collections.abc import Iterator
+
+from server.turns import SLICE, in_turns, slices
+
+
+def test_slices_hold_everything_once_in_order() -> None:
+    items = range(2 * SLICE + 1)
+
+    assert [len(some) for some in slices(items)] == [SLICE, SLICE, 1]
+    assert [item for some in slices(items) for item in some] == list(items)
+    assert list(slices([])) == []
+
+
+async def test_what_waits_has_its_turn_between_two_steps() -> None:
+    done: list[str] = []
+
+    def steps() -> Iterator[int]:
+        for number in range(3):
+            done.append(f"step {number}")
+            yield number
+
+    async def other_work() -> None:
+        while len(done) < 5:
+            done.append("other work")
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(other_work())
+    assert [step async for step in in_turns(steps())] == [0, 1, 2]
+    await other
+
+    assert done == ["step 0", "step 1", "other work", "step 2", "other work"]
+
+
+async def test_a_single_step_waits_for_nobody() -> None:
+    others = asyncio.create_task(asyncio.sleep(0))
+
+    assert [step async for step in in_turns(["only"])] == ["only"]
+
+    assert not others.done()
+    await others
