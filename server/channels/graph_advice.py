@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,16 +18,23 @@ _NONSENSE = 1e9
 
 def advice_from(headers: Mapping[str, str]) -> Advice | None:
     """Reads headers by their names in lower case; what is malformed counts as absent. None where nothing is said."""
-    records = [record for name in _USAGE_HEADERS for record in _records(headers.get(name, ""))]
+    usage = _usage(*[headers.get(name, "") for name in _USAGE_HEADERS])
+    retry_after = _retry_after(headers["retry-after"]) if "retry-after" in headers else None
+    if not retry_after:
+        return usage
+    return Advice(retry_after=retry_after, usage=usage.usage if usage else None)
+
+
+@lru_cache(maxsize=1024)  # the values are small percentages: the same come again and again
+def _usage(*headers: str) -> Advice | None:
+    """What the usage headers alone say; their estimate of the wait is in whole minutes, so Retry-After goes first."""
+    records = [record for header in headers for record in _records(header)]
     shares = [share for record in records for key in _PERCENTAGES if (share := _number(record.get(key))) is not None]
     minutes = [_wait(record.get("estimated_time_to_regain_access"), unit=timedelta(minutes=1)) for record in records]
     estimate = max((wait for wait in minutes if wait is not None), default=None)
-    wait = (
-        _retry_after(headers.get("retry-after", "")) or estimate
-    )  # the estimate is in whole minutes, so it comes second
-    if not shares and not wait:
+    if not shares and not estimate:
         return None
-    return Advice(retry_after=wait, usage=max(shares) / 100 if shares else None)
+    return Advice(retry_after=estimate, usage=max(shares) / 100 if shares else None)
 
 
 def _records(header: str) -> Iterator[dict[str, Any]]:

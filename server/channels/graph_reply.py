@@ -1,14 +1,14 @@
-"""Reads the Graph API's replies: what they say became of a message, or of each message of a batch."""
+"""Reads the Graph API's replies: what they say became of a message."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import msgspec
 
-from domain.classification import PlatformError, classify, unanswered, unreadable
+from domain.classification import PlatformError, classify, unreadable
 from domain.outcome import Outcome, Sent
+from server.channels.answer import Answer
 from server.channels.channel import Advice, Attempted
 from server.channels.graph_advice import advice_from
 
@@ -36,8 +36,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
                 return self._enveloped(envelope)
             case str() as text if text:
                 return PlatformError(message=text, http_status=self.status)
-        code = _whole(self.body.get("error_code"))
-        text = _text(self.body.get("error_description")) or _text(self.body.get("error_msg"))
+        code = as_whole(self.body.get("error_code"))
+        text = as_text(self.body.get("error_description")) or as_text(self.body.get("error_msg"))
         return None if code is None else PlatformError(code=code, message=text, http_status=self.status)
 
     def refusal(self) -> Outcome:
@@ -47,71 +47,78 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     def outcome(self) -> Outcome:
         """What became of the one message that it answers; a success has to name the message."""
-        message_id = _text(self.body.get("message_id")) if self.is_success else ""
+        message_id = as_text(self.body.get("message_id")) if self.is_success else ""
         return Sent(message_id) if message_id else self.refusal()
 
     def _enveloped(self, envelope: Mapping[str, Any]) -> PlatformError | None:
         code, type_name, message = (
-            _whole(envelope.get("code")),
-            _text(envelope.get("type")),
-            _text(envelope.get("message")),
+            as_whole(envelope.get("code")),
+            as_text(envelope.get("type")),
+            as_text(envelope.get("message")),
         )
         if code is None and not type_name and not message:
             return None
         is_transient = envelope.get("is_transient")
         return PlatformError(
             code=code,
-            subcode=_whole(envelope.get("error_subcode")) or 0,
+            subcode=as_whole(envelope.get("error_subcode")) or 0,
             type_name=type_name,
             message=message,
             is_transient=is_transient if isinstance(is_transient, bool) else None,
-            error_data=_text(envelope.get("error_data")),
+            error_data=as_text(envelope.get("error_data")),
             http_status=self.status,
         )
 
 
-def read_reply(response: httpx.Response) -> Reply:
-    """Reads a whole response."""
-    return Reply(status=response.status_code, body=_json(response.content), advice=advice_from(response.headers))
+class _Accepted(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A success as it usually looks; whatever looks different is read at leisure."""
+
+    message_id: str
+    recipient_id: str = ""
+    attachment_id: str = ""
 
 
-def read_batch(response: httpx.Response, *, size: int) -> list[Attempted]:
-    """What became of each message of a batch, in the order in which they were asked for.
-
-    Answers of another number than was asked for cannot be told apart, so that all are taken like an unreadable one.
-    """
-    reply = read_reply(response)
-    if isinstance(reply.body, list) and len(reply.body) == size:
-        return [_part(part, reply.advice) for part in reply.body]
-    return [Attempted(outcome=reply.refusal(), advice=reply.advice)] * size
+_accepted = msgspec.json.Decoder(_Accepted)
 
 
-def _part(part: object, advice: Advice | None) -> Attempted:
-    if not isinstance(part, dict):
-        return Attempted(outcome=unanswered("the platform did not finish this part of the batch"), advice=advice)
-    body = part.get("body")
-    body = _json(body) if isinstance(body, str) else body
-    reply = Reply(status=_whole(part.get("code")) or 0, body=body)
-    return Attempted(outcome=reply.outcome(), advice=advice_from(_part_headers(part.get("headers"))) or advice)
+def read_reply(answer: Answer) -> Reply:
+    """Reads a whole answer."""
+    return Reply(status=answer.status, body=as_json(answer.content), advice=advice_from(answer.headers))
 
 
-def _part_headers(headers: object) -> dict[str, str]:
-    listed = [header for header in headers if isinstance(header, dict)] if isinstance(headers, list) else []
-    return {_text(header.get("name")).lower(): _text(header.get("value")) for header in listed}
+def read_attempt(answer: Answer) -> Attempted:
+    """What became of the one message that was sent."""
+    return Attempted(outcome=read_outcome(answer.status, answer.content), advice=advice_from(answer.headers))
 
 
-def _json(data: bytes | str) -> Any:
+def read_outcome(status: int, body: bytes | str) -> Outcome:
+    """What a status and a body say of one message."""
+    message_id = _accepted_as(body) if 200 <= status < 300 else ""
+    return Sent(message_id) if message_id else Reply(status=status, body=as_json(body)).outcome()
+
+
+def as_json(data: bytes | str) -> Any:
+    """The value, or None for what is not JSON."""
     try:
         return msgspec.json.decode(data)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
 
 
-def _whole(value: object) -> int | None:
+def as_whole(value: object) -> int | None:
+    """A whole number of 32 bits, or a text that is one."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT32 else None
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def as_text(value: object) -> str:
+    """A text, or none; without NUL characters, which PostgreSQL keeps in no column."""
+    return value.replace("\0", "") if isinstance(value, str) else ""
+
+
+def _accepted_as(body: bytes | str) -> str:
+    try:
+        return as_text(_accepted.decode(body).message_id)
+    except (ValueError, RecursionError):
+        return ""

@@ -5,51 +5,83 @@ proof, which is of no use without the token, stands in the query.
 """
 
 import hmac
-import json
 import re
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
 
-from domain.content import Attachment, Content, QuickReply
+from server.channels.batch_parts import BatchParts
 from server.channels.channel import Credentials, OutgoingMessage
+from server.channels.graph_fields import json_body, message_fields
 
 _VERSION_PATH = re.compile(r"/v[0-9]+\.[0-9]+$")
+_ACCEPT = {"Accept-Encoding": "gzip, deflate"}  # what every httpx can decode
 
 
 class GraphRequests:
     """Requests to one Graph API; each method raises ValueError for what no request can carry."""
 
-    def __init__(self, client: httpx.AsyncClient, graph_url: str) -> None:
-        self._client = client
+    def __init__(self, graph_url: str) -> None:
         self._graph_url = graph_url.rstrip("/")
         self._batch_url = _VERSION_PATH.sub("", self._graph_url) + "/"
+        self._pages: dict[str, _PageRequests] = {}
 
     def message(self, credentials: Credentials, message: OutgoingMessage) -> httpx.Request:
         """One message, as JSON."""
-        body = _fields(message) | _proof(credentials)
-        headers = _bearer(credentials) | {"Content-Type": "application/json"}
-        url = f"{self._graph_url}/{_messages_path(credentials)}"
-        return self._client.build_request("POST", url, headers=headers, content=_json(body))
+        return self._page(credentials).message(message)
 
     def batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> httpx.Request:
         """Up to 50 messages, as a form whose parts are forms; the parts' headers are asked for: they tell the usage."""
-        parts = [_part(credentials, message) for message in messages]
-        form = {"batch": _json(parts), "include_headers": "true"} | _proof(credentials)
-        return self._client.build_request("POST", self._batch_url, headers=_bearer(credentials), data=form)
+        return self._page(credentials).batch(messages)
 
     def probe(self, credentials: Credentials) -> httpx.Request:
         """The harmless call that tries a token."""
-        url = f"{self._graph_url}/{quote(credentials.page_id, safe='')}"
         query = {"fields": "id"} | _proof(credentials)
-        return self._client.build_request("GET", url, headers=_bearer(credentials), params=query)
+        url = httpx.URL(f"{self._graph_url}/{_path(credentials)}", params=query)
+        return httpx.Request("GET", url, headers=_bearer(credentials) | _ACCEPT)
+
+    def _page(self, credentials: Credentials) -> "_PageRequests":
+        page = self._pages.get(credentials.page_id)
+        if page is None or page.credentials != credentials:
+            page = self._pages[credentials.page_id] = _PageRequests(credentials, self._graph_url, self._batch_url)
+        return page
+
+
+class _PageRequests:
+    """A page's requests; what all of them have in common is made once."""
+
+    def __init__(self, credentials: Credentials, graph_url: str, batch_url: str) -> None:
+        self.credentials = credentials
+        self._proof = _proof(credentials)
+        self._path = f"{_path(credentials)}/messages"
+        self._url = httpx.URL(f"{graph_url}/{self._path}")
+        self._batch_url = httpx.URL(batch_url)
+        self._json = _headers(credentials, "application/json")
+        self._form = _headers(credentials, "application/x-www-form-urlencoded")
+
+    def message(self, message: OutgoingMessage) -> httpx.Request:
+        body = json_body(message_fields(message) | self._proof, message.content)
+        return _post(self._url, self._json, body)
+
+    def batch(self, messages: Sequence[OutgoingMessage]) -> httpx.Request:
+        parts = BatchParts(self._path, self._proof).write(messages)
+        rest = urlencode({"include_headers": "true"} | self._proof)
+        return _post(self._batch_url, self._form, f"batch=%5B{'%2C'.join(parts)}%5D&{rest}".encode())
 
 
 def secrets_of(credentials: Credentials) -> list[str]:
     """Everything about a page that must never be shown."""
     return [credentials.access_token, credentials.app_secret, *_proof(credentials).values()]
+
+
+def _post(url: httpx.URL, headers: httpx.Headers, body: bytes) -> httpx.Request:
+    """Given as a stream, a body spares httpx the making of Host and Content-Length: the transport adds them anyway."""
+    return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
+
+
+def _headers(credentials: Credentials, content_type: str) -> httpx.Headers:
+    return httpx.Headers(_bearer(credentials) | _ACCEPT | {"Content-Type": content_type})
 
 
 def _bearer(credentials: Credentials) -> dict[str, str]:
@@ -66,47 +98,5 @@ def _proof(credentials: Credentials) -> dict[str, str]:
     return {"appsecret_proof": hmac.digest(key, token, "sha256").hex()}
 
 
-def _part(credentials: Credentials, message: OutgoingMessage) -> dict[str, str]:
-    fields = _fields(message) | _proof(credentials)
-    form = {name: value if isinstance(value, str) else _json(value) for name, value in fields.items()}
-    return {"method": "POST", "relative_url": _messages_path(credentials), "body": urlencode(form)}
-
-
-def _messages_path(credentials: Credentials) -> str:
-    return f"{quote(credentials.page_id, safe='')}/messages"
-
-
-def _fields(message: OutgoingMessage) -> dict[str, Any]:
-    content = message.content
-    fields = {
-        "recipient": {"id": message.recipient_id},
-        "messaging_type": content.messaging_type,
-        "tag": content.tag,
-        "notification_type": content.notification_type,
-        "message": _message(content, metadata=message.delivery_id),
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def _message(content: Content, *, metadata: str) -> dict[str, Any]:
-    fields = {
-        "text": content.text,
-        "attachment": _attachment(content.attachment) if content.attachment else None,
-        "quick_replies": [_quick_reply(reply) for reply in content.quick_replies],
-        "metadata": metadata,
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def _attachment(attachment: Attachment) -> dict[str, Any]:
-    payload = attachment.template or {"url": attachment.url, "is_reusable": attachment.is_reusable}
-    return {"type": attachment.type, "payload": payload}
-
-
-def _quick_reply(reply: QuickReply) -> dict[str, str]:
-    fields = {"content_type": reply.content_type, "title": reply.title, "payload": reply.payload}
-    return {name: value for name, value in fields.items() if value}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+def _path(credentials: Credentials) -> str:
+    return quote(credentials.page_id, safe="")

@@ -8,7 +8,9 @@ import httpx
 
 from domain.classification import unwritable
 from domain.fault import RetryRule
-from domain.outcome import Failed, Outcome, Unconfirmed
+from domain.outcome import Failed, Outcome, Sent, Unconfirmed
+from server.channels.answer import Answer, read_answer
+from server.channels.batch_reply import read_batch
 from server.channels.channel import (
     Attempted,
     Channel,
@@ -19,7 +21,7 @@ from server.channels.channel import (
     TokenRefused,
     TokenUntried,
 )
-from server.channels.graph_reply import read_batch, read_reply
+from server.channels.graph_reply import read_attempt, read_reply
 from server.channels.graph_request import GraphRequests, secrets_of
 from server.channels.no_answer import no_answer
 from server.channels.redaction import redact
@@ -34,26 +36,24 @@ class MessengerChannel(Channel):
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, graph_url: str, *, deadline: timedelta = timedelta(seconds=60)
+        self, client: httpx.AsyncBaseTransport, graph_url: str, *, deadline: timedelta = timedelta(seconds=60)
     ) -> None:
         self._client = client
-        self._requests = GraphRequests(client, graph_url)
+        self._requests = GraphRequests(graph_url)
         self._deadline = deadline.total_seconds()
 
     async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
         """Sends one message in one request."""
         answer = await self._exchange(lambda: self._requests.message(credentials, message))
-        if not isinstance(answer, httpx.Response):
-            return _redacted(Attempted(outcome=answer), credentials, message)
-        reply = read_reply(answer)
-        return _redacted(Attempted(outcome=reply.outcome(), advice=reply.advice), credentials, message)
+        attempt = read_attempt(answer) if isinstance(answer, Answer) else Attempted(outcome=answer)
+        return _redacted(attempt, credentials, message)
 
     async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         """Sends up to 50 messages in one request; answers in their order."""
         if not messages:
             return []
         answer = await self._exchange(lambda: self._requests.batch(credentials, messages))
-        if isinstance(answer, httpx.Response):
+        if isinstance(answer, Answer):
             attempts = read_batch(answer, size=len(messages))
         else:
             attempts = [Attempted(outcome=answer)] * len(messages)
@@ -62,26 +62,28 @@ class MessengerChannel(Channel):
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         """Tries the token with one harmless call; only an answer that waiting would not change refuses it."""
         answer = await self._exchange(lambda: self._requests.probe(credentials))
-        if not isinstance(answer, httpx.Response):
+        if not isinstance(answer, Answer):
             return _token_check(answer, credentials)
         reply = read_reply(answer)
         if reply.is_success and reply.body.get("id"):
             return TokenAccepted()
         return _token_check(reply.refusal(), credentials)
 
-    async def _exchange(self, write: Callable[[], httpx.Request]) -> httpx.Response | Failed | Unconfirmed:
+    async def _exchange(self, write: Callable[[], httpx.Request]) -> Answer | Failed | Unconfirmed:
         try:
             request = write()
         except ValueError as error:
             return unwritable(type(error).__name__)
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._client.send(request)
+                return await read_answer(await self._client.handle_async_request(request))
         except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
             return no_answer(error)
 
 
 def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    if isinstance(attempt.outcome, Sent):
+        return attempt
     text = message.content.text
     secrets = [*secrets_of(credentials), text if len(text) >= _SHORTEST_TEXT else ""]
     return Attempted(outcome=redact(attempt.outcome, secrets), advice=attempt.advice)

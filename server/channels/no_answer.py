@@ -42,13 +42,8 @@ _UNEXPECTED = "something unexpected went wrong on this side"
 
 
 def no_answer(error: Exception) -> Failed | Unconfirmed:
-    """Failed only where no connection came about; whatever else went wrong, the message may have arrived.
-
-    The aiohttp transport turns a refused connection and a reset after the request alike into `httpx.ConnectTimeout`
-    (its exception map, version 0.2.0), so aiohttp's own exception decides, which it keeps as the cause.
-    """
-    truth = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    if isinstance(truth, _NEVER_LEFT):
-        reason = getattr(truth, "os_error", truth)
+    """Failed only where no connection came about; whatever else went wrong, the message may have arrived."""
+    if isinstance(error, _NEVER_LEFT):
+        reason = getattr(error, "os_error", error)
         return unconnected(next((words for kind, words in _UNCONNECTED if isinstance(reason, kind)), _UNREACHABLE))
-    return unanswered(next((words for kind, words in _UNANSWERED if isinstance(truth, kind)), _UNEXPECTED))
+    return unanswered(next((words for kind, words in _UNANSWERED if isinstance(error, kind)), _UNEXPECTED))

@@ -35,10 +35,9 @@ def graph() -> respx.MockRouter:
 
 
 @pytest.fixture
-async def channel(graph: respx.MockRouter) -> AsyncIterator[MessengerChannel]:
+def channel(graph: respx.MockRouter) -> MessengerChannel:
     """A channel whose platform is the `graph` router."""
-    async with httpx.AsyncClient(transport=httpx.MockTransport(graph.async_handler)) as client:
-        yield MessengerChannel(client, GRAPH_URL)
+    return MessengerChannel(httpx.MockTransport(graph.async_handler), GRAPH_URL)
 
 
 @pytest.fixture

@@ -48,19 +48,15 @@ PARTS |= st.builds(lambda code, body: {"code": code, "body": encoded(body).decod
 BATCHES = st.lists(PARTS, min_size=1, max_size=4).map(encoded) | CONTENTS
 
 
-def channel_answering(client: httpx.AsyncClient) -> MessengerChannel:
-    return MessengerChannel(client, "https://graph.facebook.com/v25.0")
-
-
-def client_answering(status: int, content: bytes) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status, content=content)))
+def channel_answering(status: int, content: bytes) -> MessengerChannel:
+    platform = httpx.MockTransport(lambda _: httpx.Response(status, content=content))
+    return MessengerChannel(platform, "https://graph.facebook.com/v25.0")
 
 
 @given(STATUSES, CONTENTS)
 def test_any_reply_to_a_message_is_an_outcome(status: int, content: bytes) -> None:
     async def send() -> Attempted:
-        async with client_answering(status, content) as client:
-            return await channel_answering(client).send(CREDENTIALS, MESSAGE)
+        return await channel_answering(status, content).send(CREDENTIALS, MESSAGE)
 
     outcome = asyncio.run(send()).outcome
     assert isinstance(outcome, Sent | Failed | Unconfirmed)
@@ -75,8 +71,7 @@ def test_any_reply_to_a_message_is_an_outcome(status: int, content: bytes) -> No
 @given(STATUSES, BATCHES, st.integers(1, 4))
 def test_any_reply_to_a_batch_is_an_outcome_for_each(status: int, content: bytes, size: int) -> None:
     async def send() -> list[Attempted]:
-        async with client_answering(status, content) as client:
-            return list(await channel_answering(client).send_batch(CREDENTIALS, [MESSAGE] * size))
+        return list(await channel_answering(status, content).send_batch(CREDENTIALS, [MESSAGE] * size))
 
     attempts = asyncio.run(send())
     assert len(attempts) == size
@@ -86,7 +81,6 @@ def test_any_reply_to_a_batch_is_an_outcome_for_each(status: int, content: bytes
 @given(STATUSES, CONTENTS)
 def test_any_reply_to_a_token_check_is_an_answer(status: int, content: bytes) -> None:
     async def check() -> object:
-        async with client_answering(status, content) as client:
-            return await channel_answering(client).check_token(CREDENTIALS)
+        return await channel_answering(status, content).check_token(CREDENTIALS)
 
     assert isinstance(asyncio.run(check()), TokenAccepted | TokenRefused | TokenUntried)

@@ -62,6 +62,12 @@ def test_an_http_date_is_a_wait_from_now_on() -> None:
     assert timedelta(minutes=4) < advice.retry_after <= timedelta(minutes=5)
 
 
+def test_an_http_date_counts_anew_from_each_reading() -> None:
+    headers = {"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)}
+    waits = [advice.retry_after for advice in (advice_from(headers), advice_from(headers)) if advice is not None]
+    assert waits[0] != waits[1]
+
+
 @pytest.mark.parametrize("retry_after", ["", "soon", "-5", "nan", "inf", "1e400", "Mon, 99 Foo 2026"])
 @pytest.mark.parametrize(
     "usage",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from domain.classification import PlatformError
-from domain.outcome import Sent, Unconfirmed
-from server.channels.graph_reply import Reply, read_reply
+from domain.outcome import Failed, Sent, Unconfirmed
+from server.channels.answer import Answer
+from server.channels.graph_reply import Reply, read_outcome, read_reply
 
 
 def error_in(body: Any, status: int = 400) -> PlatformError | None:
@@ -86,7 +86,7 @@ def test_a_flat_error_is_read_too(text_key: str) -> None:
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b'"\xff"', b"{} {}", b'{"message_id":"m_1"'])
 def test_what_is_not_json_is_unreadable(content: bytes) -> None:
-    assert isinstance(read_reply(httpx.Response(200, content=content)).outcome(), Unconfirmed)
+    assert isinstance(read_reply(Answer(status=200, headers={}, content=content)).outcome(), Unconfirmed)
 
 
 def test_an_error_beside_a_message_id_decides() -> None:
@@ -97,3 +97,11 @@ def test_an_error_beside_a_message_id_decides() -> None:
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_message_id_under_a_success_is_sent(status: int) -> None:
     assert Reply(status=status, body={"message_id": "m_1"}).outcome() == Sent("m_1")
+
+
+def test_nul_characters_are_dropped_as_postgresql_keeps_none() -> None:
+    refused = read_outcome(400, b'{"error":{"code":100,"message":"no\\u0000body"}}')
+
+    assert isinstance(refused, Failed)
+    assert refused.fault.message == "nobody"
+    assert read_outcome(200, b'{"message_id":"m_\\u00001"}') == Sent("m_1")

@@ -124,6 +124,25 @@ async def test_the_token_travels_in_a_header_and_no_secret_in_an_address(
         assert request.method == "GET" or "appsecret_proof" not in str(request.url)
 
 
+async def test_a_replaced_token_is_used_from_the_next_request_on(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    graph.post("/v25.0/1001/messages").mock(return_value=SENT)
+    graph.post("/").mock(return_value=httpx.Response(200, json=[None]))
+    replaced = msgspec.structs.replace(credentials, access_token="EAAGanothertoken9876543210")
+    by_another_secret = msgspec.structs.replace(replaced, app_secret="appsecret43")
+    used = [credentials, replaced, by_another_secret, credentials]
+    for current in used:
+        await channel.send(current, message)
+        await channel.send_batch(current, [message])
+    requests = [call.request for call in graph.calls]
+    for current, single, batch in zip(used, requests[::2], requests[1::2], strict=True):
+        bearer = f"Bearer {current.access_token}"
+        assert (single.headers["Authorization"], batch.headers["Authorization"]) == (bearer, bearer)
+        assert json.loads(single.content)["appsecret_proof"] == proof(current)
+        assert proof(current).encode() in batch.content
+
+
 async def test_a_batch_is_a_form_of_forms(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
@@ -177,10 +196,9 @@ async def test_batches_go_to_the_root_of_the_api(
         addresses.append(str(request.url))
         return httpx.Response(200, json=[None])
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(note)) as client:
-        channel = MessengerChannel(client, graph_url)
-        await channel.send_batch(credentials, [message])
-        await channel.send(credentials, message)
+    channel = MessengerChannel(httpx.MockTransport(note), graph_url)
+    await channel.send_batch(credentials, [message])
+    await channel.send(credentials, message)
     assert addresses == [batch_url, f"{graph_url.rstrip('/')}/1001/messages"]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gzip
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,13 @@ async def hang_up_after_reading(reader: asyncio.StreamReader, _: asyncio.StreamW
     await read_request(reader)
 
 
+async def reset_while_answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+    await writer.drain()
+    reset(writer)
+
+
 async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await read_request(reader)
     await reader.read()  # until the client gives up
@@ -82,6 +90,7 @@ def assert_network_fault(outcome: Outcome) -> None:
         pytest.param(say_nothing, id="read time-out"),
         pytest.param(answering(b"\x00\x01nonsense\r\n\r\n"), id="no HTTP"),
         pytest.param(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), id="cut off"),
+        pytest.param(reset_while_answering, id="reset within the answer"),
         pytest.param(answering(http("200 OK", b"{}", "Content-Encoding: gzip")), id="not gzip"),
         pytest.param(answering(http("200 OK", b"")), id="empty"),
         pytest.param(answering(http("200 OK", b"<html>captive</html>")), id="a page under 200"),
@@ -115,8 +124,9 @@ async def test_a_request_that_may_have_arrived_is_unconfirmed(
         (say_nothing, "none came within the time limit"),
         (answering(b"\x00\x01nonsense\r\n\r\n"), "what came cannot be read"),
         (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), "the answer broke off"),
+        (answering(http("200 OK", b"{}", "Content-Encoding: gzip")), "what came cannot be read"),
     ],
-    ids=["reset", "closed", "time-out", "no HTTP", "cut off"],
+    ids=["reset", "closed", "time-out", "no HTTP", "cut off", "not gzip"],
 )
 async def test_what_went_wrong_is_said_in_words(
     conversation: Conversation,
@@ -130,6 +140,14 @@ async def test_what_went_wrong_is_said_in_words(
         outcome = (await real_channel(url).send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
     assert outcome.fault.message == f"no answer: {words}"
+
+
+async def test_a_silence_ends_at_the_clients_time_out(
+    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    async with serve(say_nothing) as url, asyncio.timeout(10):  # the channel's deadline would come after 60 seconds
+        outcome = (await real_channel(url).send(credentials, message)).outcome
+    assert isinstance(outcome, Unconfirmed)
 
 
 async def test_an_exchange_ends_at_its_deadline_whatever_the_clients_time_outs_are(
@@ -161,6 +179,31 @@ async def test_a_send_whose_kept_connection_breaks_is_not_repeated(
     assert first == Sent("m_1")
     assert isinstance(second, Unconfirmed)
     assert len(requests) == 2
+
+
+async def test_a_compressed_answer_is_read(
+    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    success = gzip.compress(b'{"recipient_id":"psid-1","message_id":"m_1"}')
+    async with serve(answering(http("200 OK", success, "content-encoding: gzip"))) as url:
+        outcome = (await real_channel(url).send(credentials, message)).outcome
+    assert outcome == Sent("m_1")
+
+
+async def test_a_cookie_is_not_kept(
+    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    requests: list[bytes] = []
+
+    async def bake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await read_request(reader))
+        writer.write(http("200 OK", b"{}", "Set-Cookie: session=of-another-page; Path=/"))
+
+    async with serve(bake) as url:
+        channel = real_channel(url.replace("127.0.0.1", "localhost"))  # a jar takes none from a bare address
+        await channel.send(credentials, message)
+        await channel.send(credentials, message)
+    assert [b"cookie" in request.lower() for request in requests] == [False, False]
 
 
 async def test_a_redirect_is_not_followed(

@@ -150,9 +150,7 @@ async def test_errors_of_other_transports_are_told_apart_too(
     def fail(_: httpx.Request) -> httpx.Response:
         raise error
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as client:
-        outcome = (
-            await MessengerChannel(client, "https://graph.facebook.com/v25.0").send(credentials, message)
-        ).outcome
+    channel = MessengerChannel(httpx.MockTransport(fail), "https://graph.facebook.com/v25.0")
+    outcome = (await channel.send(credentials, message)).outcome
     assert not isinstance(outcome, Sent)
     assert (type(outcome), outcome.fault.message) == (kind, words)
