@@ -4,6 +4,7 @@ Recipients are grouped by all that the verdict depends on; the domain judges the
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -122,13 +123,24 @@ def _any_of(standings: Sequence[Standing]) -> tuple[str, dict[str, object]]:
 
 
 def _standing(row: Row) -> Standing:
+    return _standing_of(*(row[column] for column in _STANDING))
+
+
+_STANDING = ("state", "error_type", "retry", "maybe_sent", "used_up", "token_replaced")
+
+
+@lru_cache(maxsize=1_000)
+def _standing_of(
+    state: str, error_type: str | None, retry: str | None, maybe_sent: int, used_up: int, token_replaced: int
+) -> Standing:
+    """Few are ever seen, each of them by thousands of recipients."""
     return Standing(
-        state=DeliveryStatus(row["state"]),
-        used_up=bool(row["used_up"]),
-        error_type=ErrorType(row["error_type"]) if row["error_type"] else None,
-        retry=RetryRule(row["retry"]) if row["retry"] else None,
-        maybe_sent=bool(row["maybe_sent"]),
-        token_replaced=bool(row["token_replaced"]),
+        state=DeliveryStatus(state),
+        error_type=ErrorType(error_type) if error_type else None,
+        retry=RetryRule(retry) if retry else None,
+        maybe_sent=bool(maybe_sent),
+        used_up=bool(used_up),
+        token_replaced=bool(token_replaced),
     )
 
 

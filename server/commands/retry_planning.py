@@ -16,19 +16,27 @@ from projections.standings import FailedRow, Judged
 
 
 class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One slice of a round, its last recipient if more may follow, and `total` and `skipped` of the whole round."""
+    """One slice of a round, and its last recipient if more may follow.
+
+    `total` and `skipped` are of the whole round, and stand in its first slice; `taken` are the standings that it takes.
+    """
 
     recipients: Sequence[BatchRecipient]
     total: int
     skipped: Mapping[SkipReason, int]
+    taken: Sequence[Standing] = ()
     after: str = ""
 
 
 class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round asks for: named recipients, or all that a selection takes, after those of the slice before."""
+    """What a round asks for: named recipients, or all that a selection takes, after those of the slice before.
+
+    `taken` spares a later slice from judging all of the message again: a standing is judged alike each time.
+    """
 
     selection: RetrySelection
     recipient_ids: tuple[str, ...] = ()
+    taken: Sequence[Standing] = ()
     after: str = ""
 
 
@@ -47,13 +55,14 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     if whom.recipient_ids:
         return _plan_named(sql, message, whom)
     judged = judged_by(sql, message)
-    groups = standings.groups(sql, judged)
-    taken, skipped = _judge(groups, message, whom.selection)
+    groups = {} if whom.taken else standings.groups(sql, judged)
+    taken, skipped = (whom.taken, {}) if whom.taken else _judge(groups, message, whom.selection)
     rows = standings.failed(sql, judged, taken, after=whom.after, limit=PLAN_SLICE)
     return RetryPlan(
         recipients=[_next_attempt(row) for row in rows],
-        total=sum(groups[standing] for standing in taken),
+        total=sum(groups.get(standing, 0) for standing in taken),
         skipped=skipped,
+        taken=taken,
         after=rows[-1].recipient_id if len(rows) == PLAN_SLICE else "",
     )
 

@@ -11,7 +11,7 @@ from domain.batch_plan import BatchPlan, batches_needed, in_batches
 from domain.event import RequestStamp
 from domain.message import Message, fold, next_retry_count
 from domain.message_events import RetryRequested
-from domain.retry import RetrySelection, RetryTrigger, SkipReason
+from domain.retry import RetrySelection, RetryTrigger, SkipReason, Standing
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
@@ -82,6 +82,7 @@ class Round:
         self._now = now
         self._number = number
         self._skipped = skipped or {}
+        self._taken: Sequence[Standing] = ()
 
     @property
     def has_begun(self) -> bool:
@@ -101,10 +102,13 @@ class Round:
         if row is None or not (self._may_go_on(message, slices) if self.has_begun else self._may_start(message, row)):
             return None
         order = self._order
-        after = slices[-1].last_recipient if slices else ""
-        return plan_retry(
-            sql, row, WhomToRetry(selection=order.selection, recipient_ids=order.recipient_ids, after=after)
+        whom = WhomToRetry(
+            selection=order.selection,
+            recipient_ids=order.recipient_ids,
+            taken=self._taken,
+            after=slices[-1].last_recipient if slices else "",
         )
+        return plan_retry(sql, row, whom)
 
     def _may_go_on(self, message: Message, slices: Sequence[RetryRequested]) -> bool:
         """The last slice ended before the last recipient, and nobody has cancelled the message meanwhile."""
@@ -120,7 +124,7 @@ class Round:
         requested, appends = self._slice(message, slices, plan)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
-        self._number = requested.round
+        self._number, self._taken = requested.round, plan.taken
         return Step.APPENDED if plan.after else Step.DONE
 
     def _slice(

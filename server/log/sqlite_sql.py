@@ -4,7 +4,6 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor
 
@@ -30,7 +29,9 @@ class SqliteSql:
 
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         """All rows of a query."""
-        return [_as_row(row) for row in self._run(statement, parameters, given)]
+        found = self._run(statement, parameters, given)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def clock(self) -> Micros:
         """This machine's clock: the database is nobody else's."""
@@ -39,7 +40,7 @@ class SqliteSql:
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of a query, if any."""
         found = self._run(statement, parameters, None).fetchone()
-        return None if found is None else _as_row(found)
+        return None if found is None else dict(found)
 
     def _run(self, statement: str, parameters: Parameters | None, given: Given | None) -> sqlite3.Cursor:
         if given is None:
@@ -47,7 +48,3 @@ class SqliteSql:
         return self._cursor.execute(
             with_given(statement, given.columns), {**(parameters or {}), "given": given.as_json()}
         )
-
-
-def _as_row(row: Any) -> Row:
-    return dict(row)

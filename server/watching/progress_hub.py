@@ -77,7 +77,7 @@ class _Topic:
         self._now = now
         self._rate = _Rate()
         self._latest: Progress | None = None
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()  # another one for each change, so that all watchers wake in the same turn
         self.watchers = 0
         self.changed = asyncio.Event()
         self.changed.set()
@@ -98,13 +98,18 @@ class _Topic:
 
     async def _wait_for_news(self, sequence: int, heartbeat: float) -> None:
         try:
-            async with asyncio.timeout(heartbeat), self._news:
-                await self._news.wait_for(lambda: self._reader.done() or self._is_newer(sequence))
+            async with asyncio.timeout(heartbeat):
+                while not self._reader.done() and not self._is_newer(sequence):
+                    await self._news.wait()
         except TimeoutError:
             return
 
     def _is_newer(self, sequence: int) -> bool:
         return self._latest is not None and self._latest.sequence > sequence
+
+    def _announce(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _read_on(self) -> None:
         try:
@@ -112,12 +117,10 @@ class _Topic:
                 await self.changed.wait()
                 self.changed.clear()
                 self._latest = await self._log.read(self._read)
-                async with self._news:
-                    self._news.notify_all()
+                self._announce()
                 await asyncio.sleep(COALESCED_SECONDS)
         finally:
-            async with self._news:
-                self._news.notify_all()
+            asyncio.get_running_loop().call_soon(self._announce)  # once this task is done
 
     def _read(self, sql: Sql) -> Progress:
         message = message_rows.find(sql, self._message_id)

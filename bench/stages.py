@@ -1,0 +1,156 @@
+"""What each stage of a delivery costs, in microseconds a message: `python -m bench.stages`.
+
+One process, SQLite, batches of 100; nothing leaves the machine. The same work is counted, not timed, by
+tests/server/delivery/test_work_counts.py.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from domain import batch_decisions
+from domain.batch import BATCH_SIZE, Batch, apply, fold
+from domain.batch_events import BatchEvent, RecordedOutcome
+from domain.batch_plan import BatchPlan
+from domain.content import Content
+from domain.message_events import MessageSubmitted
+from domain.outcome import Sent
+from domain.recipient import Recipient
+from domain.retry import OnUnconfirmed, RetryPolicy
+from domain.streams import batch_stream, message_stream
+from server.channels.channel import Credentials, OutgoingMessage
+from server.channels.graph_request import GraphRequests
+from server.commands.first_round import new_batches
+from server.log.commit import Commit, StreamEvents
+from server.log.keyring import SealingKey
+from server.log.sqlite_store import SqliteStore
+from server.log.vault import Vault
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+MESSAGE, PAGE = "5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11", "1001"
+GRAPH_BATCH = 50
+COMMITS_TOGETHER = 10
+Decide = Callable[[Batch], Sequence[BatchEvent]]
+T = TypeVar("T")
+
+
+class Run:
+    """One run over so many messages on an empty database; `seconds` has what each stage took."""
+
+    def __init__(self, store: SqliteStore, messages: int) -> None:
+        self._store = store
+        self._messages = messages
+        self._batches: list[Batch] = []
+        self.seconds: dict[str, float] = {}
+
+    def measure(self) -> None:
+        """All stages in their order."""
+        created = self._timed("plan", self._plan)
+        self._timed("plan: log and read models", lambda: self._write([(None, [event]) for event in created]))
+        self._batches = [fold([event]) for event in created]
+        self._timed("render", self._render)
+        lease = TIME + timedelta(minutes=10)
+        self._stage(
+            "claim",
+            lambda batch: batch_decisions.start(batch, worker="w", generation=1, lease_expire_time=lease, now=TIME),
+        )
+        self._stage(
+            "dispatch", lambda batch: batch_decisions.dispatch(batch, batch.pending, token_generation=1, now=TIME)
+        )
+        self._stage("record", lambda batch: batch_decisions.record(batch, _all_sent(batch), now=TIME))
+
+    def _plan(self) -> Sequence[BatchEvent]:
+        people = [Recipient(id=f"{7_000_000_000_000_000 + number}", name="Ada") for number in range(self._messages)]
+        self._write_message()
+        plan = BatchPlan(message_id=MESSAGE, page_id=PAGE, stage=0, round=0, first_batch=1, time=TIME)
+        key = Vault(SealingKey(bytes(32))).new_message_key(MESSAGE)
+        return list(new_batches(plan, people, frozenset(), key))
+
+    def _write_message(self) -> None:
+        submitted = MessageSubmitted(
+            message_id=MESSAGE,
+            owner="bench",
+            page_id=PAGE,
+            title="",
+            sealed_content=b"",
+            retry_policy=RetryPolicy(),
+            on_unconfirmed=OnUnconfirmed.HOLD,
+            stage=0,
+            total=self._messages,
+            batches=self._messages // BATCH_SIZE,
+            duplicates_dropped=0,
+            has_variables=False,
+            request=None,
+            time=TIME,
+        )
+        self._store.write_together([Commit([StreamEvents(message_stream(MESSAGE), 0, [submitted])])])
+
+    def _render(self) -> None:
+        requests = GraphRequests("https://graph.facebook.com/v25.0")
+        credentials = Credentials(page_id=PAGE, access_token="EAAG")  # noqa: S106
+        for batch in self._batches:
+            letters = [
+                OutgoingMessage(delivery_id=f"{MESSAGE}.1.{n}", recipient_id=one.id, content=Content(text="Hi Ada"))
+                for n, one in enumerate(batch.recipients)
+            ]
+            for start in range(0, len(letters), GRAPH_BATCH):
+                requests.batch(credentials, letters[start : start + GRAPH_BATCH])
+
+    def _stage(self, name: str, decide: Decide) -> None:
+        decided = self._timed(f"{name}: decide", lambda: [(batch, decide(batch)) for batch in self._batches])
+        self._timed(f"{name}: log and read models", lambda: self._write(decided))
+        self._batches = [apply(batch, events) for batch, events in decided]
+
+    def _write(self, decided: Sequence[tuple[Batch | None, Sequence[BatchEvent]]]) -> None:
+        commits = [
+            Commit(
+                [StreamEvents(batch_stream(MESSAGE, 0, events[0].batch_number), batch.version if batch else 0, events)]
+            )
+            for batch, events in decided
+        ]
+        for start in range(0, len(commits), COMMITS_TOGETHER):
+            self._store.write_together(commits[start : start + COMMITS_TOGETHER])
+
+    def _timed(self, name: str, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        result = work()
+        self.seconds[name] = time.perf_counter() - began
+        return result
+
+
+def _all_sent(batch: Batch) -> Sequence[RecordedOutcome]:
+    return [
+        RecordedOutcome(position=position, outcome=Sent(f"m_{batch.number}.{position}"), time=TIME)
+        for position in batch.sending
+    ]
+
+
+def measure(options: argparse.Namespace) -> None:
+    """So many runs, and the medians."""
+    runs = []
+    for _ in range(options.runs):
+        with tempfile.TemporaryDirectory() as folder, closing(SqliteStore(Path(folder) / "redrive.db")) as store:
+            runs.append(Run(store, options.messages))
+            runs[-1].measure()
+    print(f"{'stage':30} {'median':>8} {'lowest':>8}   microseconds a message")  # noqa: T201
+    for stage in runs[0].seconds:
+        micros = [run.seconds[stage] / options.messages * 1e6 for run in runs]
+        print(f"{stage:30} {statistics.median(micros):8.2f} {min(micros):8.2f}")  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.stages", description=__doc__)
+    parser.add_argument("--messages", type=int, default=20_000, help="a multiple of 100")
+    parser.add_argument("--runs", type=int, default=5)
+    measure(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    main()
