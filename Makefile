@@ -1,11 +1,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-bench
 # The first Python on the path that is new enough. Another one: make PYTHON=/path/to/python3
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c \
 	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
 STUBS := clients/redrive/v1
 
-.PHONY: help setup demo run test faults check proto lock clean
+.PHONY: help setup demo run test faults bench check proto lock clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ test: setup ## Run the tests
 faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds from a random SEED, then look for losses
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),$(if $(SEED),1,10)) $(if $(SEED),--seed $(SEED))
 
+bench: setup $(PEERS)/.done ## Compare with Celery, Dramatiq and Procrastinate, about 25 minutes (OPTIONS=--quick: one, OPTIONS=--help)
+	$(BIN)/python -m bench $(OPTIONS)
+	$(PEERS)/bin/python -m bench.plot .bench/results.json .bench/performance.svg
+
 check: setup ## Check style, types, imports, the contract and its stubs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -38,12 +43,14 @@ proto: setup ## Write the stubs in clients/ anew from protos/
 	rm -f $(STUBS)/*_pb2*
 	$(call generate,clients)
 
-lock: ## Renew requirements.lock (needs uv)
+lock: ## Renew requirements.lock and bench/requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--no-emit-package redrive --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		bench/requirements.in -o bench/requirements.lock
 
-clean: ## Remove .venv and everything else that can be made again
-	rm -rf $(VENV) .demo build clients/build *.egg-info clients/*.egg-info
+clean: ## Remove .venv, .venv-bench and everything else that can be made again
+	rm -rf $(VENV) $(PEERS) .demo .bench build clients/build *.egg-info clients/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc \
@@ -59,4 +66,10 @@ $(VENV)/.done: requirements.lock pyproject.toml clients/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients -e .
+	@touch $@
+
+$(PEERS)/.done: bench/requirements.lock | setup
+	@echo 'Installing the peers into $(PEERS)...'
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
 	@touch $@

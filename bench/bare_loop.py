@@ -1,0 +1,85 @@
+"""Sends with nothing but Redrive's HTTP client, 100 in flight: no log, no status, so the limit of what a log can reach.
+
+`python -m bench.bare_loop single` or `batch`, with the endpoint's address in BENCH_GRAPH_URL.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from urllib.parse import urlencode, urljoin
+
+import httpx
+import uvloop
+
+from bench.calls import serve
+from bench.job import HEADERS, body_of, path_of, people
+from server.channels.http_client import open_client
+
+IN_FLIGHT = 100
+PARTS = 50  # of a batch, the platform's limit
+_URL = os.environ["BENCH_GRAPH_URL"]
+
+Attempt = Callable[[httpx.AsyncClient, Sequence[str]], Awaitable[Sequence[str]]]
+
+
+async def attempt_single(client: httpx.AsyncClient, persons: Sequence[str]) -> Sequence[str]:
+    """Posts to one person; who was refused."""
+    [person] = persons
+    answer = await client.post(f"{_URL}/{path_of(person)}", json=body_of(person), headers=HEADERS)
+    return [] if answer.status_code == httpx.codes.OK else persons
+
+
+async def attempt_batch(client: httpx.AsyncClient, persons: Sequence[str]) -> Sequence[str]:
+    """Posts to all of them in one request; who was refused."""
+    form = {"batch": json.dumps([_part(person) for person in persons]), "include_headers": "true"}
+    answer = await client.post(urljoin(_URL, "/"), data=form, headers=HEADERS)
+    parts = zip(persons, answer.json(), strict=True)
+    return [person for person, part in parts if part["code"] != httpx.codes.OK]
+
+
+def _part(person: str) -> dict[str, str]:
+    fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body_of(person).items()}
+    return {"method": "POST", "relative_url": path_of(person), "body": urlencode(fields)}
+
+
+async def send_once(client: httpx.AsyncClient, attempt: Attempt, size: int, persons: Sequence[str]) -> list[str]:
+    """Sends to all, so many a request; who was refused."""
+    left = iter(persons)
+    refused: list[str] = []
+
+    async def send_on() -> None:
+        while chunk := list(islice(left, size)):
+            refused.extend(await attempt(client, chunk))
+
+    await asyncio.gather(*(send_on() for _ in range(IN_FLIGHT)))
+    return refused
+
+
+async def _opened() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=open_client())
+
+
+def main() -> None:
+    """The command line."""
+    attempt, size = {"single": (attempt_single, 1), "batch": (attempt_batch, PARTS)}[sys.argv[1]]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        client = runner.run(_opened())
+
+        def campaign(first: int, count: int) -> float:
+            began, left = time.monotonic(), people(first, count)
+            for _ in range(2):
+                left = runner.run(send_once(client, attempt, size, left))
+            if left:
+                raise RuntimeError(f"{len(left)} people were refused twice")
+            return time.monotonic() - began
+
+        serve(campaign)
+        runner.run(client.aclose())
+
+
+if __name__ == "__main__":
+    main()

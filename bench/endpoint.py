@@ -1,0 +1,51 @@
+"""The endpoint that all send to: one sandbox process, which refuses some people once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bench.job import FAILING_SHARE
+from bench.programs import OWN, running
+from server.sandbox.control import SandboxControl
+from server.sandbox.effect import Delay, ErrorAnswer
+from server.sandbox.fault_order import FaultOrder
+from tests.e2e.processes import free_port, listening
+
+
+class MiscountError(Exception):
+    """What arrived is not what was to be sent."""
+
+
+class Endpoint:
+    """The sandbox, made ready for one run after the other."""
+
+    def __init__(self, url: str, pid: int, control: SandboxControl) -> None:
+        self.url = url
+        self.pid = pid
+        self._control = control
+
+    async def make_ready(self, delay_seconds: float) -> None:
+        """Forgets what arrived, and orders the faults anew."""
+        await self._control.reset()
+        faults = [FaultOrder(effect=ErrorAnswer(code=2), share=FAILING_SHARE, times=1)]
+        if delay_seconds:
+            faults.insert(0, FaultOrder(effect=Delay(seconds=delay_seconds)))
+        await self._control.order(*faults)
+
+    async def check(self, messages: int) -> None:
+        """Raises MiscountError unless everybody got the message once, and some were refused before."""
+        summary = await self._control.summary()
+        refused = summary.received - summary.accepted
+        if (summary.accepted, summary.recipients_accepted) != (messages, messages) or not refused:
+            raise MiscountError(f"{summary.accepted} accepted for {summary.recipients_accepted} of {messages} people")
+
+
+@asynccontextmanager
+async def running_endpoint(folder: Path) -> AsyncIterator[Endpoint]:
+    """An endpoint that is stopped at the end; it keeps counts, but no arrivals in full."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v25.0"
+    command: list[str | Path] = [OWN / "redrive-server", "sandbox", f"--port={port}", "--keep-arrivals=0"]
+    async with running(command, folder / "endpoint.log") as process, SandboxControl(url) as control:
+        await listening(port)
+        yield Endpoint(url, process.pid, control)

@@ -1,0 +1,1 @@
+"""The peers as their users write them. What stands here runs in .venv-bench, and imports nothing of Redrive."""

@@ -1,0 +1,28 @@
+"""One post to the endpoint from a worker of processes or threads."""
+
+import os
+from functools import cache
+
+import httpx
+
+from bench.job import HEADERS, body_of, path_of
+
+
+class RefusedError(Exception):
+    """The endpoint did not take the message."""
+
+
+def post(person: str) -> str:
+    """The message's id at the endpoint; raises RefusedError, for the queue to try again."""
+    answer = _client().post(path_of(person), json=body_of(person))
+    if answer.status_code != httpx.codes.OK:
+        raise RefusedError(answer.status_code)
+    message_id: str = answer.json()["message_id"]
+    return message_id
+
+
+@cache
+def _client() -> httpx.Client:
+    """One for each worker process, made after it was forked."""
+    limits = httpx.Limits(max_connections=None)
+    return httpx.Client(base_url=os.environ["BENCH_GRAPH_URL"], headers=HEADERS, limits=limits, timeout=30)
