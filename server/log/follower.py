@@ -69,10 +69,16 @@ class Follower:
         self._news.clear()
 
     async def _read_on(self) -> None:
-        while chunk := await asyncio.to_thread(self._store.recorded_after, self._position, EVENTS_AT_ONCE):
-            self._position = chunk[-1].position
+        """Reads what others recorded; writers take turns, so that nothing comes up later before what was told."""
+        is_more = True
+        while is_more:
+            told = frozenset(self._told)
+            chunk = await asyncio.to_thread(self._store.recorded_after, self._position, EVENTS_AT_ONCE, told)
+            is_more = len(chunk) == EVENTS_AT_ONCE
+            reached = (one.position for one in chunk)
+            self._position = max((self._position, *reached, *(() if is_more else told)))
             self._publish([one for one in chunk if one.position not in self._told])
-            self._told.difference_update(one.position for one in chunk)
+            self._told = {position for position in self._told if position > self._position}
 
     async def _listen(self) -> None:
         """Supervised: a connection that died is replaced."""

@@ -5,7 +5,7 @@ after the lock, and retries blindly; so the writing is ours: an advisory transac
 events and read models, then the commit; any exception rolls all of it back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -125,12 +125,15 @@ class PostgresStore:
             )
             return [decode(_stored(row)) for row in found]
 
-    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
-        """Events of the whole log in order, after a position."""
+    def recorded_after(self, position: int, limit: int, known: Collection[int] = ()) -> Sequence[Recorded]:
+        """Events of the whole log in order, after a position, but for those at positions that are known."""
         with self._readers.connection() as connection:
             found = connection.execute(
-                "SELECT * FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
-                (position, limit),
+                """
+                SELECT * FROM stored_events WHERE notification_id > %s AND notification_id <> ALL(%s)
+                ORDER BY notification_id LIMIT %s
+                """,
+                (position, list(known), limit),
             )
             return [_recorded(row) for row in found]
 
