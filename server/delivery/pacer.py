@@ -1,4 +1,8 @@
-"""Keeps a page's pace, and heeds what the platform says about it."""
+"""Keeps a page's pace, and heeds what the platform says about it.
+
+What a page has found out about the platform's limit lives as long as the process, beyond its worker: after a restart a
+page begins slowly again, and is back within seconds.
+"""
 
 import asyncio
 import time
@@ -35,9 +39,9 @@ class Pacer:
 
     async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
-        deadline = time.monotonic() + within
+        now = time.monotonic()
+        deadline = now + within
         while not halt.is_set():
-            now = time.monotonic()
             delay = self._pace.delay(now)
             if delay <= SHORTEST_WAIT:
                 self._pace.spend(now, messages)
@@ -45,16 +49,23 @@ class Pacer:
             if now + delay > deadline:
                 return False
             await wait(halt, min(delay, LONGEST_STEP))
+            now = time.monotonic()
         return False
 
     def heed(self, attempted: Attempted) -> None:
         """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
         now = time.monotonic()
         advice = attempted.advice
-        if advice is not None and advice.retry_after is not None:
-            self._heed_pause(now, advice.retry_after.total_seconds())
-        if _is_throttled(attempted) or (advice is not None and (advice.usage or 0.0) >= HIGH_USAGE):
+        if _is_throttled(attempted):
             self._pace.slow_down(now)
+        else:
+            self._pace.take(now)
+        if advice is None:
+            return
+        if advice.usage is not None and advice.usage >= HIGH_USAGE:
+            self._pace.slow_down(now)
+        if advice.retry_after is not None:
+            self._heed_pause(now, advice.retry_after.total_seconds())
 
     def _heed_pause(self, now: float, seconds: float) -> None:
         """A pause that is longer than the one under way is told; many replies at once ask for the same one."""
