@@ -14,7 +14,6 @@ from domain.batch_events import (
 )
 from domain.delivery import DeliveryStatus
 from domain.message_events import MessageAbandoned, MessageSubmitted
-from projections import messages
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql, micros, one_of
 
@@ -146,7 +145,6 @@ def _start(sql: Sql, event: BatchStarted) -> None:
 def _complete(sql: Sql, event: BatchCompleted) -> None:
     status = "status = CASE WHEN is_cancelled = 1 THEN 'CANCELLED' ELSE 'COMPLETED' END"
     _set(sql, event, f"{status}, lease_expire_time = NULL, end_time = :time")
-    messages.count_completed_batch(sql, event.message_id)
 
 
 def _set(sql: Sql, event: BatchEvent, assignments: str) -> None:

@@ -155,12 +155,6 @@ def has_retries(sql: Sql, message_id: str) -> bool:
     return row is None or row["round"] > 0
 
 
-def count_completed_batch(sql: Sql, message_id: str) -> None:
-    """One more batch has come to its end."""
-    statement = "UPDATE messages SET batches_completed = batches_completed + 1 WHERE message_id = :message_id"
-    sql.execute(statement, {"message_id": message_id})
-
-
 _SETTLE = """
     UPDATE messages SET
         sequence = :position,
@@ -172,6 +166,7 @@ _SETTLE = """
         failed = failed + :FAILED,
         unconfirmed = unconfirmed + :UNCONFIRMED,
         cancelled = cancelled + :CANCELLED,
+        batches_completed = batches_completed + :completed_batches,
         is_started = CASE WHEN :started = 1 THEN 1 ELSE is_started END,
         status = CASE
             WHEN is_cancelled = 1 THEN 'CANCELLED'
@@ -189,6 +184,7 @@ def settle(
     message_id: str,
     changes: Mapping[DeliveryStatus, int],
     *,
+    completed_batches: int,
     is_started: bool,
     update_time: Micros | None,
     position: int,
@@ -199,6 +195,7 @@ def settle(
         {
             **{status.value: changes.get(status, 0) for status in DeliveryStatus},
             "TOTAL": sum(changes.values()),
+            "completed_batches": completed_batches,
             "started": int(is_started),
             "time": update_time,
             "position": position,

@@ -1,6 +1,6 @@
 """All read models together: what they are made of, and how one event changes them."""
 
-from domain.batch_events import BatchEvent
+from domain.batch_events import BatchCompleted, BatchEvent
 from domain.message_events import MessageAbandoned, MessageEvent
 from projections import batches, deliveries, failures, messages, pages, recipients, requests
 from projections.recorded import Recorded
@@ -44,5 +44,7 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
             tally.forget(message_id)
         case MessageEvent(message_id=message_id, time=time):
             tally.move(message_id, recorded.position, micros(time))
-        case BatchEvent(message_id=message_id):
+        case BatchEvent(message_id=message_id) as event:
             tally.move(message_id, recorded.position)
+            if isinstance(event, BatchCompleted):
+                tally.complete_batch(message_id)

@@ -12,6 +12,7 @@ from projections.sql import Micros, Sql
 
 class _Changes(msgspec.Struct):
     states: Counter[DeliveryStatus] = msgspec.field(default_factory=Counter)
+    completed_batches: int = 0
     is_started: bool = False
     update_time: Micros | None = None
     position: int = 0
@@ -31,6 +32,10 @@ class Tally:
         changes.is_started = changes.is_started or is_started
         changes.update_time = time
 
+    def complete_batch(self, message_id: str) -> None:
+        """One more of the message's batches has come to its end."""
+        self._messages.setdefault(message_id, _Changes()).completed_batches += 1
+
     def move(self, message_id: str, position: int, time: Micros | None = None) -> None:
         """An event of the message stands at this position of the log; with a time, it is an update."""
         changes = self._messages.setdefault(message_id, _Changes())
@@ -48,6 +53,7 @@ class Tally:
                 sql,
                 message_id,
                 changes.states,
+                completed_batches=changes.completed_batches,
                 is_started=changes.is_started,
                 update_time=changes.update_time,
                 position=changes.position,
