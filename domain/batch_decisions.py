@@ -1,7 +1,8 @@
 """What may happen to a batch next: each decision gives the events to append, none when there is nothing to do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from domain.batch import Batch, apply, evidence
 from domain.batch_events import (
@@ -21,6 +22,9 @@ from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Unconfirmed
 
 Events = tuple[BatchEvent, ...]
+Receipts = Mapping[int, RecordedOutcome]  # what is known to have been sent, by position
+
+NO_RECEIPTS: Receipts = MappingProxyType({})
 
 WORKER_LOST = Fault(
     message="the worker was lost before an answer came",
@@ -30,8 +34,16 @@ WORKER_LOST = Fault(
 )
 
 
-def start(batch: Batch, *, worker: str, generation: int, lease_expire_time: datetime, now: datetime) -> Events:
-    """Claims the batch; what another claim left without an outcome becomes unconfirmed."""
+def start(
+    batch: Batch,
+    *,
+    worker: str,
+    generation: int,
+    lease_expire_time: datetime,
+    now: datetime,
+    receipts: Receipts = NO_RECEIPTS,
+) -> Events:
+    """Claims the batch; what another claim left without an outcome is sent by its receipt, or else unconfirmed."""
     if batch.completed:
         return ()
     started = BatchStarted(
@@ -42,7 +54,8 @@ def start(batch: Batch, *, worker: str, generation: int, lease_expire_time: date
         lease_expire_time=lease_expire_time,
         time=now,
     )
-    return _completed_if_over(batch, (started, *_give_up_sending(batch, claim=batch.version + 1, now=now)), now)
+    given_up = _give_up_sending(batch, receipts, claim=batch.version + 1, now=now)
+    return _completed_if_over(batch, (started, *given_up), now)
 
 
 def dispatch(batch: Batch, positions: Sequence[int], *, token_generation: int, now: datetime) -> Events:
@@ -106,11 +119,11 @@ def cancel(batch: Batch, *, now: datetime) -> Events:
     return _completed_if_over(batch, (cancelled,), now)
 
 
-def release(batch: Batch, *, now: datetime) -> Events:
-    """Lets the batch go, so that anybody may claim it; what was sending without an outcome becomes unconfirmed."""
+def release(batch: Batch, *, now: datetime, receipts: Receipts = NO_RECEIPTS) -> Events:
+    """Lets the batch go, so that anybody may claim it; what was sending is sent by its receipt, or else unconfirmed."""
     if batch.completed or batch.claim is None:
         return ()
-    given_up = _give_up_sending(batch, claim=batch.claim.number, now=now)
+    given_up = _give_up_sending(batch, receipts, claim=batch.claim.number, now=now)
     ended = _completed_if_over(batch, given_up, now)
     if len(ended) > len(given_up):
         return ended
@@ -118,10 +131,11 @@ def release(batch: Batch, *, now: datetime) -> Events:
     return (*given_up, released)
 
 
-def _give_up_sending(batch: Batch, *, claim: int, now: datetime) -> Events:
+def _give_up_sending(batch: Batch, receipts: Receipts, *, claim: int, now: datetime) -> Events:
     if not batch.sending:
         return ()
-    lost = tuple(RecordedOutcome(position=p, outcome=Unconfirmed(WORKER_LOST), time=now) for p in batch.sending)
+    unknown = Unconfirmed(WORKER_LOST)
+    lost = tuple(receipts.get(p) or RecordedOutcome(position=p, outcome=unknown, time=now) for p in batch.sending)
     return (
         OutcomesRecorded(message_id=batch.message_id, batch_number=batch.number, claim=claim, outcomes=lost, time=now),
     )

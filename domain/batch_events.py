@@ -31,7 +31,7 @@ class RecordedOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchEvent(Event, frozen=True, kw_only=True):
-    """An event of one batch's stream."""
+    """An event of one batch."""
 
     message_id: str
     batch_number: int

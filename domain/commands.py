@@ -1,15 +1,18 @@
 """What callers ask for, after every field was checked."""
 
+from datetime import datetime
+
 import msgspec
 
 from domain.content import Content
 from domain.fault import ErrorType
 from domain.page_events import SendMode
+from domain.receipt_events import ReceiptKind
 from domain.retry import OnUnconfirmed, RetryPolicy
 
 
 class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Send a message; its recipients come beside it, all at once or as a stream."""
+    """Send a message, not before its schedule_time; its recipients come beside it, all at once or as a stream."""
 
     owner: str
     request_id: str = ""
@@ -18,6 +21,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     content: Content
     retry_policy: RetryPolicy = RetryPolicy()
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.HOLD
+    schedule_time: datetime | None = None
     validate_only: bool = False
 
 
@@ -41,6 +45,22 @@ class CancelMessage(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
 
 
+class PauseMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold a message back."""
+
+    owner: str
+    request_id: str = ""
+    message_id: str
+
+
+class ResumeMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a paused message go on."""
+
+    owner: str
+    request_id: str = ""
+    message_id: str
+
+
 class PutPage(msgspec.Struct, frozen=True, kw_only=True):
     """Register a page or change it; what is empty or 0 is kept, and has its default for a new page."""
 
@@ -55,3 +75,43 @@ class PutPage(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"PutPage(page_id={self.page_id!r})"
+
+
+class HoldPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Let nothing more of a page leave."""
+
+    owner: str
+    request_id: str = ""
+    page_id: str
+    reason: str = ""
+
+
+class ReleasePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a held page go on."""
+
+    owner: str
+    request_id: str = ""
+    page_id: str
+
+
+class ToldReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform says of something that a page sent to a person.
+
+    An echo names the delivery and the platform's id for it. What was delivered or read is named by that id, or else it
+    is all that was sent up to the watermark.
+    """
+
+    kind: ReceiptKind
+    page_id: str
+    recipient_id: str
+    delivery_id: str = ""
+    provider_message_id: str = ""
+    watermark: datetime | None = None
+    time: datetime
+
+
+class RecordReceipts(msgspec.Struct, frozen=True, kw_only=True):
+    """Take in what the platform says; the same may come again, and in any order."""
+
+    owner: str
+    receipts: tuple[ToldReceipt, ...]

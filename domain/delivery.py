@@ -1,10 +1,13 @@
 """One attempt to reach one recipient, and what a recipient's attempts amount to."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from domain.outcome import Failed, Outcome, Sent
+
+_DELIVERY_ID = re.compile(r"([^\0]{1,128})\.([0-9]{1,9})\.([0-9]{1,9})")
 
 
 class DeliveryStatus(StrEnum):
@@ -35,6 +38,12 @@ def status_of(outcome: Outcome) -> DeliveryStatus:
 def delivery_id(message_id: str, batch_number: int, position: int) -> str:
     """Stable and unique: the platform carries it as metadata."""
     return f"{message_id}.{batch_number}.{position}"
+
+
+def parse_delivery_id(metadata: str) -> tuple[str, int, int] | None:
+    """The message, batch and position of a delivery's id; None for any other metadata."""
+    found = _DELIVERY_ID.fullmatch(metadata)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 class Attempted(Protocol):

@@ -62,6 +62,15 @@ class MessageNotFound(NotFound):
         super().__init__(f"there is no message {message_id!r}", message_id=message_id)
 
 
+class PageNotFound(NotFound):
+    """No such page is registered."""
+
+    reason = "PAGE_NOT_FOUND"
+
+    def __init__(self, page_id: str) -> None:
+        super().__init__(f"there is no page {page_id!r}", page_id=page_id)
+
+
 class AlreadyExists(RedriveError):
     """What was to be made is there already."""
 

@@ -30,7 +30,7 @@ class RetryRule(StrEnum):
     """When another attempt can succeed without a person's doing."""
 
     AUTOMATIC = "AUTOMATIC"
-    NEW_TOKEN = "NEW_TOKEN"  # noqa: S105 - once the page's token is replaced
+    NEW_TOKEN = "NEW_TOKEN"  # noqa: S105 - once the page has another token, or is released from a hold
     NEVER = "NEVER"
 
 

@@ -12,6 +12,8 @@ from domain.message_events import (
     MessageAbandoned,
     MessageCancelled,
     MessageCompleted,
+    MessagePaused,
+    MessageResumed,
     MessageStaged,
     MessageSubmitted,
     RetryRequested,
@@ -46,6 +48,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     batches: int = 0
     round: int = 0
     retry_count: int = 0
+    paused: bool = False
     cancelled: bool = False
     completed: bool = False
 
@@ -75,10 +78,12 @@ def evolve(message: Message, event: Event) -> Message:
                 retry_count=event.retry_count,
                 completed=False,
             )
+        case MessagePaused() | MessageResumed():
+            return msgspec.structs.replace(changed, paused=isinstance(event, MessagePaused), completed=False)
         case MessageCancelled():
             return msgspec.structs.replace(changed, cancelled=True)
         case MessageCompleted():
-            return msgspec.structs.replace(changed, completed=True)
+            return msgspec.structs.replace(changed, completed=True, paused=False)
     raise TypeError(f"not an event of a message: {type(event).__name__}")
 
 
@@ -129,27 +134,58 @@ def cancel(
     """
     if message.cancelled:
         return None
-    if message.completed and not (somebody_waits and _awaits_timer(message)):
-        raise MessageIsDone(message.id)
+    _check_not_done(message, somebody_waits=somebody_waits)
     return MessageCancelled(message_id=message.id, requested_by=requested_by, request=request, time=now)
+
+
+def pause(
+    message: Message, *, somebody_waits: bool, requested_by: str, request: RequestStamp | None, now: datetime
+) -> MessagePaused | None:
+    """Holds it back; None when that was done before; raises MessageIsCancelled, and MessageIsDone as `cancel` does."""
+    _check_not_cancelled(message)
+    if message.paused:
+        return None
+    _check_not_done(message, somebody_waits=somebody_waits)
+    return MessagePaused(message_id=message.id, requested_by=requested_by, request=request, time=now)
+
+
+def resume(
+    message: Message, *, requested_by: str, request: RequestStamp | None, now: datetime
+) -> MessageResumed | None:
+    """Lets it go on; None when it is not paused; raises MessageIsCancelled."""
+    _check_not_cancelled(message)
+    if not message.paused:
+        return None
+    return MessageResumed(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
 
 def awaits_automatic_round(message: Message) -> bool:
     """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
+    return not message.paused and _has_rounds_left(message)
+
+
+def _has_rounds_left(message: Message) -> bool:
     if message.cancelled or message.life is not Life.SUBMITTED:
         return False
-    automatic = message.retry_policy.type is not RetryType.MANUAL
-    return automatic and message.retry_count < message.retry_policy.max_retry_attempts
+    return message.retry_policy.has_rounds_left(message.retry_count)
 
 
-def _awaits_timer(message: Message) -> bool:
-    return message.retry_policy.type is RetryType.CRON and awaits_automatic_round(message)
+def _check_not_done(message: Message, *, somebody_waits: bool) -> None:
+    """A message that waits for a round that is due later is done, but there is something left to stop."""
+    starts_at_once = message.retry_policy.type is RetryType.AUTO and message.retry_policy.delay is None
+    is_waiting = somebody_waits and not starts_at_once and _has_rounds_left(message)
+    if message.completed and not is_waiting:
+        raise MessageIsDone(message.id)
+
+
+def _check_not_cancelled(message: Message) -> None:
+    if message.cancelled:
+        raise MessageIsCancelled(message.id)
 
 
 def check_resendable(message: Message) -> None:
-    """Raises MessageIsCancelled: nothing is resent after a cancel."""
-    if message.cancelled:
-        raise MessageIsCancelled(message.id)
+    """Raises MessageIsCancelled: nothing is resent after a cancel. What is paused waits for the resume."""
+    _check_not_cancelled(message)
 
 
 def next_retry_count(message: Message, trigger: RetryTrigger) -> int:
@@ -157,8 +193,15 @@ def next_retry_count(message: Message, trigger: RetryTrigger) -> int:
     return message.retry_count + (trigger is not RetryTrigger.MANUAL)
 
 
-def complete(message: Message, *, open_deliveries: int, now: datetime) -> MessageCompleted | None:
-    """Ends it when nothing is open; None when it is not to be ended."""
+def complete(
+    message: Message, *, open_deliveries: int, somebody_waits: bool = False, now: datetime
+) -> MessageCompleted | None:
+    """Ends it when nothing is open; None when it is not to be ended: a paused one still has its rounds to come.
+
+    `somebody_waits`: an automatic round would find somebody to retry.
+    """
     if message.life is not Life.SUBMITTED or message.completed or open_deliveries:
+        return None
+    if message.paused and somebody_waits and _has_rounds_left(message):
         return None
     return MessageCompleted(message_id=message.id, time=now)

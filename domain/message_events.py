@@ -1,5 +1,7 @@
 """What happens to a message; a few events in its life."""
 
+from datetime import datetime
+
 from domain.event import Event, RequestStamp
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
 
@@ -28,6 +30,7 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
 
     `has_variables` tells that some recipient's text takes more than the name, so that its variables have to be opened.
+    Nothing leaves before the `schedule_time`, if there is one.
     """
 
     owner: str
@@ -41,13 +44,15 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     batches: int
     duplicates_dropped: int
     has_variables: bool = True
+    schedule_time: datetime | None = None
     request: RequestStamp | None = None
 
 
 class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     """A round of resends, or a slice of it; its batches stand in the same append.
 
-    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON. `last_recipient` is
+    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON, or when the round
+    was due by the message's own schedule. `last_recipient` is
     where the slice ended, so that the round can be gone on with. A request stands on the first slice.
     """
 
@@ -64,6 +69,20 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     request: RequestStamp | None = None
 
 
+class MessagePaused(MessageEvent, frozen=True, kw_only=True):
+    """Nothing leaves, and no automatic round starts, until it is resumed; the message is not done meanwhile."""
+
+    requested_by: str
+    request: RequestStamp | None = None
+
+
+class MessageResumed(MessageEvent, frozen=True, kw_only=True):
+    """It goes on where it was."""
+
+    requested_by: str
+    request: RequestStamp | None = None
+
+
 class MessageCancelled(MessageEvent, frozen=True, kw_only=True):
     """Nothing more leaves, ever; what has left is not recalled."""
 
@@ -72,4 +91,4 @@ class MessageCancelled(MessageEvent, frozen=True, kw_only=True):
 
 
 class MessageCompleted(MessageEvent, frozen=True, kw_only=True):
-    """No delivery is open, and no automatic round is due at once."""
+    """No delivery is open, and no automatic round is due at once; with nothing left to hold back, a pause is over."""

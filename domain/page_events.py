@@ -2,7 +2,10 @@
 
 from enum import StrEnum
 
+import msgspec
+
 from domain.event import Event, RequestStamp
+from domain.fault import Fault
 
 
 class SendMode(StrEnum):
@@ -10,6 +13,14 @@ class SendMode(StrEnum):
 
     SINGLE = "SINGLE"
     BATCH = "BATCH"
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing of a page leaves: a fault that would hit everybody, or a person's wish (no fault)."""
+
+    reason: str
+    held_by: str = ""
+    fault: Fault | None = None
 
 
 class PageEvent(Event, frozen=True, kw_only=True):
@@ -42,4 +53,23 @@ class PageTokenReplaced(PageEvent, frozen=True, kw_only=True):
 
     token_generation: int
     token_verified: bool
+    request: RequestStamp | None = None
+
+
+class PageHeld(PageEvent, frozen=True, kw_only=True):
+    """Nothing of the page leaves until it is released."""
+
+    hold: Hold
+    request: RequestStamp | None = None
+
+
+class PageReleased(PageEvent, frozen=True, kw_only=True):
+    """The page goes on.
+
+    After a fault the token counts as another one: what failed before may succeed now, and late failures of attempts
+    from before do not hold the page again.
+    """
+
+    released_by: str
+    token_generation: int
     request: RequestStamp | None = None

@@ -1,11 +1,13 @@
 """Who may be tried again: the policy, what a resend selects, and the verdict on each recipient."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
+from domain.retry_delay import RetryDelay, chance_of, delay_after
 
 DEFAULT_MAX_RETRY_ATTEMPTS = 3
 MAX_RETRY_ATTEMPTS = 10
@@ -35,15 +37,29 @@ class OnUnconfirmed(StrEnum):
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_retry_attempts` counts retries after the first attempt."""
+    """`max_retry_attempts` counts retries after the first attempt.
+
+    Without a `delay` AUTO starts its rounds at once, and CRON by the server's timetable.
+    """
 
     type: RetryType = RetryType.MANUAL
     max_retry_attempts: int = DEFAULT_MAX_RETRY_ATTEMPTS
+    delay: RetryDelay | None = None
 
     @property
     def max_attempts(self) -> int:
         """Attempts that one recipient may have, the first included."""
         return 1 + self.max_retry_attempts
+
+    def has_rounds_left(self, retry_count: int) -> bool:
+        """After so many automatic rounds there may be another."""
+        return self.type is not RetryType.MANUAL and retry_count < self.max_retry_attempts
+
+    def next_round(self, message_id: str, retry_count: int, ended: datetime) -> datetime | None:
+        """When the next round is due by the message's own schedule, after one that ended; None when it has none."""
+        if self.delay is None or not self.has_rounds_left(retry_count):
+            return None
+        return ended + delay_after(self.delay, retry_count, chance_of(message_id, retry_count))
 
 
 class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,11 @@ def batch_stream(message_id: str, stage: int, number: int) -> str:
     return f"batch/{message_id}/{stage}/{number}"
 
 
+def receipts_stream(message_id: str, stage: int, number: int) -> str:
+    """The stream of a batch's receipts; on the batch's own they would conflict with its worker (protocol rule 4)."""
+    return f"receipts/{message_id}/{stage}/{number}"
+
+
 def page_stream(page_id: str) -> str:
     """The stream of a page."""
     return f"page/{page_id}"

@@ -13,7 +13,7 @@ from domain.batch_events import (
     BatchStarted,
 )
 from domain.delivery import DeliveryStatus
-from domain.message_events import MessageAbandoned, MessageSubmitted
+from domain.message_events import MessageAbandoned, MessagePaused, MessageResumed, MessageSubmitted
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql, micros, one_of
 
@@ -41,15 +41,27 @@ TABLES = (
         start_time BIGINT,
         end_time BIGINT,
         position BIGINT NOT NULL,
+        due_time BIGINT NOT NULL DEFAULT 0,
         PRIMARY KEY (message_id, number)
     )
     """,
-    "CREATE INDEX IF NOT EXISTS batches_open ON batches (page_id, position) WHERE status IN ('PENDING', 'STARTED')",
+    """
+    CREATE INDEX IF NOT EXISTS batches_claimable ON batches (page_id, due_time, position)
+    WHERE status IN ('PENDING', 'STARTED')
+    """,
     """
     CREATE INDEX IF NOT EXISTS batches_open_of_message ON batches (message_id, number)
     WHERE status IN ('PENDING', 'STARTED')
     """,
 )
+
+
+# When a pending batch may be claimed: 0 at once, else its message's schedule_time, and never while that is paused.
+NEVER = 2**62
+_DUE = f"""
+    COALESCE((SELECT CASE WHEN is_paused = 1 THEN {NEVER} ELSE schedule_time END
+              FROM messages WHERE messages.message_id = :message_id), 0)
+"""  # noqa: S608 - our own words
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,17 +91,25 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 def apply(sql: Sql, recorded: Recorded) -> None:
     """What events change of batches, but for the counts."""
     event = recorded.event
+    if isinstance(event, BatchEvent):
+        _change(sql, event, recorded.position)
     match event:
-        case BatchCreated():
-            _create(sql, event, recorded.position)
         case MessageSubmitted() if event.stage:
             _publish(sql, event.message_id)
+        case MessagePaused() | MessageResumed():
+            _settle_due_times(sql, event.message_id)
         case MessageAbandoned():
             sql.execute("DELETE FROM batches WHERE message_id = :message_id", {"message_id": event.message_id})
+
+
+def _change(sql: Sql, event: BatchEvent, position: int) -> None:
+    match event:
+        case BatchCreated():
+            _create(sql, event, position)
         case BatchStarted():
             _start(sql, event)
         case BatchReleased():
-            _set(sql, event, "status = 'PENDING', worker = '', lease_expire_time = NULL")
+            _set(sql, event, f"status = 'PENDING', worker = '', lease_expire_time = NULL, due_time = {_DUE}")
         case BatchCancelled():
             _set(sql, event, "is_cancelled = 1")
         case BatchCompleted():
@@ -99,13 +119,14 @@ def apply(sql: Sql, recorded: Recorded) -> None:
 def _create(sql: Sql, event: BatchCreated, position: int) -> None:
     """Batches of a stream that is open are STAGED: nobody sees or claims them."""
     sql.execute(
-        """
-        INSERT INTO batches (message_id, number, stage, round, page_id, status, total, pending, create_time, position)
+        f"""
+        INSERT INTO batches (message_id, number, stage, round, page_id, status, total, pending, create_time, position,
+                             due_time)
         VALUES (:message_id, :number, :stage, :round, :page_id,
                 CASE WHEN EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 1)
                      THEN 'PENDING' ELSE 'STAGED' END,
-                :total, 0, :time, :position)
-        """,
+                :total, 0, :time, :position, {_DUE})
+        """,  # noqa: S608 - here and below: our own words
         {
             "message_id": event.message_id,
             "number": event.batch_number,
@@ -120,15 +141,30 @@ def _create(sql: Sql, event: BatchCreated, position: int) -> None:
 
 
 def _publish(sql: Sql, message_id: str) -> None:
-    statement = "UPDATE batches SET status = 'PENDING' WHERE message_id = :message_id AND status = 'STAGED'"
-    sql.execute(statement, {"message_id": message_id})
+    sql.execute(
+        f"""
+        UPDATE batches SET status = 'PENDING', due_time = {_DUE} WHERE message_id = :message_id AND status = 'STAGED'
+        """,  # noqa: S608
+        {"message_id": message_id},
+    )
+
+
+def _settle_due_times(sql: Sql, message_id: str) -> None:
+    """Of those that nobody has claimed."""
+    sql.execute(
+        f"""
+        UPDATE batches SET due_time = {_DUE}
+        WHERE message_id = :message_id AND status IN ('PENDING', 'STARTED') AND status = 'PENDING'
+        """,  # noqa: S608
+        {"message_id": message_id},
+    )
 
 
 def _start(sql: Sql, event: BatchStarted) -> None:
     sql.execute(
         """
         UPDATE batches SET status = 'STARTED', worker = :worker, generation = :generation, lease_expire_time = :lease,
-               start_time = COALESCE(start_time, :time)
+               start_time = COALESCE(start_time, :time), due_time = 0
         WHERE message_id = :message_id AND number = :number
         """,
         {
@@ -186,9 +222,36 @@ def of_message(
     return _rows(sql, condition, {**parameters, "message_id": message_id, "after": after, "limit": limit})
 
 
-def open_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
-    """A page's batches that are pending or started, in the order in which they were planned."""
-    condition = "page_id = :page_id AND status IN ('PENDING', 'STARTED') ORDER BY position LIMIT :limit"
+def claimable_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
+    """A page's batches that are started, or pending and due: in the order in which they were planned, or fell due.
+
+    What is not due yet, or paused, is not even looked at.
+    """
+    rows = sql.rows(
+        """
+        SELECT * FROM (
+            SELECT * FROM (
+                SELECT batches.*, create_time AS turn FROM batches
+                WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time = 0
+                ORDER BY position LIMIT :limit
+            ) AS at_once
+            UNION ALL
+            SELECT * FROM (
+                SELECT batches.*, due_time AS turn FROM batches
+                WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time > 0 AND due_time <= :now
+                ORDER BY due_time, position LIMIT :limit
+            ) AS scheduled
+        ) AS claimable
+        ORDER BY turn, position LIMIT :limit
+        """,
+        {"page_id": page_id, "limit": limit, "now": sql.clock()},
+    )
+    return [msgspec.convert(dict(row), BatchRow) for row in rows]
+
+
+def started_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
+    """A page's batches that are started, in the order in which they were planned."""
+    condition = "page_id = :page_id AND status = 'STARTED' AND due_time = 0 ORDER BY position LIMIT :limit"
     return _rows(sql, condition, {"page_id": page_id, "limit": limit})
 
 
@@ -210,6 +273,13 @@ def count_open(sql: Sql, message_id: str) -> int:
 
 
 def pages_with_work(sql: Sql) -> Sequence[str]:
-    """Pages that have pending or started batches."""
-    found = sql.rows("SELECT DISTINCT page_id FROM batches WHERE status IN ('PENDING', 'STARTED')")
+    """Pages that have batches to claim now, or started ones; those on hold only for what is started."""
+    found = sql.rows(
+        """
+        SELECT page_id FROM pages
+        WHERE (SELECT 1 FROM batches WHERE batches.page_id = pages.page_id AND status IN ('PENDING', 'STARTED')
+               AND due_time <= :now AND (pages.is_held = 0 OR status = 'STARTED') LIMIT 1) IS NOT NULL
+        """,  # one look-up each: what is scheduled or paused may be very much, and stay for long
+        {"now": sql.clock()},
+    )
     return [row["page_id"] for row in found]

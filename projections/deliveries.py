@@ -1,9 +1,7 @@
-"""Deliveries: a row for every attempt."""
+"""Deliveries: a row for every attempt, and how events change it."""
 
 from collections.abc import Sequence
 from typing import Any
-
-import msgspec
 
 from domain.batch_events import (
     BatchCancelled,
@@ -18,8 +16,9 @@ from domain.batch_events import (
 from domain.delivery import status_of
 from domain.message_events import MessageAbandoned
 from domain.outcome import Failed, Sent, Unconfirmed
+from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
 from projections.recorded import Recorded
-from projections.sql import Given, Micros, Sql, micros, one_of
+from projections.sql import Given, Sql, micros
 
 TABLES = (
     """
@@ -41,44 +40,21 @@ TABLES = (
         create_time BIGINT NOT NULL,
         update_time BIGINT NOT NULL,
         sent_time BIGINT,
-        failed_time BIGINT
+        failed_time BIGINT,
+        has_receipt INTEGER NOT NULL DEFAULT 0,
+        delivered_time BIGINT,
+        read_time BIGINT
     )
     """,
     "CREATE INDEX IF NOT EXISTS deliveries_of_recipient ON deliveries (message_id, recipient_id, attempt_number)",
+    """
+    CREATE INDEX IF NOT EXISTS deliveries_by_error ON deliveries (message_id, error_type, batch_number, position)
+    WHERE error_type IS NOT NULL
+    """,
     # The key comes last: of indexes that look alike while a table is empty, PostgreSQL plans with the newest, and keeps
     # to that plan; by the other one each row would cost a walk through all of the message.
     "CREATE UNIQUE INDEX IF NOT EXISTS deliveries_key ON deliveries (message_id, batch_number, position)",
 )
-
-
-class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt as its readers see it."""
-
-    message_id: str
-    batch_number: int
-    position: int
-    recipient_id: str
-    recipient_name: str
-    attempt_number: int
-    status: str
-    provider_message_id: str
-    error_code: int
-    error_subcode: int
-    error_message: str
-    error_type: str | None
-    create_time: Micros
-    update_time: Micros
-    sent_time: Micros | None
-    failed_time: Micros | None
-
-
-class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attempts a list shows; what is empty does not filter."""
-
-    message_id: str
-    recipient_id: str = ""
-    statuses: tuple[str, ...] = ()
-    error_types: tuple[str, ...] = ()
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
@@ -95,6 +71,8 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             _move(sql, event, event.positions, event.to.value, None)
         case BatchCancelled():
             _cancel(sql, event)
+        case ReceiptsRecorded():
+            _heed_receipts(sql, event)
         case MessageAbandoned():
             sql.execute("DELETE FROM deliveries WHERE message_id = :message_id", {"message_id": event.message_id})
 
@@ -122,6 +100,8 @@ _OF_GIVEN = """
     FROM given WHERE deliveries.message_id = :message_id AND deliveries.batch_number = :batch_number
                  AND deliveries.position = given.position
 """
+# Evidence wins (protocol rule 4): what has a receipt is sent, whatever its worker says before or after.
+_WITHOUT_RECEIPT = f"{_OF_GIVEN} AND deliveries.has_receipt = 0"
 
 
 def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, token_generation: int | None) -> None:
@@ -129,7 +109,7 @@ def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, to
         f"""
         UPDATE deliveries SET status = :status, update_time = :time,
                               token_generation = COALESCE(:token_generation, token_generation)
-        {_OF_GIVEN}
+        {_WITHOUT_RECEIPT}
         """,  # noqa: S608 - here and below: our own words
         {
             "message_id": event.message_id,
@@ -173,7 +153,7 @@ def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) ->
             UPDATE deliveries SET status = 'SENT', provider_message_id = given.provider_message_id,
                    error_code = 0, error_subcode = 0, error_message = '', error_type = NULL, retry = NULL,
                    update_time = given.time, sent_time = given.time, failed_time = NULL
-            {_OF_GIVEN}
+            {_WITHOUT_RECEIPT}
             """,  # noqa: S608
             place,
             Given(_SENT, sent),
@@ -184,7 +164,7 @@ def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) ->
             UPDATE deliveries SET status = given.status, provider_message_id = '', error_code = given.code,
                    error_subcode = given.subcode, error_message = given.message, error_type = given.error_type,
                    retry = given.retry, update_time = given.time, sent_time = NULL, failed_time = given.time
-            {_OF_GIVEN}
+            {_WITHOUT_RECEIPT}
             """,  # noqa: S608
             place,
             Given(_FAILED, failed),
@@ -204,27 +184,24 @@ def _failed_row(known: RecordedOutcome, outcome: Failed | Unconfirmed) -> tuple[
     )
 
 
-def attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int) -> Sequence[DeliveryRow]:
-    """A message's attempts by batch and position, after the last one seen."""
-    in_statuses, statuses = one_of("status", "status", wanted.statuses)
-    in_types, types = one_of("error_type", "error_type", wanted.error_types)
-    batch = "+batch_number" if wanted.recipient_id else "batch_number"  # + keeps the planner to the recipient's index
-    rows = sql.rows(
-        f"""
-        SELECT * FROM deliveries
-        WHERE message_id = :message_id AND {in_statuses} AND {in_types}
-          {"AND recipient_id = :recipient_id" if wanted.recipient_id else ""}
-          AND ({batch}, position) > (:batch_number, :position)
-        ORDER BY {batch}, position LIMIT :limit
-        """,  # noqa: S608 - conditions of our own words
-        {
-            **statuses,
-            **types,
-            "message_id": wanted.message_id,
-            "recipient_id": wanted.recipient_id,
-            "batch_number": after[0],
-            "position": after[1],
-            "limit": limit,
-        },
-    )
-    return [msgspec.convert(dict(row), DeliveryRow) for row in rows]
+def _heed_receipts(sql: Sql, event: ReceiptsRecorded) -> None:
+    place = {"message_id": event.message_id, "batch_number": event.batch_number}
+    for kind, statement in _OF_KIND.items():
+        if told := [_told(receipt) for receipt in event.receipts if receipt.kind is kind]:
+            sql.execute(statement, {**place, "update_time": micros(event.time)}, Given(_SENT, told))
+
+
+_OF_KIND = {
+    ReceiptKind.ECHO: f"""
+        UPDATE deliveries SET status = 'SENT', has_receipt = 1, provider_message_id = given.provider_message_id,
+               error_code = 0, error_subcode = 0, error_message = '', error_type = NULL, retry = NULL,
+               update_time = :update_time, sent_time = given.time, failed_time = NULL
+        {_OF_GIVEN}
+    """,  # noqa: S608
+    ReceiptKind.DELIVERED: f"UPDATE deliveries SET delivered_time = given.time {_OF_GIVEN}",  # noqa: S608
+    ReceiptKind.READ: f"UPDATE deliveries SET read_time = given.time {_OF_GIVEN}",  # noqa: S608
+}
+
+
+def _told(receipt: Receipt) -> tuple[Any, ...]:
+    return receipt.position, receipt.provider_message_id, micros(receipt.time)

@@ -1,11 +1,13 @@
 """Failures: how many recipients of a message stand under each error type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from domain.fault import ErrorType
 from domain.message_events import MessageAbandoned
 from projections.recorded import Recorded
-from projections.sql import Given, Sql
+from projections.sql import Given, Micros, Sql
 
 TABLES = (
     """
@@ -17,6 +19,19 @@ TABLES = (
     )
     """,
 )
+
+
+class ErrorTypeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A message's recipients under one error type: when the first and the last of them failed, and the last's error."""
+
+    message_id: str
+    error_type: str
+    recipients: int
+    first_time: Micros
+    last_time: Micros
+    error_code: int
+    error_subcode: int
+    error_message: str
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
@@ -48,3 +63,26 @@ def by_type(sql: Sql, message_id: str) -> Mapping[ErrorType, int]:
         {"message_id": message_id},
     )
     return {ErrorType(row["error_type"]): row["recipients"] for row in rows}
+
+
+def summed_up(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:
+    """Failed and unconfirmed recipients of messages by the type of their last error, of each the commonest first."""
+    rows = sql.rows(
+        """
+        SELECT failures.message_id, failures.error_type, failures.recipients,
+               (SELECT MIN(recipients.last_attempt_time) FROM recipients
+                WHERE recipients.message_id = failures.message_id AND recipients.error_type = failures.error_type
+               ) AS first_time,
+               latest.last_attempt_time AS last_time, latest.error_code, latest.error_subcode, latest.error_message
+        FROM given CROSS JOIN failures CROSS JOIN recipients latest
+        WHERE failures.message_id = given.message_id AND failures.recipients > 0
+          AND latest.message_id = failures.message_id
+          AND latest.recipient_id = (
+              SELECT recipients.recipient_id FROM recipients
+              WHERE recipients.message_id = failures.message_id AND recipients.error_type = failures.error_type
+              ORDER BY recipients.last_attempt_time DESC, recipients.recipient_id DESC LIMIT 1)
+        ORDER BY given.place, failures.recipients DESC, failures.error_type
+        """,
+        given=Given((("place", int), ("message_id", str)), list(enumerate(message_ids))),
+    )
+    return [msgspec.convert(dict(row), ErrorTypeRow) for row in rows]

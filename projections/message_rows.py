@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from domain.delivery import DeliveryStatus
-from domain.retry import OnUnconfirmed, RetryPolicy, RetryType
+from domain.retry import OnUnconfirmed, RetryPolicy
+from projections import pages
+from projections.pages import HoldRow
+from projections.policy_columns import policy_of
 from projections.sql import Micros, Row, Sql, one_of
 
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as its readers see it."""
+    """A message as its readers see it; `next_retry_time` is set while one with a retry schedule of its own waits."""
 
     message_id: str
     owner: str
@@ -31,6 +34,10 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     update_time: Micros
     end_time: Micros | None
     sequence: int
+    paused: bool = False
+    schedule_time: Micros | None = None
+    next_retry_time: Micros | None = None
+    page_hold: HoldRow | None = None
 
     @property
     def is_open(self) -> bool:
@@ -43,20 +50,22 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.counts[DeliveryStatus.PENDING] + self.counts[DeliveryStatus.SENDING]
 
 
+_COUNTS = {status: status.value.lower() for status in DeliveryStatus}  # the column of each
+
+
 def message_row(row: Row) -> MessageRow:
     """A row of the table, as its readers see it."""
-    policy = RetryPolicy(type=RetryType(row["retry_type"]), max_retry_attempts=row["max_retry_attempts"])
     return MessageRow(
         message_id=row["message_id"],
         owner=row["owner"],
         page_id=row["page_id"],
         title=row["title"],
         status=row["status"],
-        retry_policy=policy,
+        retry_policy=policy_of(row),
         on_unconfirmed=OnUnconfirmed(row["on_unconfirmed"]),
         round=row["round"],
         retry_count=row["retry_count"],
-        counts={status: row[status.value.lower()] for status in DeliveryStatus},
+        counts={status: row[column] for status, column in _COUNTS.items()},
         total=row["total"],
         batches_total=row["batches_total"],
         batches_completed=row["batches_completed"],
@@ -66,6 +75,9 @@ def message_row(row: Row) -> MessageRow:
         update_time=row["update_time"],
         end_time=row["end_time"],
         sequence=row["sequence"],
+        paused=bool(row["is_paused"]),
+        schedule_time=row["schedule_time"] or None,
+        next_retry_time=row["next_retry_time"],
     )
 
 
@@ -83,24 +95,43 @@ def find(sql: Sql, message_id: str) -> MessageRow | None:
     row = sql.row(
         "SELECT * FROM messages WHERE message_id = :message_id AND is_visible = 1", {"message_id": message_id}
     )
-    return message_row(row) if row else None
+    return _with_holds(sql, [message_row(row)])[0] if row else None
 
 
-def newest(sql: Sql, wanted: MessageFilter, *, before: tuple[Micros, str] | None, limit: int) -> Sequence[MessageRow]:
-    """Messages by age, newest first, that come after `before` (creation time and id of the last one seen)."""
-    in_statuses, parameters = one_of("status", "status", wanted.statuses)
+def _with_holds(sql: Sql, found: Sequence[MessageRow]) -> Sequence[MessageRow]:
+    holds = pages.holds(sql, {message.page_id for message in found})
+    if not holds:
+        return found
+    return [msgspec.structs.replace(message, page_hold=holds.get(message.page_id)) for message in found]
+
+
+def newest(
+    sql: Sql,
+    wanted: MessageFilter,
+    *,
+    among: Sequence[str] = (),
+    before: tuple[Micros, str] | None,
+    limit: int,
+) -> Sequence[MessageRow]:
+    """Messages by age, newest first, that come after `before` (creation time and id of the last one seen).
+
+    `among` names the only ones that may be shown; empty names all.
+    """
+    in_statuses, statuses = one_of("status", "status", wanted.statuses)
+    in_among, ids = one_of("message_id", "id", among)
     time, message_id = before or (2**62, "")
     rows = sql.rows(
         f"""
         SELECT * FROM messages
-        WHERE is_visible = 1 AND owner = :owner AND {in_statuses}
+        WHERE is_visible = 1 AND owner = :owner AND {in_statuses} AND {in_among}
           {"AND page_id = :page_id" if wanted.page_id else ""}
           {"AND failed + unconfirmed > 0" if wanted.with_failures else ""}
-          AND (create_time < :time OR (create_time = :time AND message_id < :message_id))
+          AND (create_time, message_id) < (:time, :message_id)
         ORDER BY create_time DESC, message_id DESC LIMIT :limit
         """,  # noqa: S608 - conditions of our own words
         {
-            **parameters,
+            **statuses,
+            **ids,
             "owner": wanted.owner,
             "page_id": wanted.page_id,
             "time": time,
@@ -108,7 +139,15 @@ def newest(sql: Sql, wanted: MessageFilter, *, before: tuple[Micros, str] | None
             "limit": limit,
         },
     )
-    return [message_row(row) for row in rows]
+    return _with_holds(sql, [message_row(row) for row in rows])
+
+
+def open_of_page(sql: Sql, page_id: str) -> Sequence[str]:
+    """A page's messages that are not done."""
+    rows = sql.rows(
+        "SELECT message_id FROM messages WHERE is_completed = 0 AND page_id = :page_id", {"page_id": page_id}
+    )
+    return [row["message_id"] for row in rows]
 
 
 def unfinished(sql: Sql) -> Sequence[str]:
@@ -126,6 +165,7 @@ def changed_late(sql: Sql) -> Sequence[str]:
         """
         SELECT message_id FROM messages
         WHERE retry_type = 'AUTO' AND is_completed = 1 AND update_time > end_time AND is_cancelled = 0
+          AND retry_delay = ''
           AND failed + unconfirmed > 0 AND retry_count < max_retry_attempts
         """
     )
@@ -144,15 +184,35 @@ def staged(sql: Sql) -> Sequence[tuple[str, str]]:
     return [(row["message_id"], row["worker"]) for row in rows]
 
 
-def due_for_timer(sql: Sql, *, after: str, limit: int) -> Sequence[MessageRow]:
-    """CRON messages that are done, not cancelled, have failures and automatic rounds left; by id."""
+def due_for_timer(sql: Sql, *, after: str, limit: int, own_schedules: bool = True) -> Sequence[MessageRow]:
+    """CRON messages that are done, not cancelled, have failures and automatic rounds left; by id.
+
+    A paused one is not done; those of a page on hold wait for its release; those with a schedule of their own can be
+    left out.
+    """
     rows = sql.rows(
-        """
+        f"""
         SELECT * FROM messages
         WHERE retry_type = 'CRON' AND is_completed = 1 AND is_cancelled = 0 AND failed + unconfirmed > 0
           AND retry_count < max_retry_attempts AND message_id > :after
+          AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.page_id = messages.page_id AND pages.is_held = 1)
+          {"" if own_schedules else "AND retry_delay = ''"}
         ORDER BY message_id LIMIT :limit
-        """,
+        """,  # noqa: S608 - our own words
         {"after": after, "limit": limit},
+    )
+    return [message_row(row) for row in rows]
+
+
+def due_by_own_schedule(sql: Sql, *, after: tuple[Micros, str], until: Micros, limit: int) -> Sequence[MessageRow]:
+    """Messages with failures whose next round falls due after the last one seen, and by this time, in that order."""
+    rows = sql.rows(
+        """
+        SELECT * FROM messages
+        WHERE next_retry_time IS NOT NULL AND next_retry_time <= :until
+          AND (next_retry_time, message_id) > (:time, :message_id) AND failed + unconfirmed > 0
+        ORDER BY next_retry_time, message_id LIMIT :limit
+        """,
+        {"until": until, "time": after[0], "message_id": after[1], "limit": limit},
     )
     return [message_row(row) for row in rows]

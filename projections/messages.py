@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 
 from domain.delivery import DeliveryStatus
+from domain.event import Event
 from domain.message_events import (
     MessageAbandoned,
     MessageCancelled,
     MessageCompleted,
     MessageEvent,
+    MessagePaused,
+    MessageResumed,
     MessageStaged,
     MessageSubmitted,
     RetryRequested,
 )
+from projections.policy_columns import delay_column, policy_of
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql, micros
 
@@ -45,7 +49,11 @@ TABLES = (
         create_time BIGINT NOT NULL,
         update_time BIGINT NOT NULL,
         end_time BIGINT,
-        sequence BIGINT NOT NULL
+        sequence BIGINT NOT NULL,
+        is_paused INTEGER NOT NULL DEFAULT 0,
+        schedule_time BIGINT NOT NULL DEFAULT 0,
+        retry_delay TEXT NOT NULL DEFAULT '',
+        next_retry_time BIGINT
     )
     """,
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
@@ -59,12 +67,26 @@ TABLES = (
     CREATE INDEX IF NOT EXISTS messages_changed_late ON messages (message_id)
     WHERE retry_type = 'AUTO' AND is_completed = 1 AND update_time > end_time
     """,
+    """
+    CREATE INDEX IF NOT EXISTS messages_next_retry ON messages (next_retry_time, message_id)
+    WHERE next_retry_time IS NOT NULL AND failed + unconfirmed > 0
+    """,
 )
+
+
+_ASSIGNMENTS: Mapping[type[Event], str] = {
+    MessagePaused: "is_paused = 1, is_completed = 0, end_time = NULL, next_retry_time = NULL",
+    MessageResumed: "is_paused = 0",
+    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL",
+    MessageCompleted: "is_completed = 1, is_paused = 0, end_time = :time",
+}
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
     """What a message's own events change."""
     event = recorded.event
+    if isinstance(event, MessageEvent) and type(event) in _ASSIGNMENTS:
+        _set(sql, event, _ASSIGNMENTS[type(event)])
     match event:
         case MessageStaged():
             _insert(sql, event, visible=False)
@@ -72,10 +94,8 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             _submit(sql, event)
         case RetryRequested():
             _request_retry(sql, event)
-        case MessageCancelled():
-            _set(sql, event, "is_cancelled = 1")
         case MessageCompleted():
-            _set(sql, event, "is_completed = 1, end_time = :time")
+            _plan_next_round(sql, event)
         case MessageAbandoned():
             sql.execute("DELETE FROM messages WHERE message_id = :message_id", {"message_id": event.message_id})
 
@@ -109,8 +129,8 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
     sql.execute(
         """
         UPDATE messages SET title = :title, is_visible = 1, worker = '', retry_type = :retry_type,
-               max_retry_attempts = :max_retry_attempts, on_unconfirmed = :on_unconfirmed, batches_total = :batches,
-               create_time = :time, update_time = :time
+               max_retry_attempts = :max_retry_attempts, retry_delay = :retry_delay, on_unconfirmed = :on_unconfirmed,
+               batches_total = :batches, schedule_time = :schedule_time, create_time = :time, update_time = :time
         WHERE message_id = :message_id
         """,
         {
@@ -118,8 +138,10 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
             "title": event.title,
             "retry_type": event.retry_policy.type.value,
             "max_retry_attempts": event.retry_policy.max_retry_attempts,
+            "retry_delay": delay_column(event.retry_policy.delay),
             "on_unconfirmed": event.on_unconfirmed.value,
             "batches": event.batches,
+            "schedule_time": 0 if event.schedule_time is None else max(0, micros(event.schedule_time)),
             "time": micros(event.time),
         },
     )
@@ -129,7 +151,7 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
     sql.execute(
         """
         UPDATE messages SET round = :round, retry_count = :retry_count, batches_total = :batches_total,
-               is_completed = 0, end_time = NULL, update_time = :time
+               is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time
         WHERE message_id = :message_id
         """,
         {
@@ -147,6 +169,21 @@ def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
         f"UPDATE messages SET {assignments}, update_time = :time WHERE message_id = :message_id",  # noqa: S608 - own words
         {"message_id": event.message_id, "time": micros(event.time)},
     )
+
+
+def _plan_next_round(sql: Sql, event: MessageCompleted) -> None:
+    """When it is due, if the message has a schedule of its own."""
+    row = sql.row(
+        """
+        SELECT retry_type, max_retry_attempts, retry_delay, retry_count FROM messages
+        WHERE message_id = :message_id AND retry_delay <> '' AND is_cancelled = 0
+        """,
+        {"message_id": event.message_id},
+    )
+    due = row and policy_of(row).next_round(event.message_id, row["retry_count"], event.time)
+    if due:
+        statement = "UPDATE messages SET next_retry_time = :due WHERE message_id = :message_id"
+        sql.execute(statement, {"message_id": event.message_id, "due": micros(due)})
 
 
 def has_retries(sql: Sql, message_id: str) -> bool:
@@ -170,6 +207,7 @@ _SETTLE = """
         is_started = CASE WHEN :started = 1 THEN 1 ELSE is_started END,
         status = CASE
             WHEN is_cancelled = 1 THEN 'CANCELLED'
+            WHEN is_paused = 1 THEN 'PAUSED'
             WHEN is_completed = 1 AND sent + :SENT = total + :TOTAL THEN 'SENT'
             WHEN is_completed = 1 AND sent + :SENT = 0 THEN 'FAILED'
             WHEN is_completed = 1 THEN 'PARTIALLY_SENT'

@@ -1,13 +1,21 @@
 """Pages: a row each; their secrets stand elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from domain.page_events import PageRegistered, PageSettingsChanged, PageTokenReplaced, SendMode
+from domain.fault import ErrorType
+from domain.page_events import (
+    PageHeld,
+    PageRegistered,
+    PageReleased,
+    PageSettingsChanged,
+    PageTokenReplaced,
+    SendMode,
+)
 from projections.recorded import Recorded
-from projections.sql import Micros, Sql, micros
+from projections.sql import Micros, Row, Sql, micros, one_of
 
 TABLES = (
     """
@@ -19,10 +27,28 @@ TABLES = (
         token_generation INTEGER NOT NULL,
         token_verified INTEGER NOT NULL,
         create_time BIGINT NOT NULL,
-        update_time BIGINT NOT NULL
+        update_time BIGINT NOT NULL,
+        is_held INTEGER NOT NULL DEFAULT 0,
+        hold_reason TEXT NOT NULL DEFAULT '',
+        held_by TEXT NOT NULL DEFAULT '',
+        hold_code INTEGER NOT NULL DEFAULT 0,
+        hold_subcode INTEGER NOT NULL DEFAULT 0,
+        hold_error_type TEXT,
+        hold_time BIGINT
     )
     """,
 )
+
+
+class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a page is on hold, and since when; no error type for a hold by hand."""
+
+    reason: str
+    held_by: str
+    error_code: int
+    error_subcode: int
+    error_type: ErrorType | None
+    time: Micros
 
 
 class PageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +62,12 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     token_verified: bool
     create_time: Micros
     update_time: Micros
+    hold: HoldRow | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Nothing of it leaves."""
+        return self.hold is not None
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
@@ -48,6 +80,10 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             _change(sql, event)
         case PageTokenReplaced():
             _replace_token(sql, event)
+        case PageHeld():
+            _hold(sql, event)
+        case PageReleased():
+            _release(sql, event)
 
 
 def _settings(event: PageRegistered | PageSettingsChanged) -> dict[str, Any]:
@@ -97,10 +133,41 @@ def _replace_token(sql: Sql, event: PageTokenReplaced) -> None:
     )
 
 
+def _hold(sql: Sql, event: PageHeld) -> None:
+    fault = event.hold.fault
+    sql.execute(
+        """
+        UPDATE pages SET is_held = 1, hold_reason = :reason, held_by = :held_by, hold_code = :code,
+               hold_subcode = :subcode, hold_error_type = :error_type, hold_time = :time, update_time = :time
+        WHERE page_id = :page_id
+        """,
+        {
+            "page_id": event.page_id,
+            "reason": event.hold.reason,
+            "held_by": event.hold.held_by,
+            "code": fault.code if fault else 0,
+            "subcode": fault.subcode if fault else 0,
+            "error_type": fault.type.value if fault else None,
+            "time": micros(event.time),
+        },
+    )
+
+
+def _release(sql: Sql, event: PageReleased) -> None:
+    sql.execute(
+        """
+        UPDATE pages SET is_held = 0, hold_reason = '', held_by = '', hold_code = 0, hold_subcode = 0,
+               hold_error_type = NULL, hold_time = NULL, token_generation = :token_generation, update_time = :time
+        WHERE page_id = :page_id
+        """,
+        {"page_id": event.page_id, "token_generation": event.token_generation, "time": micros(event.time)},
+    )
+
+
 def find(sql: Sql, page_id: str) -> PageRow | None:
     """A registered page, or None."""
     row = sql.row("SELECT * FROM pages WHERE page_id = :page_id", {"page_id": page_id})
-    return msgspec.convert(dict(row), PageRow, strict=False) if row else None
+    return _page_row(row) if row else None
 
 
 def in_order(sql: Sql, *, after: str, limit: int) -> Sequence[PageRow]:
@@ -108,4 +175,27 @@ def in_order(sql: Sql, *, after: str, limit: int) -> Sequence[PageRow]:
     rows = sql.rows(
         "SELECT * FROM pages WHERE page_id > :after ORDER BY page_id LIMIT :limit", {"after": after, "limit": limit}
     )
-    return [msgspec.convert(dict(row), PageRow, strict=False) for row in rows]
+    return [_page_row(row) for row in rows]
+
+
+def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
+    """Why those of the pages that are on hold are."""
+    in_pages, parameters = one_of("page_id", "page", list(page_ids))
+    rows = sql.rows(f"SELECT * FROM pages WHERE is_held = 1 AND {in_pages}", parameters)  # noqa: S608 - our own words
+    return {row["page_id"]: _hold_row(row) for row in rows}
+
+
+def _page_row(row: Row) -> PageRow:
+    page = msgspec.convert(dict(row), PageRow, strict=False)
+    return msgspec.structs.replace(page, hold=_hold_row(row)) if row["is_held"] else page
+
+
+def _hold_row(row: Row) -> HoldRow:
+    return HoldRow(
+        reason=row["hold_reason"],
+        held_by=row["held_by"],
+        error_code=row["hold_code"],
+        error_subcode=row["hold_subcode"],
+        error_type=ErrorType(row["hold_error_type"]) if row["hold_error_type"] else None,
+        time=row["hold_time"],
+    )

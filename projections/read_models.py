@@ -2,7 +2,19 @@
 
 from domain.batch_events import BatchCompleted, BatchEvent
 from domain.message_events import MessageAbandoned, MessageEvent
-from projections import batches, deliveries, failures, messages, pages, recipients, requests
+from domain.page_events import PageHeld, PageReleased
+from projections import (
+    batches,
+    deliveries,
+    failures,
+    message_rows,
+    messages,
+    outcomes,
+    pages,
+    receipts,
+    recipients,
+    requests,
+)
 from projections.recorded import Recorded
 from projections.sql import Sql, micros
 from projections.tally import Tally
@@ -12,11 +24,24 @@ TABLES = (
     *batches.TABLES,
     *deliveries.TABLES,
     *recipients.TABLES,
+    *receipts.TABLES,
     *failures.TABLES,
+    *outcomes.TABLES,
     *requests.TABLES,
     *pages.TABLES,
 )
-NAMES = ("messages", "batches", "deliveries", "recipients", "failures", "requests", "pages")
+NAMES = (
+    "messages",
+    "batches",
+    "deliveries",
+    "recipients",
+    "receipts",
+    "failures",
+    "outcomes",
+    "page_outcomes",
+    "requests",
+    "pages",
+)
 
 
 def create(sql: Sql) -> None:
@@ -36,10 +61,14 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     messages.apply(sql, recorded)
     batches.apply(sql, recorded)
     recipients.apply(sql, recorded, tally)
+    receipts.apply(sql, recorded)
     failures.apply(sql, recorded)
     requests.apply(sql, recorded)
     pages.apply(sql, recorded)
     match recorded.event:
+        case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
+            for message_id in message_rows.open_of_page(sql, page_id):
+                tally.move(message_id, recorded.position)  # who watches it is to see why it stands still
         case MessageAbandoned(message_id=message_id):
             tally.forget(message_id)
         case MessageEvent(message_id=message_id, time=time):

@@ -17,7 +17,8 @@ from domain.batch_events import (
 from domain.delivery import DeliveryStatus, status_of
 from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
-from projections import batches, deliveries, failures, messages
+from domain.receipt_events import ReceiptKind, ReceiptsRecorded
+from projections import batches, deliveries, failures, messages, outcomes, receipts
 from projections.recorded import Recorded
 from projections.sql import Given, Parameters, Sql, micros
 from projections.tally import Tally
@@ -46,6 +47,11 @@ TABLES = (
     """
     CREATE INDEX IF NOT EXISTS recipients_failed ON recipients
         (message_id, recipient_id, state, error_type, retry, maybe_sent, attempts, token_generation)
+    WHERE state IN ('FAILED', 'UNCONFIRMED')
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS recipients_standings ON recipients
+        (message_id, state, error_type, retry, maybe_sent, attempts, token_generation)
     WHERE state IN ('FAILED', 'UNCONFIRMED')
     """,
     """
@@ -95,6 +101,8 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
         sql.execute("DELETE FROM recipients WHERE message_id = :message_id", {"message_id": event.message_id})
     elif isinstance(event, BatchEvent) and (positions := _positions(event)):
         _change(sql, recorded, event, positions, tally)
+    elif isinstance(event, ReceiptsRecorded):
+        deliveries.apply(sql, recorded)  # that something was delivered or read changes nothing that is counted
 
 
 def _positions(event: BatchEvent) -> Sequence[int]:
@@ -107,6 +115,8 @@ def _positions(event: BatchEvent) -> Sequence[int]:
             return [known.position for known in event.outcomes]
         case BatchCancelled():
             return range(BATCH_SIZE)
+        case ReceiptsRecorded():
+            return [receipt.position for receipt in event.receipts if receipt.kind is ReceiptKind.ECHO]
     return ()
 
 
@@ -116,18 +126,30 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     before: Counter[_Standing] = Counter()
     if not isinstance(event, BatchCreated):
         before = touched.counted(sql, _ATTEMPTS)
-    after = _attempts_after(event, before)
-    deliveries.apply(sql, recorded)
+    has_evidence, has_retries = _has_evidence(sql, event), messages.has_retries(sql, event.message_id)
+    are_first = not (has_evidence or has_retries)
+    with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
+        deliveries.apply(sql, recorded)
+    after = touched.counted(sql, _ATTEMPTS) if has_evidence else _attempts_after(event, before)
     batches.add_counts(sql, event, _by_state(before, after))
-    if messages.has_retries(sql, event.message_id):
+    if has_retries:
         before = touched.counted(sql, _RECIPIENTS)
         sql.execute(_FOLD, place, touched.positions)
         after = touched.counted(sql, _RECIPIENTS)
     else:
         sql.execute(_CREATE if isinstance(event, BatchCreated) else _FOLD_ONLY_ATTEMPT, place, touched.positions)
     is_dispatch = isinstance(event, DeliveriesDispatched)
-    tally.add(event.message_id, _by_state(before, after), micros(event.time), is_started=is_dispatch)
+    # An AUTO message that was updated after its end may have failures to retry: a receipt never brings any.
+    time = None if isinstance(event, ReceiptsRecorded) else micros(event.time)
+    tally.add(event.message_id, _by_state(before, after), time, is_started=is_dispatch)
     failures.add_counts(sql, event.message_id, _by_error_type(before, after))
+
+
+def _has_evidence(sql: Sql, event: BatchEvent) -> bool:
+    """Some attempts stand as sent whatever the event says: what became of them is asked, not reckoned."""
+    if isinstance(event, BatchCreated):
+        return False
+    return isinstance(event, ReceiptsRecorded) or receipts.are_there(sql, event.message_id, event.batch_number)
 
 
 def _attempts_after(event: BatchEvent, before: Counter[_Standing]) -> Counter[_Standing]:

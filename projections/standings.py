@@ -3,18 +3,20 @@
 Recipients are grouped by all that the verdict depends on; the domain judges the groups, and SQL only finds them again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 
+from domain.batch_events import BatchRecipient
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
 from domain.retry import Standing
 from projections.sql import Given, Micros, Row, Sql
 
 _FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
-_GROUP = "state, error_type, retry, maybe_sent, attempts >= :max_attempts, token_generation < :token_generation"
+_GROUP = "state, error_type, retry, maybe_sent, attempts, token_generation"  # what an index is sorted by
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,23 +56,52 @@ def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
         """,  # noqa: S608 - our own words
         judged.parameters(),
     )
-    return {_standing(row): row["recipients"] for row in rows}
+    found: Counter[Standing] = Counter()
+    for row in rows:
+        found[_standing(row)] += row["recipients"]
+    return found
 
 
 def failed(sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, limit: int) -> Sequence[FailedRow]:
     """Failed and unconfirmed recipients of the wanted standings, by id, after the last one seen."""
+    columns = "*, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced"
+    return [_failed_row(row) for row in _of_standings(sql, columns, judged, wanted, after, limit)]
+
+
+def next_attempts(
+    sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, limit: int
+) -> Sequence[BatchRecipient]:
+    """The same recipients as they stand in the batches of a resend."""
+    columns = "recipient_id, recipient_name, attempts, origin_batch, origin_position"
+    return [next_attempt(**row) for row in _of_standings(sql, columns, judged, wanted, after, limit)]
+
+
+def next_attempt(
+    *, recipient_id: str, recipient_name: str, attempts: int, origin_batch: int, origin_position: int
+) -> BatchRecipient:
+    """A recipient's next attempt."""
+    return BatchRecipient(
+        id=recipient_id,
+        name=recipient_name,
+        attempt_number=attempts + 1,
+        origin_batch=origin_batch,
+        origin_position=origin_position,
+    )
+
+
+def _of_standings(
+    sql: Sql, columns: str, judged: Judged, wanted: Sequence[Standing], after: str, limit: int
+) -> Sequence[Row]:
     if not wanted:
         return []
     matches, parameters = _any_of(wanted)
-    rows = sql.rows(
+    return sql.rows(
         f"""
-        SELECT *, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced
-        FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({matches})
+        SELECT {columns} FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({matches})
         ORDER BY recipient_id LIMIT :limit
         """,  # noqa: S608 - our own words
         {**judged.parameters(), **parameters, "after": after, "limit": limit},
     )
-    return [_failed_row(row) for row in rows]
 
 
 def named(sql: Sql, judged: Judged, recipient_ids: Sequence[str]) -> Sequence[FailedRow]:

@@ -1,4 +1,4 @@
-"""What one transaction changes of messages' counts: written at its end, one statement a message."""
+"""What one transaction changes of all that is counted: written at its end, one statement a message."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ import msgspec
 
 from domain.delivery import DeliveryStatus
 from projections import messages
+from projections.outcomes import OutcomeTally
 from projections.sql import Micros, Sql
 
 
@@ -23,14 +24,20 @@ class Tally:
 
     def __init__(self) -> None:
         self._messages: dict[str, _Changes] = {}
+        self.outcomes = OutcomeTally()
 
-    def add(self, message_id: str, states: Mapping[DeliveryStatus, int], time: Micros, *, is_started: bool) -> None:
-        """So many more of the message's recipients are in each state; what is new to all of them adds to the total."""
+    def add(
+        self, message_id: str, states: Mapping[DeliveryStatus, int], time: Micros | None, *, is_started: bool
+    ) -> None:
+        """So many more of the message's recipients are in each state; what is new to all of them adds to the total.
+
+        With a time, it is an update.
+        """
         changes = self._messages.setdefault(message_id, _Changes())
         for state, change in states.items():
             changes.states[state] += change
         changes.is_started = changes.is_started or is_started
-        changes.update_time = time
+        changes.update_time = time or changes.update_time
 
     def complete_batch(self, message_id: str) -> None:
         """One more of the message's batches has come to its end."""
@@ -47,7 +54,7 @@ class Tally:
         self._messages.pop(message_id, None)
 
     def write(self, sql: Sql) -> None:
-        """Brings the messages up to date."""
+        """Brings the messages and the outcomes up to date."""
         for message_id, changes in self._messages.items():
             messages.settle(
                 sql,
@@ -58,3 +65,4 @@ class Tally:
                 update_time=changes.update_time,
                 position=changes.position,
             )
+        self.outcomes.write(sql)

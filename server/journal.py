@@ -11,11 +11,13 @@ from domain.message_events import (
     MessageAbandoned,
     MessageCancelled,
     MessageCompleted,
+    MessagePaused,
+    MessageResumed,
     MessageSubmitted,
     RetryRequested,
 )
 from domain.outcome import Failed, Unconfirmed
-from domain.page_events import PageRegistered, PageTokenReplaced
+from domain.page_events import PageHeld, PageRegistered, PageReleased, PageTokenReplaced
 from projections.recorded import Recorded
 
 logger = structlog.get_logger()
@@ -24,10 +26,14 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
     MessageSubmitted: ("message_submitted", ("message_id", "page_id", "total")),
     MessageAbandoned: ("message_abandoned", ("message_id",)),
     RetryRequested: ("retry_requested", ("message_id", "round", "trigger", "recipients")),
+    MessagePaused: ("message_paused", ("message_id",)),
+    MessageResumed: ("message_resumed", ("message_id",)),
     MessageCancelled: ("message_cancelled", ("message_id",)),
     MessageCompleted: ("message_completed", ("message_id",)),
     PageRegistered: ("page_registered", ("page_id",)),
     PageTokenReplaced: ("page_token_replaced", ("page_id", "token_generation")),
+    PageHeld: ("page_held", ("page_id",)),
+    PageReleased: ("page_released", ("page_id",)),
 }
 
 

@@ -19,18 +19,23 @@ from server.channels.http_client import answered_within, open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
+from server.commands.holding_pages import PageHoldService
+from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
+from server.commands.recording_receipts import ReceiptService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
 from server.delivery.delivery_service import DeliveryService
 from server.delivery.dispatcher import Dispatcher
+from server.delivery.due_rounds import DueRounds
 from server.delivery.ownership import Ownership
 from server.delivery.retry_timer import RetryTimer
 from server.delivery.round_closer import RoundCloser
 from server.delivery.stuck_batches import StuckBatches
 from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
+from server.history.history import History
 from server.journal import tell
 from server.log.commit import EventLog
 from server.log.keyring import SecretKeyError
@@ -43,6 +48,7 @@ from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.sandbox.cli import sandbox
 from server.settings import Settings, SettingsError, read_settings, unknown_names
 from server.watching.progress_hub import ProgressHub
+from server.webhooks.cli import webhooks
 
 logger = structlog.get_logger()
 
@@ -50,6 +56,7 @@ OWNERSHIP_SECONDS = 6.0  # without a sign of life, before a process's pages go t
 
 cli = typer.Typer(rich_markup_mode=None, add_completion=False)
 cli.command("sandbox")(sandbox)
+cli.command("webhooks")(webhooks)
 cli.command("migrate")(migrate)
 cli.command("rebuild")(rebuild)
 
@@ -130,17 +137,23 @@ class Service:
         sends = SendService(log, vault, now)
         streams = StreamSendService(log, vault, sends, now, worker)
         sweeper = Sweeper(log, closer, cancels, streams, worker, now)
-        self._delivery = DeliveryService(ownership, dispatcher, closer, timer, sweeper)
+        due_rounds = DueRounds(log, rounds, worker)
+        self._delivery = DeliveryService(ownership, dispatcher, closer, timer, due_rounds, sweeper)
+        self._history = History(log, now)
         self._api: ApiServer = build_server(
             log=log,
             sends=sends,
             streams=streams,
             resends=ResendService(log, now),
             cancels=cancels,
+            pauses=PauseService(log, now),
             pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
+            holds=PageHoldService(log, vault, now),
+            receipts=ReceiptService(log, now),
             progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds)),
             timer=timer,
             stuck=StuckBatches(log, dispatcher, worker, now),
+            history=self._history,
         )
 
     async def start(self) -> None:
@@ -173,6 +186,7 @@ class Service:
         grace = timedelta(seconds=self._settings.drain_seconds)
         logger.info("draining", grace_seconds=grace.total_seconds())
         await asyncio.gather(self._delivery.drain(grace), self._api.stop(grace))
+        self._history.close()
         logger.info("stopped")
 
 

@@ -11,15 +11,23 @@ from domain import batch_decisions
 from domain.batch import Batch
 from domain.batch_decisions import Events
 from domain.batch_events import BatchCreated, BatchEvent, BatchRecipient, RecordedOutcome
-from domain.commands import CancelMessage, PutPage, ResendMessage, SendMessage
+from domain.commands import CancelMessage, PauseMessage, PutPage, ResendMessage, ResumeMessage, SendMessage
 from domain.content import Content
 from domain.event import RequestStamp
 from domain.fault import ErrorType, Fault, RetryRule, Scope
-from domain.message_events import MessageAbandoned, MessageStaged, MessageSubmitted, RetryRequested
+from domain.message_events import (
+    MessageAbandoned,
+    MessagePaused,
+    MessageResumed,
+    MessageStaged,
+    MessageSubmitted,
+    RetryRequested,
+)
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from domain.page_events import PageRegistered, PageSettingsChanged, PageTokenReplaced
 from domain.recipient import Recipient
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
+from domain.retry_delay import FixedInterval, RetryDelay
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = "local"
@@ -83,8 +91,8 @@ def new_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
     return batches.fold([batch_created(*recipients, **fields)])
 
 
-def start(batch: Batch, worker: str = WORKER, generation: int = 1) -> Events:
-    return batch_decisions.start(batch, worker=worker, generation=generation, lease_expire_time=NOW + LEASE, now=NOW)
+def start(batch: Batch, worker: str = WORKER, generation: int = 1, *, now: datetime = NOW) -> Events:
+    return batch_decisions.start(batch, worker=worker, generation=generation, lease_expire_time=now + LEASE, now=now)
 
 
 def claimed_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
@@ -98,13 +106,15 @@ def dispatched_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
     return batches.apply(batch, batch_decisions.dispatch(batch, batch.pending, token_generation=1, now=NOW))
 
 
-def delivered(batch: Batch, outcomes: Mapping[str, Outcome], *, token_generation: int = 1) -> Events:
+def delivered(
+    batch: Batch, outcomes: Mapping[str, Outcome], *, token_generation: int = 1, now: datetime = NOW
+) -> Events:
     """All that happens to a pending batch when these outcomes come of it; recipients who are not named are sent to."""
-    events: list[BatchEvent] = list(start(batch))
+    events: list[BatchEvent] = list(start(batch, now=now))
     claimed = batches.apply(batch, events)
-    dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=token_generation, now=NOW)
-    came = [known(p, outcomes.get(batch.recipients[p].id, SENT)) for p in claimed.pending]
-    recorded = batch_decisions.record(batches.apply(claimed, dispatched), came, now=NOW)
+    dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=token_generation, now=now)
+    came = [known(p, outcomes.get(batch.recipients[p].id, SENT), now) for p in claimed.pending]
+    recorded = batch_decisions.record(batches.apply(claimed, dispatched), came, now=now)
     return (*events, *dispatched, *recorded)
 
 
@@ -153,12 +163,25 @@ def retry_requested(trigger: RetryTrigger = RetryTrigger.MANUAL, **fields: Any) 
     return RetryRequested(**{**defaults, **fields, "trigger": trigger})
 
 
-def auto(max_retry_attempts: int = 3) -> RetryPolicy:
-    return RetryPolicy(type=RetryType.AUTO, max_retry_attempts=max_retry_attempts)
+def message_paused(**fields: Any) -> MessagePaused:
+    return MessagePaused(**{"message_id": MESSAGE, "requested_by": OWNER, "time": NOW, **fields})
 
 
-def cron(max_retry_attempts: int = 3) -> RetryPolicy:
-    return RetryPolicy(type=RetryType.CRON, max_retry_attempts=max_retry_attempts)
+def message_resumed(**fields: Any) -> MessageResumed:
+    return MessageResumed(**{"message_id": MESSAGE, "requested_by": OWNER, "time": NOW, **fields})
+
+
+def auto(max_retry_attempts: int = 3, delay: RetryDelay | None = None) -> RetryPolicy:
+    return RetryPolicy(type=RetryType.AUTO, max_retry_attempts=max_retry_attempts, delay=delay)
+
+
+def cron(max_retry_attempts: int = 3, delay: RetryDelay | None = None) -> RetryPolicy:
+    return RetryPolicy(type=RetryType.CRON, max_retry_attempts=max_retry_attempts, delay=delay)
+
+
+def each(seconds: float) -> RetryDelay:
+    """The same wait before each automatic round."""
+    return FixedInterval(interval=timedelta(seconds=seconds))
 
 
 def request_stamp(request_id: str = "r-1", **fields: Any) -> RequestStamp:
@@ -180,8 +203,8 @@ def page_settings_changed(page_id: str = PAGE, **fields: Any) -> PageSettingsCha
     return msgspec.convert({**_SETTINGS, **fields, "page_id": page_id}, PageSettingsChanged)
 
 
-def page_token_replaced(token_generation: int = 2, page_id: str = PAGE) -> PageTokenReplaced:
-    return PageTokenReplaced(page_id=page_id, token_generation=token_generation, token_verified=True, time=NOW)
+def page_token_replaced(token_generation: int = 2, page_id: str = PAGE, *, time: datetime = NOW) -> PageTokenReplaced:
+    return PageTokenReplaced(page_id=page_id, token_generation=token_generation, token_verified=True, time=time)
 
 
 # What callers ask for
@@ -202,6 +225,14 @@ def send_message(text: str = "Hello {{name}}", **fields: Any) -> SendMessage:
 
 def resend_message(message_id: str = MESSAGE, **fields: Any) -> ResendMessage:
     return ResendMessage(**{"owner": OWNER, **fields, "message_id": message_id})
+
+
+def pause_message(message_id: str = MESSAGE, **fields: Any) -> PauseMessage:
+    return PauseMessage(**{"owner": OWNER, **fields, "message_id": message_id})
+
+
+def resume_message(message_id: str = MESSAGE, **fields: Any) -> ResumeMessage:
+    return ResumeMessage(**{"owner": OWNER, **fields, "message_id": message_id})
 
 
 def cancel_message(message_id: str = MESSAGE, **fields: Any) -> CancelMessage:

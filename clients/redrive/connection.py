@@ -37,14 +37,19 @@ class Connection:
         self.channel = _channel(target, tls=tls, root_certificates=root_certificates)
 
     async def ask(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Answer], request: Request, *, repeatable: bool = True
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Answer],
+        request: Request,
+        *,
+        repeatable: bool = True,
+        seconds: float | None = None,
     ) -> Answer:
-        """One question and its answer."""
+        """One question and its answer, within so many seconds (`timeout` unless given)."""
 
         async def attempt(seconds: float) -> Answer:
             return await method(request, timeout=seconds, metadata=self.metadata)
 
-        return await self.call(attempt, repeatable=repeatable)
+        return await self.call(attempt, repeatable=repeatable, seconds=seconds)
 
     async def call(
         self, attempt: Callable[[float], Awaitable[Answer]], *, repeatable: bool, seconds: float | None = None

@@ -8,26 +8,45 @@ from redrive.v1.delivery_service_pb2 import (
     ListBatchesResponse,
     ListDeliveriesRequest,
     ListDeliveriesResponse,
+    ListEventsRequest,
+    ListEventsResponse,
     ListFailedRequest,
     ListFailedResponse,
     ListMessagesRequest,
     ListMessagesResponse,
 )
 from redrive.v1.page_service_pb2 import ListPagesRequest, ListPagesResponse
+from redrive.v1.report_service_pb2 import (
+    GetDeliveryReportRequest,
+    GetDeliveryReportResponse,
+    SummarizeFailuresRequest,
+    SummarizeFailuresResponse,
+)
 
 PAGE_SIZE = 1_000  # the most that the server puts on one page
 
 
 ListRequest = TypeVar(
-    "ListRequest", ListBatchesRequest, ListDeliveriesRequest, ListFailedRequest, ListMessagesRequest, ListPagesRequest
+    "ListRequest",
+    GetDeliveryReportRequest,
+    ListBatchesRequest,
+    ListDeliveriesRequest,
+    ListEventsRequest,
+    ListFailedRequest,
+    ListMessagesRequest,
+    ListPagesRequest,
+    SummarizeFailuresRequest,
 )
 ListAnswer = TypeVar(
     "ListAnswer",
+    GetDeliveryReportResponse,
     ListBatchesResponse,
     ListDeliveriesResponse,
+    ListEventsResponse,
     ListFailedResponse,
     ListMessagesResponse,
     ListPagesResponse,
+    SummarizeFailuresResponse,
 )
 Item = TypeVar("Item")
 

@@ -3,10 +3,26 @@
 import uuid
 from typing import TypeVar
 
-from redrive.v1.delivery_service_pb2 import CancelMessageRequest, ResendRequest, SendRequest
-from redrive.v1.page_service_pb2 import PutPageRequest
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    PauseMessageRequest,
+    ResendRequest,
+    ResumeMessageRequest,
+    SendRequest,
+)
+from redrive.v1.page_service_pb2 import HoldPageRequest, PutPageRequest, ReleasePageRequest
 
-Write = TypeVar("Write", SendRequest, ResendRequest, CancelMessageRequest, PutPageRequest)
+Write = TypeVar(
+    "Write",
+    SendRequest,
+    ResendRequest,
+    PauseMessageRequest,
+    ResumeMessageRequest,
+    CancelMessageRequest,
+    PutPageRequest,
+    HoldPageRequest,
+    ReleasePageRequest,
+)
 
 
 def with_request_id(request: Write) -> Write:

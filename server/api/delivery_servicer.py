@@ -2,11 +2,14 @@
 
 # ruff: noqa: N802 - the contract names the rpcs
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import TypeVar
 
 from projections import message_rows
 from projections.message_rows import MessageRow
+from projections.sql import Sql
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageRequest,
     CancelMessageResponse,
@@ -16,12 +19,18 @@ from redrive.v1.delivery_service_pb2 import (
     ListBatchesResponse,
     ListDeliveriesRequest,
     ListDeliveriesResponse,
+    ListEventsRequest,
+    ListEventsResponse,
     ListFailedRequest,
     ListFailedResponse,
     ListMessagesRequest,
     ListMessagesResponse,
+    PauseMessageRequest,
+    PauseMessageResponse,
     ResendRequest,
     ResendResponse,
+    ResumeMessageRequest,
+    ResumeMessageResponse,
     SendRequest,
     SendResponse,
     SendStreamRequest,
@@ -33,17 +42,24 @@ from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceServicer as Deli
 from server.api import listings
 from server.api.caller import Context, caller
 from server.api.draining import Drain
-from server.api.ports import ProgressHub, RetryTimer
-from server.api.queries import attempts_of_message, batches_of_message, is_for_timer
+from server.api.next_rounds import NextRounds
+from server.api.ports import ProgressHub
+from server.api.queries import attempts_of_message, batches_of_message
 from server.api.stream_keeping import open_stream
-from server.api.translation import deliveries, message_requests, messages, send_requests
+from server.api.translation import deliveries, events, message_requests, messages, send_requests
+from server.api.translation.message_requests import MessageAt
 from server.commands.cancelling import CancelService
 from server.commands.failure_list import list_failures
 from server.commands.lookup import find_message
+from server.commands.pausing import PauseService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
+from server.history.events import list_events
+from server.history.history import History
 from server.log.commit import EventLog
+
+T = TypeVar("T")
 
 
 class DeliveryServicer(DeliveryServiceBase):
@@ -57,8 +73,10 @@ class DeliveryServicer(DeliveryServiceBase):
         streams: StreamSendService,
         resends: ResendService,
         cancels: CancelService,
+        pauses: PauseService,
         progress: ProgressHub,
-        timer: RetryTimer,
+        next_rounds: NextRounds,
+        history: History,
         drain: Drain,
     ) -> None:
         self._log = log
@@ -66,8 +84,10 @@ class DeliveryServicer(DeliveryServiceBase):
         self._streams = streams
         self._resends = resends
         self._cancels = cancels
+        self._pauses = pauses
         self._progress = progress
-        self._timer = timer
+        self._next_rounds = next_rounds
+        self._history = history
         self._drain = drain
 
     async def Send(self, request: SendRequest, context: Context) -> SendResponse:
@@ -87,16 +107,25 @@ class DeliveryServicer(DeliveryServiceBase):
             return messages.stream_sent(await stream.submit())
 
     async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
-        message_id = message_requests.message_id(request)
-        owner = caller(context)
-        row = await self._log.read(lambda sql: find_message(sql, owner, message_id))
-        return GetMessageResponse(message=messages.message(row))
+        wanted = message_requests.message_at(request, caller(context))
+        row = await self._at(wanted, lambda sql: find_message(sql, wanted.owner, wanted.message_id))
+        return GetMessageResponse(message=messages.message(row, await self._next_round(wanted, row)))
+
+    async def _at(self, wanted: MessageAt, query: Callable[[Sql], T]) -> T:
+        """What a query finds, now or then."""
+        if wanted.time is None:
+            return await self._log.read(query)
+        return await self._history.ask(wanted.owner, wanted.message_id, wanted.time, query)
+
+    async def _next_round(self, wanted: MessageAt, message: MessageRow) -> datetime | None:
+        """When an automatic round takes the message; None when none does, and for the past."""
+        return None if wanted.time else (await self._next_rounds.of([message])).get(message.message_id)
 
     async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
         wanted = message_requests.message_filter(request, caller(context))
         page = listings.MESSAGES.page(request, wanted)
         rows = await self._log.read(lambda sql: message_rows.newest(sql, wanted, before=page.after, limit=page.limit))
-        return messages.message_list(*page.cut(rows))
+        return messages.message_list(*page.cut(rows), await self._next_rounds.of(rows))
 
     async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:
         wanted = message_requests.batch_filter(request, caller(context))
@@ -112,17 +141,29 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
         wanted = message_requests.failure_filter(request, caller(context))
-        page = listings.FAILURES.page(request, wanted)
-        found = await self._log.read(list_failures(wanted, after=page.after, limit=page.limit))
-        return deliveries.failure_list(found, *page.cut(found.failures), await self._next_run(found.message))
+        place = message_requests.failures_at(request, wanted)
+        page = listings.FAILURES.page(request, (wanted, place.time))
+        found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit))
+        next_round = await self._next_round(place, found.message)
+        return deliveries.failure_list(found, *page.cut(found.failures), next_round)
 
-    async def _next_run(self, message: MessageRow) -> datetime | None:
-        """When the timer takes the message; None when it never does."""
-        return (await self._timer.schedule()).next_run_time if is_for_timer(message) else None
+    async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
+        wanted = message_requests.event_filter(request, caller(context))
+        page = listings.EVENTS.page(request, wanted)
+        found = await list_events(self._log, wanted, after=page.after, limit=page.limit)
+        return await asyncio.to_thread(events.event_list, *page.cut(found))  # up to a fifth of a second
 
     async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
         command = message_requests.resend(request, caller(context))
         return messages.resent(await self._resends.resend(command))
+
+    async def PauseMessage(self, request: PauseMessageRequest, context: Context) -> PauseMessageResponse:
+        command = message_requests.pause(request, caller(context))
+        return PauseMessageResponse(message=messages.message(await self._pauses.pause(command)))
+
+    async def ResumeMessage(self, request: ResumeMessageRequest, context: Context) -> ResumeMessageResponse:
+        command = message_requests.resume(request, caller(context))
+        return ResumeMessageResponse(message=messages.message(await self._pauses.resume(command)))
 
     async def CancelMessage(self, request: CancelMessageRequest, context: Context) -> CancelMessageResponse:
         command = message_requests.cancel(request, caller(context))

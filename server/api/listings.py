@@ -1,11 +1,13 @@
 """The lists of the contract: where each begins, and what tells a row's place in it."""
 
-from projections.deliveries import DeliveryRow
+from projections.delivery_rows import DeliveryRow
 from projections.message_rows import MessageRow
 from projections.pages import PageRow
+from projections.recorded import Recorded
 from projections.sql import Micros
 from server.api.page_token import Listing, Name, Number
-from server.api.queries import LeasedBatch
+from server.api.queries import FailureSummary, LeasedBatch
+from server.api.report_queries import MessageReport
 from server.commands.failure_list import Failure
 
 MESSAGES: Listing[MessageRow, tuple[Micros, str] | None] = Listing(
@@ -17,5 +19,18 @@ DELIVERIES: Listing[DeliveryRow, tuple[int, int]] = Listing(
 )
 FAILURES: Listing[Failure, str] = Listing(
     "ListFailed", Name, start="", cursor_of=lambda failure: failure.row.recipient_id
+)
+EVENTS: Listing[Recorded, int] = Listing("ListEvents", Number, start=0, cursor_of=lambda event: event.position)
+SUMMARIES: Listing[FailureSummary, tuple[Micros, str] | None] = Listing(
+    "SummarizeFailures",
+    tuple[Number, Name],
+    start=None,
+    cursor_of=lambda summary: (summary.message.create_time, summary.message.message_id),
+)
+REPORTED_MESSAGES: Listing[MessageReport, tuple[Micros, str] | None] = Listing(
+    "GetDeliveryReport",
+    tuple[Number, Name],
+    start=None,
+    cursor_of=lambda report: (report.message.create_time, report.message.message_id),
 )
 PAGES: Listing[PageRow, str] = Listing("ListPages", Name, start="", cursor_of=lambda row: row.page_id)

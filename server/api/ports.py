@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from server.delivery.timer_report import RetrySchedule, TimerResult
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.watching.progress import Progress
 
 
@@ -24,6 +24,10 @@ class RetryTimer(Protocol):
 
     async def schedule(self) -> RetrySchedule:
         """When it runs, and what its last run did; raises Unavailable."""
+        ...
+
+    async def last_runs(self) -> Sequence[TimerRun]:
+        """Its last runs, newest first; raises Unavailable."""
         ...
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from domain.retry import RetryType
-from projections import batches, deliveries
+from domain.errors import MessageNotFound
+from projections import batches, delivery_rows, failures, message_rows
 from projections.batches import BatchRow
-from projections.deliveries import DeliveryFilter, DeliveryRow
-from projections.message_rows import MessageRow
+from projections.delivery_rows import DeliveryFilter, DeliveryRow
+from projections.failures import ErrorTypeRow
+from projections.message_rows import MessageFilter, MessageRow
 from projections.sql import Micros, Sql
 from server.commands.lookup import find_message
 from server.delivery.ownership import leases
@@ -53,12 +54,45 @@ def attempts_of_message(
 
     def query(sql: Sql) -> Sequence[DeliveryRow]:
         find_message(sql, owner, wanted.message_id)
-        return deliveries.attempts(sql, wanted, after=after, limit=limit)
+        return delivery_rows.attempts(sql, wanted, after=after, limit=limit)
 
     return query
 
 
-def is_for_timer(message: MessageRow) -> bool:
-    """The timer takes its failures, one run after another, until its rounds are used up."""
-    has_rounds_left = message.retry_count < message.retry_policy.max_retry_attempts
-    return message.retry_policy.type is RetryType.CRON and has_rounds_left and not message.cancelled
+class SummaryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages a summary of failures shows; what is empty does not filter."""
+
+    owner: str
+    message_ids: tuple[str, ...] = ()
+    page_id: str = ""
+
+
+class FailureSummary(msgspec.Struct, frozen=True):
+    """A message with failed or unconfirmed recipients, and these by error type."""
+
+    message: MessageRow
+    error_types: Sequence[ErrorTypeRow]
+
+
+def _check_are_there(sql: Sql, owner: str, message_ids: Sequence[str]) -> None:
+    mine = MessageFilter(owner=owner)
+    found = message_rows.newest(sql, mine, among=message_ids, before=None, limit=len(message_ids))
+    for missing in set(message_ids).difference(row.message_id for row in found):
+        raise MessageNotFound(missing)
+
+
+def failures_of_messages(
+    wanted: SummaryFilter, *, before: tuple[Micros, str] | None, limit: int
+) -> Callable[[Sql], Sequence[FailureSummary]]:
+    """Messages with failures, newest first, after the last one seen; raises MessageNotFound for a named one."""
+
+    def query(sql: Sql) -> Sequence[FailureSummary]:
+        _check_are_there(sql, wanted.owner, wanted.message_ids)
+        failed = MessageFilter(owner=wanted.owner, page_id=wanted.page_id, with_failures=True)
+        rows = message_rows.newest(sql, failed, among=wanted.message_ids, before=before, limit=limit)
+        found: dict[str, list[ErrorTypeRow]] = {row.message_id: [] for row in rows}
+        for error_type in failures.summed_up(sql, list(found)):
+            found[error_type.message_id].append(error_type)
+        return [FailureSummary(row, found[row.message_id]) for row in rows]
+
+    return query

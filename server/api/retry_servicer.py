@@ -33,4 +33,4 @@ class RetryServicer(RetryServiceBase):
         return retries.batches_processed(released, processing)
 
     async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, _context: Context) -> GetRetryScheduleResponse:
-        return retries.schedule(await self._timer.schedule())
+        return retries.schedule(await self._timer.schedule(), await self._timer.last_runs())

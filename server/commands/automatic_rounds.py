@@ -30,7 +30,7 @@ class AutomaticRoundService:
 
         def may_start(message: Message, row: MessageRow) -> bool:
             unmoved = message.retry_count == retry_count
-            return unmoved and awaits_automatic_round(message) and not row.is_open
+            return unmoved and awaits_automatic_round(message) and not row.is_open and row.page_hold is None
 
         the_round = Round(self._log, order, may_start, self._now)
         step = await the_round.advance()

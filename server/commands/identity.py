@@ -2,11 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
-from domain.commands import CancelMessage, PutPage, ResendMessage, SendMessage
+from domain.commands import (
+    CancelMessage,
+    HoldPage,
+    PauseMessage,
+    PutPage,
+    ReleasePage,
+    ResendMessage,
+    ResumeMessage,
+    SendMessage,
+)
 from domain.errors import RequestIdReused
 from domain.event import RequestStamp
 from projections import requests
@@ -15,8 +25,10 @@ from server.log.commit import EventLog
 from server.turns import in_turns, slices
 
 _MESSAGES = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")  # namespace of ids made from owner and request_id
-Write = SendMessage | ResendMessage | CancelMessage | PutPage
+Write = SendMessage | ResendMessage | PauseMessage | ResumeMessage | CancelMessage | PutPage | HoldPage | ReleasePage
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+# Fields of requests that came with a later release: where one is not given, the hash is that of the releases before.
+_ADDED_LATER = frozenset({"schedule_time", "delay"})
 
 
 def message_id_for(owner: str, request_id: str) -> str:
@@ -32,7 +44,7 @@ class PayloadHash:
 
     def __init__(self, command: Write, key: bytes = b"") -> None:
         self._hash = hashlib.blake2b(key=key, digest_size=32)
-        self._hash.update(_ENCODER.encode(_what_is_asked(command)))
+        self._hash.update(msgspec.json.encode(_asked_fields(_what_is_asked(command))))
 
     async def add(self, parts: Sequence[msgspec.Struct]) -> None:
         """Goes on with further parts of the request; how they are cut makes no difference."""
@@ -49,6 +61,16 @@ def _what_is_asked(command: Write) -> Write:
     if isinstance(command, SendMessage | ResendMessage):
         return msgspec.structs.replace(command, request_id="", validate_only=False)
     return msgspec.structs.replace(command, request_id="")
+
+
+def _asked_fields(asked: Write) -> dict[str, Any]:
+    """Its fields in their order, but for later ones that are not given."""
+    fields: dict[str, Any] = msgspec.to_builtins(asked, order="deterministic")
+    for group in (fields, fields.get("retry_policy", {})):
+        for name in _ADDED_LATER & group.keys():
+            if group[name] is None:
+                del group[name]
+    return fields
 
 
 async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:

@@ -57,13 +57,13 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     judged = judged_by(sql, message)
     groups = {} if whom.taken else standings.groups(sql, judged)
     taken, skipped = (whom.taken, {}) if whom.taken else _judge(groups, message, whom.selection)
-    rows = standings.failed(sql, judged, taken, after=whom.after, limit=PLAN_SLICE)
+    recipients = standings.next_attempts(sql, judged, taken, after=whom.after, limit=PLAN_SLICE)
     return RetryPlan(
-        recipients=[_next_attempt(row) for row in rows],
+        recipients=recipients,
         total=sum(groups.get(standing, 0) for standing in taken),
         skipped=skipped,
         taken=taken,
-        after=rows[-1].recipient_id if len(rows) == PLAN_SLICE else "",
+        after=recipients[-1].id if len(recipients) == PLAN_SLICE else "",
     )
 
 
@@ -106,10 +106,10 @@ def _plan_named(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
 
 
 def _next_attempt(row: FailedRow) -> BatchRecipient:
-    return BatchRecipient(
-        id=row.recipient_id,
-        name=row.recipient_name,
-        attempt_number=row.attempts + 1,
+    return standings.next_attempt(
+        recipient_id=row.recipient_id,
+        recipient_name=row.recipient_name,
+        attempts=row.attempts,
         origin_batch=row.origin_batch,
         origin_position=row.origin_position,
     )

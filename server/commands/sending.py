@@ -35,7 +35,7 @@ class SendAnswer(msgspec.Struct, frozen=True):
 
 
 class SendService:
-    """Accepts messages; sending begins by itself once a message is durable."""
+    """Accepts messages; sending begins by itself once a message is durable, and its schedule_time has come."""
 
     def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -134,6 +134,7 @@ def submission(
         sealed_content=key.seal_content(command.content),
         retry_policy=command.retry_policy,
         on_unconfirmed=command.on_unconfirmed,
+        schedule_time=command.schedule_time,
         stage=stage,
         total=total,
         batches=batches_needed(total),
@@ -167,4 +168,5 @@ def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:
         update_time=micros(now),
         end_time=None,
         sequence=0,
+        schedule_time=None if command.schedule_time is None else micros(command.schedule_time),
     )

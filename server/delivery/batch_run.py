@@ -45,6 +45,8 @@ class Halt(StrEnum):
     """Why a batch stops before its end."""
 
     CANCELLED = "CANCELLED"
+    PAUSED = "PAUSED"
+    PAGE_HELD = "PAGE_HELD"
     DRAINING = "DRAINING"
     CLAIM_LOST = "CLAIM_LOST"
     BROKEN = "BROKEN"
@@ -83,8 +85,8 @@ class BatchRun:
         return self._log.batch.message_id
 
     def halt(self, cause: Halt) -> None:
-        """Lets nothing more leave; takes effect before the next request."""
-        if self._halted_by is None:
+        """Lets nothing more leave; takes effect before the next request. A pause may still become something else."""
+        if self._halted_by in (None, Halt.PAUSED, Halt.PAGE_HELD):
             self._halted_by = cause
             self._halt.set()
 
@@ -122,6 +124,10 @@ class BatchRun:
             await self._log.append(lambda batch: batch_decisions.drop(batch, sent, now=self._now()))
         elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_STOPPED:
             self.halt(Halt.CANCELLED)
+        elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_PAUSED:
+            self.halt(Halt.PAUSED)
+        elif isinstance(written, Refused) and written.cause is Hindrance.PAGE_HELD:
+            self.halt(Halt.PAGE_HELD)
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
@@ -152,6 +158,7 @@ class BatchRun:
             await self._log.append_late([RecordedOutcome(position=p, outcome=never_left, time=now) for p in unsent])
 
     async def _attempt(self, together: Sequence[int]) -> None:
+        generation = self._page.token_generation
         try:
             attempted = await self._send([self._letters[position] for position in together])
         except Exception:
@@ -162,7 +169,7 @@ class BatchRun:
             self._page.slots.give_back()
         now = self._now()
         for position, one in zip(together, attempted, strict=True):
-            self._page.pacer.heed(one)
+            self._page.heed(one, generation)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
         self._news.set()
         if not self._in_flight or len(self._known) >= GATHERED:
@@ -208,5 +215,5 @@ class BatchRun:
         await self._recorder
         if self._halted_by is Halt.CANCELLED:
             await self._log.append(lambda batch: batch_decisions.cancel(batch, now=self._now()))
-        elif self._halted_by is Halt.DRAINING:
+        elif self._halted_by in (Halt.DRAINING, Halt.PAUSED, Halt.PAGE_HELD):
             await self._log.append(lambda batch: batch_decisions.release(batch, now=self._now()))

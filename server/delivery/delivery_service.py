@@ -9,6 +9,7 @@ import structlog
 
 from domain.errors import Unavailable
 from server.delivery.dispatcher import Dispatcher
+from server.delivery.due_rounds import DueRounds
 from server.delivery.ownership import Ownership
 from server.delivery.retry_timer import RetryTimer
 from server.delivery.round_closer import RoundCloser
@@ -18,7 +19,7 @@ logger = structlog.get_logger()
 
 
 class DeliveryService:
-    """The dispatcher, the round closer, the retry timer and the sweeper of one process."""
+    """The dispatcher, the round closer, the retry timer, the due rounds and the sweeper of one process."""
 
     def __init__(
         self,
@@ -26,12 +27,14 @@ class DeliveryService:
         dispatcher: Dispatcher,
         closer: RoundCloser,
         timer: RetryTimer,
+        due_rounds: DueRounds,
         sweeper: Sweeper,
     ) -> None:
         self._ownership = ownership
         self._dispatcher = dispatcher
         self._closer = closer
         self._timer = timer
+        self._due_rounds = due_rounds
         self._sweeper = sweeper
         self._tasks: list[asyncio.Task[None]] = []
         self.broken = asyncio.Event()
@@ -44,6 +47,7 @@ class DeliveryService:
             self._dispatcher.run(),
             self._closer.run(),
             self._timer.run(),
+            self._due_rounds.run(),
             self._sweeper.run(),
         )
         self._tasks = [asyncio.create_task(part) for part in parts]

@@ -9,10 +9,14 @@ import structlog
 
 from domain.batch_events import BatchCreated, BatchReleased
 from domain.errors import Unavailable
-from domain.message_events import MessageCancelled, MessageSubmitted
+from domain.fault import ErrorType, Fault
+from domain.message_events import MessageCancelled, MessagePaused, MessageResumed, MessageSubmitted
 from domain.page_events import PageEvent
+from domain.page_faults import PageFaults
 from projections.recorded import Recorded
-from server.channels.channel import Channel
+from server.channels.channel import Channel, TokenAccepted
+from server.commands.holding_pages import PageHoldService
+from server.delivery.batch_run import Halt
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, close_page
 from server.delivery.pacer import Pacer
@@ -43,12 +47,14 @@ class Dispatcher:
         self._slots = Slots(ALL_SLOTS)
         self._parked: dict[Place, float] = {}
         self._pacers: dict[str, Pacer] = {}
+        self._faults: dict[str, PageFaults] = {}
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
         self._asides: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._draining = False
+        self._holds = PageHoldService(log, vault, now)
         log.listen(self._hear)
 
     def _pacer(self, page_id: str) -> Pacer:
@@ -61,6 +67,26 @@ class Dispatcher:
         """The platform asked for a pause: every process is to know, the timer too."""
         logger.info("page_paused", page=page_id, seconds=seconds)
         self._aside(self._log.commit(Commit([], also=lambda sql: close_page(sql, page_id, seconds))))
+
+    def _page_faulty(self, page_id: str, fault: Fault, token_generation: int) -> None:
+        """Nothing more of the page leaves, at once here and for good by an event."""
+        self._workers[page_id].hold()
+        self._aside(self._hold(page_id, fault, token_generation))
+
+    async def _hold(self, page_id: str, fault: Fault, token_generation: int) -> None:
+        logger.warning("page_faulty", page=page_id, code=fault.code, subcode=fault.subcode, type=fault.type)
+        if fault.type is ErrorType.ACCESS_TOKEN and await self._token_is_good(page_id):
+            self._faults[page_id].acquit()
+        else:
+            await self._holds.hold_for(page_id, fault, token_generation=token_generation)
+        if page_id in self._workers:
+            await self._workers[page_id].hold_is_settled()
+        self.wake()
+
+    async def _token_is_good(self, page_id: str) -> bool:
+        """The platform says so, when it is asked with one harmless call."""
+        worker = self._workers.get(page_id)
+        return worker is not None and isinstance(await self._channel.check_token(worker.credentials), TokenAccepted)
 
     def is_running(self, place: Place) -> bool:
         """A batch is under way in this process."""
@@ -75,13 +101,20 @@ class Dispatcher:
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
             match one.event:
-                case BatchCreated() | MessageSubmitted() | BatchReleased():
+                case BatchCreated() | MessageSubmitted() | BatchReleased() | MessageResumed():
                     self.wake()
                 case MessageCancelled(message_id=message_id):
-                    for worker in self._workers.values():
-                        worker.cancel(message_id)
-                case PageEvent(page_id=page_id) if page_id in self._workers:
-                    self._aside(self._workers[page_id].refresh())
+                    self._halt(message_id, Halt.CANCELLED)
+                case MessagePaused(message_id=message_id):
+                    self._halt(message_id, Halt.PAUSED)
+                case PageEvent(page_id=page_id):
+                    self.wake()
+                    if page_id in self._workers:
+                        self._aside(self._workers[page_id].refresh())
+
+    def _halt(self, message_id: str, cause: Halt) -> None:
+        for worker in self._workers.values():
+            worker.halt(message_id, cause)
 
     def _aside(self, work: Awaitable[object]) -> None:
         task = asyncio.create_task(self._safely(work))
@@ -122,7 +155,15 @@ class Dispatcher:
         if generation is None or self._draining:
             return
         slots = Slots(PAGE_SLOTS, self._slots)
-        page = SendingPage(page_id, self._pacer(page_id), slots, self._ownership, generation)
+        page = SendingPage(
+            page_id,
+            self._pacer(page_id),
+            self._faults.setdefault(page_id, PageFaults()),
+            slots,
+            self._ownership,
+            generation,
+            partial(self._page_faulty, page_id),
+        )
         worker = PageWorker(
             page, self._log, self._vault, self._letters, self._channel, self._ownership, self._parked, self._now
         )

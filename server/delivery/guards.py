@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.batch import Batch
+from projections import receipts
 from projections.sql import Sql
 from projections.standings import sent_among
 
@@ -14,11 +15,13 @@ class Hindrance(StrEnum):
     """Why nothing of a batch may leave now."""
 
     MESSAGE_STOPPED = "the message is cancelled"
+    MESSAGE_PAUSED = "the message is paused"
+    PAGE_HELD = "the page is on hold"
     PAGE_LOST = "another process owns the page"
 
 
 class AlreadySent(msgspec.Struct, frozen=True):
-    """These are known to have been sent the message, by an earlier attempt."""
+    """These are known to have been sent the message, by an earlier attempt or by a receipt."""
 
     positions: tuple[int, ...]
 
@@ -30,11 +33,12 @@ def may_leave(batch: Batch, positions: Sequence[int], *, worker: str, generation
     """The guard of a dispatch: what keeps these deliveries from leaving, or None."""
 
     def guard(sql: Sql) -> Cause | None:
-        if _is_stopped(sql, batch.message_id):
-            return Hindrance.MESSAGE_STOPPED
+        if (stopped := _stopped_by(sql, batch.message_id)) is not None:
+            return stopped
         if not _is_owner(sql, batch.page_id, worker, generation):
             return Hindrance.PAGE_LOST
-        sent = sent_among(sql, batch.message_id, batch.number, positions) if batch.round else ()
+        may_be_sent = batch.round or receipts.are_there(sql, batch.message_id, batch.number)
+        sent = sent_among(sql, batch.message_id, batch.number, positions) if may_be_sent else ()
         return AlreadySent(sent) if sent else None
 
     return guard
@@ -45,11 +49,19 @@ def may_claim(page_id: str, *, worker: str, generation: int) -> Callable[[Sql], 
     return lambda sql: None if _is_owner(sql, page_id, worker, generation) else Hindrance.PAGE_LOST
 
 
-def _is_stopped(sql: Sql, message_id: str) -> bool:
+def _stopped_by(sql: Sql, message_id: str) -> Hindrance | None:
     row = sql.row(
-        "SELECT 1 FROM messages WHERE message_id = :message_id AND is_cancelled = 0", {"message_id": message_id}
+        """
+        SELECT is_cancelled, is_paused, (SELECT is_held FROM pages WHERE pages.page_id = messages.page_id) AS is_held
+        FROM messages WHERE message_id = :message_id
+        """,
+        {"message_id": message_id},
     )
-    return row is None
+    if row is None or row["is_cancelled"]:
+        return Hindrance.MESSAGE_STOPPED
+    if row["is_paused"]:
+        return Hindrance.MESSAGE_PAUSED
+    return Hindrance.PAGE_HELD if row["is_held"] else None
 
 
 def _is_owner(sql: Sql, page_id: str, worker: str, generation: int) -> bool:

@@ -58,6 +58,12 @@ def closed_for(sql: Sql, page_id: str) -> float:
     return max(0.0, (row["closed_until"] - sql.clock()) / 1_000_000) if row and row["closed_until"] else 0.0
 
 
+def closings(sql: Sql) -> Mapping[str, Micros]:
+    """Until when the platform wants nothing of the pages that it wants nothing of."""
+    rows = sql.rows("SELECT page_id, closed_until FROM page_owners WHERE closed_until > :now", {"now": sql.clock()})
+    return {row["page_id"]: row["closed_until"] for row in rows}
+
+
 def is_owned_by_another(sql: Sql, page_id: str, worker: str) -> bool:
     """Another living process owns the page."""
     return owners(sql).get(page_id) in living(sql) - {worker}

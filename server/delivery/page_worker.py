@@ -10,7 +10,9 @@ import structlog
 
 from domain import batch_decisions
 from domain.batch import Batch, apply, fold
+from domain.batch_decisions import Receipts
 from domain.errors import Unavailable
+from domain.page_events import SendMode
 from domain.streams import batch_stream
 from projections import batches, message_rows, pages
 from projections.batches import BatchRow
@@ -19,11 +21,12 @@ from projections.sql import Sql
 from server.channels.channel import Channel, Credentials, OutgoingMessage
 from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
+from server.delivery.evidence import receipts_of
 from server.delivery.guards import may_claim
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, closed_for
 from server.delivery.sending_page import SendingPage
-from server.delivery.slots import PAGE_SLOTS
+from server.delivery.slots import BATCH_SLOTS, PAGE_SLOTS
 from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
 from server.log.stream import events_of
 from server.log.vault import KeptSecrets, Vault
@@ -50,7 +53,9 @@ class Work(NamedTuple):
 
     place: Place
     batch: Batch
+    receipts: Receipts
     message_is_cancelled: bool
+    message_is_paused: bool
     page: PageAsItIs
 
 
@@ -95,11 +100,26 @@ class PageWorker:
         """It was woken after its last look for work."""
         return self._news.is_set()
 
-    def cancel(self, message_id: str) -> None:
-        """Halts what is under way of a cancelled message."""
+    def halt(self, message_id: str, cause: Halt) -> None:
+        """Halts what is under way of a message."""
         for run in self._runs.values():
             if run.message_id == message_id:
-                run.halt(Halt.CANCELLED)
+                run.halt(cause)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What requests leave with now."""
+        return self._page.credentials
+
+    async def hold_is_settled(self) -> None:
+        """A hold that was asked for is there, unless another token has come meanwhile."""
+        self._page.asks_for_hold = False
+        await self.refresh()
+
+    def hold(self) -> None:
+        """The page is on hold: takes no further batch, and takes back what has not left."""
+        for run in self._runs.values():
+            run.halt(Halt.PAGE_HELD)
 
     def drain(self) -> None:
         """Takes no further batch, and lets go what has not left."""
@@ -121,7 +141,11 @@ class PageWorker:
             page_id=self._page.page_id, access_token=kept.secrets.access_token, app_secret=kept.secrets.app_secret
         )
         self._page.token_generation = kept.token_generation
+        self._page.hold_is_recorded = row.is_held
+        if row.is_held:
+            self.hold()
         self._page.send_mode = row.send_mode
+        self._page.slots.limit = BATCH_SLOTS if row.send_mode is SendMode.BATCH else PAGE_SLOTS
         self._page.pacer.set_limit(row.messages_per_second)
         self._page.pacer.close(pause)
 
@@ -158,16 +182,22 @@ class PageWorker:
         if row is None:
             return None
         message = message_rows.find(sql, row.message_id)
+        batch = fold(events_of(sql, batch_stream(row.message_id, row.stage, row.number)))
         return Work(
             place=(row.message_id, row.number),
-            batch=fold(events_of(sql, batch_stream(row.message_id, row.stage, row.number))),
+            batch=batch,
+            receipts=receipts_of(sql, batch),
             message_is_cancelled=message is not None and message.cancelled,
+            message_is_paused=message is not None and message.paused,
             page=self._page_as_it_is(sql),
         )
 
     def _next_batch(self, sql: Sql) -> BatchRow | None:
-        """A started one is dead: its page has one owner, and that is this process."""
-        for row in batches.open_of_page(sql, self._page.page_id, len(self._runs) + len(self._parked) + 1):
+        """A started one is dead: its page has one owner, and that is this process. Of a held page no other is taken."""
+        page = pages.find(sql, self._page.page_id)
+        is_held = self._page.is_on_hold or (page is not None and page.is_held)
+        look = batches.started_of_page if is_held else batches.claimable_of_page
+        for row in look(sql, self._page.page_id, len(self._runs) + len(self._parked) + 1):
             place = (row.message_id, row.number)
             if place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic():
                 return row
@@ -189,7 +219,7 @@ class PageWorker:
         """The run of a batch that was claimed; None when there is none to work."""
         letters = await self._open(work.batch, work.place)
         claimed = None if letters is None else await self._claim(work)
-        if letters is None or claimed is None or claimed.completed:
+        if letters is None or claimed is None or claimed.claim is None:
             return None
         run = BatchRun(BatchLog(self._log, claimed, self._now), letters, self._page, self._channel, self._now)
         self._runs[work.place] = run
@@ -217,9 +247,12 @@ class PageWorker:
             generation=self._page.ownership_generation,
             lease_expire_time=now + self._ownership.batch_lease,
             now=now,
+            receipts=work.receipts,
         )
         if work.message_is_cancelled:
             events = (*events, *batch_decisions.cancel(apply(batch, events), now=now))
+        elif work.message_is_paused or self._page.is_on_hold:
+            events = (*events, *batch_decisions.release(apply(batch, events), now=now))
         stream = batch_stream(batch.message_id, batch.stage, batch.number)
         guard = may_claim(batch.page_id, worker=self._page.worker, generation=self._page.ownership_generation)
         result = await self._log.commit(Commit([StreamEvents(stream, batch.version, events)], guard=guard))

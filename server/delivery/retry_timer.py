@@ -15,8 +15,9 @@ from projections.message_rows import MessageRow
 from projections.sql import Sql, from_micros, micros
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.retry_planning import retryable
+from server.delivery import timer_runs
 from server.delivery.ownership import closed_for
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from server.delivery.timetable import Timetable
 from server.log.commit import Commit, EventLog
 
@@ -62,7 +63,7 @@ class RetryTimer:
         if seconds > 0:
             await asyncio.sleep(min(LONGEST_SLEEP, seconds))
         elif await self._is_first(schedule.last_run_time):
-            await self.run_now()
+            await self.run_now(own_schedules=False)
 
     async def _is_first(self, last_run: datetime | None) -> bool:
         """Of all processes one runs each period: the one that finds the last run as it saw it."""
@@ -71,19 +72,22 @@ class RetryTimer:
         await self._log.commit(Commit([], also=lambda sql: changed.append(_take_turn(sql, last_run, started))))
         return changed[-1] > 0
 
-    async def run_now(self) -> Sequence[TimerResult]:
-        """Takes every eligible message now, due or not; raises Unavailable."""
+    async def run_now(self, *, own_schedules: bool = True) -> Sequence[TimerResult]:
+        """Takes every eligible message now, due or not; raises Unavailable.
+
+        The timetable leaves out those with a schedule of their own (see DueRounds).
+        """
         started = self._now()
         tick = started.isoformat()
-        results = [await self._retry(message, tick) async for message in self._eligible()]
+        results = [await self._retry(message, tick) async for message in self._eligible(own_schedules=own_schedules)]
         await self._log.commit(Commit([], also=lambda sql: _remember(sql, started, results)))
         taken = sum(result.status is TimerStatus.STARTED for result in results)
         logger.info("retry_timer_ran", messages=len(results), started=taken, tick=tick)
         return results
 
-    async def _eligible(self) -> AsyncIterator[MessageRow]:
+    async def _eligible(self, *, own_schedules: bool) -> AsyncIterator[MessageRow]:
         after = ""
-        while rows := await self._log.read(_due_after(after)):
+        while rows := await self._log.read(_due_after(after, own_schedules=own_schedules)):
             for row in rows:
                 if await self._log.read(_anybody_to_retry(row)):
                     yield row
@@ -128,9 +132,13 @@ class RetryTimer:
             last_results=msgspec.convert(json.loads(row["results"]), list[TimerResult]) if row else [],
         )
 
+    async def last_runs(self) -> Sequence[TimerRun]:
+        """The last runs, newest first; raises Unavailable."""
+        return await self._log.read(timer_runs.last_runs)
 
-def _due_after(after: str) -> Callable[[Sql], Sequence[MessageRow]]:
-    return lambda sql: message_rows.due_for_timer(sql, after=after, limit=MESSAGES_AT_ONCE)
+
+def _due_after(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[MessageRow]]:
+    return lambda sql: message_rows.due_for_timer(sql, after=after, limit=MESSAGES_AT_ONCE, own_schedules=own_schedules)
 
 
 def _anybody_to_retry(message: MessageRow) -> Callable[[Sql], int]:
@@ -153,6 +161,7 @@ def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> int:
 
 
 def _remember(sql: Sql, started: datetime, results: Sequence[TimerResult]) -> None:
+    timer_runs.remember(sql, started, results)
     sql.execute(
         """
         INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :time, :results)

@@ -12,13 +12,15 @@ import structlog
 from domain.batch_events import BatchCompleted, LateOutcomesRecorded
 from domain.errors import Unavailable
 from domain.message import Message, complete
-from domain.message_events import MessageCancelled
-from domain.retry import RetryTrigger, RetryType
+from domain.message_events import MessageCancelled, MessageCompleted, MessageResumed
+from domain.retry import PLAIN, RetryTrigger, RetryType
 from domain.streams import message_stream
 from projections import message_rows
 from projections.recorded import Recorded
+from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.lookup import load_message
+from server.commands.retry_planning import retryable
 from server.delivery.ownership import is_owned_by_another
 from server.log.commit import Commit, EventLog, StreamEvents
 
@@ -39,7 +41,7 @@ class RoundCloser:
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
-            if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled):
+            if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled | MessageResumed):
                 self._look_at(one.event.message_id, swept=False)
 
     def look_at(self, message_id: str) -> None:
@@ -78,20 +80,26 @@ class RoundCloser:
         if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, row.page_id, self._worker)):
             return
         message = await load_message(self._log, message_id)
+        if row.page_hold is not None and message.retry_policy.type is RetryType.AUTO and not row.completed:
+            return  # whether another round comes is decided once the page is released: the sweep asks again
         if not await self._start_next_round(message) and not row.completed:
             await self._complete(message)
 
     async def _start_next_round(self, message: Message) -> bool:
-        if message.retry_policy.type is not RetryType.AUTO:
+        if message.retry_policy.type is not RetryType.AUTO or message.retry_policy.delay is not None:
             return False
         started = await self._rounds.start(message.id, RetryTrigger.AUTO, retry_count=message.retry_count)
         return started is not None
 
     async def _complete(self, message: Message) -> None:
         """The counts are read after the message's version: every way out of `failed` moves that version."""
-        row = await self._log.read(lambda sql: message_rows.find(sql, message.id))
-        if row is None:
-            return
-        completed = complete(message, open_deliveries=int(row.is_open), now=self._now())
+        completed = await self._log.read(lambda sql: self._completed(sql, message))
         if completed is not None:
             await self._log.commit(Commit([StreamEvents(message_stream(message.id), message.version, [completed])]))
+
+    def _completed(self, sql: Sql, message: Message) -> MessageCompleted | None:
+        row = message_rows.find(sql, message.id)
+        if row is None:
+            return None
+        somebody_waits = message.paused and retryable(sql, row, PLAIN) > 0
+        return complete(message, open_deliveries=int(row.is_open), somebody_waits=somebody_waits, now=self._now())

@@ -1,9 +1,12 @@
 """A page that this process sends for: its credentials, its pace, its ownership."""
 
 import asyncio
+from collections.abc import Callable
 
+from domain.fault import Fault
 from domain.page_events import SendMode
-from server.channels.channel import Credentials
+from domain.page_faults import PageFaults
+from server.channels.channel import Attempted, Credentials
 from server.delivery.ownership import Ownership
 from server.delivery.pacer import Pacer
 from server.delivery.slots import Slots
@@ -13,10 +16,21 @@ class SendingPage:
     """What every batch of a page shares; credentials and settings are replaced while batches run."""
 
     def __init__(
-        self, page_id: str, pacer: Pacer, slots: Slots, ownership: Ownership, ownership_generation: int
+        self,
+        page_id: str,
+        pacer: Pacer,
+        faults: PageFaults,
+        slots: Slots,
+        ownership: Ownership,
+        ownership_generation: int,
+        on_fault: Callable[[Fault, int], None],
     ) -> None:
         self.page_id = page_id
         self.pacer = pacer
+        self.hold_is_recorded = False
+        self.asks_for_hold = False
+        self._faults = faults
+        self._on_fault = on_fault
         self.slots = slots
         self.ownership_generation = ownership_generation
         self.credentials = Credentials(page_id=page_id, access_token="")
@@ -37,6 +51,19 @@ class SendingPage:
     def is_held(self, term: int) -> bool:
         """The process's lease is good, and has been since: asked before each request (protocol rule 6)."""
         return self._ownership.is_held and self._ownership.term == term
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Nothing more may leave: by an event that is there, or is on its way."""
+        return self.hold_is_recorded or self.asks_for_hold
+
+    def heed(self, attempted: Attempted, token_generation: int) -> None:
+        """Takes in what became of an attempt: for the pace, and for the page as a whole."""
+        self.pacer.heed(attempted)
+        fault = self._faults.found(attempted.outcome, token_generation)
+        if fault is not None and not self.is_on_hold and token_generation == self.token_generation:
+            self.asks_for_hold = True
+            self._on_fault(fault, token_generation)
 
     async def clear(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until a request with so many messages may leave, and takes its slot; False when it may not."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 PAGE_SLOTS = 64  # requests in flight per page
+BATCH_SLOTS = 2  # the same where each holds up to 50 messages: no more than a batch meets a token that has died
 ALL_SLOTS = 480  # of this process: below the client's 500 connections, so that no request waits for one
 LOOK_SECONDS = 0.05  # between two looks at the halt
 
@@ -17,7 +18,7 @@ class Slots:
 
     def __init__(self, limit: int, whole: "Slots | None" = None) -> None:
         self.in_flight = 0
-        self._limit = limit
+        self.limit = limit
         self._whole = whole
         self._queue: deque[asyncio.Future[bool]] = deque()
         self._queueing: dict[Slots, None] = {}  # pages of this whole, the first comer first
@@ -25,7 +26,7 @@ class Slots:
     @property
     def is_free(self) -> bool:
         """One more request may leave."""
-        return self.in_flight < self._limit and (self._whole is None or self._whole.is_free)
+        return self.in_flight < self.limit and (self._whole is None or self._whole.is_free)
 
     async def take(self, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits for a slot; False after a halt, or when it takes longer than `within` seconds."""

@@ -11,6 +11,7 @@ from projections.batches import BatchRow
 from projections.sql import Sql
 from server.commands.lookup import find_message
 from server.delivery.dispatcher import Dispatcher
+from server.delivery.evidence import receipts_of
 from server.delivery.ownership import living
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
@@ -54,7 +55,8 @@ class StuckBatches:
         is_same_claim = batch.claim is not None and batch.claim.generation == row.generation
         if not is_same_claim or self._dispatcher.is_running((row.message_id, row.number)):
             return False
-        events = batch_decisions.release(batch, now=self._now())
+        known = await self._log.read(lambda sql: receipts_of(sql, batch))
+        events = batch_decisions.release(batch, now=self._now(), receipts=known)
         commit = Commit([StreamEvents(stream, batch.version, events)], guard=lambda sql: self._sign_of_life(sql, row))
         result = await self._log.commit(commit)
         return isinstance(result, Committed)

@@ -26,6 +26,16 @@ class TimerResult(msgspec.Struct, frozen=True, kw_only=True):
     retry_attempt: int = 0
 
 
+class TimerRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: how many messages were eligible, how many got a round, and the first of them."""
+
+    time: datetime
+    eligible: int
+    started: int
+    recipients: int
+    results: Sequence[TimerResult]
+
+
 class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
     """When the timer runs; no last run before the first."""
 
@@ -33,3 +43,8 @@ class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
     next_run_time: datetime
     last_run_time: datetime | None
     last_results: Sequence[TimerResult]
+
+    def run_from(self, earliest: datetime) -> datetime:
+        """The first run that is not before this time."""
+        missed = max(timedelta(0), earliest - self.next_run_time)
+        return self.next_run_time + -(-missed // self.interval) * self.interval

@@ -27,6 +27,16 @@ TABLES = (
         results TEXT NOT NULL
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS retry_runs (
+        time BIGINT PRIMARY KEY,
+        eligible INTEGER NOT NULL,
+        started INTEGER NOT NULL,
+        recipients INTEGER NOT NULL,
+        results TEXT NOT NULL
+    )
+    """,
+    "CREATE TABLE IF NOT EXISTS outcomes_counted (since BIGINT NOT NULL)",
 )
 
 

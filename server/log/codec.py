@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from domain import batch_events, message_events, page_events
+from domain import batch_events, message_events, page_events, receipt_events
 from domain.event import Event
 
 E = TypeVar("E", bound=Event)
@@ -29,6 +29,8 @@ TYPES: dict[str, type[Event]] = {
     "MessageAbandoned.v1": message_events.MessageAbandoned,
     "MessageSubmitted.v1": message_events.MessageSubmitted,
     "RetryRequested.v1": message_events.RetryRequested,
+    "MessagePaused.v1": message_events.MessagePaused,
+    "MessageResumed.v1": message_events.MessageResumed,
     "MessageCancelled.v1": message_events.MessageCancelled,
     "MessageCompleted.v1": message_events.MessageCompleted,
     "BatchCreated.v1": batch_events.BatchCreated,
@@ -40,9 +42,12 @@ TYPES: dict[str, type[Event]] = {
     "BatchReleased.v1": batch_events.BatchReleased,
     "BatchCancelled.v1": batch_events.BatchCancelled,
     "BatchCompleted.v1": batch_events.BatchCompleted,
+    "ReceiptsRecorded.v1": receipt_events.ReceiptsRecorded,
     "PageRegistered.v1": page_events.PageRegistered,
     "PageSettingsChanged.v1": page_events.PageSettingsChanged,
     "PageTokenReplaced.v1": page_events.PageTokenReplaced,
+    "PageHeld.v1": page_events.PageHeld,
+    "PageReleased.v1": page_events.PageReleased,
 }
 _NAMES = {event_type: name for name, event_type in TYPES.items()}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {

@@ -82,6 +82,12 @@ class EventLog(Protocol):
         """The events of a stream in order, all or the first few."""
         ...
 
+    async def recorded_in(
+        self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of some streams in the log's order, after a position; all or the first few."""
+        ...
+
     async def read(self, query: Callable[[Sql], T]) -> T:
         """Runs a query in a snapshot of its own, off the event loop."""
         ...

@@ -26,6 +26,7 @@ from server.log.group_commit import Written
 from server.log.patient_connection import WRITE_SECONDS, PatientConnection, check
 from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
+from server.log.stream import recorded_in
 
 WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
 CHANNEL = "redrive_log"  # notified with each commit
@@ -128,6 +129,11 @@ class PostgresStore:
                 (stream, limit),
             )
             return [decode(_stored(row)) for row in found]
+
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+        """Events of some streams in the log's order, after a position."""
+        with self.transaction(commit=False) as sql:
+            return recorded_in(sql, streams, position="notification_id", after=after, limit=limit)
 
     def recorded_after(self, position: int, limit: int, known: Collection[int] = ()) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position, but for those at positions that are known."""

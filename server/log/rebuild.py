@@ -13,6 +13,7 @@ from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
 from projections.tally import Tally
+from server.log import coverage
 from server.log.shadow import Shadow
 from server.log.store import Store
 
@@ -62,6 +63,7 @@ def rebuild(
             _refuse_if_in_use(workers(sql))
             found = _compare(store, shadow, sql)
             _replace(shadow, sql, found)
+            coverage.complete(sql)
         shadow.remove()
     return found
 

@@ -4,9 +4,29 @@ from collections.abc import Sequence
 
 from projections import read_models
 from projections.sql import Sql
-from server.log import beside
+from server.log import beside, coverage
 
 VERSION = 1  # of all tables together, and of what the projections make of events
+
+# Columns that tables of a version before may lack, in the order in which CREATE TABLE names them: always its last ones,
+# and with a default, since servers of the release before go on writing rows without them.
+ADDED = (
+    ("messages", "is_paused", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "schedule_time", "BIGINT NOT NULL DEFAULT 0"),
+    ("messages", "retry_delay", "TEXT NOT NULL DEFAULT ''"),
+    ("messages", "next_retry_time", "BIGINT"),
+    ("batches", "due_time", "BIGINT NOT NULL DEFAULT 0"),
+    ("deliveries", "has_receipt", "INTEGER NOT NULL DEFAULT 0"),
+    ("deliveries", "delivered_time", "BIGINT"),
+    ("deliveries", "read_time", "BIGINT"),
+    ("pages", "is_held", "INTEGER NOT NULL DEFAULT 0"),
+    ("pages", "hold_reason", "TEXT NOT NULL DEFAULT ''"),
+    ("pages", "held_by", "TEXT NOT NULL DEFAULT ''"),
+    ("pages", "hold_code", "INTEGER NOT NULL DEFAULT 0"),
+    ("pages", "hold_subcode", "INTEGER NOT NULL DEFAULT 0"),
+    ("pages", "hold_error_type", "TEXT"),
+    ("pages", "hold_time", "BIGINT"),
+)
 
 _TABLE = "CREATE TABLE IF NOT EXISTS redrive_schema (version INTEGER NOT NULL)"
 
@@ -30,14 +50,23 @@ def bring_up(sql: Sql, log_tables: Sequence[str]) -> None:
     found = version_of(sql)
     if found > VERSION:
         raise DatabaseIsNewerError(found)
-    # Once VERSION is 2: `if found == 1:` change the tables that are there, here, before the rest is made.
+    if found:
+        _add_columns(sql)
     for statement in log_tables:
         sql.execute(statement)
     read_models.create(sql)
     beside.create(sql)
+    coverage.begin(sql)
     if found < VERSION:
         sql.execute("DELETE FROM redrive_schema")
         sql.execute("INSERT INTO redrive_schema (version) VALUES (:version)", {"version": VERSION})
+
+
+def _add_columns(sql: Sql) -> None:
+    for table, column, kind in ADDED:
+        there = sql.row(f"SELECT {table}.* FROM (SELECT 1 AS one) AS one LEFT JOIN {table} ON 1 = 0") or {}  # noqa: S608 - own words
+        if column not in there:
+            sql.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def version_of(sql: Sql) -> int:

@@ -22,6 +22,7 @@ from server.log.group_commit import Written
 from server.log.sqlite_connections import CachingDatastore
 from server.log.sqlite_shadow import SqliteShadow
 from server.log.sqlite_sql import SqliteSql
+from server.log.stream import recorded_in
 
 LOCK_SECONDS = 2  # that a write waits for somebody who looks into the file
 
@@ -85,6 +86,11 @@ class SqliteStore:
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:
         """The events of a stream in order."""
         return [decode(stored) for stored in self._recorder.select_events(stream, limit=limit)]
+
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+        """Events of some streams in the log's order, after a position."""
+        with self.transaction(commit=False) as sql:
+            return recorded_in(sql, streams, position="rowid", after=after, limit=limit)
 
     def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position."""

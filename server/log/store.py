@@ -32,6 +32,10 @@ class Store(Protocol):
         """The events of a stream in order."""
         ...
 
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+        """Events of some streams in the log's order, after a position."""
+        ...
+
     def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position."""
         ...

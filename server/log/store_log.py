@@ -76,6 +76,12 @@ class StoreLog:
         """The events of a stream; raises Unavailable."""
         return await self._in_reader(lambda: self._store.load(stream, limit))
 
+    async def recorded_in(
+        self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of some streams in the log's order; raises Unavailable."""
+        return await self._in_reader(lambda: self._store.recorded_in(streams, after, limit))
+
     async def read(self, query: Callable[[Sql], T]) -> T:
         """Runs a query in a snapshot; raises Unavailable."""
         return await self._in_reader(lambda: self._query(query))

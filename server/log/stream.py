@@ -1,12 +1,15 @@
-"""One stream of the log, read together with whatever else a query reads."""
+"""Streams of the log, read together with whatever else a query reads."""
 
 from collections.abc import Sequence
 
 from eventsourcing.persistence import StoredEvent
 
 from domain.event import Event
-from projections.sql import Sql
+from projections.recorded import Recorded
+from projections.sql import Given, Row, Sql
 from server.log.codec import decode
+
+WITHOUT_END = 2**62
 
 
 def events_of(sql: Sql, stream: str) -> Sequence[Event]:
@@ -18,4 +21,40 @@ def events_of(sql: Sql, stream: str) -> Sequence[Event]:
         """,
         {"stream": stream},
     )
-    return [decode(StoredEvent(stream, row["originator_version"], row["topic"], bytes(row["state"]))) for row in rows]
+    return [_decoded(stream, row) for row in rows]
+
+
+def recorded_in(
+    sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
+) -> Sequence[Recorded]:
+    """The events of some streams in the log's order, after a position; `position` is the database's column of it."""
+    found = sql.rows(
+        f"""
+        SELECT given.position, events.originator_id, events.originator_version, events.topic, events.state
+        FROM given CROSS JOIN stored_events events WHERE events.{position} = given.position
+        ORDER BY given.position
+        """,  # noqa: S608 - our own words
+        given=Given((("position", int),), [(one,) for one in _positions_in(sql, streams, position, after, limit)]),
+    )
+    return [
+        Recorded(row["position"], row["originator_id"], row["originator_version"], _decoded(row["originator_id"], row))
+        for row in found
+    ]
+
+
+def _positions_in(sql: Sql, streams: Sequence[str], position: str, after: int, limit: int | None) -> Sequence[int]:
+    """+ 0 keeps planners from going through the whole log by its positions, in search of a few streams."""
+    found = sql.rows(
+        f"""
+        SELECT events.{position} AS position FROM given CROSS JOIN stored_events events
+        WHERE events.originator_id = given.stream AND events.{position} + 0 > :after
+        ORDER BY events.{position} + 0 LIMIT :limit
+        """,  # noqa: S608
+        {"after": after, "limit": WITHOUT_END if limit is None else limit},
+        Given((("stream", str),), [(stream,) for stream in streams]),
+    )
+    return [row["position"] for row in found]
+
+
+def _decoded(stream: str, row: Row) -> Event:
+    return decode(StoredEvent(stream, row["originator_version"], row["topic"], bytes(row["state"])))

@@ -1,5 +1,6 @@
 """The command `redrive-server sandbox`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +12,14 @@ from server.sandbox.guide import guide
 from server.sandbox.refused_order import RefusedOrder
 from server.sandbox.runner import serve
 from server.sandbox.settings import SandboxSettings
+from server.sandbox.webhooks import WebhookTarget
 
 if sys.platform == "win32":
     from asyncio import run
 else:
     from uvloop import run
+
+APP_SECRET = "REDRIVE_WEBHOOK_APP_SECRET"  # noqa: S105 - a variable's name
 
 
 def sandbox(
@@ -29,6 +33,8 @@ def sandbox(
     keep_arrivals: Annotated[
         int, typer.Option(min=0, help="How many arrivals to keep in full; counts stay.")
     ] = 100_000,
+    webhook_url: Annotated[str, typer.Option(help="Tell this address of what was taken.")] = "",
+    read_share: Annotated[float, typer.Option(min=0, max=1, help="Of the people: who reads what was sent.")] = 0,
 ) -> None:
     settings = SandboxSettings(
         host=host,
@@ -37,6 +43,7 @@ def sandbox(
         seed=seed,
         keep_arrivals=keep_arrivals,
         faults=_read(faults) if faults else (),
+        webhook=_webhook(webhook_url, read_share) if webhook_url else None,
     )
     try:
         run(serve(settings))
@@ -46,6 +53,13 @@ def sandbox(
 
 
 sandbox.__doc__ = guide()  # typer shows it as the command's help
+
+
+def _webhook(url: str, read_share: float) -> WebhookTarget:
+    app_secret = os.environ.get(APP_SECRET)
+    if not app_secret:
+        raise typer.BadParameter(f"needs {APP_SECRET} in the environment, to sign with", param_hint="--webhook-url")
+    return WebhookTarget(url=url, app_secret=app_secret, read_share=read_share)
 
 
 def _read(file: Path) -> tuple[FaultOrder, ...]:

@@ -11,6 +11,7 @@ from server.sandbox.fault_book import FaultStatus
 from server.sandbox.fault_order import FaultOrder
 from server.sandbox.record import RecipientPage, Summary
 from server.sandbox.refused_order import RefusedOrder
+from server.sandbox.webhooks import WebhookStatus
 
 
 class OrderRefusedError(Exception):
@@ -84,6 +85,10 @@ class SandboxControl:
     async def summary(self) -> Summary:
         """The record in numbers."""
         return msgspec.json.decode(await self._call("GET", "summary"), type=Summary)
+
+    async def webhooks(self) -> WebhookStatus:
+        """How far telling a webhook has come; raises OrderRefusedError where none is told."""
+        return msgspec.json.decode(await self._call("GET", "webhooks"), type=WebhookStatus)
 
     async def reset(self) -> None:
         """Takes the sandbox back to how it started."""

@@ -38,6 +38,7 @@ class ControlApi:
             web.get("/sandbox/received", self.received),
             web.get("/sandbox/recipients", self.recipients),
             web.get("/sandbox/summary", self.summary),
+            web.get("/sandbox/webhooks", self.webhooks),
             web.post("/sandbox/reset", self.reset),
             web.route("*", "/sandbox/{unknown:.*}", self.unknown),
         ]
@@ -94,6 +95,13 @@ class ControlApi:
     async def summary(self, _request: web.Request) -> web.Response:
         """The record in numbers."""
         return _json(self._reception.record.summary())
+
+    async def webhooks(self, _request: web.Request) -> web.Response:
+        """How far telling a webhook has come."""
+        outbox = self._reception.outbox
+        if outbox is None:
+            return _refusal(RefusedOrder("webhooks", "The sandbox was started without --webhook-url"), status=404)
+        return _json(outbox.status)
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Goes back to how the sandbox started."""

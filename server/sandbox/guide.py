@@ -86,12 +86,18 @@ true. A fault of everybody, without times, also hits token checks, except for
 errors. A wrong order gets a 400 that names the field, and nothing of it is
 done.
 
+With --webhook-url it tells a webhook of every message that it took, also of
+those whose answer was bad: its echo, its delivery and, of --read-share of the
+people, that it was read; signed with REDRIVE_WEBHOOK_APP_SECRET, and again
+and again until it is answered with 200.
+
 \b
 See and clear:
   curl localhost:8090/sandbox/summary
   curl 'localhost:8090/sandbox/received?recipient=u17&limit=10'
   curl 'localhost:8090/sandbox/recipients?limit=1000'
   curl localhost:8090/sandbox/faults
+  curl localhost:8090/sandbox/webhooks
   curl -X DELETE localhost:8090/sandbox/faults
   curl -X DELETE localhost:8090/sandbox/faults/f1
   curl -X POST localhost:8090/sandbox/reset

@@ -11,13 +11,15 @@ from server.sandbox.record import Record
 from server.sandbox.send_request import SendRequest
 from server.sandbox.settings import SandboxSettings
 from server.sandbox.token_book import TokenBook, TokenOrder, fingerprint
+from server.sandbox.webhooks import WebhookOutbox
 
 
 class Reception:
     """One sandbox's state. Nothing in it waits, so each call sees a whole state and leaves one."""
 
-    def __init__(self, settings: SandboxSettings) -> None:
+    def __init__(self, settings: SandboxSettings, outbox: WebhookOutbox | None = None) -> None:
         self._settings = settings
+        self.outbox = outbox
         self.reset()
 
     def reset(self) -> None:
@@ -26,6 +28,8 @@ class Reception:
         self.tokens = TokenBook()
         self.faults = FaultBook(seed=self._settings.seed, clock=time.monotonic)
         self.faults.place(self._settings.faults)
+        if self.outbox is not None:
+            self.outbox.clear()
 
     def take_token_order(self, order: TokenOrder) -> None:
         """Does what an order about a token says."""
@@ -53,10 +57,13 @@ class Reception:
         verdict = self.faults.decide(incoming)
         answer = ordered(verdict)
         if answer is not None:
-            self.record.add(incoming, request.metadata, answer.outcome, accepted=verdict.accepts)
-            return answer
-        message_id = self.record.add(incoming, request.metadata, "accepted", accepted=True)
-        return taken(request.recipient_id, message_id, verdict)
+            message_id = self.record.add(incoming, request.metadata, answer.outcome, accepted=verdict.accepts)
+        else:
+            message_id = self.record.add(incoming, request.metadata, "accepted", accepted=True)
+            answer = taken(request.recipient_id, message_id, verdict)
+        if message_id and self.outbox is not None:
+            self.outbox.accepted(page, request.recipient_id, request.metadata, message_id)
+        return answer
 
     def check_token(self, node: str, credentials: Credentials) -> Answer:
         """Answers with the page's id; not written down."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from server.sandbox.fault_order import FaultOrder
+from server.sandbox.webhooks import WebhookTarget
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,3 +15,4 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0  # which recipients a share picks
     keep_arrivals: int = 100_000  # the last ones, about 400 bytes each; counts are kept for every recipient
     faults: tuple[FaultOrder, ...] = ()  # stand from the start, and again after a reset
+    webhook: WebhookTarget | None = None  # who is told of what was taken

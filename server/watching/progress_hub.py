@@ -10,6 +10,7 @@ import msgspec
 
 from domain.batch_events import BatchEvent
 from domain.message_events import MessageEvent
+from domain.page_events import PageHeld, PageReleased
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.recorded import Recorded
@@ -36,6 +37,9 @@ class ProgressHub:
         for one in recorded:
             if isinstance(one.event, BatchEvent | MessageEvent) and one.event.message_id in self._topics:
                 self._topics[one.event.message_id].changed.set()
+            elif isinstance(one.event, PageHeld | PageReleased):
+                for topic in self._topics.values():
+                    topic.changed.set()
 
     async def watch(self, owner: str, message_id: str) -> AsyncIterator[Progress]:
         """A snapshot at once, then changes, the latest again when idle; ends when the message is done.
@@ -138,7 +142,7 @@ class _Topic:
 
 
 def _eta(message: MessageRow, rate: float) -> timedelta | None:
-    if not rate or not message.open_deliveries or message.cancelled:
+    if not rate or not message.open_deliveries or message.cancelled or message.paused:
         return None
     return timedelta(seconds=message.open_deliveries / rate)
 

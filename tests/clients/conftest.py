@@ -20,11 +20,19 @@ from typer.testing import CliRunner, Result
 from redrive import Client
 from redrive.backoff import Backoff
 from redrive.cli.main import app
-from redrive.v1 import delivery_service_pb2, page_service_pb2, retry_service_pb2
+from redrive.v1 import (
+    delivery_service_pb2,
+    page_service_pb2,
+    receipt_service_pb2,
+    report_service_pb2,
+    retry_service_pb2,
+)
 
 SERVICES: list[ServiceDescriptor] = [
     delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"],
     retry_service_pb2.DESCRIPTOR.services_by_name["RetryService"],
+    receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"],
+    report_service_pb2.DESCRIPTOR.services_by_name["ReportService"],
     page_service_pb2.DESCRIPTOR.services_by_name["PageService"],
 ]
 

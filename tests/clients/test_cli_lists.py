@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from redrive.cli.output import local_time
 from redrive.v1.batch_pb2 import Batch, BatchStatus
 from redrive.v1.delivery_pb2 import Delivery, DeliveryStatus, FailedRecipient
 from redrive.v1.delivery_service_pb2 import (
@@ -28,6 +29,7 @@ from redrive.v1.retry_service_pb2 import (
     ProcessBatchesResponse,
     RunScheduledRetriesResponse,
     ScheduledRetryResult,
+    ScheduledRetryRun,
     ScheduledRetryStatus,
 )
 
@@ -137,6 +139,18 @@ async def test_one_message_is_shown_with_its_counts(server: "ScriptedServer", re
     assert "1,200" in result.stdout
 
 
+async def test_a_message_and_its_failures_are_shown_as_they_were(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("GetMessage", GetMessageResponse(message=NEWS))
+    server.answer("ListFailed", FAILED)
+
+    message = await redrive("message", "m1", "--as-of", "2026-03-01T12:00:00+00:00")
+    failed = await redrive("failed", "m1", "--as-of", "2026-03-01T12:00:00+00:00")
+
+    assert message.exit_code == failed.exit_code == 0
+    for rpc in ("GetMessage", "ListFailed"):
+        assert server.asked(rpc)[0].as_of_time.ToJsonString() == "2026-03-01T12:00:00Z"
+
+
 async def test_failures_are_counted_by_type_before_they_are_listed(
     server: "ScriptedServer", redrive: "Redrive"
 ) -> None:
@@ -219,6 +233,21 @@ async def test_deliveries_are_filtered_and_shown(server: "ScriptedServer", redri
     assert "expired" in result.stdout
 
 
+async def test_deliveries_show_when_they_came_and_were_read(server: "ScriptedServer", redrive: "Redrive") -> None:
+    delivery = Delivery(
+        recipient_id="17",
+        status=DeliveryStatus.DELIVERY_STATUS_SENT,
+        delivered_time=Timestamp(seconds=1_700_000_000),
+        read_time=Timestamp(seconds=1_700_086_400),
+    )
+    server.answer("ListDeliveries", ListDeliveriesResponse(deliveries=[delivery]))
+
+    result = await redrive("deliveries", "m1")
+
+    shown = [local_time(time) for time in (delivery.delivered_time, delivery.read_time)]
+    assert " │ ".join(shown) in result.stdout
+
+
 async def test_batches_are_shown(server: "ScriptedServer", redrive: "Redrive") -> None:
     counts = Counts(total=91, pending=1, sending=2, sent=40, failed=5, unconfirmed=6, cancelled=37)
     batch = Batch(number=4, status=BatchStatus.BATCH_STATUS_STARTED, worker="w-7", counts=counts)
@@ -245,7 +274,9 @@ async def test_the_retry_timer_is_run_and_shown(server: "ScriptedServer", redriv
         message_id="m1", status=ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_STARTED, recipients_count=40
     )
     server.answer("RunScheduledRetries", RunScheduledRetriesResponse(processed=1, total_recipients=40, results=[taken]))
-    server.answer("GetRetrySchedule", GetRetryScheduleResponse(interval=Duration(seconds=900), last_results=[taken]))
+    runs = [ScheduledRetryRun(eligible=1_234, processed=7), ScheduledRetryRun()]
+    schedule_ = GetRetryScheduleResponse(interval=Duration(seconds=900), last_results=[taken], runs=runs)
+    server.answer("GetRetrySchedule", schedule_)
     server.answer("ProcessBatches", ProcessBatchesResponse(released=2, processing=3))
 
     run, schedule, process = (
@@ -258,5 +289,6 @@ async def test_the_retry_timer_is_run_and_shown(server: "ScriptedServer", redriv
     assert "STARTED" in run.stdout
     assert "0:15:00" in schedule.stdout
     assert "never" in schedule.stdout
+    assert "1,234" in schedule.stdout
     assert "2 stuck batches were freed; 3 are pending or started." in process.stdout
     assert server.asked("ProcessBatches")[0].message_id == "m1"

@@ -6,8 +6,14 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from redrive.v1.page_pb2 import Page, SendMode
-from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
+from redrive.v1.page_pb2 import Page, PageHold, SendMode
+from redrive.v1.page_service_pb2 import (
+    HoldPageResponse,
+    ListPagesResponse,
+    PutPageRequest,
+    PutPageResponse,
+    ReleasePageResponse,
+)
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
@@ -123,3 +129,17 @@ async def test_pages_are_listed(server: "ScriptedServer", redrive: "Redrive") ->
 
     assert "Shop" in result.stdout
     assert "BATCH" in result.stdout
+
+
+async def test_a_page_is_held_and_released_by_hand(server: "ScriptedServer", redrive: "Redrive") -> None:
+    held = Page(id="1", name="Shop", hold=PageHold(reason="a wrong link", held_by="ops"))
+    server.answer("HoldPage", HoldPageResponse(page=held))
+    server.answer("ReleasePage", ReleasePageResponse(page=PAGE))
+
+    holding = await redrive("page", "hold", "1", "--reason", "a wrong link")
+    releasing = await redrive("page", "release", "1")
+
+    assert (holding.exit_code, releasing.exit_code) == (0, 0)
+    assert server.asked("HoldPage")[0].reason == "a wrong link"
+    assert "by ops: a wrong link" in " ".join(holding.stdout.split())
+    assert "no" in releasing.stdout

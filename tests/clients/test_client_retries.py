@@ -14,8 +14,10 @@ from redrive.backoff import Backoff
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageResponse,
     GetMessageResponse,
+    PauseMessageResponse,
     ResendRequest,
     ResendResponse,
+    ResumeMessageResponse,
     SendRequest,
     SendResponse,
 )
@@ -33,6 +35,8 @@ Write = Callable[[Client], Awaitable[object]]
 WRITES: list[tuple[str, object, Write]] = [
     ("Send", SendResponse(), lambda client: client.send(SendRequest(page_id="1"))),
     ("Resend", ResendResponse(), lambda client: client.resend(ResendRequest(message_id="m1"))),
+    ("PauseMessage", PauseMessageResponse(), lambda client: client.pause_message("m1")),
+    ("ResumeMessage", ResumeMessageResponse(), lambda client: client.resume_message("m1")),
     ("CancelMessage", CancelMessageResponse(), lambda client: client.cancel_message("m1")),
     ("PutPage", PutPageResponse(), lambda client: client.put_page(PutPageRequest(page_id="1"))),
 ]

@@ -114,10 +114,12 @@ class SandboxProcess:
 
 
 @asynccontextmanager
-async def running_sandbox_process() -> AsyncIterator[SandboxProcess]:
+async def running_sandbox_process(*options: str, **environment: str) -> AsyncIterator[SandboxProcess]:
     """A sandbox that is stopped at the end."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(PROGRAM, "sandbox", f"--port={port}", stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM, "sandbox", f"--port={port}", *options, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+    )
     try:
         await listening(port)
         sandbox = SandboxProcess(port)
@@ -126,6 +128,25 @@ async def running_sandbox_process() -> AsyncIterator[SandboxProcess]:
     finally:
         process.kill()
         await process.communicate()
+
+
+@asynccontextmanager
+async def running_webhooks_process(port: int, server: str, log: Path, **environment: str) -> AsyncIterator[Process]:
+    """A webhook endpoint that feeds a server, and is stopped at the end; it logs to a file."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(PROGRAM, "webhooks", f"--listen=127.0.0.1:{port}", f"--server={server}"),
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        await listening(port)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager

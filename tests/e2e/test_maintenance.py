@@ -93,7 +93,7 @@ async def test_a_rebuild_says_that_all_is_equal(database_url: str) -> None:
 
     end = await ran("rebuild", database_url)
 
-    assert (end.code, end.out) == (0, "equal: all 7 tables hold what the log says\n")
+    assert (end.code, end.out) == (0, "equal: all 10 tables hold what the log says\n")
     assert re.search(r"position (\d+) of \1 in the log", end.err)
 
 

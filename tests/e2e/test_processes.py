@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from redrive import Client
+from redrive.v1.batch_pb2 import Batch, BatchStatus
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
-from redrive.v1.message_pb2 import Message
+from redrive.v1.message_pb2 import Message, MessageStatus
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
@@ -52,6 +53,11 @@ async def _workers(client: Client, messages: list[Message]) -> set[str]:
     return {b.worker for m in messages async for b in client.list_batches(m.id) if b.worker}
 
 
+async def _started(client: Client, messages: list[Message]) -> list[Batch]:
+    started = [BatchStatus.BATCH_STATUS_STARTED]
+    return [batch for m in messages async for batch in client.list_batches(m.id, statuses=started)]
+
+
 async def test_two_processes_share_the_pages_and_any_of_them_answers(
     two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
@@ -63,6 +69,45 @@ async def test_two_processes_share_the_pages_and_any_of_them_answers(
 
         assert [end.counts.sent for end in ends] == [300] * 4
         assert (await sandbox.control.summary()).received == 1_200
+        await assert_nobody_twice(sandbox)
+
+
+async def test_a_pause_asked_of_one_process_holds_back_what_both_send(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    async with client_of(two[0]) as one, client_of(two[1]) as other:
+        messages = await _send_on_every_page(one, people=300, rate=60)
+        await eventually(lambda: _workers(other, messages), lambda found: len(found) == 2)
+
+        await asyncio.gather(*(other.pause_message(message.id) for message in messages))
+        await eventually(lambda: _started(one, messages), lambda batches: not batches)
+
+        paused = [await one.get_message(message.id) for message in messages]
+        assert {message.status for message in paused} == {MessageStatus.MESSAGE_STATUS_PAUSED}
+        assert all(message.counts.pending > 0 for message in paused)
+        assert (await sandbox.control.summary()).received == sum(message.counts.sent for message in paused)
+
+        await asyncio.gather(*(one.resume_message(message.id) for message in messages))
+        ends = await asyncio.gather(*(watch_to_the_end(other, message.id) for message in messages))
+        assert [end.counts.sent for end in ends] == [300] * 4
+        await assert_nobody_twice(sandbox)
+
+
+async def test_a_scheduled_message_leaves_at_its_time_whichever_process_took_it(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    async with client_of(two[0]) as one, client_of(two[1]) as other:
+        await one.put_page(PutPageRequest(page_id=PAGES[0], access_token="EAAG", messages_per_second=1_000))
+        request = SendRequest(page_id=PAGES[0], content=Content(text="Hi"), recipients=recipients(20))
+        scheduled = time.time() + 2.0
+        request.schedule_time.FromNanoseconds(int(scheduled * 1e9))
+        message = (await one.send(request)).message
+
+        end = await watch_to_the_end(other, message.id)
+
+        assert end.counts.sent == 20
+        arrivals = (await sandbox.control.received(limit=100)).arrivals
+        assert scheduled <= min(arrival.time for arrival in arrivals) < scheduled + 3.0
         await assert_nobody_twice(sandbox)
 
 

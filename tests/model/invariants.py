@@ -5,7 +5,7 @@ from functools import cache
 
 from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryTrigger, RetryType
-from tests.model.message_steps import is_automatic_round_due
+from tests.model.message_steps import is_automatic_round_due, is_automatic_round_to_come
 from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
 from tests.model.state import BOTH, Batch, Request, attempts_at, state_of
@@ -121,5 +121,6 @@ def _is_settled(scene: Scene) -> bool:
                 return False
             if delivery.status is Status.SENDING or (delivery.status is Status.PENDING and not world.message.paused):
                 return False
-    is_over = world.message.completed or world.is_open  # what is still open here is paused
+    is_held_back = world.message.paused and (world.is_open or is_automatic_round_to_come(scene))
+    is_over = world.message.completed or is_held_back
     return is_over and not is_automatic_round_due(scene, RetryType.AUTO)

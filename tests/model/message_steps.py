@@ -25,13 +25,20 @@ def message_cancelled(scene: Scene) -> Steps:
 
 
 def message_paused(scene: Scene) -> Steps:
-    """A page on hold is the same to every guard."""
-    world = scene.world
-    if world.left and not (world.message.paused or world.message.cancelled) and world.is_open:
-        after = _moved(world, world.message._replace(paused=True))._replace(left=world.left - 1)
+    """What is not done, or waits for the timer; then it is not done. A page on hold is the same to every guard."""
+    world, message = scene.world, scene.world.message
+    has_something = not message.completed or is_automatic_round_due(scene, RetryType.CRON)
+    if world.left and not message.is_stopped and has_something:
+        after = _moved(world, message._replace(paused=True, completed=False))._replace(left=world.left - 1)
         yield Step("MessagePaused", after, leads_on=False)
-    if world.message.paused:
-        yield Step("MessageResumed", _moved(world, world.message._replace(paused=False)), leads_on=False)
+
+
+def message_resumed(scene: Scene) -> Steps:
+    """It goes on where it was; its end may have come meanwhile."""
+    world, message = scene.world, scene.world.message
+    if message.paused and not message.cancelled:
+        after = _moved(world, message._replace(paused=False))
+        yield Step("MessageResumed", scene._replace(world=after).with_news(), leads_on=False)
 
 
 def batch_cancelled(scene: Scene) -> Steps:
@@ -87,13 +94,17 @@ def _after_look(scene: Scene, plan: Plan) -> Plan | None:
 
 def is_automatic_round_due(scene: Scene, retry_type: RetryType) -> bool:
     """The policy allows one, none is open, and somebody can be retried."""
-    message, scenario = scene.world.message, scene.scenario
-    if scenario.retry_type is not retry_type or message.retry_count >= scenario.max_retry_attempts:
-        return False
-    if message.is_stopped:
+    if scene.scenario.retry_type is not retry_type or scene.world.message.paused:
         return False
     is_open = scene.world.is_open and scene.rules.no_automatic_round_while_one_is_open
-    return not is_open and bool(scene.taken(asked=False))
+    return not is_open and is_automatic_round_to_come(scene)
+
+
+def is_automatic_round_to_come(scene: Scene) -> bool:
+    """Perhaps not before the message is resumed."""
+    message, scenario = scene.world.message, scene.scenario
+    has_rounds = scenario.retry_type is not RetryType.MANUAL and message.retry_count < scenario.max_retry_attempts
+    return has_rounds and not message.cancelled and bool(scene.taken(asked=False))
 
 
 def _closers(scene: Scene) -> Iterable[int]:
@@ -150,14 +161,17 @@ def message_completed(scene: Scene) -> Steps:
     world = scene.world
     if world.message.completed or world.is_open or is_automatic_round_due(scene, RetryType.AUTO):
         return
+    if world.message.paused and is_automatic_round_to_come(scene):
+        return
     for worker in _closers(scene):
-        after = _moved(world, world.message._replace(completed=True))
+        after = _moved(world, world.message._replace(completed=True, paused=False))
         yield Step("MessageCompleted", _heeded(after, worker), worker)
 
 
 MESSAGE_STEPS = (
     message_cancelled,
     message_paused,
+    message_resumed,
     batch_cancelled,
     resend_looked,
     automatic_round_looked,

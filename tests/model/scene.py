@@ -66,6 +66,10 @@ class Scene(NamedTuple):
             return _told(after)
         return after
 
+    def with_news(self) -> World:
+        """The world, and the page's owner has heard that the message may have come to its end."""
+        return _told(self.world) if self._news_count else self.world
+
     def with_new_batch(self, batch: Batch) -> World:
         """The world with one more batch."""
         batches = (*self.world.batches, batch)

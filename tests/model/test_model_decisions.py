@@ -12,7 +12,7 @@ from domain import batch_decisions
 from domain.batch_decisions import Events
 from domain.delivery import DeliveryStatus as Status
 from domain.outcome import Outcome
-from tests.builders import FAILED, NOW, SENT, UNCONFIRMED, known, new_batch, start
+from tests.builders import FAILED, LEASE, NOW, SENT, UNCONFIRMED, WORKER, known, new_batch, start
 from tests.model import decisions
 from tests.model.rules import ALL_RULES
 from tests.model.state import NOBODY, Batch, Delivery, Request
@@ -126,3 +126,16 @@ def test_the_model_decides_what_the_domain_decides(case: Case) -> None:
         after = domain_batch.apply(before, case.in_domain(before))
 
         assert facts(case.in_model(batch)) == domain_facts(after), batch
+
+
+def test_a_take_over_heeds_receipts_as_the_domain_does() -> None:
+    for batch, *has_receipt in product(open_batches(), (False, True), (False, True)):
+        deliveries = (d._replace(has_receipt=has) for d, has in zip(batch.deliveries, has_receipt, strict=True))
+        echoed = batch._replace(deliveries=tuple(deliveries))
+        before = as_domain(echoed)
+        receipts = {position: known(position, SENT) for position, has in enumerate(has_receipt) if has}
+        events = batch_decisions.start(
+            before, worker=WORKER, generation=1, lease_expire_time=NOW + LEASE, now=NOW, receipts=receipts
+        )
+
+        assert facts(decisions.start(echoed, 0, ALL_RULES)) == domain_facts(domain_batch.apply(before, events)), echoed

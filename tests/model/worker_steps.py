@@ -38,11 +38,15 @@ def batch_started(scene: Scene) -> Steps:
             started = decisions.start(batch, worker, rules)
             if world.message.cancelled:
                 started = decisions.cancel(started, rules)
+            elif world.message.paused:
+                started = decisions.release(started)
             started = started._replace(found_stuck=batch.found_stuck and batch.worker == worker)
             yield Step("BatchStarted", scene.with_batch(index, started), worker, index)
 
 
 def _is_passed_over(scene: Scene, batch: Batch) -> bool:
+    if scene.world.message.paused and batch.worker == NOBODY:
+        return True  # what is paused is not due
     if scene.rules.take_over_takes_every_started_batch or batch.worker == NOBODY:
         return False
     return all(delivery.status is not Status.PENDING for delivery in batch.deliveries)
@@ -176,6 +180,17 @@ def _answered(delivery: Delivery, outcome: Status) -> Delivery:
     return delivery.without_request()._replace(arrived=arrived)
 
 
+def batch_released(scene: Scene) -> Steps:
+    """A run that a pause halted lets its batch go, once nothing of it is in flight."""
+    if not scene.world.message.paused:
+        return
+    for index, batch in enumerate(scene.world.batches):
+        if not batch.has_run or not scene.is_running(batch.worker):
+            continue
+        if not any(d.sender == batch.worker and d.claim == batch.claim for d in batch.deliveries):
+            yield Step("BatchReleased, paused", scene.with_batch(index, decisions.release(batch)), batch.worker, index)
+
+
 def batch_completed(scene: Scene) -> Steps:
     """Without completed_stands_with_the_last_outcome: the worker's next append."""
     for index, batch in enumerate(scene.world.batches):
@@ -199,6 +214,7 @@ WORKER_STEPS = (
     request_leaves_too_early,
     deliveries_returned,
     outcomes_recorded,
+    batch_released,
     batch_completed,
     lease_renewed,
 )

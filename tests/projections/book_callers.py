@@ -11,6 +11,7 @@ from domain import message as messages
 from domain.batch_events import BatchRecipient
 from domain.delivery import DeliveryStatus as S
 from domain.fault import ErrorType
+from domain.message_events import MessagePaused, MessageResumed
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
 from server.commands.retry_planning import WhomToRetry
 from server.log.commit import Commit, Committed, Conflict
@@ -212,7 +213,42 @@ class BookCallers(BookWorkers):
 
     def replace_token(self) -> None:
         self.token_generation += 1
-        self.db.append_to_page(self.token_generation - 1, page_token_replaced(self.token_generation))
+        replaced = page_token_replaced(self.token_generation, time=self.now())
+        self.db.append_to_page(self.token_generation - 1, replaced)
+
+    @precondition(lambda self: self.places(S.PENDING))
+    @rule(data=st.data(), goes_on=st.sampled_from([True, True, True, False]))
+    def pause(self, data: st.DataObject, goes_on: bool) -> None:
+        """Whoever works on it finds out; mostly it is resumed at once."""
+        message_id, number = data.draw(st.sampled_from(self.places(S.PENDING)), label="batch")
+        model = self.model[message_id]
+        if model.is_cancelled:
+            return
+        self.hold_back(message_id, is_paused=True)
+        self.claim((message_id, number))
+        self.dispatch((message_id, number), self.at((message_id, number)).at(S.PENDING))
+        if goes_on:
+            self.hold_back(message_id, is_paused=False)
+
+    @precondition(lambda self: any(model.is_paused for model in self.model.values()))
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        paused = [name for name, model in self.model.items() if model.is_paused and not model.is_cancelled]
+        if paused:
+            self.hold_back(data.draw(st.sampled_from(paused), label="message"), is_paused=False)
+            self.work_off(data)
+
+    def hold_back(self, message_id: str, *, is_paused: bool) -> None:
+        model, message, now = self.model[message_id], self.db.message(message_id), self.now()
+        event: MessagePaused | MessageResumed | None
+        if is_paused:
+            event = messages.pause(message, somebody_waits=False, requested_by=OWNER, request=None, now=now)
+        else:
+            event = messages.resume(message, requested_by=OWNER, request=None, now=now)
+        assert (event is None) is (model.is_paused is is_paused)
+        if event is not None:
+            self.db.write(self.db.of_message(message, event))
+        model.is_paused = is_paused
 
     @precondition(lambda self: self.ticks > CALM)
     @rule(data=st.data(), reaches_batches=st.booleans())
@@ -246,5 +282,5 @@ class BookCallers(BookWorkers):
         assert (completed is not None) is (model.is_over and not model.is_completed)
         if completed is not None:
             self.db.write(self.db.of_message(message, completed))
-            model.is_completed = True
+            model.is_completed, model.is_paused = True, False
             self.reached(f"done: {model.status()}")

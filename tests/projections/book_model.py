@@ -15,7 +15,10 @@ Place = tuple[str, int]  # a batch: its message and its number
 
 @dataclass
 class Attempt:
-    """One attempt; `follows_unconfirmed` = when it was planned, one before might have arrived."""
+    """One attempt; `follows_unconfirmed` = when it was planned, one before might have arrived.
+
+    `status` and `fault` are what its batch says; what it reads as is sent once there is a receipt.
+    """
 
     recipient: str
     number: int
@@ -24,6 +27,15 @@ class Attempt:
     token_generation: int = 0
     follows_unconfirmed: bool = False
     unconfirmed_asked_for: bool = False
+    has_receipt: bool = False
+
+    @property
+    def reads_as(self) -> S:
+        return S.SENT if self.has_receipt else self.status
+
+    @property
+    def error(self) -> Fault | None:
+        return None if self.has_receipt else self.fault
 
     def end(self, outcome: Outcome) -> None:
         self.fault = None if isinstance(outcome, Sent) else outcome.fault
@@ -60,6 +72,7 @@ class ModelMessage:
     batches: dict[int, ModelBatch] = field(default_factory=dict)
     round: int = 0
     retry_count: int = 0
+    is_paused: bool = False
     is_cancelled: bool = False
     is_completed: bool = False
 
@@ -76,11 +89,11 @@ class ModelMessage:
         return _deciding(self.attempts()[recipient])
 
     def counts(self) -> Counter[S]:
-        return Counter(_deciding(attempts).status for attempts in self.attempts().values())
+        return Counter(_deciding(attempts).reads_as for attempts in self.attempts().values())
 
     def error_types(self) -> Counter[ErrorType]:
         deciding = (_deciding(attempts) for attempts in self.attempts().values())
-        return Counter(attempt.fault.type for attempt in deciding if attempt.fault)
+        return Counter(attempt.error.type for attempt in deciding if attempt.error)
 
     @property
     def is_over(self) -> bool:
@@ -106,20 +119,21 @@ class ModelMessage:
 
     def is_left_out_for_an_earlier_attempt(self, recipient: str) -> bool:
         """The last attempt is known to have failed, but one before may have arrived."""
-        return self.may_have_reached(recipient) and self.stands_by(recipient).status is S.FAILED
+        return self.may_have_reached(recipient) and self.stands_by(recipient).reads_as is S.FAILED
 
     def may_have_reached(self, recipient: str) -> bool:
         """Some attempt, not only the last, is unconfirmed."""
-        return any(attempt.status is S.UNCONFIRMED for attempt in self.attempts()[recipient])
+        return any(attempt.reads_as is S.UNCONFIRMED for attempt in self.attempts()[recipient])
 
     def _can_be_retried(self, last: Attempt, selection: RetrySelection, token_generation: int) -> bool:
-        if last.fault is None or (selection.error_types and last.fault.type not in selection.error_types):
+        error = last.error
+        if error is None or (selection.error_types and error.type not in selection.error_types):
             return False
         if last.status is S.UNCONFIRMED:
             return True
-        if selection.recipients_named or selection.error_types or last.fault.retry is RetryRule.AUTOMATIC:
+        if selection.recipients_named or selection.error_types or error.retry is RetryRule.AUTOMATIC:
             return True
-        return last.fault.retry is RetryRule.NEW_TOKEN and last.token_generation < token_generation
+        return error.retry is RetryRule.NEW_TOKEN and last.token_generation < token_generation
 
     def asks_for_unconfirmed(self, selection: RetrySelection) -> bool:
         return selection.include_unconfirmed or self.on_unconfirmed is OnUnconfirmed.RESEND
@@ -129,6 +143,8 @@ class ModelMessage:
         counts = self.counts()
         if self.is_cancelled:
             return "CANCELLED"
+        if self.is_paused:
+            return "PAUSED"
         if self.is_completed:
             return "SENT" if counts.keys() == {S.SENT} else "PARTIALLY_SENT" if counts[S.SENT] else "FAILED"
         every = [attempt for batch in self.batches.values() for attempt in batch.attempts]
@@ -138,6 +154,6 @@ class ModelMessage:
 def _deciding(attempts: Iterable[Attempt]) -> Attempt:
     """The last one that was sent, else the last that was not cancelled (no other can be open), else the last."""
     in_order = list(attempts)
-    sent = [attempt for attempt in in_order if attempt.status is S.SENT]
+    sent = [attempt for attempt in in_order if attempt.reads_as is S.SENT]
     not_cancelled = [attempt for attempt in in_order if attempt.status is not S.CANCELLED]
     return (sent or not_cancelled or in_order)[-1]

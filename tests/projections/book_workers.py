@@ -33,7 +33,10 @@ class BookWorkers(BookKeeping):
                 self.record(data, place, sending, outcome)
 
     @precondition(lambda self: self.places(S.PENDING, S.SENDING))
-    @rule(data=st.data(), then=st.sampled_from(["waits", "records", "takes back", "lets go", "loses the page"]))
+    @rule(
+        data=st.data(),
+        then=st.sampled_from(["waits", "records", "is echoed", "takes back", "lets go", "loses the page"]),
+    )
     def claim_or_take_over(self, data: st.DataObject, then: str) -> None:
         place = data.draw(st.sampled_from(self.places(S.PENDING, S.SENDING)), label="batch")
         self.claim(place)
@@ -43,6 +46,8 @@ class BookWorkers(BookKeeping):
             self.dispatch(place, self.some(data, pending))
         if then == "records" and (sending := self.at(place).at(S.SENDING)):
             self.record(data, place, self.some(data, sending))
+        if then == "is echoed" and (sending := self.at(place).at(S.SENDING)):
+            self.echo(place, self.some(data, sending))
         if then == "takes back" and (sending := self.at(place).at(S.SENDING)):
             self.take_back(place, self.some(data, sending))
         if then == "lets go" and not self.at(place).is_over:
@@ -91,15 +96,17 @@ class BookWorkers(BookKeeping):
         message, batch = self.model[place[0]], self.at(place)
         if message.is_cancelled:
             return Hindrance.MESSAGE_STOPPED
+        if message.is_paused:
+            return Hindrance.MESSAGE_PAUSED
         if batch.owner != self.owner:
             return Hindrance.PAGE_LOST
-        sent = [p for p in positions if message.stands_by(batch.attempts[p].recipient).status is S.SENT]
+        sent = [p for p in positions if message.stands_by(batch.attempts[p].recipient).reads_as is S.SENT]
         return AlreadySent(tuple(sent)) if sent else None
 
     def leave(self, message: ModelMessage, attempt: Attempt) -> None:
         """Invariant 2, at the moment when something leaves."""
         earlier = message.attempts()[attempt.recipient]
-        assert all(one.status is not S.SENT for one in earlier)
+        assert all(one.reads_as is not S.SENT for one in earlier)
         assert not attempt.follows_unconfirmed or attempt.unconfirmed_asked_for
         self.reached("an unconfirmed one is resent" if attempt.follows_unconfirmed else f"attempt {attempt.number}")
         attempt.status, attempt.token_generation = S.SENDING, self.token_generation
@@ -114,6 +121,8 @@ class BookWorkers(BookKeeping):
                 self.at(place).attempts[position].status = S.CANCELLED
         elif expected is Hindrance.MESSAGE_STOPPED:
             self.cancel_batch(place)
+        elif expected is Hindrance.MESSAGE_PAUSED:
+            self.release(place)
 
     def cancel_batch(self, place: Place) -> None:
         """Nothing more of it leaves."""
@@ -137,6 +146,23 @@ class BookWorkers(BookKeeping):
         known = self.end(data, place, self.some(data, self.at(place).at(S.UNCONFIRMED)))
         self.db.write(self.db.of_batch(batch, batch_decisions.record_late(batch, known, now=self.now())))
         self.reached("late evidence")
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), about=st.sampled_from(S))
+    def hear_of_receipts(self, data: st.DataObject, about: S) -> None:
+        """At any time, about any attempt: also one that is not known to have left, or was heard of before."""
+        place = data.draw(st.sampled_from(self.places(about) or self.places(*S)), label="batch")
+        self.echo(place, self.some(data, range(len(self.at(place).attempts))))
+
+    def echo(self, place: Place, some: Sequence[int]) -> None:
+        """The platform says that it took these."""
+        attempts = self.at(place).attempts
+        for receipt in self.db.record_echoes(self.db.batch(*place), some, now=self.now()):
+            attempt = attempts[receipt.position]
+            self.reached(f"a receipt of one that is {attempt.status}")
+            assert not attempt.has_receipt
+            attempt.has_receipt = True
+        assert all(attempts[position].has_receipt for position in some)
 
     def take_back(self, place: Place, positions: Sequence[int]) -> None:
         batch = self.db.batch(*place)

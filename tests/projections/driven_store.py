@@ -1,11 +1,13 @@
 """A real database that is driven by the domain's decisions, one commit at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from domain import batch as batches
 from domain import message as messages
+from domain import receipts
 from domain.batch import Batch
 from domain.batch_events import BatchRecipient
 from domain.delivery import DeliveryStatus
@@ -14,7 +16,8 @@ from domain.fault import ErrorType
 from domain.message import Message
 from domain.message_events import MessageCancelled, MessageCompleted
 from domain.outcome import Outcome
-from domain.streams import batch_stream, message_stream, page_stream
+from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Row, Sql
@@ -22,7 +25,17 @@ from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
 from server.log.commit import Commit, CommitResult, StreamEvents
 from server.log.rebuild import rebuild
 from server.log.sqlite_store import SqliteStore
-from tests.builders import MESSAGE, OWNER, PAGE, after, batch_created, batch_recipients, delivered, message_submitted
+from tests.builders import (
+    MESSAGE,
+    OWNER,
+    PAGE,
+    after,
+    batch_created,
+    batch_recipients,
+    delivered,
+    message_submitted,
+    page_registered,
+)
 from tests.contents import contents
 
 Guard = Callable[[Sql], Any]
@@ -51,6 +64,9 @@ class DrivenStore:
     def append_to_page(self, version: int, *events: Event) -> None:
         self.write(StreamEvents(page_stream(PAGE), version, events))
 
+    def register_page(self, page_id: str = PAGE) -> None:
+        self.write(StreamEvents(page_stream(page_id), 0, [page_registered(page_id)]))
+
     def give_page(self, worker: str, generation: int) -> None:
         statement = (
             "INSERT OR REPLACE INTO page_owners (page_id, worker, generation) VALUES (:page, :worker, :generation)"
@@ -63,15 +79,21 @@ class DrivenStore:
     def submit(self, message_id: str, *people: str, at: float = 0.0, **fields: Any) -> None:
         """A message in one batch that nobody has begun to send."""
         submitted = message_submitted(len(people), message_id=message_id, time=after(at), **fields)
-        created = self.new_batches(message_id, [batch_recipients(*people)], first=1, page_id=submitted.page_id)
+        created = self.new_batches(
+            message_id, [batch_recipients(*people)], first=1, page_id=submitted.page_id, time=submitted.time
+        )
         self.write(self.of_message(self.message(message_id), submitted), *created)
 
     def send(self, message_id: str, outcomes: Mapping[str, Outcome], *, at: float = 0.0, **fields: Any) -> None:
         """A message that went out with these outcomes, and is done."""
         self.submit(message_id, *outcomes, at=at, **fields)
-        batch = self.batch(message_id, 1)
-        self.write(self.of_batch(batch, delivered(batch, outcomes)))
+        self.deliver(message_id, 1, outcomes)
         self.complete(message_id, at=at + 1)
+
+    def deliver(self, message_id: str, number: int, outcomes: Mapping[str, Outcome]) -> None:
+        """A batch goes out with these outcomes."""
+        batch = self.batch(message_id, number)
+        self.write(self.of_batch(batch, delivered(batch, outcomes)))
 
     def complete(self, message_id: str, *, at: float) -> None:
         self.write(self.of_message(self.message(message_id), MessageCompleted(message_id=message_id, time=after(at))))
@@ -106,6 +128,17 @@ class DrivenStore:
     def of_batch(self, batch: Batch, events: Sequence[Event]) -> StreamEvents:
         return StreamEvents(batch_stream(batch.message_id, batch.stage, batch.number), batch.version, events)
 
+    def record_echoes(self, batch: Batch, positions: Sequence[int], *, now: datetime) -> Sequence[Receipt]:
+        """The platform says that it took these; those that said something new."""
+        stream = receipts_stream(batch.message_id, batch.stage, batch.number)
+        book = receipts.fold(self.store.load(stream, None))
+        told = [Receipt(position=p, kind=ReceiptKind.ECHO, time=now, provider_message_id=f"m_{p}") for p in positions]
+        new = tuple(told[place] for place in receipts.news(book, told))
+        if new:
+            event = ReceiptsRecorded(message_id=batch.message_id, batch_number=batch.number, receipts=new, time=now)
+            self.write(StreamEvents(stream, book.version, [event]))
+        return new
+
     def new_batches(
         self, message_id: str, groups: Sequence[Sequence[BatchRecipient]], *, first: int, **fields: Any
     ) -> list[StreamEvents]:
@@ -122,6 +155,22 @@ class DrivenStore:
     def ask(self, query: Callable[[Sql], T]) -> T:
         with self.store.transaction(commit=False) as sql:
             return query(sql)
+
+    def steps(self, query: Callable[[Sql], object]) -> int:
+        """How many instructions of SQLite's virtual machine a query takes."""
+        taken = 0
+
+        def count() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        with self.store.transaction(commit=False) as sql:
+            connection = sql._cursor.connection  # type: ignore[attr-defined]
+            connection.set_progress_handler(count, 1)
+            query(sql)
+            connection.set_progress_handler(None, 1)
+        return taken
 
     def rows(self, statement: str, **parameters: Any) -> Sequence[Row]:
         return self.ask(lambda sql: sql.rows(statement, parameters))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from projections import batches, deliveries, standings
-from projections.deliveries import DeliveryFilter
+from projections import batches, delivery_rows, standings
+from projections.delivery_rows import DeliveryFilter
 from projections.standings import Judged
 from tests.builders import (
     FAILED,
@@ -21,7 +21,7 @@ from tests.projections.driven_store import DrivenStore
 
 def attempts(db: DrivenStore, *, after: tuple[int, int] = (0, -1), limit: int = 10, **wanted: Any) -> list[str]:
     found = db.ask(
-        lambda sql: deliveries.attempts(sql, DeliveryFilter(message_id=MESSAGE, **wanted), after=after, limit=limit)
+        lambda sql: delivery_rows.attempts(sql, DeliveryFilter(message_id=MESSAGE, **wanted), after=after, limit=limit)
     )
     return [f"{row.recipient_id} {row.attempt_number} {row.status}" for row in found]
 
@@ -42,12 +42,14 @@ def test_every_attempt_is_listed_by_batch_and_position(db: DrivenStore) -> None:
 
 
 def test_open_batches_of_a_page_come_in_the_order_in_which_they_were_planned(db: DrivenStore) -> None:
+    for page_id in ("1001", "2002", "3003"):
+        db.register_page(page_id)
     db.submit("z-first", "ann")
     db.submit("a-second", "ann")
     db.submit("elsewhere", "ann", page_id="2002")
     db.send("done", {"ann": SENT})
 
-    open_batches = db.ask(lambda sql: batches.open_of_page(sql, "1001", 10))
+    open_batches = db.ask(lambda sql: batches.claimable_of_page(sql, "1001", 10))
 
     assert [row.message_id for row in open_batches] == ["z-first", "a-second"]
     assert sorted(db.ask(batches.pages_with_work)) == ["1001", "2002"]

@@ -3,6 +3,9 @@
 from hypothesis import seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
+from domain.delivery import DeliveryStatus as S
+from projections.batches import NEVER
+from projections.outcomes import HOUR
 from tests.projections.book_callers import BookCallers
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.driven_store import counts_of
@@ -38,14 +41,39 @@ class Books(BookCallers):
             assert self.db.failures(message_id) == recounted == dict(model.error_types())
 
     @invariant()
+    def outcomes_add_up(self) -> None:
+        ending = "attempt_number, status, error_type, error_code, error_subcode"
+        recounted = self.db.rows(
+            f"""
+            SELECT message_id, {ending.replace("error_type", "COALESCE(error_type, '') AS error_type")},
+                   COALESCE(sent_time, failed_time) / {HOUR} * {HOUR} AS hour, COUNT(*) AS deliveries
+            FROM deliveries WHERE status IN ('SENT', 'FAILED', 'UNCONFIRMED')
+            GROUP BY message_id, hour, {ending} ORDER BY message_id, hour, {ending}
+            """  # noqa: S608 - our own words
+        )
+        kept = self.db.rows(
+            f"""
+            SELECT message_id, {ending}, hour, deliveries FROM outcomes WHERE deliveries <> 0
+            ORDER BY message_id, hour, {ending}
+            """  # noqa: S608
+        )
+        assert kept == recounted
+        of_pages = self.db.rows("SELECT SUM(deliveries) AS deliveries FROM page_outcomes")
+        assert (of_pages[0]["deliveries"] or 0) == sum(row["deliveries"] for row in kept)
+
+    @invariant()
     def batches_add_up(self) -> None:
         for message_id, model in self.model.items():
             rows = self.db.rows("SELECT * FROM batches WHERE message_id = :id ORDER BY number", id=message_id)
             assert [row["number"] for row in rows] == list(model.batches)
             for row in rows:
-                statuses = [attempt.status for attempt in model.batches[row["number"]].attempts]
+                if row["status"] in ("PENDING", "STARTED"):
+                    waits = model.is_paused and row["status"] == "PENDING"
+                    assert row["due_time"] == (NEVER if waits else 0)
+                attempts = model.batches[row["number"]].attempts
+                assert list(self.db.batch(message_id, row["number"]).statuses.values()) == [a.status for a in attempts]
+                statuses = [attempt.reads_as for attempt in attempts]
                 assert counts_of(row) == {status: statuses.count(status) for status in set(statuses)}
-                assert list(self.db.batch(message_id, row["number"]).statuses.values()) == statuses
                 kept = self.db.rows(
                     "SELECT status FROM deliveries WHERE message_id = :id AND batch_number = :n ORDER BY position",
                     id=message_id,
@@ -72,7 +100,9 @@ class Books(BookCallers):
 
 SITUATIONS = {
     *("attempt 1", "attempt 2", "attempt 3", "an unconfirmed one is resent", "late evidence", "taken back", "let go"),
-    *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: PAGE_LOST", "a stream broke off"),
+    *(f"a receipt of one that is {status}" for status in S),
+    *("refused: AlreadySent", "refused: MESSAGE_STOPPED", "refused: MESSAGE_PAUSED", "refused: PAGE_LOST"),
+    "a stream broke off",
     *("done: SENT", "done: PARTIALLY_SENT", "done: FAILED", "done: CANCELLED"),
     "one who may have been reached before is left out",
 }

@@ -102,6 +102,7 @@ def test_the_sequence_grows_with_every_change(db: DrivenStore) -> None:
 
 
 def test_a_stream_that_is_open_is_seen_by_nobody_but_the_sweep(db: DrivenStore) -> None:
+    db.register_page()
     db.write(db.of_message(db.message(), message_staged()))
     db.stages[MESSAGE] = 1
     db.write(*db.new_batches(MESSAGE, [batch_recipients("ann")], first=1))

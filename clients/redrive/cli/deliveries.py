@@ -26,6 +26,8 @@ _COLUMNS = (
     "code",
     "error",
     "platform's id",
+    "delivered",
+    "read",
     "updated",
 )
 
@@ -64,5 +66,7 @@ def _row(delivery: Delivery) -> tuple[object, ...]:
         error_code(error.code, error.subcode),
         error.message,
         delivery.provider_message_id,
+        local_time(delivery.delivered_time),
+        local_time(delivery.read_time),
         local_time(delivery.update_time),
     )

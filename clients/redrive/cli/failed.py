@@ -9,7 +9,7 @@ from rich.text import Text
 
 from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
-from redrive.cli.messages import MessageId
+from redrive.cli.messages import AsOf, MessageId
 from redrive.cli.output import local_time, table
 from redrive.cli.skip_reasons import REASONS, way_on, why_not
 from redrive.cli.words import enum_option, word
@@ -21,7 +21,10 @@ ErrorTypes = Annotated[
     list[str] | None, enum_option(ErrorType, "--error-type", text="Only errors of this type; repeatable.")
 ]
 
-_COLUMNS = ("recipient", "name", "error type", "code", "error", "attempts", "retryable", "why not", "last attempt")
+_COLUMNS = (
+    *("recipient", "name", "error type", "code", "error", "attempts", "retryable", "why not"),
+    *("last attempt", "next retry"),
+)
 
 
 async def list_failed(
@@ -29,11 +32,15 @@ async def list_failed(
     message_id: MessageId,
     error_type: ErrorTypes = None,
     retryable: Annotated[bool, typer.Option("--retryable", help="Only those whom a plain resend takes now.")] = False,
+    as_of: AsOf = None,
     limit: Limit = None,
 ) -> None:
     """The recipients whose last attempt failed or is unconfirmed, counts by error type first."""
     listing = session.client.list_failed(
-        message_id, error_types=map(ErrorType.Value, error_type or ()), retryable_only=retryable
+        message_id,
+        error_types=map(ErrorType.Value, error_type or ()),
+        retryable_only=retryable,
+        as_of_time=as_of,
     )
     await show_list(session.output, listing, _render, limit)
 
@@ -63,6 +70,7 @@ def _row(failed: FailedRecipient, reason: SkipReason.ValueType) -> tuple[object,
         failed.retryable,
         REASONS.get(reason, ""),
         local_time(failed.last_attempt_time),
+        local_time(failed.next_retry_time),
     )
 
 

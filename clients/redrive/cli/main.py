@@ -4,7 +4,23 @@ import sys
 
 import typer
 
-from redrive.cli import batches, cancel, deliveries, failed, messages, pages, resend, retry, send, watch
+from redrive.cli import (
+    batches,
+    cancel,
+    deliveries,
+    events,
+    export,
+    failed,
+    failures,
+    messages,
+    pages,
+    pause,
+    report,
+    resend,
+    retry,
+    send,
+    watch,
+)
 from redrive.cli.command import accept_settings, add_command
 from redrive.cli.exits import EXIT_CODES_HELP, ExitCode
 from redrive.cli.plain_flags import Group
@@ -26,11 +42,19 @@ add_command(app, "watch", watch.watch_message)
 add_command(app, "messages", messages.list_messages)
 add_command(app, "message", messages.show_message)
 add_command(app, "failed", failed.list_failed)
+add_command(app, "failures", failures.summarize_failures)
 add_command(app, "resend", resend.resend)
 add_command(app, "deliveries", deliveries.list_deliveries)
 add_command(app, "batches", batches.list_batches)
+add_command(app, "events", events.list_events)
+add_command(app, "report", report.report)
+add_command(app, "export", export.export)
+add_command(app, "pause", pause.pause_message)
+add_command(app, "resume", pause.resume_message)
 add_command(app, "cancel", cancel.cancel_message)
 add_command(page_app, "put", pages.put_page)
+add_command(page_app, "hold", pages.hold_page)
+add_command(page_app, "release", pages.release_page)
 add_command(page_app, "list", pages.list_pages)
 add_command(retry_app, "run", retry.run)
 add_command(retry_app, "schedule", retry.show_schedule)

@@ -1,6 +1,7 @@
 """`redrive messages` and `redrive message`: what was sent, and how it went."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -9,11 +10,15 @@ from rich.console import RenderableType
 from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
 from redrive.cli.output import facts, local_time, table
+from redrive.cli.retry_options import policy_in_words
+from redrive.cli.time_options import time_option
 from redrive.cli.words import enum_option, word
 from redrive.v1.delivery_service_pb2 import ListMessagesResponse
-from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed, RetryType
+from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed
 
 MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", show_default=False, help="The message's id.")]
+
+AsOf = Annotated[datetime | None, time_option("--as-of", text="As it was at this time; large messages take a while.")]
 
 _COLUMNS = ("id", "title", "page", "status", "total", "open", "sent", "failed", "unconfirmed", "cancelled", "created")
 
@@ -32,14 +37,14 @@ async def list_messages(
     await show_list(session.output, listing, _render_list, limit)
 
 
-async def show_message(session: Session, message_id: MessageId) -> None:
+async def show_message(session: Session, message_id: MessageId, as_of: AsOf = None) -> None:
     """One message with its counts."""
-    session.output.show(await session.client.get_message(message_id), render_message)
+    session.output.show(await session.client.get_message(message_id, as_of_time=as_of), render_message)
 
 
 def render_message(message: Message) -> Iterator[RenderableType]:
     """A message, line by line."""
-    counts, policy = message.counts, message.retry_policy
+    counts = message.counts
     yield facts(
         [
             ("message", message.id or "(none: a dry run)"),
@@ -54,9 +59,11 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("unconfirmed", counts.unconfirmed),
             ("cancelled", counts.cancelled),
             ("batches", f"{message.batches_completed:,} of {message.batches_total:,} completed"),
-            ("retries", f"{word(RetryType, policy.type)}, at most {policy.max_retry_attempts}"),
+            ("retries", policy_in_words(message.retry_policy)),
+            ("next retry", local_time(message.next_retry_time)),
             ("if unconfirmed", word(OnUnconfirmed, message.on_unconfirmed)),
             ("created", local_time(message.create_time)),
+            ("scheduled for", local_time(message.schedule_time)),
             ("ended", local_time(message.end_time)),
         ]
     )

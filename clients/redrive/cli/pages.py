@@ -17,7 +17,7 @@ from redrive.errors import InvalidRequest
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
 
-_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated")
+_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold")
 
 
 async def put_page(
@@ -73,6 +73,23 @@ async def put_page(
     session.output.show(await _put(session.client, request), _render_put)
 
 
+PageIdArgument = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The platform's page id.")]
+
+
+async def hold_page(
+    session: Session,
+    page_id: PageIdArgument,
+    reason: Annotated[str, typer.Option(show_default=False, help="Shown wherever the hold is.")] = "",
+) -> None:
+    """Lets nothing more of a page leave; what is pending stays pending, and retries wait."""
+    session.output.show(await session.client.hold_page(page_id, reason), _render_page)
+
+
+async def release_page(session: Session, page_id: PageIdArgument) -> None:
+    """Lets a page on hold go on; what failed for a fault of the whole page can then be retried."""
+    session.output.show(await session.client.release_page(page_id), _render_page)
+
+
 async def list_pages(session: Session, limit: Limit = None) -> None:
     """Pages by id."""
     await show_list(session.output, session.client.list_pages(), _render_list, limit)
@@ -116,6 +133,18 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
         yield Text(f"Warning: {warning}", style="yellow")
 
 
+def _render_page(page: Page) -> Iterator[RenderableType]:
+    yield facts([("page", page.id), ("name", page.name), ("on hold", _hold(page))])
+
+
+def _hold(page: Page) -> str:
+    """Why it is, in words."""
+    if not page.HasField("hold"):
+        return "no"
+    by = f", by {page.hold.held_by}" if page.hold.held_by else ""
+    return f"since {local_time(page.hold.hold_time)}{by}: {page.hold.reason or 'no reason given'}"
+
+
 def _render_list(answer: ListPagesResponse) -> Iterator[RenderableType]:
     yield table(_COLUMNS, map(_row, answer.pages))
 
@@ -129,4 +158,5 @@ def _row(page: Page) -> tuple[object, ...]:
         f"number {page.token_generation}",
         page.token_verified,
         local_time(page.update_time),
+        _hold(page),
     )

@@ -14,9 +14,11 @@ from redrive.v1.retry_service_pb2 import (
     ProcessBatchesResponse,
     RunScheduledRetriesResponse,
     ScheduledRetryResult,
+    ScheduledRetryRun,
     ScheduledRetryStatus,
 )
 
+_RUN_COLUMNS = ("run", "messages eligible", "retried", "recipients")
 _COLUMNS = ("message", "title", "status", "recipients", "batches", "automatic round")
 
 
@@ -26,7 +28,7 @@ async def run(session: Session) -> None:
 
 
 async def show_schedule(session: Session) -> None:
-    """The timer's interval, its last run and its next."""
+    """The timer's interval, its last runs and its next."""
     session.output.show(await session.client.get_retry_schedule(), _render_schedule)
 
 
@@ -48,7 +50,13 @@ def _render_schedule(answer: GetRetryScheduleResponse) -> Iterator[RenderableTyp
             ("last run", local_time(answer.last_run_time) or "never"),
         ]
     )
+    if answer.runs:
+        yield table(_RUN_COLUMNS, map(_run, answer.runs))
     yield from _render_results(answer.last_results)
+
+
+def _run(run: ScheduledRetryRun) -> tuple[object, ...]:
+    return local_time(run.time), run.eligible, run.processed, run.total_recipients
 
 
 def _render_process(answer: ProcessBatchesResponse) -> Iterator[RenderableType]:

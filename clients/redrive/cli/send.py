@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from redrive.cli.exits import RefusedInput
 from redrive.cli.message_text import filled_in, variables_of
 from redrive.cli.messages import render_message
 from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
+from redrive.cli.retry_options import Backoff, Interval, Jitter, Maximum, Multiplier, growth, with_schedule
+from redrive.cli.time_options import time_option
 from redrive.cli.watch import follow
 from redrive.cli.words import enum_option
 from redrive.client import Client
@@ -52,6 +55,14 @@ async def send(
     max_retries: Annotated[
         int | None, typer.Option(min=1, max=10, help="Retries after the first attempt; 3 if not given.")
     ] = None,
+    retry_interval: Interval = None,
+    retry_backoff: Backoff = None,
+    retry_multiplier: Multiplier = None,
+    retry_maximum: Maximum = None,
+    retry_jitter: Jitter = None,
+    schedule_time: Annotated[
+        datetime | None, time_option("--schedule-time", text="Not before, like 2026-12-24T18:00; else at once.")
+    ] = None,
     on_unconfirmed: Annotated[
         str, enum_option(OnUnconfirmed, text="Whom the message may have reached: wait, or resend and risk it twice.")
     ] = "hold",
@@ -67,16 +78,20 @@ async def send(
 
     The whole file is checked first: a bad row names its line and column, and nothing is sent.
     """
+    policy = RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0)
+    waits = growth(retry_multiplier, retry_maximum, retry_jitter)
     recipients = _recipients(csv, recipient, text)
     header = SendRequest(
         request_id=request_id or str(uuid.uuid4()),
         page_id=page,
         title=title,
         content=Content(text=text),
-        retry_policy=RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0),
+        retry_policy=with_schedule(policy, retry_interval, retry_backoff, waits),
         on_unconfirmed=OnUnconfirmed.Value(on_unconfirmed),
         validate_only=dry_run,
     )
+    if schedule_time is not None:
+        header.schedule_time.FromDatetime(schedule_time)
     answer = await _sent(session.client, header, recipients)
     session.output.show(answer, _render, one_line=watch)
     if dry_run:

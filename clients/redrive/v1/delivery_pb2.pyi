@@ -73,6 +73,8 @@ class Delivery(_message.Message):
     SENT_TIME_FIELD_NUMBER: _builtins.int
     FAILED_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DELIVERED_TIME_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable, and known to the platform as the message's metadata."""
     message_id: _builtins.str
@@ -91,13 +93,23 @@ class Delivery(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def sent_time(self) -> _timestamp_pb2.Timestamp: ...
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """When the platform accepted it, by its own clock where it has confirmed that with a receipt."""
+
     @_builtins.property
     def failed_time(self) -> _timestamp_pb2.Timestamp:
         """When it failed, or was found to be unconfirmed."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def delivered_time(self) -> _timestamp_pb2.Timestamp:
+        """When it reached the person's device, if the platform said so (see ReceiptService)."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person saw it, if the platform said so."""
+
     def __init__(
         self,
         *,
@@ -114,10 +126,12 @@ class Delivery(_message.Message):
         sent_time: _timestamp_pb2.Timestamp | None = ...,
         failed_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        delivered_time: _timestamp_pb2.Timestamp | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "failed_time", b"failed_time", "sent_time", b"sent_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "read_time", b"read_time", "sent_time", b"sent_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "batch_number", b"batch_number", "create_time", b"create_time", "error", b"error", "failed_time", b"failed_time", "id", b"id", "message_id", b"message_id", "provider_message_id", b"provider_message_id", "recipient_id", b"recipient_id", "recipient_name", b"recipient_name", "sent_time", b"sent_time", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "batch_number", b"batch_number", "create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "id", b"id", "message_id", b"message_id", "provider_message_id", b"provider_message_id", "read_time", b"read_time", "recipient_id", b"recipient_id", "recipient_name", b"recipient_name", "sent_time", b"sent_time", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,7 +171,7 @@ class FailedRecipient(_message.Message):
     def last_attempt_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When the timer takes it next; absent when no automatic retry is due."""
+        """When an automatic round takes it next; absent when none will."""
 
     def __init__(
         self,

@@ -74,10 +74,25 @@ class DeliveryServiceStub:
                 request_serializer=redrive_dot_v1_dot_delivery__service__pb2.ListFailedRequest.SerializeToString,
                 response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ListFailedResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/redrive.v1.DeliveryService/ListEvents',
+                request_serializer=redrive_dot_v1_dot_delivery__service__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
         self.Resend = channel.unary_unary(
                 '/redrive.v1.DeliveryService/Resend',
                 request_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.SerializeToString,
                 response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.FromString,
+                _registered_method=True)
+        self.PauseMessage = channel.unary_unary(
+                '/redrive.v1.DeliveryService/PauseMessage',
+                request_serializer=redrive_dot_v1_dot_delivery__service__pb2.PauseMessageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.PauseMessageResponse.FromString,
+                _registered_method=True)
+        self.ResumeMessage = channel.unary_unary(
+                '/redrive.v1.DeliveryService/ResumeMessage',
+                request_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageResponse.FromString,
                 _registered_method=True)
         self.CancelMessage = channel.unary_unary(
                 '/redrive.v1.DeliveryService/CancelMessage',
@@ -100,7 +115,8 @@ class DeliveryServiceServicer:
     """
 
     def Send(self, request, context):
-        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once.
+        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
+        schedule_time.
         FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -116,7 +132,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMessage(self, request, context):
-        """One message with its counts.
+        """One message with its counts, as it is or as it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,7 +160,15 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFailed(self, request, context):
-        """The recipients whose last attempt failed or is unconfirmed, by recipient id.
+        """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
+        recipients are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,14 +176,32 @@ class DeliveryServiceServicer:
 
     def Resend(self, request, context):
         """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-        When nobody is left to take, it answers 0 recipients, and the reasons in skipped.
+        When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
+        and stays pending until the message is resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseMessage(self, request, context):
+        """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
+        until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
+        MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeMessage(self, request, context):
+        """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
+        MESSAGE_CANCELLED) after a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelMessage(self, request, context):
-        """Stops a message for good: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
+        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
         FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -212,10 +254,25 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ListFailedRequest.FromString,
                     response_serializer=redrive_dot_v1_dot_delivery__service__pb2.ListFailedResponse.SerializeToString,
             ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ListEventsRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_delivery__service__pb2.ListEventsResponse.SerializeToString,
+            ),
             'Resend': grpc.unary_unary_rpc_method_handler(
                     servicer.Resend,
                     request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.FromString,
                     response_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.SerializeToString,
+            ),
+            'PauseMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseMessage,
+                    request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.PauseMessageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_delivery__service__pb2.PauseMessageResponse.SerializeToString,
+            ),
+            'ResumeMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeMessage,
+                    request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageResponse.SerializeToString,
             ),
             'CancelMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelMessage,
@@ -433,6 +490,33 @@ class DeliveryService:
             _registered_method=True)
 
     @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.DeliveryService/ListEvents',
+            redrive_dot_v1_dot_delivery__service__pb2.ListEventsRequest.SerializeToString,
+            redrive_dot_v1_dot_delivery__service__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Resend(request,
             target,
             options=(),
@@ -449,6 +533,60 @@ class DeliveryService:
             '/redrive.v1.DeliveryService/Resend',
             redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.SerializeToString,
             redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.DeliveryService/PauseMessage',
+            redrive_dot_v1_dot_delivery__service__pb2.PauseMessageRequest.SerializeToString,
+            redrive_dot_v1_dot_delivery__service__pb2.PauseMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.DeliveryService/ResumeMessage',
+            redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageRequest.SerializeToString,
+            redrive_dot_v1_dot_delivery__service__pb2.ResumeMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

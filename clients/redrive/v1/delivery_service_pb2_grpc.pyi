@@ -39,7 +39,8 @@ class DeliveryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]
-    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once.
+    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
+    schedule_time.
     FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
     """
     SendStream: _grpc.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]
@@ -47,7 +48,7 @@ class DeliveryServiceStub:
     sent unless the whole stream was accepted; a stream that breaks off leaves nothing behind.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.GetMessageRequest, _delivery_service_pb2.GetMessageResponse]
-    """One message with its counts."""
+    """One message with its counts, as it is or as it was."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListMessagesRequest, _delivery_service_pb2.ListMessagesResponse]
     """Messages, newest first."""
     ListBatches: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListBatchesRequest, _delivery_service_pb2.ListBatchesResponse]
@@ -55,13 +56,27 @@ class DeliveryServiceStub:
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]
     """Every attempt of a message, by batch and place in it."""
     ListFailed: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]
-    """The recipients whose last attempt failed or is unconfirmed, by recipient id."""
+    """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
+    """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
+    recipients are left out.
+    """
     Resend: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResendRequest, _delivery_service_pb2.ResendResponse]
     """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    When nobody is left to take, it answers 0 recipients, and the reasons in skipped.
+    When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
+    and stays pending until the message is resumed.
+    """
+    PauseMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]
+    """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
+    until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
+    MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+    """
+    ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
+    """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
+    MESSAGE_CANCELLED) after a cancel.
     """
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
-    """Stops a message for good: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
+    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
     FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]
@@ -80,7 +95,8 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]  # type: ignore[assignment]
-    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once.
+    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
+    schedule_time.
     FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
     """
     SendStream: _aio.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]  # type: ignore[assignment]
@@ -88,7 +104,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     sent unless the whole stream was accepted; a stream that breaks off leaves nothing behind.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.GetMessageRequest, _delivery_service_pb2.GetMessageResponse]  # type: ignore[assignment]
-    """One message with its counts."""
+    """One message with its counts, as it is or as it was."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListMessagesRequest, _delivery_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Messages, newest first."""
     ListBatches: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListBatchesRequest, _delivery_service_pb2.ListBatchesResponse]  # type: ignore[assignment]
@@ -96,13 +112,27 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """Every attempt of a message, by batch and place in it."""
     ListFailed: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]  # type: ignore[assignment]
-    """The recipients whose last attempt failed or is unconfirmed, by recipient id."""
+    """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+    ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
+    recipients are left out.
+    """
     Resend: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResendRequest, _delivery_service_pb2.ResendResponse]  # type: ignore[assignment]
     """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    When nobody is left to take, it answers 0 recipients, and the reasons in skipped.
+    When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
+    and stays pending until the message is resumed.
+    """
+    PauseMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]  # type: ignore[assignment]
+    """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
+    until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
+    MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+    """
+    ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
+    """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
+    MESSAGE_CANCELLED) after a cancel.
     """
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
-    """Stops a message for good: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
+    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
     FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]  # type: ignore[assignment]
@@ -124,7 +154,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.SendResponse, _abc.Awaitable[_delivery_service_pb2.SendResponse]]:
-        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once.
+        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
+        schedule_time.
         FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
         """
 
@@ -144,7 +175,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.GetMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.GetMessageResponse, _abc.Awaitable[_delivery_service_pb2.GetMessageResponse]]:
-        """One message with its counts."""
+        """One message with its counts, as it is or as it was."""
 
     @_abc_1.abstractmethod
     def ListMessages(
@@ -176,7 +207,17 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListFailedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListFailedResponse, _abc.Awaitable[_delivery_service_pb2.ListFailedResponse]]:
-        """The recipients whose last attempt failed or is unconfirmed, by recipient id."""
+        """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _delivery_service_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ListEventsResponse, _abc.Awaitable[_delivery_service_pb2.ListEventsResponse]]:
+        """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
+        recipients are left out.
+        """
 
     @_abc_1.abstractmethod
     def Resend(
@@ -185,7 +226,29 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResendResponse, _abc.Awaitable[_delivery_service_pb2.ResendResponse]]:
         """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-        When nobody is left to take, it answers 0 recipients, and the reasons in skipped.
+        When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
+        and stays pending until the message is resumed.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseMessage(
+        self,
+        request: _delivery_service_pb2.PauseMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.PauseMessageResponse, _abc.Awaitable[_delivery_service_pb2.PauseMessageResponse]]:
+        """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
+        until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
+        MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeMessage(
+        self,
+        request: _delivery_service_pb2.ResumeMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
+        """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
+        MESSAGE_CANCELLED) after a cancel.
         """
 
     @_abc_1.abstractmethod
@@ -194,7 +257,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.CancelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.CancelMessageResponse, _abc.Awaitable[_delivery_service_pb2.CancelMessageResponse]]:
-        """Stops a message for good: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
+        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
         FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
         """
 

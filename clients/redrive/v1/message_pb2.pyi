@@ -4,9 +4,11 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from redrive.v1 import page_pb2 as _page_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -36,7 +38,7 @@ class _MessageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Message
     MESSAGE_STATUS_FAILED: _MessageStatus.ValueType  # 5
     """Done, and no recipient is known to have been sent to."""
     MESSAGE_STATUS_PAUSED: _MessageStatus.ValueType  # 6
-    """Held back by PauseMessage."""
+    """Held back by PauseMessage. Not done, even where nothing is open: an automatic round may be waiting for the resume."""
     MESSAGE_STATUS_CANCELLED: _MessageStatus.ValueType  # 7
     """Stopped for good by CancelMessage."""
 
@@ -54,7 +56,7 @@ MESSAGE_STATUS_PARTIALLY_SENT: MessageStatus.ValueType  # 4
 MESSAGE_STATUS_FAILED: MessageStatus.ValueType  # 5
 """Done, and no recipient is known to have been sent to."""
 MESSAGE_STATUS_PAUSED: MessageStatus.ValueType  # 6
-"""Held back by PauseMessage."""
+"""Held back by PauseMessage. Not done, even where nothing is open: an automatic round may be waiting for the resume."""
 MESSAGE_STATUS_CANCELLED: MessageStatus.ValueType  # 7
 """Stopped for good by CancelMessage."""
 Global___MessageStatus: _TypeAlias = MessageStatus  # noqa: Y015
@@ -69,9 +71,9 @@ class _RetryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryType.V
     RETRY_TYPE_MANUAL: _RetryType.ValueType  # 1
     """Nothing is resent until Resend is called."""
     RETRY_TYPE_AUTO: _RetryType.ValueType  # 2
-    """What can succeed is resent right after a round ends."""
+    """What can succeed is resent right after a round ends, or after the wait of the policy's schedule."""
     RETRY_TYPE_CRON: _RetryType.ValueType  # 3
-    """What can succeed is resent by the timer (see RetryService)."""
+    """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule."""
 
 class RetryType(_RetryType, metaclass=_RetryTypeEnumTypeWrapper): ...
 
@@ -79,9 +81,9 @@ RETRY_TYPE_UNSPECIFIED: RetryType.ValueType  # 0
 RETRY_TYPE_MANUAL: RetryType.ValueType  # 1
 """Nothing is resent until Resend is called."""
 RETRY_TYPE_AUTO: RetryType.ValueType  # 2
-"""What can succeed is resent right after a round ends."""
+"""What can succeed is resent right after a round ends, or after the wait of the policy's schedule."""
 RETRY_TYPE_CRON: RetryType.ValueType  # 3
-"""What can succeed is resent by the timer (see RetryService)."""
+"""What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule."""
 Global___RetryType: _TypeAlias = RetryType  # noqa: Y015
 
 class _OnUnconfirmed:
@@ -125,6 +127,9 @@ class Message(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ON_UNCONFIRMED_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_HOLD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     title: _builtins.str
     page_id: _builtins.str
@@ -148,6 +153,21 @@ class Message(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the last delivery came to its end; absent while any is open. A resend takes it away again."""
 
+    @_builtins.property
+    def schedule_time(self) -> _timestamp_pb2.Timestamp:
+        """Nothing leaves before this time; absent for a message that was to be sent at once."""
+
+    @_builtins.property
+    def next_retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When an automatic round is due next; it starts if anybody can be retried then, and not within a Retry-After of the page.
+        Absent when none is to come: no failures, rounds used up, paused, the page on hold, or AUTO without a schedule, whose rounds
+        start at once. Shown by GetMessage and ListMessages.
+        """
+
+    @_builtins.property
+    def page_hold(self) -> _page_pb2.PageHold:
+        """Present while the message's page is on hold: why nothing moves."""
+
     def __init__(
         self,
         *,
@@ -165,10 +185,13 @@ class Message(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         on_unconfirmed: Global___OnUnconfirmed.ValueType = ...,
+        schedule_time: _timestamp_pb2.Timestamp | None = ...,
+        next_retry_time: _timestamp_pb2.Timestamp | None = ...,
+        page_hold: _page_pb2.PageHold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "retry_policy", b"retry_policy", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,20 +247,72 @@ class RetryPolicy(_message.Message):
 
     TYPE_FIELD_NUMBER: _builtins.int
     MAX_RETRY_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    BACKOFF_FIELD_NUMBER: _builtins.int
     type: Global___RetryType.ValueType
     """RETRY_TYPE_MANUAL when not given."""
     max_retry_attempts: _builtins.int
     """Retries after the first attempt: 1 to 10; 0 means the default, 3. Holds for resends by hand too."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Always the same wait: 1 second to 30 days."""
+
+    @_builtins.property
+    def backoff(self) -> Global___ExponentialBackoff:
+        """A wait that grows from round to round."""
+
     def __init__(
         self,
         *,
         type: Global___RetryType.ValueType = ...,
         max_retry_attempts: _builtins.int = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        backoff: Global___ExponentialBackoff | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "interval", b"interval", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_retry_attempts", b"max_retry_attempts", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "interval", b"interval", "max_retry_attempts", b"max_retry_attempts", "schedule", b"schedule", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_schedule: _TypeAlias = _typing.Literal["interval", "backoff"]  # noqa: Y015
+    _WhichOneofArgType_schedule: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_schedule) -> _WhichOneofReturnType_schedule | None: ...
+
+Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+
+@_typing.final
+class ExponentialBackoff(_message.Message):
+    """The wait before the n-th automatic round is initial_interval * multiplier^(n-1), at most maximum_interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INITIAL_INTERVAL_FIELD_NUMBER: _builtins.int
+    MULTIPLIER_FIELD_NUMBER: _builtins.int
+    MAXIMUM_INTERVAL_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    multiplier: _builtins.float
+    """1 to 10; 0 means 2."""
+    jitter: _builtins.float
+    """0 to 1: each wait is shortened by a share of it drawn from 0 to this one, so that many messages do not come back at once."""
+    @_builtins.property
+    def initial_interval(self) -> _duration_pb2.Duration:
+        """1 second to 30 days. Required."""
+
+    @_builtins.property
+    def maximum_interval(self) -> _duration_pb2.Duration:
+        """From initial_interval to 30 days. When not given: 24 hours, or initial_interval if that is longer."""
+
+    def __init__(
+        self,
+        *,
+        initial_interval: _duration_pb2.Duration | None = ...,
+        multiplier: _builtins.float = ...,
+        maximum_interval: _duration_pb2.Duration | None = ...,
+        jitter: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["initial_interval", b"initial_interval", "maximum_interval", b"maximum_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["initial_interval", b"initial_interval", "jitter", b"jitter", "maximum_interval", b"maximum_interval", "multiplier", b"multiplier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+Global___ExponentialBackoff: _TypeAlias = ExponentialBackoff  # noqa: Y015

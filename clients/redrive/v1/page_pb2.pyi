@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from redrive.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -53,19 +54,24 @@ class Page(_message.Message):
     TOKEN_VERIFIED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     messages_per_second: _builtins.float
     """The limit of its pace."""
     send_mode: Global___SendMode.ValueType
     token_generation: _builtins.int
-    """Goes up by one with each replaced token."""
+    """Goes up by one with each replaced token, and with each release of a hold that a fault brought."""
     token_verified: _builtins.bool
     """The platform accepted the token when it was put; false when the platform was out of reach."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def hold(self) -> Global___PageHold:
+        """Present while the page is on hold."""
+
     def __init__(
         self,
         *,
@@ -77,11 +83,54 @@ class Page(_message.Message):
         token_verified: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        hold: Global___PageHold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "send_mode", b"send_mode", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "send_mode", b"send_mode", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Page: _TypeAlias = Page  # noqa: Y015
+
+@_typing.final
+class PageHold(_message.Message):
+    """Why nothing of a page leaves. What is pending stays pending, and uses up no attempts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    ERROR_SUBCODE_FIELD_NUMBER: _builtins.int
+    ERROR_TYPE_FIELD_NUMBER: _builtins.int
+    HOLD_TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """What the platform said, or what the person gave as the reason."""
+    held_by: _builtins.str
+    """Who called HoldPage; empty for a hold that a fault brought."""
+    error_code: _builtins.int
+    """The platform's error; 0 and unspecified for a hold by hand."""
+    error_subcode: _builtins.int
+    error_type: _error_pb2.ErrorType.ValueType
+    @_builtins.property
+    def hold_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        held_by: _builtins.str = ...,
+        error_code: _builtins.int = ...,
+        error_subcode: _builtins.int = ...,
+        error_type: _error_pb2.ErrorType.ValueType = ...,
+        hold_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold_time", b"hold_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_subcode", b"error_subcode", "error_type", b"error_type", "held_by", b"held_by", "hold_time", b"hold_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PageHold: _TypeAlias = PageHold  # noqa: Y015

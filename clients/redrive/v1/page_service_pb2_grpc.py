@@ -40,6 +40,16 @@ class PageServiceStub:
                 request_serializer=redrive_dot_v1_dot_page__service__pb2.PutPageRequest.SerializeToString,
                 response_deserializer=redrive_dot_v1_dot_page__service__pb2.PutPageResponse.FromString,
                 _registered_method=True)
+        self.HoldPage = channel.unary_unary(
+                '/redrive.v1.PageService/HoldPage',
+                request_serializer=redrive_dot_v1_dot_page__service__pb2.HoldPageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_page__service__pb2.HoldPageResponse.FromString,
+                _registered_method=True)
+        self.ReleasePage = channel.unary_unary(
+                '/redrive.v1.PageService/ReleasePage',
+                request_serializer=redrive_dot_v1_dot_page__service__pb2.ReleasePageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_page__service__pb2.ReleasePageResponse.FromString,
+                _registered_method=True)
         self.ListPages = channel.unary_unary(
                 '/redrive.v1.PageService/ListPages',
                 request_serializer=redrive_dot_v1_dot_page__service__pb2.ListPagesRequest.SerializeToString,
@@ -60,6 +70,23 @@ class PageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldPage(self, request, context):
+        """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
+        one request's time. A page that is on hold already stays so, for the reason that it has. NOT_FOUND for an unknown page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleasePage(self, request, context):
+        """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
+        ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
+        unknown page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPages(self, request, context):
         """Lists pages by id. INVALID_ARGUMENT on a foreign page_token.
         """
@@ -74,6 +101,16 @@ def add_PageServiceServicer_to_server(servicer, server):
                     servicer.PutPage,
                     request_deserializer=redrive_dot_v1_dot_page__service__pb2.PutPageRequest.FromString,
                     response_serializer=redrive_dot_v1_dot_page__service__pb2.PutPageResponse.SerializeToString,
+            ),
+            'HoldPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldPage,
+                    request_deserializer=redrive_dot_v1_dot_page__service__pb2.HoldPageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_page__service__pb2.HoldPageResponse.SerializeToString,
+            ),
+            'ReleasePage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleasePage,
+                    request_deserializer=redrive_dot_v1_dot_page__service__pb2.ReleasePageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_page__service__pb2.ReleasePageResponse.SerializeToString,
             ),
             'ListPages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPages,
@@ -109,6 +146,60 @@ class PageService:
             '/redrive.v1.PageService/PutPage',
             redrive_dot_v1_dot_page__service__pb2.PutPageRequest.SerializeToString,
             redrive_dot_v1_dot_page__service__pb2.PutPageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.PageService/HoldPage',
+            redrive_dot_v1_dot_page__service__pb2.HoldPageRequest.SerializeToString,
+            redrive_dot_v1_dot_page__service__pb2.HoldPageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleasePage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.PageService/ReleasePage',
+            redrive_dot_v1_dot_page__service__pb2.ReleasePageRequest.SerializeToString,
+            redrive_dot_v1_dot_page__service__pb2.ReleasePageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,15 @@ class PageServiceStub:
     refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
     INVALID_ARGUMENT names the fields that are wrong.
     """
+    HoldPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]
+    """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
+    one request's time. A page that is on hold already stays so, for the reason that it has. NOT_FOUND for an unknown page.
+    """
+    ReleasePage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.ReleasePageRequest, _page_service_pb2.ReleasePageResponse]
+    """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
+    ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
+    unknown page.
+    """
     ListPages: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]
     """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
 
@@ -50,6 +59,15 @@ class PageServiceAsyncStub(PageServiceStub):
     """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
     refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
     INVALID_ARGUMENT names the fields that are wrong.
+    """
+    HoldPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]  # type: ignore[assignment]
+    """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
+    one request's time. A page that is on hold already stays so, for the reason that it has. NOT_FOUND for an unknown page.
+    """
+    ReleasePage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.ReleasePageRequest, _page_service_pb2.ReleasePageResponse]  # type: ignore[assignment]
+    """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
+    ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
+    unknown page.
     """
     ListPages: _aio.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]  # type: ignore[assignment]
     """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
@@ -66,6 +84,27 @@ class PageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
         refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
         INVALID_ARGUMENT names the fields that are wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def HoldPage(
+        self,
+        request: _page_service_pb2.HoldPageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_page_service_pb2.HoldPageResponse, _abc.Awaitable[_page_service_pb2.HoldPageResponse]]:
+        """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
+        one request's time. A page that is on hold already stays so, for the reason that it has. NOT_FOUND for an unknown page.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleasePage(
+        self,
+        request: _page_service_pb2.ReleasePageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_page_service_pb2.ReleasePageResponse, _abc.Awaitable[_page_service_pb2.ReleasePageResponse]]:
+        """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
+        ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
+        unknown page.
         """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from redrive.v1 import error_pb2 as _error_pb2
 from redrive.v1 import message_pb2 as _message_pb2
+from redrive.v1 import page_pb2 as _page_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -36,6 +37,7 @@ class Progress(_message.Message):
     ETA_FIELD_NUMBER: _builtins.int
     ERROR_TYPE_COUNTS_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
+    PAGE_HOLD_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     status: _message_pb2.MessageStatus.ValueType
     batches_total: _builtins.int
@@ -54,6 +56,10 @@ class Progress(_message.Message):
     def error_type_counts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.ErrorTypeCount]:
         """Failed and unconfirmed recipients by the type of their last error."""
 
+    @_builtins.property
+    def page_hold(self) -> _page_pb2.PageHold:
+        """Present while the message's page is on hold."""
+
     def __init__(
         self,
         *,
@@ -66,10 +72,11 @@ class Progress(_message.Message):
         eta: _duration_pb2.Duration | None = ...,
         error_type_counts: _abc.Iterable[_error_pb2.ErrorTypeCount] | None = ...,
         round: _builtins.int = ...,
+        page_hold: _page_pb2.PageHold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "page_hold", b"page_hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "round", b"round", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "page_hold", b"page_hold", "round", b"round", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,15 +26,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eredrive/v1/retry_service.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\x1aRunScheduledRetriesRequest\"}\n\x1bRunScheduledRetriesResponse\x12\x11\n\tprocessed\x18\x01 \x01(\x05\x12\x18\n\x10total_recipients\x18\x02 \x01(\x05\x12\x31\n\x07results\x18\x03 \x03(\x0b\x32 .redrive.v1.ScheduledRetryResult\"\xb5\x01\n\x14ScheduledRetryResult\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x30\n\x06status\x18\x03 \x01(\x0e\x32 .redrive.v1.ScheduledRetryStatus\x12\x18\n\x10recipients_count\x18\x04 \x01(\x05\x12\x17\n\x0f\x62\x61tches_created\x18\x05 \x01(\x05\x12\x15\n\rretry_attempt\x18\x06 \x01(\x05\"+\n\x15ProcessBatchesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\">\n\x16ProcessBatchesResponse\x12\x10\n\x08released\x18\x01 \x01(\x05\x12\x12\n\nprocessing\x18\x02 \x01(\x05\"\x19\n\x17GetRetryScheduleRequest\"\xe5\x01\n\x18GetRetryScheduleResponse\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rnext_run_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_run_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0clast_results\x18\x04 \x03(\x0b\x32 .redrive.v1.ScheduledRetryResult*\xb4\x01\n\x14ScheduledRetryStatus\x12&\n\"SCHEDULED_RETRY_STATUS_UNSPECIFIED\x10\x00\x12\"\n\x1eSCHEDULED_RETRY_STATUS_STARTED\x10\x01\x12(\n$SCHEDULED_RETRY_STATUS_NOTHING_TO_DO\x10\x02\x12&\n\"SCHEDULED_RETRY_STATUS_RETRY_AFTER\x10\x03\x32\xae\x02\n\x0cRetryService\x12\x66\n\x13RunScheduledRetries\x12&.redrive.v1.RunScheduledRetriesRequest\x1a\'.redrive.v1.RunScheduledRetriesResponse\x12W\n\x0eProcessBatches\x12!.redrive.v1.ProcessBatchesRequest\x1a\".redrive.v1.ProcessBatchesResponse\x12]\n\x10GetRetrySchedule\x12#.redrive.v1.GetRetryScheduleRequest\x1a$.redrive.v1.GetRetryScheduleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eredrive/v1/retry_service.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\x1aRunScheduledRetriesRequest\"}\n\x1bRunScheduledRetriesResponse\x12\x11\n\tprocessed\x18\x01 \x01(\x05\x12\x18\n\x10total_recipients\x18\x02 \x01(\x05\x12\x31\n\x07results\x18\x03 \x03(\x0b\x32 .redrive.v1.ScheduledRetryResult\"\xb5\x01\n\x14ScheduledRetryResult\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x30\n\x06status\x18\x03 \x01(\x0e\x32 .redrive.v1.ScheduledRetryStatus\x12\x18\n\x10recipients_count\x18\x04 \x01(\x05\x12\x17\n\x0f\x62\x61tches_created\x18\x05 \x01(\x05\x12\x15\n\rretry_attempt\x18\x06 \x01(\x05\"+\n\x15ProcessBatchesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\">\n\x16ProcessBatchesResponse\x12\x10\n\x08released\x18\x01 \x01(\x05\x12\x12\n\nprocessing\x18\x02 \x01(\x05\"\x19\n\x17GetRetryScheduleRequest\"\x92\x02\n\x18GetRetryScheduleResponse\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rnext_run_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_run_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0clast_results\x18\x04 \x03(\x0b\x32 .redrive.v1.ScheduledRetryResult\x12+\n\x04runs\x18\x05 \x03(\x0b\x32\x1d.redrive.v1.ScheduledRetryRun\"\xaf\x01\n\x11ScheduledRetryRun\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x05\x12\x11\n\tprocessed\x18\x03 \x01(\x05\x12\x18\n\x10total_recipients\x18\x04 \x01(\x05\x12\x31\n\x07results\x18\x05 \x03(\x0b\x32 .redrive.v1.ScheduledRetryResult*\xb4\x01\n\x14ScheduledRetryStatus\x12&\n\"SCHEDULED_RETRY_STATUS_UNSPECIFIED\x10\x00\x12\"\n\x1eSCHEDULED_RETRY_STATUS_STARTED\x10\x01\x12(\n$SCHEDULED_RETRY_STATUS_NOTHING_TO_DO\x10\x02\x12&\n\"SCHEDULED_RETRY_STATUS_RETRY_AFTER\x10\x03\x32\xae\x02\n\x0cRetryService\x12\x66\n\x13RunScheduledRetries\x12&.redrive.v1.RunScheduledRetriesRequest\x1a\'.redrive.v1.RunScheduledRetriesResponse\x12W\n\x0eProcessBatches\x12!.redrive.v1.ProcessBatchesRequest\x1a\".redrive.v1.ProcessBatchesResponse\x12]\n\x10GetRetrySchedule\x12#.redrive.v1.GetRetryScheduleRequest\x1a$.redrive.v1.GetRetryScheduleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.retry_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCHEDULEDRETRYSTATUS']._serialized_start=821
-  _globals['_SCHEDULEDRETRYSTATUS']._serialized_end=1001
+  _globals['_SCHEDULEDRETRYSTATUS']._serialized_start=1044
+  _globals['_SCHEDULEDRETRYSTATUS']._serialized_end=1224
   _globals['_RUNSCHEDULEDRETRIESREQUEST']._serialized_start=111
   _globals['_RUNSCHEDULEDRETRIESREQUEST']._serialized_end=139
   _globals['_RUNSCHEDULEDRETRIESRESPONSE']._serialized_start=141
@@ -48,7 +48,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRETRYSCHEDULEREQUEST']._serialized_start=561
   _globals['_GETRETRYSCHEDULEREQUEST']._serialized_end=586
   _globals['_GETRETRYSCHEDULERESPONSE']._serialized_start=589
-  _globals['_GETRETRYSCHEDULERESPONSE']._serialized_end=818
-  _globals['_RETRYSERVICE']._serialized_start=1004
-  _globals['_RETRYSERVICE']._serialized_end=1306
+  _globals['_GETRETRYSCHEDULERESPONSE']._serialized_end=863
+  _globals['_SCHEDULEDRETRYRUN']._serialized_start=866
+  _globals['_SCHEDULEDRETRYRUN']._serialized_end=1041
+  _globals['_RETRYSERVICE']._serialized_start=1227
+  _globals['_RETRYSERVICE']._serialized_end=1529
 # @@protoc_insertion_point(module_scope)

@@ -195,6 +195,7 @@ class GetRetryScheduleResponse(_message.Message):
     NEXT_RUN_TIME_FIELD_NUMBER: _builtins.int
     LAST_RUN_TIME_FIELD_NUMBER: _builtins.int
     LAST_RESULTS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """The time between two runs. With a cron expression: between the next run and the one after it."""
@@ -209,6 +210,10 @@ class GetRetryScheduleResponse(_message.Message):
     def last_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryResult]:
         """What the last run did, at most 1,000 messages."""
 
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryRun]:
+        """The last 20 runs, by the timer or by RunScheduledRetries; newest first."""
+
     def __init__(
         self,
         *,
@@ -216,11 +221,52 @@ class GetRetryScheduleResponse(_message.Message):
         next_run_time: _timestamp_pb2.Timestamp | None = ...,
         last_run_time: _timestamp_pb2.Timestamp | None = ...,
         last_results: _abc.Iterable[Global___ScheduledRetryResult] | None = ...,
+        runs: _abc.Iterable[Global___ScheduledRetryRun] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "last_run_time", b"last_run_time", "next_run_time", b"next_run_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "last_results", b"last_results", "last_run_time", b"last_run_time", "next_run_time", b"next_run_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "last_results", b"last_results", "last_run_time", b"last_run_time", "next_run_time", b"next_run_time", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRetryScheduleResponse: _TypeAlias = GetRetryScheduleResponse  # noqa: Y015
+
+@_typing.final
+class ScheduledRetryRun(_message.Message):
+    """One run, and what it did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    ELIGIBLE_FIELD_NUMBER: _builtins.int
+    PROCESSED_FIELD_NUMBER: _builtins.int
+    TOTAL_RECIPIENTS_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    eligible: _builtins.int
+    """Messages that were eligible."""
+    processed: _builtins.int
+    """Messages for which a round was started."""
+    total_recipients: _builtins.int
+    """Recipients in those rounds."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryResult]:
+        """At most 100 messages."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        eligible: _builtins.int = ...,
+        processed: _builtins.int = ...,
+        total_recipients: _builtins.int = ...,
+        results: _abc.Iterable[Global___ScheduledRetryResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible", b"eligible", "processed", b"processed", "results", b"results", "time", b"time", "total_recipients", b"total_recipients"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduledRetryRun: _TypeAlias = ScheduledRetryRun  # noqa: Y015

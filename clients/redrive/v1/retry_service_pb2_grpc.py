@@ -57,22 +57,23 @@ class RetryServiceServicer:
     """
 
     def RunScheduledRetries(self, request, context):
-        """Takes every eligible CRON message now, due or not, except during a Retry-After; never paused or cancelled ones. Safe to
-        call at the same moment as the timer or another caller: one of them plans the round.
+        """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
+        paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProcessBatches(self, request, context):
-        """Reclaims a message's stuck batches and starts what is pending. NOT_FOUND for an unknown message.
+        """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
+        NOT_FOUND for an unknown message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRetrySchedule(self, request, context):
-        """The timer's interval, its last run and its next.
+        """The timer's interval, its last runs and its next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,13 +34,15 @@ class RetryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetryServiceAsyncStub: ...
     RunScheduledRetries: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]
-    """Takes every eligible CRON message now, due or not, except during a Retry-After; never paused or cancelled ones. Safe to
-    call at the same moment as the timer or another caller: one of them plans the round.
+    """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
+    paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
     """
     ProcessBatches: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]
-    """Reclaims a message's stuck batches and starts what is pending. NOT_FOUND for an unknown message."""
+    """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
+    NOT_FOUND for an unknown message.
+    """
     GetRetrySchedule: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.GetRetryScheduleRequest, _retry_service_pb2.GetRetryScheduleResponse]
-    """The timer's interval, its last run and its next."""
+    """The timer's interval, its last runs and its next."""
 
 @_typing.type_check_only
 class RetryServiceAsyncStub(RetryServiceStub):
@@ -48,13 +50,15 @@ class RetryServiceAsyncStub(RetryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RunScheduledRetries: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]  # type: ignore[assignment]
-    """Takes every eligible CRON message now, due or not, except during a Retry-After; never paused or cancelled ones. Safe to
-    call at the same moment as the timer or another caller: one of them plans the round.
+    """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
+    paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
     """
     ProcessBatches: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]  # type: ignore[assignment]
-    """Reclaims a message's stuck batches and starts what is pending. NOT_FOUND for an unknown message."""
+    """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
+    NOT_FOUND for an unknown message.
+    """
     GetRetrySchedule: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.GetRetryScheduleRequest, _retry_service_pb2.GetRetryScheduleResponse]  # type: ignore[assignment]
-    """The timer's interval, its last run and its next."""
+    """The timer's interval, its last runs and its next."""
 
 class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The timer that retries CRON messages, and the freeing of stuck batches."""
@@ -65,8 +69,8 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.RunScheduledRetriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.RunScheduledRetriesResponse, _abc.Awaitable[_retry_service_pb2.RunScheduledRetriesResponse]]:
-        """Takes every eligible CRON message now, due or not, except during a Retry-After; never paused or cancelled ones. Safe to
-        call at the same moment as the timer or another caller: one of them plans the round.
+        """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
+        paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
         """
 
     @_abc_1.abstractmethod
@@ -75,7 +79,9 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.ProcessBatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.ProcessBatchesResponse, _abc.Awaitable[_retry_service_pb2.ProcessBatchesResponse]]:
-        """Reclaims a message's stuck batches and starts what is pending. NOT_FOUND for an unknown message."""
+        """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
+        NOT_FOUND for an unknown message.
+        """
 
     @_abc_1.abstractmethod
     def GetRetrySchedule(
@@ -83,6 +89,6 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.GetRetryScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.GetRetryScheduleResponse, _abc.Awaitable[_retry_service_pb2.GetRetryScheduleResponse]]:
-        """The timer's interval, its last run and its next."""
+        """The timer's interval, its last runs and its next."""
 
 def add_RetryServiceServicer_to_server(servicer: RetryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

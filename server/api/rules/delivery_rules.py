@@ -8,7 +8,7 @@ from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus
-from server.api.rules.field_kinds import MessageId, PageId, PageSize, RecipientId, RequestId, known
+from server.api.rules.field_kinds import MessageId, PageId, PageSize, RecipientId, RequestId, Time, known
 from server.api.rules.rule_set import Rules
 
 ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Field(default_factory=list)]
@@ -16,9 +16,15 @@ RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_leng
 
 
 class OneMessageRules(Rules):
-    """A request that names a message, and has no other rule: GetMessage, WatchProgress, ProcessBatches."""
+    """A request that names a message, and has no other rule: WatchProgress, ProcessBatches."""
 
     message_id: MessageId
+
+
+class GetMessageRules(OneMessageRules):
+    """GetMessage."""
+
+    as_of_time: Time = None
 
 
 class ListMessagesRules(Rules):
@@ -54,6 +60,14 @@ class ListFailedRules(OneMessageRules):
 
     error_types: ErrorTypes
     page_size: PageSize = 0
+    as_of_time: Time = None
+
+
+class ListEventsRules(OneMessageRules):
+    """ListEvents."""
+
+    batch_number: Annotated[int, Field(ge=0)] = 0
+    page_size: PageSize = 0
 
 
 class ResendRules(OneMessageRules):
@@ -64,7 +78,7 @@ class ResendRules(OneMessageRules):
     request_id: RequestId = ""
 
 
-class CancelMessageRules(OneMessageRules):
-    """CancelMessage."""
+class ChangeMessageRules(OneMessageRules):
+    """PauseMessage, ResumeMessage, CancelMessage."""
 
     request_id: RequestId = ""

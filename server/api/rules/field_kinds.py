@@ -1,6 +1,6 @@
 """The kinds of fields that requests are made of, each with its limits."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from google.protobuf.descriptor import EnumDescriptor
 from pydantic import AfterValidator, Field, StringConstraints
@@ -43,6 +43,15 @@ def known(enum: EnumDescriptor, *, required: bool = False) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable(time: Any) -> Any:
+    """A Timestamp that stands for a time."""
+    try:
+        time.ToDatetime()
+    except (ValueError, OverflowError):
+        raise broken_rule("must be a time in the years 1 to 9999") from None
+    return time
+
+
 LONGEST_ID = 128
 
 RequestId = Annotated[str, up_to(LONGEST_ID)]
@@ -50,3 +59,4 @@ MessageId = Annotated[str, up_to(LONGEST_ID)]
 PageId = Annotated[str, up_to(64, PAGE_ID)]
 RecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]
+Time = Annotated[Any, AfterValidator(_readable)]

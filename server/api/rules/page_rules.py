@@ -25,3 +25,18 @@ class ListPagesRules(Rules):
     """ListPages."""
 
     page_size: PageSize = 0
+
+
+class HoldPageRules(Rules):
+    """HoldPage."""
+
+    page_id: PageId
+    reason: Annotated[str, up_to(200)] = ""
+    request_id: RequestId = ""
+
+
+class ReleasePageRules(Rules):
+    """ReleasePage."""
+
+    page_id: PageId
+    request_id: RequestId = ""

@@ -1,29 +1,31 @@
 """The rules of a Send, whole or as a stream."""
 
+import time
 from typing import Annotated, Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import AfterValidator, Field
 
-from domain.retry import MAX_RETRY_ATTEMPTS
-from redrive.v1.message_pb2 import OnUnconfirmed, RetryType
+from redrive.v1.message_pb2 import OnUnconfirmed
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules
-from server.api.rules.field_kinds import PageId, RequestId, known, up_to
+from server.api.rules.field_kinds import PageId, RequestId, Time, known, up_to
 from server.api.rules.recipient_rules import RecipientRules
+from server.api.rules.retry_rules import RetryPolicyRules
 from server.api.rules.rule_set import Rules
 
 MOST_RECIPIENTS = 10_000
+DAYS_AHEAD = 366
 
 Recipients = Annotated[
     list[RecipientRules], Field(default=[], min_length=1, max_length=MOST_RECIPIENTS, validate_default=True)
 ]
 
 
-class RetryPolicyRules(Rules):
-    """What happens with failures."""
-
-    type: Annotated[int, known(RetryType.DESCRIPTOR)] = 0
-    max_retry_attempts: Annotated[int, Field(ge=0, le=MAX_RETRY_ATTEMPTS)] = 0
+def _not_too_far_ahead(scheduled: Timestamp) -> Timestamp:
+    if scheduled.seconds > time.time() + DAYS_AHEAD * 86_400:
+        raise broken_rule(f"must be at most {DAYS_AHEAD} days ahead")
+    return scheduled
 
 
 class MessageRules(Rules):
@@ -35,6 +37,7 @@ class MessageRules(Rules):
     content: ContentRules
     retry_policy: RetryPolicyRules | None = None
     on_unconfirmed: Annotated[int, known(OnUnconfirmed.DESCRIPTOR)] = 0
+    schedule_time: Annotated[Time, AfterValidator(_not_too_far_ahead)] = None
 
 
 class SendRules(MessageRules):

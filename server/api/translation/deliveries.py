@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from domain.delivery import DeliveryStatus, delivery_id
-from projections.deliveries import DeliveryRow
+from projections.delivery_rows import DeliveryRow
 from redrive.v1.batch_pb2 import Batch
 from redrive.v1.delivery_pb2 import Delivery, FailedRecipient
 from redrive.v1.delivery_service_pb2 import (
@@ -70,7 +70,9 @@ def _delivery(row: DeliveryRow) -> Delivery:
         create_time=timestamp(row.create_time),
         sent_time=timestamp(row.sent_time),
         failed_time=timestamp(row.failed_time),
-        update_time=timestamp(row.update_time),
+        update_time=timestamp(max(row.update_time, row.delivered_time or 0, row.read_time or 0)),
+        delivered_time=timestamp(row.delivered_time),
+        read_time=timestamp(row.read_time),
     )
 
 
@@ -86,13 +88,13 @@ def _error(row: DeliveryRow) -> DeliveryError | None:
 
 
 def failure_list(
-    found: FailureList, shown: Sequence[Failure], next_page_token: str, next_run_time: datetime | None
+    found: FailureList, shown: Sequence[Failure], next_page_token: str, next_retry_time: datetime | None
 ) -> ListFailedResponse:
-    """One page of failures; `next_run_time` is when the timer takes the message's retryable ones, None if never."""
+    """One page of failures; `next_retry_time` is when an automatic round takes the retryable ones, if one does."""
     message = found.message
     return ListFailedResponse(
         message_id=message.message_id,
-        failed_recipients=[_failed_recipient(failure, next_run_time) for failure in shown],
+        failed_recipients=[_failed_recipient(failure, next_retry_time) for failure in shown],
         retryable_count=found.retryable_count,
         error_type_counts=error_type_counts(found.error_types),
         stats=FailureStats(
@@ -106,7 +108,7 @@ def failure_list(
     )
 
 
-def _failed_recipient(failure: Failure, next_run_time: datetime | None) -> FailedRecipient:
+def _failed_recipient(failure: Failure, next_retry_time: datetime | None) -> FailedRecipient:
     row, standing = failure.row, failure.row.standing
     return FailedRecipient(
         recipient_id=row.recipient_id,
@@ -119,5 +121,5 @@ def _failed_recipient(failure: Failure, next_run_time: datetime | None) -> Faile
         retryable=failure.retryable,
         unconfirmed=standing.maybe_sent,
         last_attempt_time=timestamp(row.last_attempt_time),
-        next_retry_time=timestamp(next_run_time) if failure.retryable else None,
+        next_retry_time=timestamp(next_retry_time) if failure.retryable else None,
     )

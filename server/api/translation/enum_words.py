@@ -10,6 +10,7 @@ from redrive.v1.delivery_service_pb2 import SkipReason
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryType
 from redrive.v1.page_pb2 import SendMode
+from redrive.v1.receipt_service_pb2 import ReceiptKind
 from redrive.v1.retry_service_pb2 import ScheduledRetryStatus
 
 V = TypeVar("V", bound=int)
@@ -44,6 +45,7 @@ MESSAGE_STATUSES = EnumWords(MessageStatus.items())
 MESSAGING_TYPES = EnumWords(MessagingType.items())
 NOTIFICATION_TYPES = EnumWords(NotificationType.items())
 ON_UNCONFIRMED = EnumWords(OnUnconfirmed.items())
+RECEIPT_KINDS = EnumWords(ReceiptKind.items())
 RETRY_TYPES = EnumWords(RetryType.items())
 SCHEDULED_RETRY_STATUSES = EnumWords(ScheduledRetryStatus.items())
 SEND_MODES = EnumWords(SendMode.items())

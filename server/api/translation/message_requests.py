@@ -1,10 +1,13 @@
 """Requests in: about messages that were sent. What breaks a rule raises InvalidRequest, and goes no further."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from domain.commands import CancelMessage, ResendMessage
+import msgspec
+
+from domain.commands import CancelMessage, PauseMessage, ResendMessage, ResumeMessage
 from domain.fault import ErrorType
-from projections.deliveries import DeliveryFilter
+from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter
 from redrive.v1 import error_pb2
 from redrive.v1.delivery_service_pb2 import (
@@ -12,19 +15,53 @@ from redrive.v1.delivery_service_pb2 import (
     GetMessageRequest,
     ListBatchesRequest,
     ListDeliveriesRequest,
+    ListEventsRequest,
     ListFailedRequest,
     ListMessagesRequest,
+    PauseMessageRequest,
     ResendRequest,
+    ResumeMessageRequest,
     WatchProgressRequest,
 )
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
 from server.api.queries import BatchFilter
 from server.api.rules import delivery_rules as rules
 from server.api.translation.enum_words import BATCH_STATUSES, DELIVERY_STATUSES, ERROR_TYPES, MESSAGE_STATUSES
+from server.api.translation.times import read_time
 from server.commands.failure_list import FailureFilter
+from server.history.events import EventFilter
 
 
-def message_id(request: GetMessageRequest | WatchProgressRequest | ProcessBatchesRequest) -> str:
+class MessageAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller's message, now or as it was at a time."""
+
+    owner: str
+    message_id: str
+    time: datetime | None = None
+
+
+def message_at(request: GetMessageRequest, owner: str) -> MessageAt:
+    """Which message, and when."""
+    rules.GetMessageRules.check(request)
+    return MessageAt(owner=owner, message_id=request.message_id, time=_as_of(request))
+
+
+def failures_at(request: ListFailedRequest, wanted: FailureFilter) -> MessageAt:
+    """Whose failures, and when; the request was checked for its filter."""
+    return MessageAt(owner=wanted.owner, message_id=wanted.message_id, time=_as_of(request))
+
+
+def _as_of(request: GetMessageRequest | ListFailedRequest) -> datetime | None:
+    return read_time(request.as_of_time) if request.HasField("as_of_time") else None
+
+
+def event_filter(request: ListEventsRequest, owner: str) -> EventFilter:
+    """Which events to list."""
+    rules.ListEventsRules.check(request)
+    return EventFilter(owner=owner, message_id=request.message_id, batch_number=request.batch_number)
+
+
+def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:
     """The message that a request names, and that is all it does."""
     rules.OneMessageRules.check(request)
     return request.message_id
@@ -84,9 +121,21 @@ def resend(request: ResendRequest, owner: str) -> ResendMessage:
     )
 
 
+def pause(request: PauseMessageRequest, owner: str) -> PauseMessage:
+    """What to pause."""
+    rules.ChangeMessageRules.check(request)
+    return PauseMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
+
+
+def resume(request: ResumeMessageRequest, owner: str) -> ResumeMessage:
+    """What to resume."""
+    rules.ChangeMessageRules.check(request)
+    return ResumeMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
+
+
 def cancel(request: CancelMessageRequest, owner: str) -> CancelMessage:
     """What to cancel."""
-    rules.CancelMessageRules.check(request)
+    rules.ChangeMessageRules.check(request)
     return CancelMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
 
 

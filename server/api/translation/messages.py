@@ -1,6 +1,7 @@
 """Answers out: messages, their progress, and what was asked of them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from domain.batch import BATCH_SIZE
 from domain.delivery import DeliveryStatus
@@ -16,22 +17,23 @@ from redrive.v1.delivery_service_pb2 import (
     WatchProgressResponse,
 )
 from redrive.v1.error_pb2 import ErrorTypeCount
-from redrive.v1.message_pb2 import Counts, Message, RetryPolicy
+from redrive.v1.message_pb2 import Counts, Message
 from redrive.v1.progress_pb2 import Progress as ProgressAnswer
 from server.api.translation.enum_words import (
     ERROR_TYPES,
     MESSAGE_STATUSES,
     ON_UNCONFIRMED,
-    RETRY_TYPES,
     SKIP_REASONS,
 )
+from server.api.translation.pages import page_hold
+from server.api.translation.retry_policies import policy_shown
 from server.api.translation.times import duration, timestamp
 from server.commands.rounds import RoundStarted
 from server.commands.sending import SendAnswer
 from server.watching.progress import Progress
 
 
-def message(row: MessageRow) -> Message:
+def message(row: MessageRow, next_retry_time: datetime | None = None) -> Message:
     """A message as the contract shows it."""
     return Message(
         id=row.message_id,
@@ -39,9 +41,7 @@ def message(row: MessageRow) -> Message:
         page_id=row.page_id,
         owner=row.owner,
         status=MESSAGE_STATUSES.number(row.status),
-        retry_policy=RetryPolicy(
-            type=RETRY_TYPES.number(row.retry_policy.type), max_retry_attempts=row.retry_policy.max_retry_attempts
-        ),
+        retry_policy=policy_shown(row.retry_policy),
         retry_count=row.retry_count,
         counts=_counts(row),
         batches_total=row.batches_total,
@@ -50,6 +50,9 @@ def message(row: MessageRow) -> Message:
         update_time=timestamp(row.update_time),
         end_time=timestamp(row.end_time),
         on_unconfirmed=ON_UNCONFIRMED.number(row.on_unconfirmed),
+        schedule_time=timestamp(row.schedule_time),
+        next_retry_time=timestamp(next_retry_time),
+        page_hold=page_hold(row.page_hold),
     )
 
 
@@ -65,9 +68,12 @@ def _counts(row: MessageRow) -> Counts:
     )
 
 
-def message_list(rows: Sequence[MessageRow], next_page_token: str) -> ListMessagesResponse:
+def message_list(
+    rows: Sequence[MessageRow], next_page_token: str, next_retries: Mapping[str, datetime]
+) -> ListMessagesResponse:
     """One page of messages."""
-    return ListMessagesResponse(messages=map(message, rows), next_page_token=next_page_token)
+    shown = [message(row, next_retries.get(row.message_id)) for row in rows]
+    return ListMessagesResponse(messages=shown, next_page_token=next_page_token)
 
 
 def sent(answer: SendAnswer) -> SendResponse:
@@ -110,6 +116,7 @@ def progress(latest: Progress) -> WatchProgressResponse:
             eta=duration(latest.eta),
             error_type_counts=error_type_counts(latest.error_types),
             round=row.round,
+            page_hold=page_hold(row.page_hold),
         ),
     )
 

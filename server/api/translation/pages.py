@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 
-from domain.commands import PutPage
+from domain.commands import HoldPage, PutPage, ReleasePage
 from domain.page_events import SendMode
-from projections.pages import PageRow
-from redrive.v1.page_pb2 import Page
-from redrive.v1.page_service_pb2 import ListPagesRequest, ListPagesResponse, PutPageRequest, PutPageResponse
-from server.api.rules.page_rules import ListPagesRules, PutPageRules
-from server.api.translation.enum_words import SEND_MODES
+from projections.pages import HoldRow, PageRow
+from redrive.v1.error_pb2 import ErrorType
+from redrive.v1.page_pb2 import Page, PageHold
+from redrive.v1.page_service_pb2 import (
+    HoldPageRequest,
+    HoldPageResponse,
+    ListPagesRequest,
+    ListPagesResponse,
+    PutPageRequest,
+    PutPageResponse,
+    ReleasePageRequest,
+    ReleasePageResponse,
+)
+from server.api.rules.page_rules import HoldPageRules, ListPagesRules, PutPageRules, ReleasePageRules
+from server.api.translation.enum_words import ERROR_TYPES, SEND_MODES
 from server.api.translation.times import timestamp
 from server.commands.putting_pages import PutAnswer
 
@@ -33,6 +43,28 @@ def page_put(answer: PutAnswer) -> PutPageResponse:
     return PutPageResponse(page=_page(answer.page), warnings=answer.warnings)
 
 
+def hold_page(request: HoldPageRequest, owner: str) -> HoldPage:
+    """What to hold; raises InvalidRequest."""
+    HoldPageRules.check(request)
+    return HoldPage(owner=owner, request_id=request.request_id, page_id=request.page_id, reason=request.reason)
+
+
+def release_page(request: ReleasePageRequest, owner: str) -> ReleasePage:
+    """What to release; raises InvalidRequest."""
+    ReleasePageRules.check(request)
+    return ReleasePage(owner=owner, request_id=request.request_id, page_id=request.page_id)
+
+
+def page_held(row: PageRow) -> HoldPageResponse:
+    """What a HoldPage made."""
+    return HoldPageResponse(page=_page(row))
+
+
+def page_released(row: PageRow) -> ReleasePageResponse:
+    """What a ReleasePage made."""
+    return ReleasePageResponse(page=_page(row))
+
+
 def checked(request: ListPagesRequest) -> ListPagesRequest:
     """A request that says nothing but which part of the list to show; raises InvalidRequest."""
     ListPagesRules.check(request)
@@ -54,4 +86,19 @@ def _page(row: PageRow) -> Page:
         token_verified=row.token_verified,
         create_time=timestamp(row.create_time),
         update_time=timestamp(row.update_time),
+        hold=page_hold(row.hold),
+    )
+
+
+def page_hold(hold: HoldRow | None) -> PageHold | None:
+    """Why a page is on hold."""
+    if hold is None:
+        return None
+    return PageHold(
+        reason=hold.reason,
+        held_by=hold.held_by,
+        error_code=hold.error_code,
+        error_subcode=hold.error_subcode,
+        error_type=ERROR_TYPES.number(hold.error_type) if hold.error_type else ErrorType.ERROR_TYPE_UNSPECIFIED,
+        hold_time=timestamp(hold.time),
     )

@@ -7,10 +7,11 @@ from redrive.v1.retry_service_pb2 import (
     ProcessBatchesResponse,
     RunScheduledRetriesResponse,
     ScheduledRetryResult,
+    ScheduledRetryRun,
 )
 from server.api.translation.enum_words import SCHEDULED_RETRY_STATUSES
 from server.api.translation.times import duration, timestamp
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 
 
 def retries_run(results: Sequence[TimerResult]) -> RunScheduledRetriesResponse:
@@ -39,11 +40,22 @@ def batches_processed(released: int, processing: int) -> ProcessBatchesResponse:
     return ProcessBatchesResponse(released=released, processing=processing)
 
 
-def schedule(known: RetrySchedule) -> GetRetryScheduleResponse:
-    """When the timer runs."""
+def schedule(known: RetrySchedule, runs: Sequence[TimerRun]) -> GetRetryScheduleResponse:
+    """When the timer runs, and what it did lately."""
     return GetRetryScheduleResponse(
         interval=duration(known.interval),
         next_run_time=timestamp(known.next_run_time),
         last_run_time=timestamp(known.last_run_time),
         last_results=map(_result, known.last_results),
+        runs=map(_run, runs),
+    )
+
+
+def _run(run: TimerRun) -> ScheduledRetryRun:
+    return ScheduledRetryRun(
+        time=timestamp(run.time),
+        eligible=run.eligible,
+        processed=run.started,
+        total_recipients=run.recipients,
+        results=map(_result, run.results),
     )

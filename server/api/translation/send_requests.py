@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from domain.commands import SendMessage
 from domain.errors import InvalidRequest, Violation
 from domain.recipient import Recipient
-from domain.retry import DEFAULT_MAX_RETRY_ATTEMPTS, OnUnconfirmed, RetryPolicy, RetryType
-from redrive.v1 import content_pb2, message_pb2
+from domain.retry import OnUnconfirmed
+from redrive.v1 import content_pb2
 from redrive.v1.delivery_service_pb2 import Recipients, SendRequest, SendStreamRequest
 from server.api.rules.filled_text import FilledText
 from server.api.rules.recipient_rules import surely_keeps_rules
 from server.api.rules.rule_set import Rules
 from server.api.rules.send_rules import MOST_RECIPIENTS, MessageRules, SendRules, StreamHeaderRules, StreamPartRules
 from server.api.translation.content import content, recipients
-from server.api.translation.enum_words import ON_UNCONFIRMED, RETRY_TYPES
+from server.api.translation.enum_words import ON_UNCONFIRMED
+from server.api.translation.retry_policies import retry_policy
+from server.api.translation.times import read_time
 from server.turns import in_turns, slices
 
 
@@ -66,16 +68,10 @@ def _command(request: SendRequest, owner: str) -> SendMessage:
         page_id=request.page_id,
         title=request.title,
         content=content(request.content),
-        retry_policy=_retry_policy(request.retry_policy),
+        retry_policy=retry_policy(request.retry_policy),
         on_unconfirmed=OnUnconfirmed(ON_UNCONFIRMED.word(request.on_unconfirmed, OnUnconfirmed.HOLD)),
+        schedule_time=read_time(request.schedule_time) if request.HasField("schedule_time") else None,
         validate_only=request.validate_only,
-    )
-
-
-def _retry_policy(given: message_pb2.RetryPolicy) -> RetryPolicy:
-    return RetryPolicy(
-        type=RetryType(RETRY_TYPES.word(given.type, RetryType.MANUAL)),
-        max_retry_attempts=given.max_retry_attempts or DEFAULT_MAX_RETRY_ATTEMPTS,
     )
 
 

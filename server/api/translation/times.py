@@ -1,6 +1,6 @@
 """Times and spans as the contract writes them; what is None stays absent."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +15,11 @@ def timestamp(time: Micros | datetime | None) -> Timestamp | None:
     written = Timestamp()
     written.FromMicroseconds(micros(time) if isinstance(time, datetime) else time)
     return written
+
+
+def read_time(given: Timestamp) -> datetime:
+    """A time that was checked; what is finer than a microsecond is dropped."""
+    return given.ToDatetime(tzinfo=UTC)
 
 
 def duration(span: timedelta | None) -> Duration | None:

@@ -4,38 +4,57 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from domain import batch as batches
+from domain.message_events import MessageEvent
 from domain.outcome import Outcome
-from domain.streams import batch_stream, page_stream
+from domain.streams import batch_stream, message_stream, page_stream
 from projections.sql import Sql
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
+from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceStub
+from redrive.v1.report_service_pb2_grpc import ReportServiceStub
 from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
 from server.api.server import ApiServer, build_server
 from server.channels.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
 from server.commands.cancelling import CancelService
+from server.commands.holding_pages import PageHoldService
+from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
+from server.commands.recording_receipts import ReceiptService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
-from server.delivery.timer_report import RetrySchedule, TimerResult
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
+from server.history.history import History
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.keyring import new_key
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.watching.progress import Progress
-from tests.builders import PAGE, WORKER, after, delivered, page_registered, wall_clock
+from tests.builders import (
+    NOW,
+    PAGE,
+    WORKER,
+    after,
+    batch_created,
+    delivered,
+    message_submitted,
+    page_registered,
+    wall_clock,
+)
 
 if TYPE_CHECKING:  # these stand in the stubs' .pyi files only
     from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
     from redrive.v1.page_service_pb2_grpc import PageServiceAsyncStub
+    from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceAsyncStub
+    from redrive.v1.report_service_pb2_grpc import ReportServiceAsyncStub
     from redrive.v1.retry_service_pb2_grpc import RetryServiceAsyncStub
 
 LISTEN = "127.0.0.1:0"
@@ -92,12 +111,16 @@ class ScriptedTimer:
             interval=timedelta(minutes=15), next_run_time=after(900), last_run_time=None, last_results=[]
         )
     )
+    runs: Sequence[TimerRun] = ()
 
     async def run_now(self) -> Sequence[TimerResult]:
         return self.results
 
     async def schedule(self) -> RetrySchedule:
         return self.known
+
+    async def last_runs(self) -> Sequence[TimerRun]:
+        return self.runs
 
 
 @dataclass
@@ -141,15 +164,31 @@ class Edge:
     def retries(self) -> "RetryServiceAsyncStub":
         return RetryServiceStub(self.wire)
 
+    @property
+    def receipts(self) -> "ReceiptServiceAsyncStub":
+        return ReceiptServiceStub(self.wire)
+
+    @property
+    def reports(self) -> "ReportServiceAsyncStub":
+        return ReportServiceStub(self.wire)
+
     async def commit(self, stream: str, version: int, *events: Any) -> None:
         result = await self.log.commit(Commit([StreamEvents(stream, version, events)]))
         assert isinstance(result, Committed)
 
-    async def deliver(self, message_id: str, outcomes: Mapping[str, Outcome], *, batch_number: int = 1) -> None:
+    async def submit_as(self, owner: str, message_id: str) -> None:
+        """A message to Ann that somebody sent, and that nobody has begun to deliver."""
+        submitted: MessageEvent = message_submitted(1, message_id=message_id, owner=owner)
+        await self.commit(message_stream(message_id), 0, submitted)
+        await self.commit(batch_stream(message_id, 0, 1), 0, batch_created("ann", message_id=message_id))
+
+    async def deliver(
+        self, message_id: str, outcomes: Mapping[str, Outcome], *, batch_number: int = 1, now: datetime = NOW
+    ) -> None:
         """As if a worker had sent a batch; recipients who are not named are sent to."""
         stream = batch_stream(message_id, 0, batch_number)
         batch = batches.fold(await self.log.load(stream))
-        await self.commit(stream, batch.version, *delivered(batch, outcomes))
+        await self.commit(stream, batch.version, *delivered(batch, outcomes, now=now))
 
     async def rows(self, table: str) -> int:
         """How many rows a table holds."""
@@ -175,10 +214,14 @@ async def running_edge(folder: Path) -> AsyncIterator[Edge]:
             streams=StreamSendService(log, vault, sends, wall_clock, WORKER),
             resends=ResendService(log, wall_clock),
             cancels=CancelService(log, wall_clock),
+            pauses=PauseService(log, wall_clock),
             pages=PutPageService(log, vault, channel, wall_clock, 10.0),
+            holds=PageHoldService(log, vault, wall_clock),
+            receipts=ReceiptService(log, wall_clock),
             progress=hub,
             timer=timer,
             stuck=stuck,
+            history=History(log, wall_clock),
         )
         address = await server.start(LISTEN)
         async with grpc.aio.insecure_channel(address) as wire:

@@ -9,17 +9,35 @@ from redrive.v1.delivery_service_pb2 import (
     GetMessageRequest,
     ListBatchesRequest,
     ListDeliveriesRequest,
+    ListEventsRequest,
     ListFailedRequest,
     ListMessagesRequest,
+    PauseMessageRequest,
     Recipients,
     ResendRequest,
+    ResumeMessageRequest,
     SendRequest,
     WatchProgressRequest,
 )
-from redrive.v1.message_pb2 import RetryPolicy
-from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.message_pb2 import ExponentialBackoff, RetryPolicy
+from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, PutPageRequest, ReleasePageRequest
+from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest
+from redrive.v1.report_service_pb2 import (
+    ExportDeliveriesRequest,
+    GetDeliveryReportRequest,
+    SummarizeFailuresRequest,
+)
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
-from server.api.rules import content_rules, delivery_rules, page_rules, recipient_rules, send_rules
+from server.api.rules import (
+    content_rules,
+    delivery_rules,
+    page_rules,
+    receipt_rules,
+    recipient_rules,
+    report_rules,
+    retry_rules,
+    send_rules,
+)
 from server.api.rules.rule_set import Rules
 
 RULES: dict[type[Message], type[Rules]] = {
@@ -29,18 +47,29 @@ RULES: dict[type[Message], type[Rules]] = {
     Attachment: content_rules.AttachmentRules,
     QuickReply: content_rules.QuickReplyRules,
     Recipient: recipient_rules.RecipientRules,
-    RetryPolicy: send_rules.RetryPolicyRules,
-    GetMessageRequest: delivery_rules.OneMessageRules,
+    RetryPolicy: retry_rules.RetryPolicyRules,
+    ExponentialBackoff: retry_rules.BackoffRules,
+    GetMessageRequest: delivery_rules.GetMessageRules,
     WatchProgressRequest: delivery_rules.OneMessageRules,
     ProcessBatchesRequest: delivery_rules.OneMessageRules,
     ListMessagesRequest: delivery_rules.ListMessagesRules,
     ListBatchesRequest: delivery_rules.ListBatchesRules,
     ListDeliveriesRequest: delivery_rules.ListDeliveriesRules,
     ListFailedRequest: delivery_rules.ListFailedRules,
+    ListEventsRequest: delivery_rules.ListEventsRules,
     ResendRequest: delivery_rules.ResendRules,
-    CancelMessageRequest: delivery_rules.CancelMessageRules,
+    PauseMessageRequest: delivery_rules.ChangeMessageRules,
+    ResumeMessageRequest: delivery_rules.ChangeMessageRules,
+    CancelMessageRequest: delivery_rules.ChangeMessageRules,
     PutPageRequest: page_rules.PutPageRules,
+    HoldPageRequest: page_rules.HoldPageRules,
+    ReleasePageRequest: page_rules.ReleasePageRules,
     ListPagesRequest: page_rules.ListPagesRules,
+    RecordReceiptsRequest: receipt_rules.RecordReceiptsRules,
+    Receipt: receipt_rules.ReceiptRules,
+    SummarizeFailuresRequest: report_rules.SummarizeFailuresRules,
+    GetDeliveryReportRequest: report_rules.GetDeliveryReportRules,
+    ExportDeliveriesRequest: report_rules.ExportDeliveriesRules,
 }
 
 NUL = "must not hold NUL characters"

@@ -25,6 +25,8 @@ def test_all_services_of_the_contract_are_served() -> None:
     assert set(SERVICES) == {
         "redrive.v1.DeliveryService",
         "redrive.v1.PageService",
+        "redrive.v1.ReceiptService",
+        "redrive.v1.ReportService",
         "redrive.v1.RetryService",
     }
 

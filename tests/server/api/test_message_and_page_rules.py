@@ -4,21 +4,31 @@ import math
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageRequest,
     GetMessageRequest,
     ListBatchesRequest,
     ListDeliveriesRequest,
+    ListEventsRequest,
     ListFailedRequest,
     ListMessagesRequest,
     ResendRequest,
     WatchProgressRequest,
 )
 from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.report_service_pb2 import (
+    ExportDeliveriesRequest,
+    GetDeliveryReportRequest,
+    SummarizeFailuresRequest,
+)
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
 from tests.server.api.requests import of, put, resend
 from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, violations
+
+NO_TIME = Timestamp(seconds=2**62)
+A_TIME = "must be a time in the years 1 to 9999"
 
 BROKEN: list[tuple[Message, str, str]] = [
     # Requests about a message
@@ -31,6 +41,7 @@ BROKEN: list[tuple[Message, str, str]] = [
             ListBatchesRequest,
             ListDeliveriesRequest,
             ListFailedRequest,
+            ListEventsRequest,
             ResendRequest,
             CancelMessageRequest,
         )
@@ -69,6 +80,9 @@ BROKEN: list[tuple[Message, str, str]] = [
         for request, named in (
             (ListMessagesRequest, {}),
             (ListPagesRequest, {}),
+            (SummarizeFailuresRequest, {}),
+            (GetDeliveryReportRequest, {"message_id": "m"}),
+            (ListEventsRequest, {"message_id": "m"}),
             (ListBatchesRequest, {"message_id": "m"}),
             (ListDeliveriesRequest, {"message_id": "m"}),
             (ListFailedRequest, {"message_id": "m"}),
@@ -81,6 +95,50 @@ BROKEN: list[tuple[Message, str, str]] = [
     (resend(error_types=[0]), "error_types[0]", "must be a known ErrorType (1 to 6)"),
     (resend(request_id="r" * 129), "request_id", at_most(128, 129)),
     (CancelMessageRequest(message_id="m", request_id="r" * 129), "request_id", at_most(128, 129)),
+    # SummarizeFailures
+    (SummarizeFailuresRequest(message_ids=["m", ""]), "message_ids[1]", "must have at least 1 character"),
+    (SummarizeFailuresRequest(message_ids=["m" * 129]), "message_ids[0]", at_most(128, 129)),
+    (SummarizeFailuresRequest(message_ids=["m"] * 101), "message_ids", "must have at most 100 entries, has 101"),
+    (SummarizeFailuresRequest(page_id="a b"), "page_id", PAGE_ID),
+    # What was, and the log
+    (GetMessageRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
+    (ListFailedRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
+    (of(ListEventsRequest, message_id="m", batch_number=-1), "batch_number", "must be at least 0"),
+    # GetDeliveryReport and ExportDeliveries
+    *[
+        (of(request, **fields), path, words)
+        for request in (GetDeliveryReportRequest, ExportDeliveriesRequest)
+        for fields, path, words in (
+            ({}, "message_id", "is required without a page_id"),
+            ({"message_id": ""}, "message_id", "is required without a page_id"),
+            ({"page_id": ""}, "message_id", "is required without a page_id"),
+            ({"message_id": "m" * 129}, "message_id", at_most(128, 129)),
+            ({"page_id": "a b"}, "page_id", PAGE_ID),
+        )
+    ],
+    (GetDeliveryReportRequest(message_id="m", start_time=NO_TIME), "start_time", A_TIME),
+    (GetDeliveryReportRequest(message_id="m", end_time=NO_TIME), "end_time", A_TIME),
+    *[
+        (
+            GetDeliveryReportRequest(message_id="m", start_time=Timestamp(seconds=7), end_time=end),
+            "end_time",
+            "must be later than start_time",
+        )
+        for end in (Timestamp(seconds=7), Timestamp(seconds=6, nanos=999_999_999))
+    ],
+    (ExportDeliveriesRequest(message_id="m", recipient_id="a b"), "recipient_id", NO_SPACES),
+    (
+        of(ExportDeliveriesRequest, message_id="m", statuses=[7]),
+        "statuses[0]",
+        "must be a known DeliveryStatus (1 to 6)",
+    ),
+    (
+        of(ExportDeliveriesRequest, message_id="m", error_types=[7]),
+        "error_types[0]",
+        "must be a known ErrorType (1 to 6)",
+    ),
+    (of(ExportDeliveriesRequest, message_id="m", rows=3), "rows", "must be a known ExportRows (1 to 2)"),
+    (of(ExportDeliveriesRequest, message_id="m", format=3), "format", "must be a known ExportFormat (1 to 2)"),
     # PutPage
     (put(page_id=""), "page_id", "is required"),
     (put(page_id="p" * 65), "page_id", at_most(64, 65)),
@@ -109,6 +167,14 @@ def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, 
 FITTING: list[Message] = [
     of(ListMessagesRequest, page_size=1000, statuses=[1, 2, 3, 4, 5, 6, 7]),
     ListMessagesRequest(),
+    SummarizeFailuresRequest(),
+    GetDeliveryReportRequest(
+        page_id="1001", start_time=Timestamp(seconds=7), end_time=Timestamp(seconds=7, nanos=1), page_size=1000
+    ),
+    of(ExportDeliveriesRequest, page_id="1001", statuses=[1, 6], error_types=[1, 6], rows=2, format=2),
+    GetMessageRequest(message_id="m", as_of_time=Timestamp(seconds=-1)),
+    ListEventsRequest(message_id="m", batch_number=1, page_size=1000),
+    SummarizeFailuresRequest(message_ids=["m" * 128] * 100, page_id="1001", page_size=1000),
     resend(recipient_ids=["a" * 128] * 10_000, error_types=[1, 6]),
     put(messages_per_second=100_000.0, access_token="t" * 2000, app_secret="s" * 200),
     PutPageRequest(page_id="1001"),

@@ -13,7 +13,7 @@ from redrive.v1.retry_service_pb2 import (
     ScheduledRetryResult,
     ScheduledRetryStatus,
 )
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerStatus
+from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from tests.builders import NOW, OWNER, after
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -68,6 +68,19 @@ async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
         ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_NOTHING_TO_DO,
         ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_RETRY_AFTER,
     ]
+
+
+async def test_a_schedule_tells_what_the_last_runs_did(edge: Edge) -> None:
+    edge.timer.runs = [
+        TimerRun(time=after(900), eligible=0, started=0, recipients=0, results=[]),
+        TimerRun(time=NOW, eligible=3, started=1, recipients=150, results=RESULTS),
+    ]
+
+    last, before = (await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())).runs
+
+    assert (last.time.ToSeconds(), last.eligible) == (int(after(900).timestamp()), 0)
+    assert (before.eligible, before.processed, before.total_recipients) == (3, 1, 150)
+    assert [result.message_id for result in before.results] == ["m-1", "m-2", "m-3"]
 
 
 async def test_stuck_batches_are_freed_for_the_caller(edge: Edge) -> None:

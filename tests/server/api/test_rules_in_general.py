@@ -11,13 +11,18 @@ from redrive.v1.delivery_service_pb2 import (
     GetMessageRequest,
     ListBatchesRequest,
     ListDeliveriesRequest,
+    ListEventsRequest,
     ListFailedRequest,
     ListMessagesRequest,
+    PauseMessageRequest,
     Recipients,
     ResendRequest,
+    ResumeMessageRequest,
     SendRequest,
 )
-from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, PutPageRequest, ReleasePageRequest
+from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
+from redrive.v1.report_service_pb2 import GetDeliveryReportRequest, SummarizeFailuresRequest
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
 from server.api.rules import page_rules, send_rules
 from server.api.rules.rule_set import Rules
@@ -110,10 +115,18 @@ def test_a_field_that_was_forgotten_would_be_found() -> None:
         ("delivery", "ListDeliveries", ListDeliveriesRequest()),
         ("delivery", "ListFailed", ListFailedRequest()),
         ("delivery", "Resend", ResendRequest()),
+        ("delivery", "PauseMessage", PauseMessageRequest()),
+        ("delivery", "ResumeMessage", ResumeMessageRequest()),
         ("delivery", "CancelMessage", CancelMessageRequest()),
         ("pages", "PutPage", PutPageRequest()),
+        ("pages", "HoldPage", HoldPageRequest()),
+        ("pages", "ReleasePage", ReleasePageRequest()),
         ("pages", "ListPages", ListPagesRequest(page_size=-1)),
         ("retries", "ProcessBatches", ProcessBatchesRequest()),
+        ("receipts", "RecordReceipts", RecordReceiptsRequest()),
+        ("delivery", "ListEvents", ListEventsRequest()),
+        ("reports", "SummarizeFailures", SummarizeFailuresRequest(page_size=-1)),
+        ("reports", "GetDeliveryReport", GetDeliveryReportRequest()),
     ],
 )
 async def test_every_rpc_keeps_to_its_rules(edge: Edge, service: str, method: str, request_: Message) -> None:

@@ -20,6 +20,7 @@ from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
 from server.commands.lookup import load_message
+from server.commands.pausing import PauseService
 from server.commands.resending import ResendService
 from server.commands.rounds import RoundStarted
 from server.commands.sending import SendService
@@ -54,6 +55,7 @@ class Desk:
         self.streams = StreamSendService(log, self.vault, self.sends, self.now, WORKER)
         self.resends = ResendService(log, self.now)
         self.cancels = CancelService(log, self.now)
+        self.pauses = PauseService(log, self.now)
         self.rounds = AutomaticRoundService(log, self.now)
 
     def now(self) -> Any:

@@ -128,7 +128,7 @@ class InterruptedLog:
     """A log that lets something else happen before the second slice of a resend is written."""
 
     def __init__(self, log: EventLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
-        self.load, self.read, self.listen = log.load, log.read, log.listen
+        self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
         self._commit = log.commit
         self._meanwhile = meanwhile
         self._slices = 0

@@ -218,6 +218,21 @@ async def test_the_timer_tells_what_it_did_and_when_it_runs_next(works: Works) -
     assert list(after.last_results) == list(results)
 
 
+async def test_the_timer_tells_what_its_last_runs_did(works: Works, control: SandboxControl) -> None:
+    await control.order({**HICCUP, "recipients": ["ann"]})
+    message_id = await works.send(people("ann", "bob"), retry_policy=cron())
+    await works.done(message_id)
+
+    taken = await works.timer.run_now()
+    await works.done(message_id)
+    await works.timer.run_now()
+
+    last, before = await works.timer.last_runs()
+    assert last.time > before.time
+    assert (last.eligible, last.started, list(last.results)) == (0, 0, [])
+    assert (before.eligible, before.started, before.recipients, list(before.results)) == (1, 1, 1, list(taken))
+
+
 async def test_the_timer_runs_by_itself(database: Path, sandbox: Sandbox) -> None:
     await sandbox.control.order({**HICCUP, "recipients": ["ann"]})
     async with open_works(database, sandbox, timetable="0.2") as works:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from domain.event import Event
 from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream
-from projections import deliveries, message_rows
+from projections import delivery_rows, message_rows
 from projections.batches import BatchRow, of_message
-from projections.deliveries import DeliveryFilter, DeliveryRow
+from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.channels.channel import Channel
@@ -20,12 +20,15 @@ from server.channels.http_client import open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
+from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
+from server.commands.recording_receipts import ReceiptService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
 from server.delivery.delivery_service import DeliveryService
 from server.delivery.dispatcher import Dispatcher
+from server.delivery.due_rounds import DueRounds
 from server.delivery.ownership import Ownership
 from server.delivery.retry_timer import RetryTimer
 from server.delivery.round_closer import RoundCloser
@@ -67,13 +70,16 @@ class Works:
         closer = RoundCloser(log, rounds, worker, wall_clock)
         self.timer = RetryTimer(log, rounds, parse_timetable(timetable), wall_clock)
         self.cancels = CancelService(log, wall_clock)
+        self.pauses = PauseService(log, wall_clock)
         self.sends = SendService(log, vault, wall_clock)
         self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
         self.resends = ResendService(log, wall_clock)
+        self.receipts = ReceiptService(log, wall_clock)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
         self.sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
-        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, self.sweeper)
+        due_rounds = DueRounds(log, rounds, worker)
+        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, due_rounds, self.sweeper)
 
     async def start(self) -> None:
         await self._service.start()
@@ -134,7 +140,7 @@ class Works:
     async def attempts(self, message_id: str) -> Mapping[str, Sequence[DeliveryRow]]:
         """Every recipient's attempts, in order."""
         wanted = DeliveryFilter(message_id=message_id)
-        rows = await self.log.read(lambda sql: deliveries.attempts(sql, wanted, after=(0, -1), limit=EVERY))
+        rows = await self.log.read(lambda sql: delivery_rows.attempts(sql, wanted, after=(0, -1), limit=EVERY))
         found: dict[str, list[DeliveryRow]] = {}
         for row in rows:
             found.setdefault(row.recipient_id, []).append(row)

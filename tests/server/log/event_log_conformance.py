@@ -56,6 +56,28 @@ class EventLogConformance:
     async def test_a_stream_that_nobody_has_written_to_is_empty(self, log: EventLog) -> None:
         assert list(await log.load(page_stream("1"))) == []
 
+    async def test_events_of_some_streams_come_in_the_order_of_the_log(self, log: EventLog) -> None:
+        await log.commit(Commit([appended("1", 0, page_registered("1"))]))
+        await log.commit(Commit([appended("2", 0, page_registered("2"))]))
+        await log.commit(Commit([appended("3", 0, page_registered("3"))]))
+        await log.commit(Commit([appended("1", 1, page_settings_changed("1"), page_settings_changed("1", name="x"))]))
+        streams = [page_stream("3"), page_stream("1"), page_stream("nobody's")]
+
+        found = await log.recorded_in(streams)
+
+        assert [(one.stream, one.version) for one in found] == [
+            (page_stream("1"), 1),
+            (page_stream("3"), 1),
+            (page_stream("1"), 2),
+            (page_stream("1"), 3),
+        ]
+        assert [one.event for one in found[2:]] == [page_settings_changed("1"), page_settings_changed("1", name="x")]
+        positions = [one.position for one in found]
+        assert positions == sorted(set(positions))
+        assert list(await log.recorded_in(streams, after=positions[0], limit=2)) == list(found[1:3])
+        assert list(await log.recorded_in(streams, after=positions[-1])) == []
+        assert list(await log.recorded_in([])) == []
+
     async def test_positions_grow_over_all_streams(self, log: EventLog) -> None:
         results = [await log.commit(Commit([registered(str(n))])) for n in range(5)]
 

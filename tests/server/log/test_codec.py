@@ -27,6 +27,7 @@ from tests.builders import (
     page_registered,
     request_stamp,
 )
+from tests.receipts import delivered, echo, read, receipts_recorded
 from tests.server.log.event_strategies import structs_of
 
 
@@ -114,6 +115,13 @@ STORED: list[tuple[str, str, Event]] = [
             outcomes=(known(0, SENT), known(1, FAILED_FOR_TOKEN), known(2, UNCONFIRMED)),
             time=NOW,
         ),
+    ),
+    (
+        "ReceiptsRecorded.v1",
+        """{"append_id":"a1","event":{"time":"2026-03-01T12:00:00Z","message_id":"m-1","batch_number":1,"receipts":[
+        [0,"ECHO","2026-03-01T12:00:00Z","m_0"],[0,"DELIVERED","2026-03-01T12:00:01Z",""],
+        [0,"READ","2026-03-01T12:00:02Z",""]]}}""",
+        receipts_recorded(echo(0, "m_0"), delivered(0), read(0)),
     ),
     (
         "PageRegistered.v1",

@@ -1,14 +1,21 @@
 """The version of the tables: written once, and never opened by an older release."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from domain.receipt_events import ReceiptsRecorded
+from domain.streams import message_stream
+from projections import read_models
 from server.log import schema
+from server.log.rebuild import differences
 from server.log.schema import DatabaseIsNewerError
 from server.log.store import Store
+from tests.builders import after, message_submitted
 from tests.databases import opened
+from tests.server.log.whole_log import append, write_everything
 
 
 def versions(store: Store) -> list[int]:
@@ -45,6 +52,21 @@ def test_an_older_database_is_brought_up(database_url: str, monkeypatch: pytest.
 
     with closing(opened(database_url)) as store:
         assert versions(store) == [schema.VERSION]
+
+
+def test_a_database_of_the_release_before_gets_the_columns_that_it_lacks(database_url: str) -> None:
+    with closing(opened(database_url)) as store:
+        write_everything(store, but=(ReceiptsRecorded,))
+        with store.transaction(commit=True) as sql:
+            for name in re.findall(r"INDEX IF NOT EXISTS (\w+)", "".join(read_models.TABLES)):
+                sql.execute(f"DROP INDEX IF EXISTS {name}")
+            for table, column, _ in schema.ADDED:
+                sql.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+
+    with closing(opened(database_url)) as store:
+        assert differences(store) == {}
+        append(store, message_stream("m-9"), 0, message_submitted(message_id="m-9", schedule_time=after(9)))
+        assert differences(store) == {}
 
 
 def test_many_may_open_an_empty_database_at_once(postgres_url: str) -> None:

@@ -9,7 +9,7 @@ from domain.batch import Batch
 from domain.batch_decisions import Events
 from domain.event import Event
 from domain.message_events import MessageCancelled, MessageCompleted
-from domain.streams import batch_stream, message_stream, page_stream
+from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from server.log.commit import Commit, Committed, StreamEvents
 from server.log.store import Store
 from tests.builders import (
@@ -24,6 +24,8 @@ from tests.builders import (
     batch_recipients,
     known,
     message_abandoned,
+    message_paused,
+    message_resumed,
     message_staged,
     message_submitted,
     page_registered,
@@ -33,14 +35,17 @@ from tests.builders import (
     retry_requested,
     start,
 )
+from tests.receipts import delivered, echo, read, receipts_recorded
 
 Story = Iterator[tuple[str, Sequence[Event]]]
 
 
-def write_everything(store: Store) -> None:
-    """Appends the whole story, a commit for each step."""
+def write_everything(store: Store, *, but: tuple[type[Event], ...] = ()) -> None:
+    """Appends the whole story, a commit for each step; leaves out what begins with an event that is not wanted."""
     versions: Counter[str] = Counter()
     for stream, events in _story():
+        if isinstance(events[0], but):
+            continue
         append(store, stream, versions[stream], *events)
         versions[stream] += len(events)
 
@@ -64,6 +69,7 @@ def _story() -> Story:
     yield from _first_round()
     yield message_stream(MESSAGE), [MessageCompleted(message_id=MESSAGE, time=NOW)]
     yield from _cancelled_round()
+    yield receipts_stream(MESSAGE, 0, 1), [receipts_recorded(echo(0), echo(2), delivered(0), read(0))]
     yield message_stream("m-2"), [message_staged(message_id="m-2")]
     yield batch_stream("m-2", 1, 1), [batch_created(message_id="m-2", stage=1)]
     yield message_stream("m-2"), [message_abandoned(message_id="m-2")]
@@ -94,6 +100,8 @@ def _cancelled_round() -> Story:
     yield message_stream(MESSAGE), [retry_requested(request=request_stamp("r-2", method="Resend"))]
     created = batch_created(*batch_recipients("bob", attempt=2, origin=(1, 1)), batch_number=2, round=1)
     yield _stream(2), [created]
+    yield message_stream(MESSAGE), [message_paused()]
+    yield message_stream(MESSAGE), [message_resumed()]
     yield message_stream(MESSAGE), [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)]
     yield _stream(2), batch_decisions.cancel(batches.fold([created]), now=NOW)
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.fault import ErrorType
 from server.watching.progress_hub import ProgressHub
-from tests.builders import FAILED, OWNER, auto, crowd, people, wall_clock
+from tests.builders import FAILED, OWNER, auto, crowd, pause_message, people, resume_message, wall_clock
 from tests.server.commands.desk import Desk
 from tests.server.watching.watches import SOON, CountingLog, all_of, next_of, sent, watching
 
@@ -37,6 +37,21 @@ async def test_a_watcher_sees_a_change_within_a_quarter_of_a_second(desk: Desk, 
     assert after.sequence > before.sequence
     assert (sent(before), sent(after)) == (0, 1)
     assert after.error_types == {ErrorType.NETWORK: 1}
+
+
+async def test_a_paused_message_is_shown_as_such_and_watched_on(desk: Desk, hub: ProgressHub) -> None:
+    message_id = await desk.send(crowd(200))
+    async with watching(hub, message_id) as watch:
+        await next_of(watch)
+        await desk.deliver_batch((await desk.open_batches(message_id))[0])
+        await next_of(watch)
+
+        await desk.pauses.pause(pause_message(message_id))
+        paused = await next_of(watch)
+        assert (paused.message.status, paused.eta) == ("PAUSED", None)
+
+        await desk.pauses.resume(resume_message(message_id))
+        assert (await next_of(watch)).message.status == "SENDING"
 
 
 async def test_a_watch_ends_with_the_message(desk: Desk, hub: ProgressHub) -> None:

@@ -1,0 +1,29 @@
+"""A retry policy as columns of the messages' table."""
+
+from functools import lru_cache
+
+import msgspec
+
+from domain.retry import RetryPolicy, RetryType
+from domain.retry_delay import RetryDelay
+from projections.sql import Row
+
+
+def delay_column(delay: RetryDelay | None) -> str:
+    """A message's own schedule as the table keeps it; empty when it has none."""
+    return msgspec.json.encode(delay).decode() if delay is not None else ""
+
+
+def policy_of(row: Row) -> RetryPolicy:
+    """The policy in a row."""
+    return _policy(row["retry_type"], row["max_retry_attempts"], row["retry_delay"])
+
+
+@lru_cache(maxsize=1_000)
+def _policy(retry_type: str, max_retry_attempts: int, delay: str) -> RetryPolicy:
+    """Few are ever seen, each of them in thousands of messages."""
+    return RetryPolicy(
+        type=RetryType(retry_type),
+        max_retry_attempts=max_retry_attempts,
+        delay=msgspec.json.decode(delay, type=RetryDelay) if delay else None,
+    )

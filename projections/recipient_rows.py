@@ -1,0 +1,54 @@
+"""Recipients as their readers see them: each once, as all of its attempts left it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from projections.delivery_rows import DeliveryFilter
+from projections.sql import Micros, Sql, one_of
+
+_WITH_ERROR = frozenset(("FAILED", "UNCONFIRMED"))  # states
+
+
+class RecipientRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient, and the attempt that it stands by."""
+
+    message_id: str
+    recipient_id: str
+    recipient_name: str
+    state: str
+    attempts: int
+    error_code: int
+    error_subcode: int
+    error_message: str
+    error_type: str | None
+    last_attempt_time: Micros
+
+
+def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> Sequence[RecipientRow]:
+    """A message's recipients by id, after the last one seen; the filter is about the attempt that each stands by."""
+    in_states, states = one_of("state", "state", wanted.statuses)
+    in_types, types = one_of("error_type", "error_type", wanted.error_types)
+    rows = sql.rows(
+        f"""
+        SELECT * FROM recipients
+        WHERE message_id = :message_id AND recipient_id > :after AND {in_states} AND {in_types}
+          {"AND recipient_id = :recipient_id" if wanted.recipient_id else ""}
+          {"AND state IN ('FAILED', 'UNCONFIRMED')" if _has_error(wanted) else ""}
+        ORDER BY recipient_id LIMIT :limit
+        """,  # noqa: S608 - conditions of our own words
+        {
+            **states,
+            **types,
+            "message_id": wanted.message_id,
+            "recipient_id": wanted.recipient_id,
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return [msgspec.convert(dict(row), RecipientRow) for row in rows]
+
+
+def _has_error(wanted: DeliveryFilter) -> bool:
+    """Then those who failed stand in an index of their own."""
+    return bool(wanted.error_types) or (bool(wanted.statuses) and _WITH_ERROR.issuperset(wanted.statuses))

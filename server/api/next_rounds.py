@@ -1,0 +1,67 @@
+"""When messages are retried next by themselves: by a schedule of their own, or by the timer."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from domain.delivery import DeliveryStatus
+from domain.retry import RetryType
+from projections import pages
+from projections.message_rows import MessageRow
+from projections.sql import Micros, Sql, from_micros
+from server.api.ports import RetryTimer
+from server.delivery.ownership import closings
+from server.delivery.timer_report import RetrySchedule
+from server.log.commit import EventLog
+
+Times = Mapping[str, datetime]  # by message
+
+
+class _Obstacles(msgspec.Struct, frozen=True):
+    """The database's clock, until when the platform wants nothing of which page, and which are on hold."""
+
+    now: Micros
+    closed_until: Mapping[str, Micros]
+    held: Collection[str]
+
+
+class NextRounds:
+    """Asks the timer, and looks what stands in the way."""
+
+    def __init__(self, log: EventLog, timer: RetryTimer) -> None:
+        self._log = log
+        self._timer = timer
+
+    async def of(self, messages: Sequence[MessageRow]) -> Times:
+        """The time of each message that may be retried by itself; raises Unavailable."""
+        waiting = [message for message in messages if _may_be_retried(message)]
+        if not waiting:
+            return {}
+        obstacles = await self._log.read(lambda sql: _obstacles(sql, {message.page_id for message in waiting}))
+        schedule = await self._timer.schedule()
+        times = {message.message_id: _time(message, obstacles, schedule) for message in waiting}
+        return {message_id: time for message_id, time in times.items() if time is not None}
+
+
+def _may_be_retried(message: MessageRow) -> bool:
+    """Whether anybody can be, is decided then."""
+    has_failures = message.counts[DeliveryStatus.FAILED] + message.counts[DeliveryStatus.UNCONFIRMED] > 0
+    policy, is_stopped = message.retry_policy, message.cancelled or message.paused
+    is_later = policy.type is RetryType.CRON if policy.delay is None else message.next_retry_time is not None
+    return has_failures and is_later and not is_stopped and policy.has_rounds_left(message.retry_count)
+
+
+def _obstacles(sql: Sql, page_ids: Collection[str]) -> _Obstacles:
+    return _Obstacles(sql.clock(), closings(sql), pages.holds(sql, page_ids).keys())
+
+
+def _time(message: MessageRow, obstacles: _Obstacles, schedule: RetrySchedule) -> datetime | None:
+    """A time of its own that has passed found nobody to retry."""
+    if message.page_id in obstacles.held:
+        return None
+    opens = obstacles.closed_until.get(message.page_id, 0)
+    if message.next_retry_time is None:
+        return schedule.run_from(from_micros(opens))
+    due = max(message.next_retry_time, opens)
+    return from_micros(due) if due > obstacles.now else None

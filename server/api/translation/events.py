@@ -1,0 +1,28 @@
+"""Answers out: a message's log."""
+
+from collections.abc import Sequence
+
+from domain.batch_events import BatchEvent
+from projections.recorded import Recorded
+from redrive.v1.delivery_service_pb2 import ListEventsResponse, LogEvent
+from server.api.translation.times import timestamp
+from server.history.details import details
+from server.history.summaries import summary
+
+
+def event_list(recorded: Sequence[Recorded], next_page_token: str) -> ListEventsResponse:
+    """One page of events."""
+    return ListEventsResponse(events=map(_event, recorded), next_page_token=next_page_token)
+
+
+def _event(recorded: Recorded) -> LogEvent:
+    event = recorded.event
+    return LogEvent(
+        position=recorded.position,
+        time=timestamp(event.time),
+        batch_number=event.batch_number if isinstance(event, BatchEvent) else 0,
+        version=recorded.version,
+        name=type(event).__name__,
+        summary=summary(event),
+        details=details(event),
+    )

@@ -1,0 +1,69 @@
+"""All that the log holds about one message: which streams they are, and in which order they are of use."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+
+from domain import message as messages
+from domain.errors import MessageNotFound
+from domain.message import Life, Message
+from domain.message_events import MessageSubmitted, RetryRequested
+from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
+from projections.recorded import Recorded
+from server.log.commit import EventLog
+
+BATCHES_AT_ONCE = 20  # whose events are read and worked off together
+
+
+def streams_of_batches(message: Message, first: int, count: int) -> list[str]:
+    """The streams of some of a message's batches."""
+    numbers = range(first, first + count)
+    return [
+        stream(message.id, message.stage, number) for number in numbers for stream in (batch_stream, receipts_stream)
+    ]
+
+
+def streams_of_message(message: Message, batch_number: int = 0) -> list[str]:
+    """The streams of a message and of all its batches, or of one batch alone."""
+    if batch_number:
+        return streams_of_batches(message, batch_number, 1)
+    return [message_stream(message.id), *streams_of_batches(message, 1, message.batches)]
+
+
+async def events_until(log: EventLog, owner: str, message_id: str, time: datetime) -> AsyncIterator[Sequence[Recorded]]:
+    """What happened to a message up to a time, in parts: its page's events, then each round before its batches.
+
+    Raises MessageNotFound when it was not the owner's message at that time.
+    """
+    own = _until(time, await log.recorded_in([message_stream(message_id)]))
+    message = messages.fold(message_id, (one.event for one in own))
+    if message.life is not Life.SUBMITTED or message.owner != owner:
+        raise MessageNotFound(message_id)
+    yield _until(time, await log.recorded_in([page_stream(message.page_id)]))
+    for one in own:
+        yield [one]
+        for streams in _batches_planned_by(one, message):
+            yield _until(time, await log.recorded_in(streams))
+
+
+def _batches_planned_by(planning: Recorded, message: Message) -> Iterator[Sequence[str]]:
+    match planning.event:
+        case MessageSubmitted(batches=count):
+            first = 1
+        case RetryRequested(first_batch=first, batches=count):
+            pass
+        case _:
+            return
+    for start in range(first, first + count, BATCHES_AT_ONCE):
+        yield streams_of_batches(message, start, min(BATCHES_AT_ONCE, first + count - start))
+
+
+def _until(time: datetime, recorded: Sequence[Recorded]) -> Sequence[Recorded]:
+    """Of each stream what had happened by then: clocks of processes differ, but a stream has no gaps."""
+    later: set[str] = set()
+    found = []
+    for one in recorded:
+        if one.event.time > time:
+            later.add(one.stream)
+        if one.stream not in later:
+            found.append(one)
+    return found

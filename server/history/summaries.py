@@ -1,0 +1,98 @@
+"""What an event says, in a line for people."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from domain.batch_events import (
+    BatchCancelled,
+    BatchCompleted,
+    BatchCreated,
+    BatchReleased,
+    BatchStarted,
+    DeliveriesDispatched,
+    DeliveriesReturned,
+    LateOutcomesRecorded,
+    OutcomesRecorded,
+    RecordedOutcome,
+)
+from domain.delivery import status_of
+from domain.event import Event
+from domain.message_events import (
+    MessageAbandoned,
+    MessageCancelled,
+    MessageCompleted,
+    MessagePaused,
+    MessageResumed,
+    MessageStaged,
+    MessageSubmitted,
+    RetryRequested,
+)
+from domain.outcome import Sent
+from domain.receipt_events import ReceiptsRecorded
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def summary(event: Event) -> str:
+    """The line; an event that has none of its own is told by its name."""
+    line = _LINES.get(type(event))
+    return line(event) if line else _CAPITAL.sub(" ", type(event).__name__).capitalize()
+
+
+def _submitted(event: MessageSubmitted) -> str:
+    when = "" if event.schedule_time is None else f", to be sent at {event.schedule_time.isoformat()}"
+    return f"Accepted from {event.owner}: {_recipients(event.total)} in {_batches(event.batches)}{when}"
+
+
+def _retried(event: RetryRequested) -> str:
+    return (
+        f"Round {event.round} ({event.trigger.value}) by {event.requested_by}: {_recipients(event.recipients)}"
+        f" in {_batches(event.batches)} from number {event.first_batch}"
+    )
+
+
+def _received(event: ReceiptsRecorded) -> str:
+    return f"Receipts: {_counted(receipt.kind.value.lower() for receipt in event.receipts)}"
+
+
+_LINES: Mapping[type[Event], Callable[[Any], str]] = {
+    MessageStaged: lambda event: f"A stream of recipients began, taken by {event.worker}",
+    MessageAbandoned: lambda event: f"The stream broke off: {event.cause}",
+    MessageSubmitted: _submitted,
+    RetryRequested: _retried,
+    MessagePaused: lambda event: f"Paused by {event.requested_by}",
+    MessageResumed: lambda event: f"Resumed by {event.requested_by}",
+    MessageCancelled: lambda event: f"Cancelled by {event.requested_by}",
+    MessageCompleted: lambda _: "Done: no delivery is open",
+    BatchCreated: lambda event: f"Planned: {_recipients(len(event.recipients))} in round {event.round}",
+    BatchStarted: lambda event: f"Claimed by {event.worker}",
+    DeliveriesDispatched: lambda event: f"About to leave: {len(event.positions):,}",
+    OutcomesRecorded: lambda event: _told(event.outcomes),
+    LateOutcomesRecorded: lambda event: f"Known late: {_told(event.outcomes)}",
+    DeliveriesReturned: lambda event: f"Did not leave: {len(event.positions):,}, {event.to.value.lower()} now",
+    ReceiptsRecorded: _received,
+    BatchReleased: lambda _: "Let go: anybody may claim it",
+    BatchCancelled: lambda _: "What was pending is cancelled",
+    BatchCompleted: lambda _: "Done: no delivery of it is open",
+}
+
+
+def _recipients(count: int) -> str:
+    return f"{count:,} {'recipient' if count == 1 else 'recipients'}"
+
+
+def _batches(count: int) -> str:
+    return f"{count:,} {'batch' if count == 1 else 'batches'}"
+
+
+def _told(outcomes: Sequence[RecordedOutcome]) -> str:
+    """How many of each status, and why."""
+    words = _counted(status_of(known.outcome).value.lower() for known in outcomes)
+    types = [known.outcome.fault.type.value for known in outcomes if not isinstance(known.outcome, Sent)]
+    return f"{words} ({_counted(types)})" if types else words
+
+
+def _counted(words: Iterable[str]) -> str:
+    return ", ".join(f"{count:,} {word}" for word, count in Counter(words).most_common())

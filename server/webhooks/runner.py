@@ -1,0 +1,55 @@
+"""Runs the webhook endpoint on a port: for good, or within a test."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from redrive import Client
+from server.webhooks.app import PATH, create_app
+from server.webhooks.feeder import Feeder
+from server.webhooks.seal import Seal
+from server.webhooks.settings import WebhookSettings
+
+logger = structlog.get_logger()
+
+CALL_SECONDS = (
+    8.0  # for one call with all its attempts; a body that comes in meanwhile waits for two: the platform for 20
+)
+
+
+@asynccontextmanager
+async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
+    """An endpoint that listens, and its address; raises OSError when the port is taken."""
+    certificates = settings.root_certificates.read_bytes() if settings.root_certificates else None
+    client = Client(
+        settings.server,
+        token=settings.token,
+        tls=settings.tls,
+        root_certificates=certificates,
+        timeout=CALL_SECONDS,
+    )
+    async with client:
+        app = create_app(Seal(settings.verify_token, settings.app_secret), Feeder(client.record_receipts))
+        runner = web.AppRunner(app, access_log=None, logger=logging.getLogger("redrive.webhooks"), shutdown_timeout=10)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+            yield f"http://{settings.host}:{runner.addresses[0][1]}{PATH}"
+        finally:
+            await runner.cleanup()
+
+
+async def serve(settings: WebhookSettings) -> None:
+    """Runs until SIGTERM or SIGINT; what is being recorded then is answered first."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with running_webhooks(settings) as address:
+        logger.info("webhooks_listening", address=address, server=settings.server)
+        await stop.wait()
+    logger.info("webhooks_stopped")

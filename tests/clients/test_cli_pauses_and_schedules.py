@@ -1,0 +1,176 @@
+"""`redrive pause`, `redrive resume`, and the options of `redrive send` that say when."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from redrive.v1.delivery_service_pb2 import (
+    GetMessageResponse,
+    PauseMessageResponse,
+    ResumeMessageResponse,
+    SendResponse,
+)
+from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType
+
+if TYPE_CHECKING:
+    from tests.clients.conftest import Redrive, ScriptedServer
+
+SEND = ("send", "--page", "1", "--text", "Hi", "--recipient", "17")
+CRON, AUTO = RetryType.RETRY_TYPE_CRON, RetryType.RETRY_TYPE_AUTO
+
+
+def seconds(value: float) -> Duration:
+    return Duration(seconds=int(value), nanos=int(value % 1 * 1e9))
+
+
+async def test_a_paused_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:
+    paused = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_PAUSED)
+    server.answer("PauseMessage", PauseMessageResponse(message=paused))
+
+    result = await redrive("pause", "m1")
+
+    assert (result.exit_code, server.asked("PauseMessage")[0].message_id) == (0, "m1")
+    assert "PAUSED" in result.stdout
+
+
+async def test_a_resumed_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:
+    resumed = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_SENDING)
+    server.answer("ResumeMessage", ResumeMessageResponse(message=resumed))
+
+    result = await redrive("resume", "m1")
+
+    assert (result.exit_code, server.asked("ResumeMessage")[0].message_id) == (0, "m1")
+    assert "SENDING" in result.stdout
+
+
+# When a message is sent
+
+
+@pytest.mark.parametrize("given", ["2026-12-24T18:00+01:00", "2026-12-24T17:00Z", "2026-12-24 17:00:00+00:00"])
+async def test_a_time_with_its_offset_is_that_moment(server: "ScriptedServer", redrive: "Redrive", given: str) -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, "--schedule-time", given)
+
+    assert result.exit_code == 0, result.output
+    wanted = Timestamp()
+    wanted.FromDatetime(datetime(2026, 12, 24, 17, tzinfo=UTC))
+    assert server.asked("Send")[0].schedule_time == wanted
+
+
+async def test_a_time_without_one_is_the_readers(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    await redrive(*SEND, "--schedule-time", "2026-12-24T18:00")
+
+    local = datetime(2026, 12, 24, 18).astimezone()
+    assert server.asked("Send")[0].schedule_time.ToDatetime(tzinfo=UTC) == local
+
+
+async def test_at_once_asks_for_no_time_and_no_schedule(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    await redrive(*SEND)
+
+    request = server.asked("Send")[0]
+    assert not request.HasField("schedule_time")
+    assert request.retry_policy == RetryPolicy(type=RetryType.RETRY_TYPE_MANUAL)
+
+
+# When failures are retried
+
+
+@pytest.mark.parametrize(
+    ("span", "asked"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("2h", 7_200), ("1d", 86_400), ("0.5H", 1_800)]
+)
+async def test_an_interval_is_seconds_or_has_its_unit(
+    server: "ScriptedServer", redrive: "Redrive", span: str, asked: float
+) -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, "--retry", "cron", "--retry-interval", span)
+
+    assert result.exit_code == 0, result.output
+    assert server.asked("Send")[0].retry_policy == RetryPolicy(type=CRON, interval=seconds(asked))
+
+
+async def test_a_backoff_is_asked_for_as_it_was_given(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(
+        *(*SEND, "--retry", "auto", "--retry-backoff", "1m", "--retry-multiplier", "3"),
+        *("--retry-maximum", "6h", "--retry-jitter", "0.2"),
+    )
+    await redrive(*SEND, "--retry", "auto", "--retry-backoff", "1m")
+
+    assert result.exit_code == 0, result.output
+    first, second = (request.retry_policy.backoff for request in server.asked("Send"))
+    assert first == ExponentialBackoff(
+        initial_interval=seconds(60), multiplier=3, maximum_interval=seconds(21_600), jitter=0.2
+    )
+    assert second == ExponentialBackoff(initial_interval=seconds(60))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--schedule-time", "soon"), "is no time like"),
+        (("--schedule-time", "2026-02-30"), "is no time like"),
+        (("--retry-interval", "fast"), "is no span like"),
+        (("--retry-interval", "-5s"), "is no span like"),
+        (("--retry-backoff", "99999999d"), "is no span like"),
+        (("--retry-interval", "1m", "--retry-backoff", "1m"), "not both"),
+        (("--retry-jitter", "0.5"), "go with --retry-backoff"),
+        (("--retry-interval", "1m", "--retry-maximum", "1h"), "go with --retry-backoff"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_before_anything_is_sent(
+    server: "ScriptedServer", redrive: "Redrive", options: tuple[str, ...], words: str
+) -> None:
+    result = await redrive(*SEND, "--retry", "cron", *options)
+
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.replace("│", " ").split())
+    assert server.requests == []
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (RetryPolicy(type=CRON, max_retry_attempts=3), "CRON, at most 3"),
+        (
+            RetryPolicy(type=CRON, max_retry_attempts=3, interval=seconds(900)),
+            "CRON, at most 3, 0:15:00 after each round",
+        ),
+        (
+            RetryPolicy(
+                type=AUTO,
+                max_retry_attempts=5,
+                backoff=ExponentialBackoff(
+                    initial_interval=seconds(60), multiplier=2, maximum_interval=seconds(86_400)
+                ),
+            ),
+            "AUTO, at most 5, after 0:01:00, then each time 2 times as long, up to 1 day, 0:00:00",
+        ),
+    ],
+)
+async def test_a_message_shows_when_it_is_sent_and_retried(
+    server: "ScriptedServer", redrive: "Redrive", policy: RetryPolicy, words: str
+) -> None:
+    noon = datetime(2026, 3, 1, 12).astimezone()
+    message = Message(id="m1", retry_policy=policy)
+    message.schedule_time.FromDatetime(noon)
+    message.next_retry_time.FromDatetime(noon.replace(hour=13))
+    server.answer("GetMessage", GetMessageResponse(message=message))
+
+    result = await redrive("message", "m1")
+
+    assert words in result.stdout
+    assert "2026-03-01 12:00:00" in result.stdout
+    assert "2026-03-01 13:00:00" in result.stdout

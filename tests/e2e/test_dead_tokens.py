@@ -1,0 +1,34 @@
+"""A token that dies in mid-campaign: the page is held, people see why, and another token lets it go on."""
+
+from pathlib import Path
+
+from redrive.v1.delivery_service_pb2 import ResendRequest
+from redrive.v1.error_pb2 import ErrorType
+from tests.e2e.campaign import put_page, recipients, send_request, watch_to_the_end
+from tests.e2e.processes import SandboxProcess, client_of, running_server
+
+
+async def test_a_dead_token_is_seen_by_watchers_and_survives_a_restart(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    await sandbox.control.order({"preset": "expired_token"})
+    async with running_server(tmp_path, sandbox.graph_url) as server:
+        async with client_of(server) as client:
+            await put_page(client, rate=300)
+            message = (await client.send(send_request(recipients(500)))).message
+            async for answer in client.watch_progress(message.id):
+                if answer.progress.HasField("page_hold"):
+                    break
+            assert answer.progress.page_hold.error_type == ErrorType.ERROR_TYPE_ACCESS_TOKEN
+        await server.kill()
+        await server.start()
+        async with client_of(server) as client:
+            [listed] = [one async for one in client.list_messages()]
+            assert listed.page_hold.error_code == 190
+            burnt = len((await sandbox.control.received(limit=1_000)).arrivals)
+            assert burnt <= 100
+
+            await put_page(client, rate=300, token="EAAG-another-token-0123456789")
+            await watch_to_the_end(client, message.id)
+            resent = await client.resend(ResendRequest(message_id=message.id))
+            progress = await watch_to_the_end(client, message.id)
+    assert 0 < resent.recipients_to_retry <= burnt
+    assert progress.counts.sent == 500

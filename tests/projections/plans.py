@@ -1,0 +1,42 @@
+"""How SQLite goes about a query."""
+
+from collections.abc import Callable, Sequence
+
+from projections.sql import Given, Micros, Parameters, Row, Sql
+from server.log.sqlite_sql import with_given
+from tests.projections.driven_store import DrivenStore
+
+
+class Explaining:
+    """Runs what is asked, and has each statement explained."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self.steps: list[str] = []
+
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
+        raise NotImplementedError
+
+    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
+        whole, bound = statement, parameters or {}
+        if given is not None:
+            whole, bound = with_given(statement, given.columns), {**bound, "given": given.as_json()}
+        self.steps += [row["detail"] for row in self._sql.rows(f"EXPLAIN QUERY PLAN {whole}", bound)]
+        return self._sql.rows(statement, parameters, given)
+
+    def clock(self) -> Micros:
+        return self._sql.clock()
+
+    def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
+        return next(iter(self.rows(statement, parameters)), None)
+
+
+def plan_of(db: DrivenStore, query: Callable[[Sql], object]) -> Sequence[str]:
+    """The steps of all statements of a query."""
+
+    def explained(sql: Sql) -> Sequence[str]:
+        explaining = Explaining(sql)
+        query(explaining)
+        return explaining.steps
+
+    return db.ask(explained)

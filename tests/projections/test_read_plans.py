@@ -1,0 +1,108 @@
+"""Reads go by indexes to what they show: none walks through a message, and none sorts what an index has in order."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from projections import delivery_rows, failures, message_rows, standings
+from projections.delivery_rows import DeliveryFilter
+from projections.message_rows import MessageFilter
+from projections.sql import Sql
+from projections.standings import Judged
+from tests.builders import FAILED, MESSAGE, OWNER, SENT
+from tests.projections.driven_store import DrivenStore
+from tests.projections.plans import plan_of
+
+JUDGED = Judged(message_id=MESSAGE, max_attempts=4, token_generation=1)
+A_BATCH = "deliveries USING INDEX deliveries_key (message_id=? AND batch_number=?)"
+AFTER_A_PLACE = "(message_id=? AND error_type=? AND (batch_number,position)>(?,?))"
+
+
+def attempts(**wanted: Any) -> Callable[[Sql], object]:
+    filter_ = DeliveryFilter(message_id=MESSAGE, **wanted)
+    return lambda sql: delivery_rows.attempts(sql, filter_, after=(0, 0), limit=100)
+
+
+def messages(**wanted: Any) -> Callable[[Sql], object]:
+    filter_ = MessageFilter(owner=OWNER, **wanted)
+    return lambda sql: message_rows.newest(sql, filter_, before=(0, ""), limit=100)
+
+
+def failed(sql: Sql) -> object:
+    return standings.failed(sql, JUDGED, list(standings.groups(sql, JUDGED)), after="ann", limit=100)
+
+
+QUERIES: dict[str, tuple[Callable[[Sql], object], list[str]]] = {
+    "attempts": (
+        attempts(),
+        ["deliveries USING INDEX deliveries_key (message_id=? AND (batch_number,position)>(?,?))"],
+    ),
+    "attempts of a recipient": (
+        attempts(recipient_id="ann", statuses=("SENT",)),
+        ["deliveries USING INDEX deliveries_of_recipient (message_id=? AND recipient_id=?)", "SORT"],
+    ),
+    "attempts of statuses": (
+        attempts(statuses=("FAILED", "SENT")),
+        ["batches USING INDEX sqlite_autoindex_batches_1 (message_id=? AND number>?)", A_BATCH],
+    ),
+    "unconfirmed attempts of an error type": (
+        attempts(statuses=("UNCONFIRMED",), error_types=("NETWORK",)),
+        [
+            "batches USING INDEX sqlite_autoindex_batches_1 (message_id=? AND number>?)",
+            "deliveries USING INDEX deliveries_by_error (message_id=? AND error_type=? AND batch_number=?)",
+        ],
+    ),
+    "attempts of an error type": (
+        attempts(error_types=("NETWORK",)),
+        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_PLACE}"],
+    ),
+    "attempts of error types": (
+        attempts(error_types=("NETWORK", "OTHER", "PERMISSION"), statuses=("FAILED",)),
+        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_PLACE}"] * 3,
+    ),
+    "messages": (messages(), ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))"]),
+    "messages with failures": (
+        messages(with_failures=True),
+        ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))"],
+    ),
+    "messages of a page": (
+        messages(page_id="1001"),
+        ["messages USING INDEX messages_of_page (page_id=? AND (create_time,message_id)<(?,?))"],
+    ),
+    "failed recipients, and how many there are": (
+        failed,
+        [
+            "recipients USING COVERING INDEX recipients_standings (message_id=? AND state=?)",
+            "recipients USING INDEX recipients_failed (message_id=? AND recipient_id>?)",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("query", "steps"), QUERIES.values(), ids=QUERIES)
+def test_a_read_goes_by_an_index_to_what_it_shows(
+    db: DrivenStore, query: Callable[[Sql], object], steps: list[str]
+) -> None:
+    db.send(MESSAGE, {"ann": FAILED, "bob": SENT})
+
+    assert [step for step in map(essence, plan_of(db, query)) if step] == steps
+
+
+def essence(step: str) -> str:
+    """Which index is sought, or what is walked through or sorted; merging is nothing of that, and pages are few."""
+    if step.startswith("USE TEMP B-TREE"):
+        return "SORT"
+    if step.startswith("SCAN") and step != "SCAN pages":
+        return step
+    return step.removeprefix("SEARCH ") if step.startswith("SEARCH ") else ""
+
+
+def test_a_summary_seeks_the_first_and_the_last_of_each_error_type(db: DrivenStore) -> None:
+    db.send(MESSAGE, {"ann": FAILED, "bob": SENT})
+
+    plan = plan_of(db, lambda sql: failures.summed_up(sql, [MESSAGE]))
+
+    sought = "SEARCH recipients USING COVERING INDEX recipients_by_error (message_id=? AND error_type=?)"
+    assert plan.count(sought) == 2
+    assert [step for step in plan if step.startswith("SCAN")] == ["SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN given"]

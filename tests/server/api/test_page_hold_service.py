@@ -1,0 +1,69 @@
+"""HoldPage and ReleasePage, as a caller meets them."""
+
+import grpc
+import pytest
+
+from redrive.v1.delivery_service_pb2 import ListMessagesRequest
+from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, ReleasePageRequest
+from tests.builders import OWNER, PAGE
+from tests.server.api.edge import Edge
+from tests.server.api.refusals import refusal_of
+from tests.server.api.requests import put, send_request
+
+
+async def test_a_held_page_says_why_wherever_it_is_shown(edge: Edge) -> None:
+    await edge.delivery.Send(send_request())
+    held = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))).page
+
+    [listed] = (await edge.pages.ListPages(ListPagesRequest())).pages
+    [message] = (await edge.delivery.ListMessages(ListMessagesRequest())).messages
+    assert held.hold == listed.hold == message.page_hold
+    assert (held.hold.reason, held.hold.held_by, held.hold.error_code) == ("a wrong link", OWNER, 0)
+    assert held.hold.hold_time.seconds > 0
+
+    released = (await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))).page
+    [message] = (await edge.delivery.ListMessages(ListMessagesRequest())).messages
+    assert not released.HasField("hold")
+    assert not message.HasField("page_hold")
+    assert released.token_generation == held.token_generation, "no fault, no other generation"
+
+
+async def test_holding_twice_keeps_the_first_reason_and_releasing_twice_changes_nothing(edge: Edge) -> None:
+    await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="first"))
+    again = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="second"))).page
+    released = [(await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))).page for _ in range(2)]
+
+    assert again.hold.reason == "first"
+    assert released[0] == released[1]
+
+
+async def test_the_same_request_id_holds_once_also_after_a_release(edge: Edge) -> None:
+    request = HoldPageRequest(page_id=PAGE, request_id="hold-1")
+    await edge.pages.HoldPage(request)
+    await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))
+
+    assert not (await edge.pages.HoldPage(request)).page.HasField("hold")
+    refusal = await refusal_of(edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="x", request_id="hold-1")))
+    assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+
+
+@pytest.mark.parametrize("rpc", ["HoldPage", "ReleasePage"])
+async def test_an_unknown_page_is_not_found(edge: Edge, rpc: str) -> None:
+    request = HoldPageRequest(page_id="404") if rpc == "HoldPage" else ReleasePageRequest(page_id="404")
+
+    refusal = await refusal_of(getattr(edge.pages, rpc)(request))
+
+    assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.NOT_FOUND, "PAGE_NOT_FOUND")
+
+
+async def test_a_reason_has_at_most_200_characters(edge: Edge) -> None:
+    refusal = await refusal_of(edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="x" * 201)))
+
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert list(refusal.violations) == ["reason"]
+
+
+async def test_settings_and_tokens_do_not_end_a_hold_by_hand(edge: Edge) -> None:
+    await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE))
+
+    assert (await edge.pages.PutPage(put(page_id=PAGE, access_token="EAAG-another"))).page.HasField("hold")

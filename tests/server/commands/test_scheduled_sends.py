@@ -1,0 +1,65 @@
+"""Messages that are accepted now and sent later; and what a later field does to the hash of a request."""
+
+import msgspec
+import pytest
+
+from domain.commands import SendMessage
+from domain.content import Attachment, Content
+from domain.errors import RequestIdReused
+from projections.sql import micros
+from server.commands.identity import PayloadHash
+from tests.builders import after, cron, each, people, send_message
+from tests.server.commands.desk import Desk
+
+
+async def test_a_scheduled_message_is_accepted_now(desk: Desk) -> None:
+    message_id = await desk.send(people("ann", "bob"), schedule_time=after(3_600))
+
+    row = await desk.row(message_id)
+    assert (row.status, row.schedule_time, row.total) == ("PENDING", micros(after(3_600)), 2)
+
+
+async def test_a_dry_run_shows_the_time_and_the_schedule(desk: Desk) -> None:
+    command = send_message(schedule_time=after(60), retry_policy=cron(3, each(60)), validate_only=True)
+
+    answer = await desk.sends.send(command, people("ann"))
+
+    assert answer.message.schedule_time == micros(after(60))
+    assert answer.message.retry_policy == cron(3, each(60))
+
+
+async def test_a_scheduled_stream_is_accepted_with_its_last_part(desk: Desk) -> None:
+    stream = await desk.streams.open(send_message(schedule_time=after(60), retry_policy=cron(3, each(60))))
+    await stream.add(people("ann", "bob"))
+
+    row = (await stream.submit()).message
+
+    assert (row.schedule_time, row.retry_policy) == (micros(after(60)), cron(3, each(60)))
+
+
+async def test_another_time_or_schedule_is_another_request(desk: Desk) -> None:
+    first = send_message(request_id="r-1", schedule_time=after(60), retry_policy=cron(3, each(60)))
+    answer = await desk.sends.send(first, people("ann"))
+    assert await desk.sends.send(first, people("ann")) == answer
+
+    for other in ({"schedule_time": after(61)}, {"schedule_time": None}, {"retry_policy": cron(3)}):
+        with pytest.raises(RequestIdReused):
+            await desk.sends.send(msgspec.structs.replace(first, **other), people("ann"))
+
+
+TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": None})
+
+
+@pytest.mark.parametrize(
+    ("command", "hashed"),
+    [
+        (send_message(), "3cafa513f28c47bba7d3233da08d1633ef81e727b01632d479ad60b219cc78d5"),
+        (
+            send_message(title="Ü", content=Content(attachment=TEMPLATE), retry_policy=cron(5)),
+            "67c4159a349d2550e2d502c2fd94e54c51b742d0f094790fc45bff5a52144392",
+        ),
+    ],
+)
+def test_a_request_without_later_fields_has_the_hash_of_the_releases_before(command: SendMessage, hashed: str) -> None:
+    """A caller may repeat a request over an upgrade of the server."""
+    assert PayloadHash(command, b"k").hexdigest() == hashed
