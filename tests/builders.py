@@ -24,7 +24,14 @@ from domain.message_events import (
     RetryRequested,
 )
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
-from domain.page_events import PageRegistered, PageSettingsChanged, PageTokenReplaced
+from domain.page_events import (
+    Hold,
+    PageHeld,
+    PageRegistered,
+    PageReleased,
+    PageSettingsChanged,
+    PageTokenReplaced,
+)
 from domain.recipient import Recipient
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
 from domain.retry_delay import FixedInterval, RetryDelay
@@ -205,6 +212,14 @@ def page_settings_changed(page_id: str = PAGE, **fields: Any) -> PageSettingsCha
 
 def page_token_replaced(token_generation: int = 2, page_id: str = PAGE, *, time: datetime = NOW) -> PageTokenReplaced:
     return PageTokenReplaced(page_id=page_id, token_generation=token_generation, token_verified=True, time=time)
+
+
+def page_held(page_id: str = PAGE) -> PageHeld:
+    return PageHeld(page_id=page_id, hold=Hold(reason="expired", fault=DEAD_TOKEN), time=NOW)
+
+
+def page_released(token_generation: int = 3, page_id: str = PAGE) -> PageReleased:
+    return PageReleased(page_id=page_id, released_by=OWNER, token_generation=token_generation, time=NOW)
 
 
 # What callers ask for

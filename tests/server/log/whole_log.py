@@ -28,7 +28,9 @@ from tests.builders import (
     message_resumed,
     message_staged,
     message_submitted,
+    page_held,
     page_registered,
+    page_released,
     page_settings_changed,
     page_token_replaced,
     request_stamp,
@@ -65,6 +67,7 @@ def append(store: Store, stream: str, expected_version: int, *events: Event) -> 
 
 def _story() -> Story:
     yield page_stream(PAGE), [page_registered(), page_settings_changed(name="Shop"), page_token_replaced()]
+    yield page_stream(PAGE), [page_held(), page_released()]
     yield message_stream(MESSAGE), [message_submitted(4, request=request_stamp())]
     yield from _first_round()
     yield message_stream(MESSAGE), [MessageCompleted(message_id=MESSAGE, time=NOW)]
