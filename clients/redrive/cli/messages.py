@@ -52,6 +52,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("page", message.page_id),
             ("owner", message.owner),
             ("status", word(MessageStatus, message.status)),
+            ("page on hold", message.page_hold.reason or "yes" if message.HasField("page_hold") else ""),
             ("recipients", counts.total),
             ("open", counts.pending + counts.sending),
             ("sent", counts.sent),

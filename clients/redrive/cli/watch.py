@@ -97,6 +97,8 @@ def _line(progress: Progress) -> str:
         parts.append(f"{counts.cancelled:,} cancelled")
     if progress.status == MessageStatus.MESSAGE_STATUS_CANCELLED:
         return ", ".join(parts)  # what is still on its way ends at once: no pace, no time left
+    if progress.HasField("page_hold"):
+        return ", ".join([*parts, f"page on hold: {progress.page_hold.reason or 'by hand'}"])
     if progress.messages_per_second:
         parts.append(f"{progress.messages_per_second:,.1f}/s")
     if progress.HasField("eta"):

@@ -20,13 +20,13 @@ HICCUP = {"preset": "temporary", "times": 1}
 SLOW = {"effect": {"kind": "delay", "seconds": 0.5}}
 
 
-async def quiet(works: Works, message_id: str) -> dict[str, int]:
+async def quiet(works: Works, message_id: str, within: float = 10.0) -> dict[str, int]:
     """The counts, once nothing is on its way and no worker has any of it."""
 
     async def at_rest() -> bool:
         return "SENDING" not in await works.counts(message_id) and not await started(works, message_id)
 
-    await eventually(at_rest)
+    await eventually(at_rest, within=within)
     return await works.counts(message_id)
 
 
@@ -67,7 +67,9 @@ async def test_a_pause_does_not_wait_for_the_pace(works: Works) -> None:
 
     await works.pauses.pause(pause_message(message_id))
 
-    assert await quiet(works, message_id) == {"SENT": 1, "PENDING": 4}
+    assert await quiet(works, message_id, within=5.0) == {"SENT": 1, "PENDING": 4}
+    assert len(await works.events(message_id, BatchStarted, 1)) == 1
+    assert len(await works.events(message_id, BatchReleased, 1)) == 1
 
 
 async def test_a_paused_message_lets_the_others_pass(idle: Works) -> None:
@@ -218,6 +220,7 @@ async def test_a_round_that_ends_while_paused_is_followed_by_the_next_after_the_
     await works.pauses.pause(pause_message(message_id))
     await eventually(lambda: works.counts(message_id), lambda counts: counts == {"FAILED": 1, "SENT": 1})
     await works.sweeper.sweep()
+    await works.done(await works.send(people("eve")))  # ends are looked at one after another
 
     row = await works.row(message_id)
     assert (row.status, row.completed, row.retry_count) == ("PAUSED", False, 0)
