@@ -62,10 +62,15 @@ def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
     return found
 
 
-def failed(sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, limit: int) -> Sequence[FailedRow]:
-    """Failed and unconfirmed recipients of the wanted standings, by id, after the last one seen."""
+def failed(
+    sql: Sql, judged: Judged, wanted: Sequence[Standing], *, after: str, limit: int, are_few: bool = False
+) -> Sequence[FailedRow]:
+    """Failed and unconfirmed recipients of the wanted standings, by id, after the last one seen.
+
+    `are_few` of all who failed: they are gathered and sorted then, else looked for in the order of all.
+    """
     columns = "*, attempts >= :max_attempts AS used_up, token_generation < :token_generation AS token_replaced"
-    return [_failed_row(row) for row in _of_standings(sql, columns, judged, wanted, after, limit)]
+    return [_failed_row(row) for row in _of_standings(sql, columns, judged, wanted, after, limit, are_few=are_few)]
 
 
 def next_attempts(
@@ -73,7 +78,7 @@ def next_attempts(
 ) -> Sequence[BatchRecipient]:
     """The same recipients as they stand in the batches of a resend."""
     columns = "recipient_id, recipient_name, attempts, origin_batch, origin_position"
-    return [next_attempt(**row) for row in _of_standings(sql, columns, judged, wanted, after, limit)]
+    return [next_attempt(**row) for row in _of_standings(sql, columns, judged, wanted, after, limit, are_few=False)]
 
 
 def next_attempt(
@@ -90,14 +95,16 @@ def next_attempt(
 
 
 def _of_standings(
-    sql: Sql, columns: str, judged: Judged, wanted: Sequence[Standing], after: str, limit: int
+    sql: Sql, columns: str, judged: Judged, wanted: Sequence[Standing], after: str, limit: int, *, are_few: bool
 ) -> Sequence[Row]:
     if not wanted:
         return []
     matches, parameters = _any_of(wanted)
+    # No planner sees through CASE, and PostgreSQL takes <> to hold for most: else it gathers all, and sorts them.
+    condition = matches if are_few else f"CASE WHEN {matches} THEN 1 ELSE 0 END <> 0"
     return sql.rows(
         f"""
-        SELECT {columns} FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({matches})
+        SELECT {columns} FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({condition})
         ORDER BY recipient_id LIMIT :limit
         """,  # noqa: S608 - our own words
         {**judged.parameters(), **parameters, "after": after, "limit": limit},

@@ -13,6 +13,8 @@ from projections.standings import FailedRow
 from server.commands.lookup import find_message
 from server.commands.retry_planning import judged_by
 
+FEW = 0.02  # of all failures: with less, a page of a hundred would look through thousands
+
 
 class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which failures a list shows; what is empty does not filter."""
@@ -48,7 +50,8 @@ def list_failures(wanted: FailureFilter, *, after: str, limit: int) -> Callable[
         groups = standings.groups(sql, judged)
         retryable = frozenset(s for s in groups if not message.cancelled and _takes(s, message))
         shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
-        rows = standings.failed(sql, judged, shown, after=after, limit=limit)
+        are_few = sum(groups[standing] for standing in shown) < FEW * sum(groups.values())
+        rows = standings.failed(sql, judged, shown, after=after, limit=limit, are_few=are_few)
         return FailureList(
             message=message,
             failures=[Failure(row, row.standing in retryable) for row in rows],

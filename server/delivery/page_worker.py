@@ -225,6 +225,8 @@ class PageWorker:
         self._runs[work.place] = run
         if self._is_over:
             run.halt(Halt.DRAINING)
+        elif self._page.is_on_hold:
+            run.halt(Halt.PAGE_HELD)  # it was claimed while the hold came
         return run
 
     async def _open(self, batch: Batch, place: Place) -> Mapping[int, OutgoingMessage] | None:

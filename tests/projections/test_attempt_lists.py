@@ -78,8 +78,10 @@ def test_failed_recipients_of_a_standing_are_found_again(db: DrivenStore) -> Non
     token = [standing for standing in every if standing.error_type == "ACCESS_TOKEN"]
 
     found = db.ask(lambda sql: standings.failed(sql, judged, token, after="", limit=10))
+    gathered = db.ask(lambda sql: standings.failed(sql, judged, token, after="", limit=10, are_few=True))
     rest = db.ask(lambda sql: standings.failed(sql, judged, list(every), after="ann", limit=1))
 
     assert [row.recipient_id for row in found] == ["ann", "bob"]
+    assert gathered == found
     assert [(row.recipient_id, row.origin_batch, row.origin_position) for row in rest] == [("bob", 1, 0)]
     assert {row.standing for row in found} == set(token)

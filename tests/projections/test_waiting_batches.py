@@ -97,6 +97,16 @@ def test_what_a_worker_had_begun_is_taken_over_also_while_paused(db: DrivenStore
     assert claimable(db) == [(MESSAGE, 1)]
 
 
+def test_a_claim_that_comes_just_after_the_pause_can_be_taken_over(db: DrivenStore) -> None:
+    db.submit(MESSAGE, "ann")
+    batch = db.batch(MESSAGE, 1)
+    paused(db)
+
+    db.write(db.of_batch(batch, start(batch)))
+
+    assert claimable(db) == [(MESSAGE, 1)]
+
+
 def test_a_resend_of_a_paused_message_waits_too(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann")
     paused(db)
