@@ -231,25 +231,22 @@ _FOLD_ONLY_ATTEMPT = f"""
     ) AS folded
     WHERE recipients.message_id = :message_id AND recipients.recipient_id = folded.recipient_id
 """
-# The largest rank says which attempt a recipient stands by: see domain.delivery.deciding_attempt. Attempts are few.
+# The order says which attempt a recipient stands by: see domain.delivery.deciding_attempt. Windows, since PostgreSQL
+# goes through all of the message to join the deciding attempts to their recipients.
 _FOLD = f"""
     {_UPDATE} FROM (
-        SELECT deciding.recipient_id, deciding.status, deciding.token_generation, deciding.error_code,
-               deciding.error_subcode, deciding.error_message, deciding.error_type, deciding.retry,
-               deciding.update_time, summed.attempts, summed.maybe_sent
-        FROM (
-            SELECT touched.recipient_id, MAX(attempt.attempt_number) AS attempts,
-                   MAX(CASE attempt.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END) AS maybe_sent,
-                   MAX(CASE attempt.status WHEN 'SENT' THEN 3000 WHEN 'PENDING' THEN 2000 WHEN 'SENDING' THEN 2000
-                                           WHEN 'CANCELLED' THEN 0 ELSE 1000 END + attempt.attempt_number) AS rank
-            {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN deliveries attempt")}
-              AND attempt.message_id = touched.message_id AND attempt.recipient_id = touched.recipient_id
-            GROUP BY touched.recipient_id
-        ) AS summed
-        CROSS JOIN deliveries deciding
-        WHERE deciding.message_id = :message_id AND deciding.recipient_id = summed.recipient_id
-          AND deciding.attempt_number = summed.rank % 1000
-        LIMIT {BATCH_SIZE}
+        SELECT attempt.recipient_id, attempt.status, attempt.token_generation, attempt.error_code,
+               attempt.error_subcode, attempt.error_message, attempt.error_type, attempt.retry, attempt.update_time,
+               MAX(attempt.attempt_number) OVER of_one AS attempts,
+               MAX(CASE attempt.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END) OVER of_one AS maybe_sent,
+               ROW_NUMBER() OVER (
+                   PARTITION BY attempt.recipient_id
+                   ORDER BY CASE attempt.status WHEN 'SENT' THEN 1 WHEN 'PENDING' THEN 2 WHEN 'SENDING' THEN 2
+                                                WHEN 'CANCELLED' THEN 4 ELSE 3 END,
+                            attempt.attempt_number DESC) AS place
+        {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN deliveries attempt")}
+          AND attempt.message_id = touched.message_id AND attempt.recipient_id = touched.recipient_id
+        WINDOW of_one AS (PARTITION BY attempt.recipient_id)
     ) AS folded
-    WHERE recipients.message_id = :message_id AND recipients.recipient_id = folded.recipient_id
-"""  # noqa: S608 - our own words
+    WHERE recipients.message_id = :message_id AND recipients.recipient_id = folded.recipient_id AND folded.place = 1
+"""

@@ -35,6 +35,9 @@ LOCK_SECONDS = 2
 CONNECT_SECONDS = 2
 
 _OPTIONS = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
+# What the writer looks for it always finds by an index. A plan made while a table was small would read all of it, and
+# be kept while it grows.
+_WRITER_OPTIONS = f"{_OPTIONS} -c enable_seqscan=off"
 
 TABLES = (
     """
@@ -206,13 +209,13 @@ class PostgresStore:
 
     def _writing_connection(self) -> PatientConnection:
         if self._writer is None or self._writer.closed:
-            self._writer = self._connect(PatientConnection)
+            self._writer = self._connect(PatientConnection, _WRITER_OPTIONS)
             self._writer.patience = WRITE_SECONDS
         return self._writer
 
-    def _connect(self, kind: type[C]) -> C:
+    def _connect(self, kind: type[C], options: str = _OPTIONS) -> C:
         return kind.connect(
-            self._url, row_factory=dict_row, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
+            self._url, row_factory=dict_row, autocommit=True, options=options, connect_timeout=CONNECT_SECONDS
         )
 
     def _discard_writer(self) -> None:
