@@ -42,10 +42,10 @@ class ResendService:
         """Slice after slice; when another call with this request_id was faster, its round is ours."""
         for _ in range(MAX_STEPS):
             step = await the_round.advance()
-            if step is Step.DONE:
+            if not the_round.has_begun and (begun := await self._begun_before(command, stamp)):
+                the_round = begun
+            elif step is Step.DONE:
                 return await the_round.started()
-            if step is Step.BEATEN and not the_round.has_begun:
-                the_round = await self._begun_before(command, stamp) or the_round
         raise Aborted("the message changed too often meanwhile", message_id=command.message_id)
 
     async def _begun_before(self, command: ResendMessage, stamp: RequestStamp | None) -> Round | None:

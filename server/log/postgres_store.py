@@ -26,6 +26,7 @@ from server.log.group_commit import Written
 from server.log.patient_connection import WRITE_SECONDS, PatientConnection, check
 from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
+from server.log.postgres_statistics import PostgresStatistics
 from server.log.stream import recorded_in
 
 WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
@@ -99,6 +100,7 @@ class PostgresStore:
             open=True,
         )
         self._writer: PatientConnection | None = None
+        self._statistics = PostgresStatistics()
         try:
             with self._locked() as c:
                 schema.bring_up(PostgresSql(c), TABLES)
@@ -168,7 +170,9 @@ class PostgresStore:
             tally.write(PostgresSql(c))
             if any(one.recorded for one in written):
                 c.execute(f"NOTIFY {CHANNEL}")
-            return written
+        if self._statistics.count(written) and self._writer is not None:
+            self._statistics.look(self._writer)
+        return written
 
     @contextmanager
     def _locked(self) -> Iterator[Cursor]:

@@ -80,6 +80,18 @@ def worked(draw: st.DrawFn, number: int, people: Sequence[str], attempt: int) ->
     return [(batch_stream(MESSAGE, 0, number), event) for event in events]
 
 
+@st.composite
+def ended(draw: st.DrawFn, number: int, worker: History) -> History:
+    """What the worker did, and then an outcome for whoever was left, since nobody has two open attempts."""
+    batch = fold([batch_created(*batch_recipients(*PEOPLE), batch_number=number)])
+    did = [event for _, event in worker if isinstance(event, BatchEvent)]
+    batch = apply(batch, [*start(batch), *did])
+    came = [known(position, draw(outcomes), after(5)) for position in range(len(PEOPLE))]
+    recorded = batch_decisions.record(batch, came, now=after(5))
+    cancelled = batch_decisions.cancel(apply(batch, recorded), now=after(5))
+    return [*worker, *((batch_stream(MESSAGE, 0, number), event) for event in (*recorded, *cancelled))]
+
+
 def told(number: int, size: int) -> st.SearchStrategy[History]:
     """Receipts of some deliveries, in any division into events; of each its echo first."""
 
@@ -195,7 +207,7 @@ def test_also_when_somebody_is_tried_again(data: st.DataObject) -> None:
     """Both attempts may turn out to have arrived."""
     again = PEOPLE[:2]
     begin = [*submitted(len(PEOPLE)), *begun(1, PEOPLE, 1)]
-    worker = data.draw(worked(1, PEOPLE, 1), label="first attempts")
+    worker = data.draw(worked(1, PEOPLE, 1).flatmap(lambda events: ended(1, events)), label="first attempts")
     receipts = data.draw(told(1, len(PEOPLE)), label="receipts of the first attempts")
     resend = [
         (message_stream(MESSAGE), retry_requested(recipients=len(again), time=after(5))),

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,24 @@ async def test_the_same_request_twice_at_once_makes_one_plan_and_gets_one_answer
 
     assert [answer.recipients for answer in answers] == [30] * 4
     assert len(await rounds(desk, message_id)) == 1
+
+
+async def test_the_same_request_gets_one_answer_also_when_it_finds_all_taken_already(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other call is carried out after this one has asked whether it was, and before it plans."""
+    message_id = await all_failed(desk, 30)
+    load = desk.log.load
+
+    async def resend_first(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(desk.log, "load", load)
+        await desk.resend(message_id, request_id="r-1")
+        return await load(*args, **options)
+
+    monkeypatch.setattr(desk.log, "load", resend_first)
+    answer = await desk.resend(message_id, request_id="r-1")
+
+    assert (answer.recipients, answer.skipped) == (30, {})
 
 
 async def test_resends_to_different_people_at_once_are_all_planned(desk: Desk) -> None:

@@ -1,0 +1,143 @@
+"""The deliveries that an event changes, and what their recipients come to by it (protocol rule 8)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from domain.batch import BATCH_SIZE
+from domain.delivery import DeliveryStatus
+from projections.sql import Given, Parameters, Row, Sql
+
+_OPEN = frozenset((DeliveryStatus.PENDING, DeliveryStatus.SENDING))
+_CLOSED = frozenset((DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED, DeliveryStatus.CANCELLED))
+
+
+class Standing(NamedTuple):
+    """What attempts, or recipients, are counted by."""
+
+    state: DeliveryStatus
+    error_type: str | None
+
+
+class Touched(NamedTuple):
+    """Some deliveries of one batch."""
+
+    place: Parameters
+    positions: Given
+
+    def attempts(self, sql: Sql) -> Counter[Standing]:
+        """How many there are of each standing."""
+        return _counted(sql.rows(_ATTEMPTS, self.place, self.positions))
+
+    def create(self, sql: Sql) -> None:
+        """Their recipients, as first attempts make them."""
+        sql.execute(_CREATE, self.place, self.positions)
+
+    def fold_only_attempt(self, sql: Sql) -> None:
+        """Their recipients, where none has another attempt."""
+        sql.execute(_FOLD_ONLY_ATTEMPT, self.place, self.positions)
+
+    def fold(
+        self, sql: Sql, before: Counter[Standing], after: Counter[Standing]
+    ) -> tuple[Counter[Standing], Counter[Standing]]:
+        """Their recipients, whatever attempts they have; answers the recipients' standings before and after.
+
+        `before` and `after` are those of the touched attempts.
+        """
+        rows = sql.rows(_RECIPIENTS, self.place, self.positions)
+        recipients = _counted(rows)
+        if all(row["is_last"] for row in rows) and _decide(before, after, recipients):
+            sql.execute(_FOLD_LAST_ATTEMPT, self.place, self.positions)
+            return recipients, after
+        sql.execute(_FOLD, self.place, self.positions)
+        return recipients, _counted(sql.rows(_RECIPIENTS, self.place, self.positions))
+
+
+def _counted(rows: Sequence[Row]) -> Counter[Standing]:
+    counted: Counter[Standing] = Counter()
+    for row in rows:
+        counted[Standing(DeliveryStatus(row["state"]), row["error_type"])] += row["how_many"]
+    return counted
+
+
+def _decide(before: Counter[Standing], after: Counter[Standing], recipients: Counter[Standing]) -> bool:
+    """The touched attempts are what their recipients stand by, if each is its recipient's last.
+
+    True of attempts that were open, and of new ones where no other was: a recipient has one open attempt at most.
+    """
+    stood = {standing.state for standing in recipients}
+    if any(standing.state is DeliveryStatus.CANCELLED for standing in after):
+        return False
+    if not before:
+        return stood <= _CLOSED
+    return stood <= _OPEN and {standing.state for standing in before} <= _OPEN
+
+
+# CROSS JOIN keeps SQLite's planner from walking through all of the message instead of what belongs to 100 people.
+_TOUCHED = """
+    FROM given CROSS JOIN deliveries touched
+    WHERE touched.message_id = :message_id AND touched.batch_number = :batch_number
+      AND touched.position = given.position
+"""
+_ATTEMPTS = f"""
+    SELECT touched.status AS state, touched.error_type, COUNT(*) AS how_many
+    {_TOUCHED} GROUP BY touched.status, touched.error_type
+"""
+_RECIPIENTS = f"""
+    SELECT recipient.state, recipient.error_type, recipient.attempts <= touched.attempt_number AS is_last,
+           COUNT(*) AS how_many
+    {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN recipients recipient")}
+      AND recipient.message_id = touched.message_id AND recipient.recipient_id = touched.recipient_id
+    GROUP BY 1, 2, 3
+"""
+_CREATE = f"""
+    INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
+                            origin_batch, origin_position)
+    SELECT touched.message_id, touched.recipient_id, touched.recipient_name, touched.status, touched.attempt_number,
+           touched.update_time, touched.batch_number, touched.position
+    {_TOUCHED}
+"""
+_UPDATE = """
+    UPDATE recipients SET
+        state = folded.status, maybe_sent = {maybe_sent}, attempts = folded.attempts,
+        token_generation = folded.token_generation, error_code = folded.error_code,
+        error_subcode = folded.error_subcode, error_message = folded.error_message, error_type = folded.error_type,
+        retry = folded.retry, last_attempt_time = folded.update_time
+"""
+# The limit keeps SQLite's planner from looking at all recipients first: a batch has no more. That the message comes
+# from the touched rows, not from the parameter, does so for PostgreSQL's.
+_BY_TOUCHED_ATTEMPT = f"""
+    {_UPDATE} FROM (
+        SELECT touched.message_id, touched.recipient_id, touched.status, touched.token_generation, touched.error_code,
+               touched.error_subcode, touched.error_message, touched.error_type, touched.retry, touched.update_time,
+               touched.attempt_number AS attempts,
+               CASE touched.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END AS maybe_sent
+        {_TOUCHED}
+        LIMIT {BATCH_SIZE}
+    ) AS folded
+    WHERE recipients.message_id = folded.message_id AND recipients.recipient_id = folded.recipient_id
+"""
+_FOLD_ONLY_ATTEMPT = _BY_TOUCHED_ATTEMPT.format(maybe_sent="folded.maybe_sent")
+_FOLD_LAST_ATTEMPT = _BY_TOUCHED_ATTEMPT.format(
+    maybe_sent="CASE folded.maybe_sent WHEN 1 THEN 1 ELSE recipients.maybe_sent END"
+)
+# The order says which attempt a recipient stands by: see domain.delivery.deciding_attempt. Windows, since PostgreSQL
+# goes through all of the message to join the deciding attempts to their recipients.
+_FOLD = f"""
+    {_UPDATE.format(maybe_sent="folded.maybe_sent")} FROM (
+        SELECT attempt.message_id, attempt.recipient_id, attempt.status, attempt.token_generation, attempt.error_code,
+               attempt.error_subcode, attempt.error_message, attempt.error_type, attempt.retry, attempt.update_time,
+               MAX(attempt.attempt_number) OVER of_one AS attempts,
+               MAX(CASE attempt.status WHEN 'UNCONFIRMED' THEN 1 ELSE 0 END) OVER of_one AS maybe_sent,
+               ROW_NUMBER() OVER (
+                   PARTITION BY attempt.recipient_id
+                   ORDER BY CASE attempt.status WHEN 'SENT' THEN 1 WHEN 'PENDING' THEN 2 WHEN 'SENDING' THEN 2
+                                                WHEN 'CANCELLED' THEN 4 ELSE 3 END,
+                            attempt.attempt_number DESC) AS place
+        {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN deliveries attempt")}
+          AND attempt.message_id = touched.message_id AND attempt.recipient_id = touched.recipient_id
+        WINDOW of_one AS (PARTITION BY attempt.recipient_id)
+    ) AS folded
+    WHERE folded.place = 1
+      AND recipients.message_id = folded.message_id AND recipients.recipient_id = folded.recipient_id
+"""
