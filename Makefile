@@ -20,7 +20,8 @@ run: setup ## Start the server on 127.0.0.1:50051
 	$(BIN)/redrive-server
 
 test: setup ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 -m 'not alone'
+	$(BIN)/pytest -m alone
 
 faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds from a random SEED, then look for losses
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),$(if $(SEED),1,10)) $(if $(SEED),--seed $(SEED))

@@ -42,6 +42,8 @@ class Timed(NamedTuple):
 
 async def measure(options: argparse.Namespace) -> Sequence[Timed]:
     """Makes the database where it is not there yet, and measures."""
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     with nullcontext(options.keep) if options.keep else fresh_folder(options.folder) as folder:
         async with _database(folder, on_postgres=options.postgres) as url:
             await asyncio.to_thread(_fill, url, options.attempts)

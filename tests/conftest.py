@@ -1,6 +1,33 @@
-"""Fixtures for every test."""
+"""Fixtures for every test, and which tests have the machine to themselves."""
+
+from pathlib import Path
+
+import pytest
 
 from tests.databases import database_url
 from tests.postgres import postgres_server, postgres_url
 
 __all__ = ["database_url", "postgres_server", "postgres_url"]
+
+# They measure time, or start many processes. `make test` runs all others first, two at a time.
+ALONE = {
+    "clients/test_client_retries.py",
+    "e2e/test_processes.py",
+    "e2e/test_watching.py",
+    "faults/test_faults.py",
+    "server/delivery/test_delivery_cancels.py",
+    "server/delivery/test_delivery_pace.py",
+    "server/delivery/test_delivery_pauses.py",
+    "server/delivery/test_fairness.py",
+    "server/delivery/test_pacer.py",
+    "server/log/test_postgres_away.py",
+    "server/sandbox/test_sandbox_effects.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that have to run alone."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).as_posix() in ALONE:
+            item.add_marker("alone")
