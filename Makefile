@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
 STUBS := clients/redrive/v1
 
-.PHONY: help setup demo run test faults bench check proto lock clean
+.PHONY: help setup demo run test faults fuzz bench check proto lock clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## Run the tests
 
 faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds from a random SEED, then look for losses
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),$(if $(SEED),1,10)) $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## Call every rpc at random, CALLS=20000 times from a random SEED
+	REDRIVE_FUZZ_CALLS=$(or $(CALLS),20000) REDRIVE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest tests/fuzz
 
 bench: setup $(PEERS)/.done ## Compare with Celery, Dramatiq and Procrastinate, about 25 minutes (OPTIONS=--quick: one, OPTIONS=--help)
 	$(BIN)/python -m bench $(OPTIONS)

@@ -63,7 +63,7 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     try:
         yield server
     finally:
-        server.stop("fast")
+        server.stop("immediate")  # what it holds is thrown away
 
 
 @pytest.fixture(scope="session")
