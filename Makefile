@@ -5,16 +5,20 @@ PEERS := .venv-bench
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c \
 	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
 STUBS := clients/redrive/v1
+MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
-.PHONY: help setup demo run test faults fuzz bench check proto lock clean
+.PHONY: help setup demo dashboard run test faults fuzz bench check audit proto lock clean
 
 help: ## Show what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.done ## Make .venv with everything in it
 
 demo: setup ## Send to 1,000 people through a stand-in for the platform, let some fail, resend
 	$(BIN)/python -m demo
+
+dashboard: setup ## Start the dashboard on http://127.0.0.1:8080, over a server with something to look at (PORT=8080)
+	PORT=$(PORT) $(BIN)/python -m demo.dashboard
 
 run: setup ## Start the server on 127.0.0.1:50051
 	$(BIN)/redrive-server
@@ -33,7 +37,7 @@ bench: setup $(PEERS)/.done ## Compare with Celery, Dramatiq and Procrastinate, 
 	$(BIN)/python -m bench $(OPTIONS)
 	$(PEERS)/bin/python -m bench.plot .bench/results.json .bench/performance.svg
 
-check: setup ## Check style, types, imports, the contract and its stubs
+check: setup ## Check style, types, imports, the contract and its stubs, security, and what is deployed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -42,19 +46,34 @@ check: setup ## Check style, types, imports, the contract and its stubs
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) && \
 		diff -rq -x __init__.py -x __pycache__ "$$fresh/redrive/v1" $(STUBS) || \
 		{ echo '$(STUBS) is not what protos/ says: run make proto'; exit 1; }
+	$(BIN)/python deploy/checks/static.py
+	$(BIN)/hadolint deploy/Containerfile
+	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@if command -v promtool >/dev/null; then \
+		promtool check rules deploy/prometheus/alerts.yaml && promtool test rules deploy/prometheus/alerts.test.yaml; \
+	else echo 'SKIPPED: promtool is not here to check and test the alert rules. On Debian: apt-get install prometheus'; fi
+	@$(MAKE) --no-print-directory audit
+
+audit: setup ## Ask the package index whether a locked package has a known vulnerability
+	$(BIN)/python deploy/checks/audit.py requirements.lock
 
 proto: setup ## Write the stubs in clients/ anew from protos/
 	rm -f $(STUBS)/*_pb2*
 	$(call generate,clients)
 
-lock: ## Renew requirements.lock and bench/requirements.lock (needs uv)
+lock: ## Renew requirements.lock, requirements-server.lock and bench/requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--no-emit-package redrive --group dev pyproject.toml -o requirements.lock
+	echo 'setuptools>=77' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-emit-package redrive --constraint requirements.lock pyproject.toml - \
+		-o requirements-server.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		bench/requirements.in -o bench/requirements.lock
 
 clean: ## Remove .venv, .venv-bench and everything else that can be made again
-	rm -rf $(VENV) $(PEERS) .demo .bench build clients/build *.egg-info clients/*.egg-info
+	rm -rf $(VENV) $(PEERS) .demo .demo-dashboard .bench build clients/build *.egg-info clients/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc \

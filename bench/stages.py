@@ -70,7 +70,7 @@ class Run:
         self._write_message()
         plan = BatchPlan(message_id=MESSAGE, page_id=PAGE, stage=0, round=0, first_batch=1, time=TIME)
         key = Vault(SealingKey(bytes(32))).new_message_key(MESSAGE)
-        return list(new_batches(plan, people, frozenset(), key))
+        return [batch.created for batch in new_batches(plan, people, frozenset(), key, by_person=True)]
 
     def _write_message(self) -> None:
         submitted = MessageSubmitted(

@@ -42,11 +42,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     page_id: str
     recipients: tuple[BatchRecipient, ...]
     sealed_variables: bytes
+    sealed_names: bytes
+    sealed_by_person: bool
     version: int
     statuses: Mapping[int, DeliveryStatus]
     claim: Claim | None = None
     cancelled: bool = False
     completed: bool = False
+    messages_per_second: float = 0.0
 
     def positions(self, status: DeliveryStatus) -> tuple[int, ...]:
         """The positions that stand at a status, in order."""
@@ -88,6 +91,9 @@ def _created(event: Event) -> Batch:
         page_id=event.page_id,
         recipients=event.recipients,
         sealed_variables=event.sealed_variables,
+        sealed_names=event.sealed_names,
+        sealed_by_person=event.sealed_by_person,
+        messages_per_second=event.messages_per_second,
         version=1,
         statuses=dict.fromkeys(range(len(event.recipients)), DeliveryStatus.PENDING),
     )

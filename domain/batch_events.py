@@ -13,6 +13,7 @@ class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True,
     """Who stands at a position of a batch; the attempt is the recipient's n-th.
 
     `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; both 0 in the first round.
+    The name is empty: only a release before wrote it in the clear, and not with the batch's sealed names.
     """
 
     id: str
@@ -40,8 +41,11 @@ class BatchEvent(Event, frozen=True, kw_only=True):
 class BatchCreated(BatchEvent, frozen=True, kw_only=True):
     """Deliveries planned.
 
-    `sealed_variables` holds a list of variables by position, sealed with the message's key; empty where the text asks
-    for none, and in resends, which find them at their origin.
+    `sealed_names` and `sealed_variables` hold what stands at each position, sealed with a key of that person's own;
+    empty where there are none (of variables, those that the text asks for), and in resends, which find them at their
+    origin. Where nothing is `sealed_by_person`, as releases before wrote it, the variables are sealed together, with
+    the message's key. `messages_per_second` caps the batches of
+    its round together; 0 does not.
     """
 
     page_id: str
@@ -49,6 +53,9 @@ class BatchCreated(BatchEvent, frozen=True, kw_only=True):
     round: int
     recipients: tuple[BatchRecipient, ...]
     sealed_variables: bytes = b""
+    sealed_names: bytes = b""
+    sealed_by_person: bool = False
+    messages_per_second: float = 0.0
 
 
 class BatchStarted(BatchEvent, frozen=True, kw_only=True):

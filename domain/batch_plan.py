@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the batches of one append belong; `first_batch` is the number of the first."""
+    """Where the batches of one append belong; `first_batch` is the number of the first, a cap of 0 is none."""
 
     message_id: str
     page_id: str
@@ -23,8 +23,17 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     round: int
     first_batch: int
     time: datetime
+    messages_per_second: float = 0.0
 
-    def created(self, index: int, recipients: Sequence[BatchRecipient], sealed_variables: bytes = b"") -> BatchCreated:
+    def created(
+        self,
+        index: int,
+        recipients: Sequence[BatchRecipient],
+        sealed_variables: bytes = b"",
+        *,
+        sealed_names: bytes = b"",
+        sealed_by_person: bool = False,
+    ) -> BatchCreated:
         """The event of the plan's n-th batch, from 0."""
         return BatchCreated(
             message_id=self.message_id,
@@ -34,6 +43,9 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
             round=self.round,
             recipients=tuple(recipients),
             sealed_variables=sealed_variables,
+            sealed_names=sealed_names,
+            sealed_by_person=sealed_by_person,
+            messages_per_second=self.messages_per_second,
             time=self.time,
         )
 

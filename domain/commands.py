@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from domain.canary import Canary
 from domain.content import Content
 from domain.fault import ErrorType
 from domain.page_events import SendMode
@@ -26,14 +27,19 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Resend to those who failed; empty lists name nothing."""
+    """Resend to those who failed; empty lists name nothing, and 0 stands for no sequence and no cap."""
 
     owner: str
+    sees: str = ""  # whose messages the owner may change; its own, where nothing is said
     request_id: str = ""
     message_id: str
     recipient_ids: tuple[str, ...] = ()
     error_types: tuple[ErrorType, ...] = ()
     include_unconfirmed: bool = False
+    as_of_sequence: int = 0
+    canary: Canary | None = None
+    messages_per_second: float = 0.0
+    reason: str = ""
     validate_only: bool = False
 
 
@@ -41,6 +47,7 @@ class CancelMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Stop a message for good."""
 
     owner: str
+    sees: str = ""
     request_id: str = ""
     message_id: str
 
@@ -49,6 +56,7 @@ class PauseMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Hold a message back."""
 
     owner: str
+    sees: str = ""
     request_id: str = ""
     message_id: str
 
@@ -57,6 +65,7 @@ class ResumeMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Let a paused message go on."""
 
     owner: str
+    sees: str = ""
     request_id: str = ""
     message_id: str
 
@@ -115,3 +124,20 @@ class RecordReceipts(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: str
     receipts: tuple[ToldReceipt, ...]
+
+
+class ErasePerson(msgspec.Struct, frozen=True, kw_only=True):
+    """Forget a person, in every message of every owner."""
+
+    owner: str
+    request_id: str = ""
+    recipient_id: str
+
+
+class CleanupDeliveries(msgspec.Struct, frozen=True, kw_only=True):
+    """Remove what is shown of deliveries that are over for so many days."""
+
+    owner: str
+    request_id: str = ""
+    older_than_days: int
+    validate_only: bool = False

@@ -10,10 +10,13 @@ RedriveError
 │   ├── PageNotRegistered
 │   ├── TokenRefused        the platform refuses the page's token
 │   ├── MessageIsCancelled
-│   └── MessageIsDone
+│   ├── MessageIsDone
+│   ├── MessageIsArchived   its events were moved to a file
+│   └── CanaryUnderWay      one at a time
 ├── Aborted                 somebody else was faster: do it again
 │   └── StreamInProgress
 └── Unavailable             the log cannot be written or read now
+    └── OlderReleaseLives   while servers are renewed: what those of the release before would not understand
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +72,24 @@ class PageNotFound(NotFound):
 
     def __init__(self, page_id: str) -> None:
         super().__init__(f"there is no page {page_id!r}", page_id=page_id)
+
+
+class CleanupNotFound(NotFound):
+    """No cleanup has this id."""
+
+    reason = "CLEANUP_NOT_FOUND"
+
+    def __init__(self, cleanup_id: str) -> None:
+        super().__init__(f"there is no cleanup {cleanup_id!r}", cleanup_id=cleanup_id)
+
+
+class PersonNotFound(NotFound):
+    """No message knows such a person."""
+
+    reason = "PERSON_NOT_FOUND"
+
+    def __init__(self, recipient_id: str) -> None:
+        super().__init__("no message knows such a person", recipient_id=recipient_id)
 
 
 class AlreadyExists(RedriveError):
@@ -128,6 +149,26 @@ class MessageIsDone(PreconditionFailed):
         super().__init__(words, subject=f"messages/{message_id}", message_id=message_id)
 
 
+class CanaryUnderWay(PreconditionFailed):
+    """One canary at a time."""
+
+    reason = "CANARY_UNDER_WAY"
+
+    def __init__(self, message_id: str) -> None:
+        words = f"a canary of message {message_id!r} is under way: wait until it is decided, or resend without one"
+        super().__init__(words, subject=f"messages/{message_id}", message_id=message_id)
+
+
+class MessageIsArchived(PreconditionFailed):
+    """Its events stand in a file: nothing is done with it any more, and its past cannot be asked here."""
+
+    reason = "MESSAGE_ARCHIVED"
+
+    def __init__(self, message_id: str, file: str) -> None:
+        words = f"message {message_id!r} is archived: its events are in the file {file}; send a new message instead"
+        super().__init__(words, subject=f"messages/{message_id}", message_id=message_id, file=file)
+
+
 class Aborted(RedriveError):
     """Somebody else was faster."""
 
@@ -148,3 +189,13 @@ class Unavailable(RedriveError):
     def __init__(self, message: str, retry_after: timedelta) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class OlderReleaseLives(Unavailable):
+    """Servers of the release before, which are still at work, would not understand what is to be written."""
+
+    reason = "OLDER_RELEASE_LIVES"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        words = "servers of the release before are still at work, and would not understand this: renew them first"
+        super().__init__(words, retry_after)

@@ -39,6 +39,7 @@ BAD_PARAMETER = 100  # its text has to say which: a person, a credential or the 
 BAD_QUERY = 2500  # its text has to say whether the token was missing
 OBJECT_MISSING = (100, 33)  # a person who cannot be reached, or an object of another API: its type tells
 SENT_ALL_THE_SAME = (1, 1357046)  # "invalid JSON reply": the message did arrive; another attempt would be a second one
+OUTSIDE_WINDOW = ((10, 2018278), (10, 2018065), (10, 2534022))  # more than 24 hours after the person's last message
 AUTOMATED_FLOW_RUNS = 2018321  # documented without its code
 TRANSIENT_CODES = frozenset({INTERNAL_ERROR, 1, 2})
 
@@ -68,7 +69,7 @@ _ROWS: tuple[tuple[int, tuple[int, ...], Verdict], ...] = (
     (9, (2018352,), PERSON_LIMITED),
     (613, (2018338,), PERSON_LIMITED),
     (613, (1893016,), REFUSED),  # the opt-in was sent before
-    (10, (2018278, 2018065, 2534022), PERSON_FORBIDDEN),  # outside the 24-hour window
+    *((code, (subcode,), PERSON_FORBIDDEN) for code, subcode in OUTSIDE_WINDOW),
     (10, (1893015, 2018300), PERSON_FORBIDDEN),  # the topic was stopped; another app holds the conversation
     (10, (2018108,), NO_SUCH_PERSON),
     (200, (1545041,), NO_SUCH_PERSON),

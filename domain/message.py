@@ -6,7 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.errors import MessageIsCancelled, MessageIsDone, StreamInProgress
+from domain.archive_events import MessageArchived
+from domain.canary import OpenTrial
+from domain.errors import CanaryUnderWay, MessageIsArchived, MessageIsCancelled, MessageIsDone, StreamInProgress
 from domain.event import Event, RequestStamp
 from domain.message_events import (
     MessageAbandoned,
@@ -17,6 +19,7 @@ from domain.message_events import (
     MessageStaged,
     MessageSubmitted,
     RetryRequested,
+    RetryStopped,
 )
 from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
 
@@ -51,6 +54,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     cancelled: bool = False
     completed: bool = False
+    open_trial: OpenTrial | None = None
+    archived_in: str = ""  # the file that has its events
 
 
 def evolve(message: Message, event: Event) -> Message:
@@ -74,14 +79,16 @@ def evolve(message: Message, event: Event) -> Message:
             return msgspec.structs.replace(
                 changed,
                 batches=event.first_batch + event.batches - 1,
-                round=event.round,
+                round=max(message.round, event.round),
                 retry_count=event.retry_count,
                 completed=False,
+                open_trial=_trial_after(message.open_trial, event),
             )
         case MessagePaused() | MessageResumed():
             return msgspec.structs.replace(changed, paused=isinstance(event, MessagePaused), completed=False)
-        case MessageCancelled():
-            return msgspec.structs.replace(changed, cancelled=True)
+        case MessageCancelled() | RetryStopped():
+            cancelled = message.cancelled or isinstance(event, MessageCancelled)
+            return msgspec.structs.replace(changed, cancelled=cancelled, open_trial=None)
         case MessageCompleted():
             return msgspec.structs.replace(changed, completed=True, paused=False)
     raise TypeError(f"not an event of a message: {type(event).__name__}")
@@ -103,11 +110,38 @@ def _submitted(message: Message, event: MessageSubmitted) -> Message:
     )
 
 
+def _archived(message: Message, event: MessageArchived) -> Message:
+    """What came before it may be gone from the stream."""
+    return msgspec.structs.replace(
+        message,
+        version=event.version,
+        life=Life.SUBMITTED,
+        owner=event.owner,
+        completed=True,
+        archived_in=event.file,
+    )
+
+
+def check_not_archived(message: Message) -> None:
+    """Raises MessageIsArchived: nothing is decided without a message's events."""
+    if message.archived_in:
+        raise MessageIsArchived(message.id, message.archived_in)
+
+
+def _trial_after(before: OpenTrial | None, slice_: RetryRequested) -> OpenTrial | None:
+    """A canary opens a trial, and the last slice of its rest ends it; slices of other rounds say nothing of it."""
+    if slice_.trial is not None:
+        return OpenTrial(round=slice_.round, trial=slice_.trial, first_batch=slice_.first_batch, batches=slice_.batches)
+    if before is None or before.round != slice_.round:
+        return before
+    return msgspec.structs.replace(before, has_passed=True) if slice_.last_recipient else None
+
+
 def fold(message_id: str, events: Iterable[Event]) -> Message:
     """The message that a whole stream amounts to."""
     message = Message(id=message_id)
     for event in events:
-        message = evolve(message, event)
+        message = _archived(message, event) if isinstance(event, MessageArchived) else evolve(message, event)
     return message
 
 
@@ -161,7 +195,7 @@ def resume(
 
 def awaits_automatic_round(message: Message) -> bool:
     """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
-    return not message.paused and _has_rounds_left(message)
+    return not message.paused and message.open_trial is None and _has_rounds_left(message)
 
 
 def _has_rounds_left(message: Message) -> bool:
@@ -183,9 +217,29 @@ def _check_not_cancelled(message: Message) -> None:
         raise MessageIsCancelled(message.id)
 
 
-def check_resendable(message: Message) -> None:
-    """Raises MessageIsCancelled: nothing is resent after a cancel. What is paused waits for the resume."""
+def check_resendable(message: Message, *, with_canary: bool = False) -> None:
+    """Raises MessageIsCancelled: nothing is resent after a cancel. What is paused waits for the resume.
+
+    Raises CanaryUnderWay for a second canary beside one that is not decided.
+    """
     _check_not_cancelled(message)
+    if with_canary and message.open_trial is not None:
+        raise CanaryUnderWay(message.id)
+
+
+def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: datetime) -> RetryStopped | None:
+    """Ends a round whose canary is over, when too many of it failed; None when the rest may follow."""
+    opened = message.open_trial
+    if opened is None or opened.has_passed or opened.trial.canary.allows(failed + unconfirmed):
+        return None
+    return RetryStopped(
+        message_id=message.id,
+        round=opened.round,
+        recipients=opened.trial.canary.recipients,
+        failed=failed,
+        unconfirmed=unconfirmed,
+        time=now,
+    )
 
 
 def next_retry_count(message: Message, trigger: RetryTrigger) -> int:
@@ -200,7 +254,7 @@ def complete(
 
     `somebody_waits`: an automatic round would find somebody to retry.
     """
-    if message.life is not Life.SUBMITTED or message.completed or open_deliveries:
+    if message.life is not Life.SUBMITTED or message.completed or open_deliveries or message.open_trial is not None:
         return None
     if message.paused and somebody_waits and _has_rounds_left(message):
         return None

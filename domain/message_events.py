@@ -2,8 +2,11 @@
 
 from datetime import datetime
 
+import msgspec
+
+from domain.canary import Trial
 from domain.event import Event, RequestStamp
-from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
+from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger, SkipReason
 
 
 class MessageEvent(Event, frozen=True, kw_only=True):
@@ -53,7 +56,9 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
 
     `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON, or when the round
     was due by the message's own schedule. `last_recipient` is
-    where the slice ended, so that the round can be gone on with. A request stands on the first slice.
+    where the slice ended, so that the round can be gone on with. A request, the reason, whom the round does not take,
+    and a `trial` (the slice is a canary, what follows is the rest) stand on the first slice. A slice of nobody says
+    that nobody was left. `messages_per_second` caps the round; 0 does not.
     """
 
     round: int
@@ -67,6 +72,19 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     retry_count: int
     tick: str = ""
     request: RequestStamp | None = None
+    reason: str = ""
+    skipped: dict[SkipReason, int] = msgspec.field(default_factory=dict)
+    trial: Trial | None = None
+    messages_per_second: float = 0.0
+
+
+class RetryStopped(MessageEvent, frozen=True, kw_only=True):
+    """Too many of a round's canary failed or are unconfirmed: the rest is not resent to."""
+
+    round: int
+    recipients: int
+    failed: int
+    unconfirmed: int
 
 
 class MessagePaused(MessageEvent, frozen=True, kw_only=True):

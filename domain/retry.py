@@ -63,11 +63,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resend asks for. `recipients_named` tells that recipients were named; who they were, its batches tell."""
+    """What a resend asks for. `recipients_named` tells that recipients were named; who they were, its batches tell.
+
+    With `as_of_sequence` nobody is taken who has changed since that position of the log; 0 stands for none.
+    """
 
     recipients_named: bool = False
     error_types: tuple[ErrorType, ...] = ()
     include_unconfirmed: bool = False
+    as_of_sequence: int = 0
 
     @property
     def names_something(self) -> bool:
@@ -90,6 +94,7 @@ class SkipReason(StrEnum):
     UNKNOWN_RECIPIENT = "UNKNOWN_RECIPIENT"
     CANCELLED = "CANCELLED"
     TOKEN_NOT_REPLACED = "TOKEN_NOT_REPLACED"  # noqa: S105 - the name of a reason, not a secret
+    CHANGED_SINCE = "CHANGED_SINCE"
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,10 +133,10 @@ def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnc
         return SkipReason.UNCONFIRMED
     if standing.state is DeliveryStatus.UNCONFIRMED:
         return None
-    return None if selection.names_something else _hopeless(standing)
+    return None if selection.names_something else why_hopeless(standing)
 
 
-def _hopeless(standing: Standing) -> SkipReason | None:
+def why_hopeless(standing: Standing) -> SkipReason | None:
     """Why another attempt would fail the same way, if it would."""
     if standing.retry is RetryRule.NEW_TOKEN:
         return None if standing.token_replaced else SkipReason.TOKEN_NOT_REPLACED

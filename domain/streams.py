@@ -16,6 +16,16 @@ def receipts_stream(message_id: str, stage: int, number: int) -> str:
     return f"receipts/{message_id}/{stage}/{number}"
 
 
+def cleanup_stream(cleanup_id: str) -> str:
+    """The stream of a cleanup."""
+    return f"cleanup/{cleanup_id}"
+
+
+def person_stream(recipient_id: str) -> str:
+    """The stream of a person, whatever messages they get."""
+    return f"person/{recipient_id}"
+
+
 def page_stream(page_id: str) -> str:
     """The stream of a page."""
     return f"page/{page_id}"

@@ -1,6 +1,6 @@
 """Batches: a row each, with the counts of its own deliveries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +15,7 @@ from domain.batch_events import (
 from domain.delivery import DeliveryStatus
 from domain.message_events import MessageAbandoned, MessagePaused, MessageResumed, MessageSubmitted
 from projections.recorded import Recorded
-from projections.sql import Micros, Sql, micros, one_of
+from projections.sql import Given, Micros, Sql, micros, one_of
 
 TABLES = (
     """
@@ -222,29 +222,40 @@ def of_message(
     return _rows(sql, condition, {**parameters, "message_id": message_id, "after": after, "limit": limit})
 
 
-def claimable_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
+_OF_OTHER_ROUNDS = """
+    AND (status = 'STARTED' OR NOT EXISTS (
+        SELECT 1 FROM given WHERE given.message_id = batches.message_id AND given.round = batches.round))
+"""
+
+
+def claimable_of_page(
+    sql: Sql, page_id: str, limit: int, *, but_for: Collection[tuple[str, int]] = ()
+) -> Sequence[BatchRow]:
     """A page's batches that are started, or pending and due: in the order in which they were planned, or fell due.
 
-    What is not due yet, or paused, is not even looked at.
+    What is not due yet, or paused, is not even looked at; what is pending of some messages' rounds is passed over.
     """
+    of_others = _OF_OTHER_ROUNDS if but_for else ""
     rows = sql.rows(
-        """
+        f"""
         SELECT * FROM (
             SELECT * FROM (
                 SELECT batches.*, create_time AS turn FROM batches
-                WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time = 0
+                WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time = 0 {of_others}
                 ORDER BY position LIMIT :limit
             ) AS at_once
             UNION ALL
             SELECT * FROM (
                 SELECT batches.*, due_time AS turn FROM batches
                 WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time > 0 AND due_time <= :now
+                      {of_others}
                 ORDER BY due_time, position LIMIT :limit
             ) AS scheduled
         ) AS claimable
         ORDER BY turn, position LIMIT :limit
-        """,
+        """,  # noqa: S608
         {"page_id": page_id, "limit": limit, "now": sql.clock()},
+        Given((("message_id", str), ("round", int)), sorted(but_for)) if but_for else None,
     )
     return [msgspec.convert(dict(row), BatchRow) for row in rows]
 

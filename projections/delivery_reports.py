@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from domain.owner import ANYBODY
 from projections.message_rows import MessageRow, message_row
 from projections.outcomes import HOUR
 from projections.sql import Given, Micros, Sql
@@ -32,12 +33,17 @@ class ReportFilter(msgspec.Struct, frozen=True, kw_only=True):
         return {**msgspec.structs.asdict(self), "start": start, "end": min(end, FOREVER)}
 
     @property
+    def of_owner(self) -> str:
+        """The condition on the owner, if one is meant."""
+        return "" if self.owner == ANYBODY else "AND owner = :owner"
+
+    @property
     def attempts(self) -> str:
         """The attempts that it is about, by table and condition; a row below 0 was not counted from its beginning."""
         if self.message_id:
             subject = "outcomes WHERE message_id = :message_id"
         else:
-            subject = "page_outcomes WHERE owner = :owner AND page_id = :page_id"
+            subject = f"page_outcomes WHERE page_id = :page_id {self.of_owner}"
         return f"{subject} AND hour >= :start AND hour < :end AND deliveries > 0"
 
 
@@ -134,7 +140,8 @@ def messages(sql: Sql, wanted: ReportFilter, *, before: tuple[Micros, str] | Non
     rows = sql.rows(
         f"""
         SELECT * FROM messages
-        WHERE is_visible = 1 AND owner = :owner AND page_id = :page_id AND (create_time, message_id) < (:time, :last_id)
+        WHERE is_visible = 1 AND page_id = :page_id AND (create_time, message_id) < (:time, :last_id)
+          {wanted.of_owner}
           {has_attempts if wanted.is_limited else ""}
         ORDER BY create_time DESC, message_id DESC LIMIT :limit
         """,  # noqa: S608

@@ -1,19 +1,23 @@
 """Messages as their readers see them: the row, and the questions asked of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from domain.delivery import DeliveryStatus
+from domain.owner import ANYBODY
 from domain.retry import OnUnconfirmed, RetryPolicy
 from projections import pages
 from projections.pages import HoldRow
 from projections.policy_columns import policy_of
-from projections.sql import Micros, Row, Sql, one_of
+from projections.sql import Given, Micros, Row, Sql, one_of
 
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as its readers see it; `next_retry_time` is set while one with a retry schedule of its own waits."""
+    """A message as its readers see it; `next_retry_time` is set while one with a retry schedule of its own waits.
+
+    `canary_round` is the round whose canary is under way, or whose rest is not all planned; 0 for none.
+    """
 
     message_id: str
     owner: str
@@ -38,6 +42,7 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     schedule_time: Micros | None = None
     next_retry_time: Micros | None = None
     page_hold: HoldRow | None = None
+    canary_round: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -78,11 +83,12 @@ def message_row(row: Row) -> MessageRow:
         paused=bool(row["is_paused"]),
         schedule_time=row["schedule_time"] or None,
         next_retry_time=row["next_retry_time"],
+        canary_round=row["canary_round"],
     )
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages a list shows; what is empty does not filter."""
+    """Which messages a list shows; what is empty does not filter, nor does the owner ANYBODY."""
 
     owner: str
     page_id: str = ""
@@ -123,7 +129,8 @@ def newest(
     rows = sql.rows(
         f"""
         SELECT * FROM messages
-        WHERE is_visible = 1 AND owner = :owner AND {in_statuses} AND {in_among}
+        WHERE is_visible = 1 AND {in_statuses} AND {in_among}
+          {"" if wanted.owner == ANYBODY else "AND owner = :owner"}
           {"AND page_id = :page_id" if wanted.page_id else ""}
           {"AND failed + unconfirmed > 0" if wanted.with_failures else ""}
           AND (create_time, message_id) < (:time, :message_id)
@@ -142,6 +149,19 @@ def newest(
     return _with_holds(sql, [message_row(row) for row in rows])
 
 
+def owned(sql: Sql, owner: str, message_ids: Collection[str]) -> frozenset[str]:
+    """Which of these messages are the owner's."""
+    rows = sql.rows(
+        """
+        SELECT messages.message_id FROM given CROSS JOIN messages
+        WHERE messages.message_id = given.message_id AND messages.owner = :owner
+        """,
+        {"owner": owner},
+        Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+    )
+    return frozenset(row["message_id"] for row in rows)
+
+
 def open_of_page(sql: Sql, page_id: str) -> Sequence[str]:
     """A page's messages that are not done."""
     rows = sql.rows(
@@ -157,6 +177,11 @@ def unfinished(sql: Sql) -> Sequence[str]:
         " AND batches_completed >= batches_total"
     )
     return [row["message_id"] for row in rows]
+
+
+def with_canary(sql: Sql) -> Sequence[str]:
+    """Messages with a canary that is not decided, or whose rest is not all planned: the sweep looks after them."""
+    return [row["message_id"] for row in sql.rows("SELECT message_id FROM messages WHERE canary_round > 0")]
 
 
 def changed_late(sql: Sql) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """Messages: a row each, with the counts of its recipients, and how events change it."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from domain.delivery import DeliveryStatus
 from domain.event import Event
@@ -14,6 +15,7 @@ from domain.message_events import (
     MessageStaged,
     MessageSubmitted,
     RetryRequested,
+    RetryStopped,
 )
 from projections.policy_columns import delay_column, policy_of
 from projections.recorded import Recorded
@@ -53,11 +55,15 @@ TABLES = (
         is_paused INTEGER NOT NULL DEFAULT 0,
         schedule_time BIGINT NOT NULL DEFAULT 0,
         retry_delay TEXT NOT NULL DEFAULT '',
-        next_retry_time BIGINT
+        next_retry_time BIGINT,
+        is_cleaned INTEGER NOT NULL DEFAULT 0,
+        canary_round INTEGER NOT NULL DEFAULT 0,
+        is_archived INTEGER NOT NULL DEFAULT 0
     )
     """,
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
     "CREATE INDEX IF NOT EXISTS messages_of_page ON messages (page_id, create_time, message_id) WHERE is_visible = 1",
+    "CREATE INDEX IF NOT EXISTS messages_with_canary ON messages (message_id) WHERE canary_round > 0",
     "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (message_id) WHERE is_completed = 0",
     """
     CREATE INDEX IF NOT EXISTS messages_for_timer ON messages (message_id)
@@ -77,7 +83,8 @@ TABLES = (
 _ASSIGNMENTS: Mapping[type[Event], str] = {
     MessagePaused: "is_paused = 1, is_completed = 0, end_time = NULL, next_retry_time = NULL",
     MessageResumed: "is_paused = 0",
-    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL",
+    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL, canary_round = 0",
+    RetryStopped: "canary_round = 0",
     MessageCompleted: "is_completed = 1, is_paused = 0, end_time = :time",
 }
 
@@ -148,9 +155,12 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
 
 
 def _request_retry(sql: Sql, event: RetryRequested) -> None:
+    """Slices of two rounds may come by turns. A round has its canary until the rest is planned to the last."""
     sql.execute(
         """
-        UPDATE messages SET round = :round, retry_count = :retry_count, batches_total = :batches_total,
+        UPDATE messages SET round = CASE WHEN round > :round THEN round ELSE :round END,
+               canary_round = CASE WHEN :is_canary = 1 THEN :round WHEN canary_round = :round AND :is_last = 1 THEN 0
+                                   ELSE canary_round END, retry_count = :retry_count, batches_total = :batches_total,
                is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time
         WHERE message_id = :message_id
         """,
@@ -159,6 +169,8 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
             "round": event.round,
             "retry_count": event.retry_count,
             "batches_total": event.first_batch + event.batches - 1,
+            "is_canary": int(event.trial is not None),
+            "is_last": int(not event.last_recipient),
             "time": micros(event.time),
         },
     )
@@ -186,10 +198,17 @@ def _plan_next_round(sql: Sql, event: MessageCompleted) -> None:
         sql.execute(statement, {"message_id": event.message_id, "due": micros(due)})
 
 
-def has_retries(sql: Sql, message_id: str) -> bool:
-    """Some recipient may have more than one attempt."""
-    row = sql.row("SELECT round FROM messages WHERE message_id = :message_id", {"message_id": message_id})
-    return row is None or row["round"] > 0
+class Past(NamedTuple):
+    """What became of a message so far: a recipient may have more than one attempt; some attempts were removed."""
+
+    has_retries: bool
+    is_cleaned: bool
+
+
+def past(sql: Sql, message_id: str) -> Past:
+    """What became of a message so far."""
+    row = sql.row("SELECT round, is_cleaned FROM messages WHERE message_id = :message_id", {"message_id": message_id})
+    return Past(row is None or row["round"] > 0, row is not None and row["is_cleaned"] == 1)
 
 
 _SETTLE = """

@@ -4,8 +4,11 @@ from domain.batch_events import BatchCompleted, BatchEvent
 from domain.message_events import MessageAbandoned, MessageEvent
 from domain.page_events import PageHeld, PageReleased
 from projections import (
+    archivable,
     batches,
+    cleanups,
     deliveries,
+    erasures,
     failures,
     message_rows,
     messages,
@@ -13,7 +16,9 @@ from projections import (
     pages,
     receipts,
     recipients,
+    removable,
     requests,
+    sealed_names,
 )
 from projections.recorded import Recorded
 from projections.sql import Sql, micros
@@ -29,6 +34,9 @@ TABLES = (
     *outcomes.TABLES,
     *requests.TABLES,
     *pages.TABLES,
+    *cleanups.TABLES,
+    *erasures.TABLES,
+    *sealed_names.TABLES,
 )
 NAMES = (
     "messages",
@@ -41,6 +49,9 @@ NAMES = (
     "page_outcomes",
     "requests",
     "pages",
+    "cleanups",
+    "erasures",
+    "sealed_names",
 )
 
 
@@ -65,6 +76,11 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     failures.apply(sql, recorded)
     requests.apply(sql, recorded)
     pages.apply(sql, recorded)
+    cleanups.apply(sql, recorded)
+    removable.apply(sql, recorded)
+    archivable.apply(sql, recorded)
+    erasures.apply(sql, recorded)
+    sealed_names.apply(sql, recorded)
     match recorded.event:
         case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):

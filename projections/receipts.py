@@ -7,6 +7,7 @@ themselves would cost every send; these rows cost only where echoes come in.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domain.owner import ANYBODY
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
 from projections.recorded import Recorded
 from projections.sql import Given, Micros, Row, Sql, micros
@@ -50,7 +51,7 @@ class Name(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A page's recipient, as one owner may see them."""
+    """A page's recipient, as one owner (or ANYBODY) may see them."""
 
     owner: str
     page_id: str
@@ -114,11 +115,11 @@ def sent_as(sql: Sql, person: Person, provider_message_id: str) -> Place | None:
     row = sql.row(
         """
         SELECT * FROM receipts
-        WHERE page_id = :page_id AND recipient_id = :recipient_id AND owner = :owner
+        WHERE page_id = :page_id AND recipient_id = :recipient_id AND :owner IN (owner, :anybody)
           AND provider_message_id = :provider_message_id
         LIMIT 1
         """,
-        {**person._asdict(), "provider_message_id": provider_message_id},
+        {**person._asdict(), "anybody": ANYBODY, "provider_message_id": provider_message_id},
     )
     return None if row is None else _place(row)
 
@@ -131,11 +132,12 @@ def sent_until(sql: Sql, person: Person, watermark: Micros) -> Sequence[Marked]:
         FROM receipts JOIN deliveries
           ON deliveries.message_id = receipts.message_id AND deliveries.batch_number = receipts.batch_number
          AND deliveries.position = receipts.position
-        WHERE receipts.page_id = :page_id AND receipts.recipient_id = :recipient_id AND receipts.owner = :owner
+        WHERE receipts.page_id = :page_id AND receipts.recipient_id = :recipient_id
+          AND :owner IN (receipts.owner, :anybody)
           AND receipts.sent_time <= :watermark
         ORDER BY receipts.sent_time DESC LIMIT :limit
         """,
-        {**person._asdict(), "watermark": watermark, "limit": MOST_AT_ONCE},
+        {**person._asdict(), "anybody": ANYBODY, "watermark": watermark, "limit": MOST_AT_ONCE},
     )
     return [Marked(_place(row), row["delivered_time"] is not None, row["read_time"] is not None) for row in rows]
 
@@ -150,12 +152,12 @@ def named(sql: Sql, owner: str, names: Sequence[Name | None]) -> Sequence[Place 
         """
         SELECT given.place, given.position, batches.message_id, batches.stage, batches.number AS batch_number
         FROM given CROSS JOIN messages CROSS JOIN batches
-        WHERE messages.message_id = given.message_id AND messages.is_visible = 1
-          AND messages.owner = :owner AND messages.page_id = given.page_id
+        WHERE messages.message_id = given.message_id AND messages.is_visible = 1 AND messages.is_archived = 0
+          AND :owner IN (messages.owner, :anybody) AND messages.page_id = given.page_id
           AND batches.message_id = given.message_id AND batches.number = given.batch_number
           AND given.position < batches.total
         """,
-        {"owner": owner},
+        {"owner": owner, "anybody": ANYBODY},
         Given(
             (("place", int), ("page_id", str), ("message_id", str), ("batch_number", int), ("position", int)),
             [(place, *name) for place, name in enumerate(names) if name is not None],

@@ -1,11 +1,11 @@
 """Recipients as their readers see them: each once, as all of its attempts left it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from projections.delivery_rows import DeliveryFilter
-from projections.sql import Micros, Sql, one_of
+from projections.sql import Given, Micros, Sql, one_of
 
 _WITH_ERROR = frozenset(("FAILED", "UNCONFIRMED"))  # states
 
@@ -23,6 +23,8 @@ class RecipientRow(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str
     error_type: str | None
     last_attempt_time: Micros
+    origin_batch: int
+    origin_position: int
 
 
 def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> Sequence[RecipientRow]:
@@ -52,3 +54,16 @@ def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> S
 def _has_error(wanted: DeliveryFilter) -> bool:
     """Then those who failed stand in an index of their own."""
     return bool(wanted.error_types) or (bool(wanted.statuses) and _WITH_ERROR.issuperset(wanted.statuses))
+
+
+def origins_of(sql: Sql, people: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, int]]:
+    """Where recipients stood in their messages' first rounds: the batch's number, and the position."""
+    rows = sql.rows(
+        """
+        SELECT given.message_id, given.recipient_id, recipients.origin_batch, recipients.origin_position
+        FROM given CROSS JOIN recipients
+        WHERE recipients.message_id = given.message_id AND recipients.recipient_id = given.recipient_id
+        """,
+        given=Given((("message_id", str), ("recipient_id", str)), people),
+    )
+    return {(row["message_id"], row["recipient_id"]): (row["origin_batch"], row["origin_position"]) for row in rows}

@@ -18,6 +18,7 @@ from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
 from projections import batches, deliveries, failures, messages, outcomes, receipts
+from projections.messages import Past
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
 from projections.tally import Tally
@@ -41,6 +42,7 @@ TABLES = (
         last_attempt_time BIGINT NOT NULL,
         origin_batch INTEGER NOT NULL,
         origin_position INTEGER NOT NULL,
+        is_erased INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (message_id, recipient_id)
     )
     """,
@@ -107,14 +109,15 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     place = {"message_id": event.message_id, "batch_number": event.batch_number}
     touched = Touched(place, Given((("position", int),), [(position,) for position in positions]))
     before: Counter[Standing] = Counter() if isinstance(event, BatchCreated) else touched.attempts(sql)
-    has_evidence, has_retries = _has_evidence(sql, event), messages.has_retries(sql, event.message_id)
-    are_first = not (has_evidence or has_retries)
+    past = messages.past(sql, event.message_id)
+    is_asked, has_retries = _is_asked(sql, event, past), past.has_retries or past.is_cleaned
+    are_first = not (is_asked or has_retries)
     with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
-    after = touched.attempts(sql) if has_evidence else _attempts_after(event, before)
+    after = touched.attempts(sql) if is_asked else _attempts_after(event, before)
     batches.add_counts(sql, event, _by_state(before, after))
     if has_retries:
-        before, after = touched.fold(sql, before, after)
+        before, after = touched.fold(sql, before, after, is_cleaned=past.is_cleaned)
     elif isinstance(event, BatchCreated):
         touched.create(sql)
     else:
@@ -126,11 +129,13 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     failures.add_counts(sql, event.message_id, _by_error_type(before, after))
 
 
-def _has_evidence(sql: Sql, event: BatchEvent) -> bool:
-    """Some attempts stand as sent whatever the event says: what became of them is asked, not reckoned."""
+def _is_asked(sql: Sql, event: BatchEvent, past: Past) -> bool:
+    """Some attempts stand as sent whatever the event says, or were removed: what there is is asked, not reckoned."""
     if isinstance(event, BatchCreated):
         return False
-    return isinstance(event, ReceiptsRecorded) or receipts.are_there(sql, event.message_id, event.batch_number)
+    if past.is_cleaned or isinstance(event, ReceiptsRecorded):
+        return True
+    return receipts.are_there(sql, event.message_id, event.batch_number)
 
 
 def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Standing]:

@@ -32,7 +32,9 @@ class Given(NamedTuple):
 
 
 class Sql(Protocol):
-    """One connection, inside a transaction."""
+    """One connection, inside a transaction; `log_position` is the column of an event's position in the log."""
+
+    log_position: str
 
     def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
         """Runs a statement; answers how many rows it changed."""

@@ -12,10 +12,12 @@ import msgspec
 from domain.batch_events import BatchRecipient
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
+from domain.graph_codes import OUTSIDE_WINDOW
 from domain.retry import Standing
 from projections.sql import Given, Micros, Row, Sql
 
 _FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
+_OUTSIDE_WINDOW = " OR ".join(f"(error_code = {code} AND error_subcode = {sub})" for code, sub in OUTSIDE_WINDOW)
 _GROUP = "state, error_type, retry, maybe_sent, attempts, token_generation"  # what an index is sorted by
 
 
@@ -53,6 +55,24 @@ def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
                token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
         FROM recipients WHERE {_FAILED} GROUP BY {_GROUP}
+        """,  # noqa: S608 - our own words
+        judged.parameters(),
+    )
+    found: Counter[Standing] = Counter()
+    for row in rows:
+        found[_standing(row)] += row["recipients"]
+    return found
+
+
+def outside_window(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
+    """How many of each standing failed outside the platform's window: each permanent permission error is looked up."""
+    rows = sql.rows(
+        f"""
+        SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
+               token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
+        FROM recipients
+        WHERE {_FAILED} AND state = 'FAILED' AND error_type = 'PERMISSION' AND retry = 'NEVER' AND ({_OUTSIDE_WINDOW})
+        GROUP BY {_GROUP}
         """,  # noqa: S608 - our own words
         judged.parameters(),
     )

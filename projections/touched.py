@@ -38,18 +38,18 @@ class Touched(NamedTuple):
         sql.execute(_FOLD_ONLY_ATTEMPT, self.place, self.positions)
 
     def fold(
-        self, sql: Sql, before: Counter[Standing], after: Counter[Standing]
+        self, sql: Sql, before: Counter[Standing], after: Counter[Standing], *, is_cleaned: bool
     ) -> tuple[Counter[Standing], Counter[Standing]]:
         """Their recipients, whatever attempts they have; answers the recipients' standings before and after.
 
-        `before` and `after` are those of the touched attempts.
+        `before` and `after` are those of the touched attempts. Of a message that was cleaned, who was reached stays so.
         """
         rows = sql.rows(_RECIPIENTS, self.place, self.positions)
         recipients = _counted(rows)
         if all(row["is_last"] for row in rows) and _decide(before, after, recipients):
             sql.execute(_FOLD_LAST_ATTEMPT, self.place, self.positions)
             return recipients, after
-        sql.execute(_FOLD, self.place, self.positions)
+        sql.execute(_FOLD_WHAT_IS_LEFT if is_cleaned else _FOLD, self.place, self.positions)
         return recipients, _counted(sql.rows(_RECIPIENTS, self.place, self.positions))
 
 
@@ -141,3 +141,5 @@ _FOLD = f"""
     WHERE folded.place = 1
       AND recipients.message_id = folded.message_id AND recipients.recipient_id = folded.recipient_id
 """
+# The attempt by which a recipient stands as sent may have been removed: what is left of him says nothing more.
+_FOLD_WHAT_IS_LEFT = f"{_FOLD} AND recipients.state <> 'SENT'"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from domain.batch_events import LateOutcomesRecorded, OutcomesRecorded
+from domain.cleanup_events import CleanupCompleted, CleanupStarted
 from domain.event import Event
 from domain.fault import ErrorType
 from domain.message_events import (
@@ -18,6 +19,7 @@ from domain.message_events import (
 )
 from domain.outcome import Failed, Unconfirmed
 from domain.page_events import PageHeld, PageRegistered, PageReleased, PageTokenReplaced
+from domain.person_events import PersonErased
 from projections.recorded import Recorded
 
 logger = structlog.get_logger()
@@ -34,6 +36,9 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
     PageTokenReplaced: ("page_token_replaced", ("page_id", "token_generation")),
     PageHeld: ("page_held", ("page_id",)),
     PageReleased: ("page_released", ("page_id",)),
+    PersonErased: ("person_erased", ("requested_by",)),
+    CleanupStarted: ("cleanup_started", ("cleanup_id",)),
+    CleanupCompleted: ("cleanup_completed", ("cleanup_id",)),
 }
 
 

@@ -1,22 +1,89 @@
-"""Structured logs: one JSON object a line, on standard error. Tracebacks hold no values, which may be secrets."""
+"""Structured logs on standard error: one JSON object a line, or lines for people on a terminal.
 
+No line shows a value that nobody chose to show: exceptions are named and located, but their texts are left out, and so
+are the parameters of what libraries say. Either may hold a token or a message.
+"""
+
+import asyncio
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def configure(level: str) -> None:
-    """From now on every logger writes JSON at this level and above."""
+def configure(level: str, style: str = "auto") -> None:
+    """From now on every logger writes at this level and above; `auto` is `text` on a terminal, else `json`."""
+    as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
+            _without_texts,
+            *(_for_people() if as_text else (structlog.processors.JSONRenderer(default=str),)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+def tell_of_lost_exceptions(loop: asyncio.AbstractEventLoop) -> None:
+    """Exceptions that nobody awaits are logged like all others; the loop's own way shows their texts."""
+    loop.set_exception_handler(_lost)
+
+
+def _for_people() -> tuple[Processor, ...]:
+    return _as_lines, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+
+def _as_lines(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        lines = [line for one in event["exception"] for line in (one["type"], *one["frames"])]
+        event["exception"] = "\n".join(lines)
+    return event
+
+
+def _without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """An exception becomes its type and where it happened, causes included."""
+    told = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told
+    if isinstance(error, BaseException):
+        event["exception"] = [_described(one) for one in _chain(error)]
+    return event
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return chain
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    frames = traceback.extract_tb(error.__traceback__)
+    kind = type(error)
+    return {
+        "type": f"{kind.__module__}.{kind.__qualname__}",
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def _lost(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    structlog.get_logger().error("exception_lost", words=context.get("message"), exc_info=context.get("exception"))
+
+
+class _Libraries(logging.Handler):
+    """What libraries log, without the parameters of their words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        level = (
+            record.levelno if record.levelno in (logging.WARNING, logging.ERROR, logging.CRITICAL) else logging.ERROR
+        )
+        log.log(level, "library_told", logger=record.name, words=str(record.msg), exc_info=record.exc_info)

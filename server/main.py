@@ -13,13 +13,22 @@ import structlog
 import typer
 import uvloop
 
+from server.access.cli import tokens
+from server.access.opening import open_authentication, open_certificates
+from server.api.gate import Gate
+from server.api.limits import Limits
 from server.api.server import ApiServer, build_server
+from server.archive_command import archive
 from server.channels.channel import Channel
 from server.channels.http_client import answered_within, open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
+from server.commands.cleaning import CleanupService
+from server.commands.cleaning_run import CleanupRun
+from server.commands.erasing import ErasureService
 from server.commands.holding_pages import PageHoldService
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
@@ -35,18 +44,24 @@ from server.delivery.round_closer import RoundCloser
 from server.delivery.stuck_batches import StuckBatches
 from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
+from server.doctor.cli import doctor
 from server.history.history import History
+from server.hold_command import hold
 from server.journal import tell
+from server.keys import keys
 from server.log.commit import EventLog
 from server.log.keyring import SecretKeyError
 from server.log.schema import DatabaseIsNewerError
 from server.log.sqlite_store import DatabaseInUseError
 from server.log.vault import Vault
-from server.logging import configure
+from server.logging import configure, tell_of_lost_exceptions
 from server.maintenance import migrate, rebuild
 from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.sandbox.cli import sandbox
 from server.settings import Settings, SettingsError, read_settings, unknown_names
+from server.telemetry.calls import Calls
+from server.telemetry.telemetry import open_telemetry
+from server.telemetry.tracing import TracingRefusedError
 from server.watching.progress_hub import ProgressHub
 from server.webhooks.cli import webhooks
 
@@ -57,8 +72,13 @@ OWNERSHIP_SECONDS = 6.0  # without a sign of life, before a process's pages go t
 cli = typer.Typer(rich_markup_mode=None, add_completion=False)
 cli.command("sandbox")(sandbox)
 cli.command("webhooks")(webhooks)
+cli.add_typer(keys, name="keys")
+cli.command("doctor")(doctor)
 cli.command("migrate")(migrate)
 cli.command("rebuild")(rebuild)
+cli.command("archive")(archive)
+cli.command("hold")(hold)
+cli.add_typer(tokens, name="tokens")
 
 
 class StoppedByDefectError(Exception):
@@ -76,11 +96,11 @@ def run(context: typer.Context) -> None:
         return
     try:
         settings = read_settings()
-        configure(settings.log_level)
+        configure(settings.log_level, settings.log_format)
         for name in unknown_names():
             logger.warning("unknown_setting", name=name)
         uvloop.run(serve(settings))
-    except (SettingsError, StartRefusedError, SecretKeyError) as error:
+    except (SettingsError, StartRefusedError, SecretKeyError, TracingRefusedError) as error:
         _refuse(str(error))
     except (DatabaseInUseError, DatabaseIsNewerError, OSError) as error:
         _refuse(str(error))
@@ -94,18 +114,24 @@ def _refuse(words: str) -> None:
 async def serve(settings: Settings) -> None:
     """Runs the service until SIGTERM or SIGINT, then drains it."""
     stop = asyncio.Event()
+    tell_of_lost_exceptions(asyncio.get_running_loop())
     for stopping in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     store = open_store(settings)
     vault = open_vault(store, settings)
     timeout = answered_within(settings.answer_seconds)
-    async with log_of(store, settings) as log, open_client(timeout=timeout) as client:
-        channel = MessengerChannel(client, settings.graph_url)
-        service = Service(settings, log, vault, channel)
-        await service.start()
-        gc.freeze()  # what is there now stays: the collector need not look at it again and again
-        await service.run_until(stop)
-        await service.drain()
+    async with (
+        log_of(store, settings) as log,
+        open_client(timeout=timeout) as client,
+        open_telemetry(settings.metrics_listen) as telemetry,
+    ):
+        channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url))
+        service = Service(settings, telemetry.over_log(log), vault, channel, telemetry.calls)
+        async with telemetry.shown(log, service.paces):
+            await service.start()
+            gc.freeze()  # what is there now stays: the collector need not look at it again and again
+            await service.run_until(stop)
+            await service.drain()
         if service.is_broken:
             raise StoppedByDefectError("a part of the service broke; the log says why")
 
@@ -115,10 +141,27 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _gate(settings: Settings, log: EventLog) -> Gate:
+    limits = Limits(
+        requests_per_second=settings.request_rate,
+        requests_burst=settings.requests_burst,
+        watches_per_caller=settings.watches_per_caller,
+        streams_per_connection=settings.streams_per_connection,
+        call_seconds=settings.call_seconds,
+        stream_seconds=settings.stream_seconds,
+    )
+    if settings.knows_callers and settings.tls_cert is None and not settings.is_local:
+        logger.warning("tokens_in_the_clear", mend="set REDRIVE_TLS_CERT and REDRIVE_TLS_KEY, or let a proxy do TLS")
+    authentication = open_authentication(settings, log, now)
+    return Gate(authentication, limits, reflection_is_open=settings.reflection == "open")
+
+
 class Service:
     """One process of the service, wired together."""
 
-    def __init__(self, settings: Settings, log: EventLog, vault: Vault, channel: Channel) -> None:
+    def __init__(
+        self, settings: Settings, log: EventLog, vault: Vault, channel: Channel, calls: Calls | None = None
+    ) -> None:
         self._settings = settings
         worker = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         ownership = Ownership(
@@ -138,8 +181,11 @@ class Service:
         streams = StreamSendService(log, vault, sends, now, worker)
         sweeper = Sweeper(log, closer, cancels, streams, worker, now)
         due_rounds = DueRounds(log, rounds, worker)
+        self.paces = dispatcher.paces
         self._delivery = DeliveryService(ownership, dispatcher, closer, timer, due_rounds, sweeper)
         self._history = History(log, now)
+        self._cleanups = CleanupRun(log, now)
+        self._certificates = open_certificates(settings)
         self._api: ApiServer = build_server(
             log=log,
             sends=sends,
@@ -150,16 +196,24 @@ class Service:
             pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
             holds=PageHoldService(log, vault, now),
             receipts=ReceiptService(log, now),
+            cleanups=CleanupService(log, self._cleanups, now),
+            erasures=ErasureService(log, vault, now),
+            names=Names(log, vault),
             progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds)),
             timer=timer,
             stuck=StuckBatches(log, dispatcher, worker, now),
             history=self._history,
+            calls=calls,
+            channelz=settings.channelz,
+            gate=_gate(settings, log),
+            reflects=settings.reflection != "off",
         )
 
-    async def start(self) -> None:
-        """Begins to send and to answer."""
-        address = await self._api.start(self._settings.listen)
+    async def start(self) -> str:
+        """Begins to send and to answer; the address where it does."""
+        address = await self._api.start(self._settings.listen, self._certificates)
         await self._delivery.start()
+        self._cleanups.start()
         logger.info(
             "listening",
             address=address,
@@ -168,6 +222,7 @@ class Service:
             messages_per_second=self._settings.messages_per_second,
             retry_interval=self._settings.retry_interval,
         )
+        return address
 
     @property
     def is_broken(self) -> bool:
@@ -185,7 +240,7 @@ class Service:
         """Lets nothing more leave, records what is in flight, and ends calls, all at once."""
         grace = timedelta(seconds=self._settings.drain_seconds)
         logger.info("draining", grace_seconds=grace.total_seconds())
-        await asyncio.gather(self._delivery.drain(grace), self._api.stop(grace))
+        await asyncio.gather(self._delivery.drain(grace), self._api.stop(grace), self._cleanups.close())
         self._history.close()
         logger.info("stopped")
 

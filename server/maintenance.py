@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +13,7 @@ from projections import read_models
 from server.delivery.ownership import living
 from server.log import rebuild as rebuilding
 from server.log import schema
+from server.log.archive_file import ArchiveError
 from server.log.codec import UnknownEventError
 from server.log.postgres_store import PostgresStore
 from server.log.rebuild import DatabaseInUseByWorkersError, Difference, Report
@@ -25,6 +28,7 @@ STEPS = 10  # lines of progress where there is no terminal
 
 _REFUSALS = (
     *(SettingsError, StartRefusedError, DatabaseInUseError, DatabaseIsNewerError, ShadowInUseError, UnknownEventError),
+    ArchiveError,
     OSError,
 )
 _AWAY = (*SqliteStore.away, *PostgresStore.away)
@@ -36,13 +40,17 @@ def migrate() -> None:
     Several processes may do so at once, and again. A server does the same when it starts. The settings are the
     server's. Exit code 1: the database cannot be used, or is newer than this release.
     """
-    with _in_words("migrate"), closing(open_store(read_settings())) as store:
+    with in_words("migrate"), closing(open_store(read_settings())) as store:
         with store.transaction(commit=False) as sql:
             version = schema.version_of(sql)
         typer.echo(f"the database has schema version {version}")
 
 
-def rebuild() -> None:
+def rebuild(
+    archive: Annotated[
+        Path | None, typer.Option(show_default=False, help="The folder of `redrive-server archive`, if there is one.")
+    ] = None,
+) -> None:
     """Makes the read models anew from the log, compares them with the live ones, and replaces those that differ.
 
     Stop every server first. One that was cut off goes on where it was when it is run again; until the end, the live
@@ -50,18 +58,19 @@ def rebuild() -> None:
 
     Exit codes: 0, they are equal; 3, some differed and were replaced; 1, it was refused or failed, and nothing changed.
     """
-    with _in_words("rebuild"):
+    with in_words("rebuild"):
         settings = read_settings()
         workers = rebuilding.nobody if settings.is_embedded else living
         with closing(open_store(settings)) as store, _progress() as report:
-            found = rebuilding.rebuild(store, report, workers)
+            found = rebuilding.rebuild(store, report, workers, archive)
     _tell(found)
     if found:
         raise typer.Exit(DIFFERED)
 
 
 @contextmanager
-def _in_words(command: str) -> Iterator[None]:
+def in_words(command: str) -> Iterator[None]:
+    """Ends the command with exit code 1 and a line when something stands in its way."""
     try:
         yield
     except DatabaseInUseByWorkersError as error:

@@ -1,11 +1,11 @@
 """Opens the database and the vault that the settings name, or says in words why that cannot be."""
 
 import sqlite3
+from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
 from eventsourcing.persistence import PersistenceError
 
-from projections.sql import Sql
+from server.log import rotation, server_keys
 from server.log.follower import Follower
 from server.log.keyring import SealingKey, kept_key, parse_key
 from server.log.postgres_store import PostgresStore
@@ -49,13 +49,18 @@ def log_of(store: Store, settings: Settings) -> StoreLog:
 
 def open_vault(store: Store, settings: Settings) -> Vault:
     """The vault of an opened database; raises StartRefusedError, SecretKeyError when its key is not to be had."""
-    vault = Vault(_secret_key(store, settings))
+    key = secret_key(store, settings)
     with store.transaction(commit=False) as sql:
-        _check(vault, sql)
-    return vault
+        if server_keys.is_rotating(sql):
+            raise StartRefusedError("a rotation of the key was cut off: run `redrive-server keys rotate` as before")
+        if not rotation.opens_one_of_each(sql, key):
+            words = "the key is not the one that this database was written with: see REDRIVE_SECRET_KEY"
+            raise StartRefusedError(words)
+        return Vault(key, server_keys.payload_key(sql, key))
 
 
-def _secret_key(store: Store, settings: Settings) -> SealingKey:
+def secret_key(store: Store, settings: Settings) -> SealingKey:
+    """The server's key; raises StartRefusedError, SecretKeyError."""
     if settings.secret_key is not None:
         return parse_key(settings.secret_key.get_secret_value())
     if not settings.is_embedded:
@@ -63,24 +68,17 @@ def _secret_key(store: Store, settings: Settings) -> SealingKey:
             "REDRIVE_SECRET_KEY is required with PostgreSQL, the same for every process: 32 bytes in base64,"
             " as from `openssl rand -base64 32`"
         )
-    path = settings.sqlite_path.with_name(settings.sqlite_path.name + ".key")
+    path = key_file(settings)
     if not path.exists() and _holds_secrets(store):
         raise StartRefusedError(f"{path} is missing: put it back, or set REDRIVE_SECRET_KEY to what it held")
     return kept_key(path)
 
 
+def key_file(settings: Settings) -> Path:
+    """Where the key of an embedded database stands when the settings hold none."""
+    return settings.sqlite_path.with_name(settings.sqlite_path.name + ".key")
+
+
 def _holds_secrets(store: Store) -> bool:
     with store.transaction(commit=False) as sql:
-        return sql.row("SELECT 1 FROM page_secrets LIMIT 1") is not None
-
-
-def _check(vault: Vault, sql: Sql) -> None:
-    """A wrong key is found at start, not when a message is about to leave."""
-    page = sql.row("SELECT page_id FROM page_secrets LIMIT 1")
-    if page is None:
-        return
-    try:
-        vault.page_secrets(page["page_id"])(sql)
-    except InvalidTag as error:
-        words = "the key is not the one that this database was written with: see REDRIVE_SECRET_KEY"
-        raise StartRefusedError(words) from error
+        return any(sql.row(f"SELECT 1 FROM {table.name} LIMIT 1") for table in rotation.TABLES)  # noqa: S608 - our own

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from server.access.settings import AccessSettings
 from server.delivery.timetable import parse_timetable
 
 _OTHER_NAMES = {
@@ -25,6 +26,9 @@ _OTHER_NAMES = {
     "REDRIVE_PAGE_TOKEN",
     "REDRIVE_PAGE_APP_SECRET",
     "REDRIVE_ROOT_CERTIFICATES",
+    "REDRIVE_CLIENT_CERT",
+    "REDRIVE_CLIENT_KEY",
+    "REDRIVE_NEW_SECRET_KEY",  # `redrive-server keys rotate`
     # `redrive-server webhooks`
     "REDRIVE_WEBHOOK_VERIFY_TOKEN",
     "REDRIVE_WEBHOOK_APP_SECRET",
@@ -72,6 +76,10 @@ def _listen(text: str) -> str:
     return text
 
 
+def _listen_or_off(text: str) -> str:
+    return _listen(text) if text else ""
+
+
 def _database_url(text: str) -> str:
     if text.startswith(("postgresql://", "postgres://")):
         return text
@@ -87,7 +95,7 @@ def _graph_url(text: str) -> str:
     return text.rstrip("/")
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """How the service runs; every field has the name of its environment variable without the prefix."""
 
     model_config = SettingsConfigDict(env_prefix="REDRIVE_", hide_input_in_errors=True, extra="forbid")
@@ -103,6 +111,10 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=30.0, gt=0)
     secret_key: SecretStr | None = None
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_format: str = Field(default="auto", pattern="^(auto|json|text)$")
+    metrics_listen: Annotated[str, AfterValidator(_listen_or_off)] = ""
+    channelz: bool = False
+    graph_insecure: bool = False
 
     @classmethod
     def settings_customise_sources(
@@ -120,13 +132,30 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_the_world(self) -> Self:
-        """Nobody is asked who they are, so only this machine may ask."""
-        if not _is_loopback(self.listen.rpartition(":")[0]):
+        """Where nobody is asked who they are, only this machine may ask."""
+        if not self.knows_callers and not self.is_local:
             raise ValueError(
                 f"listen: {self.listen} can be reached from other machines, but callers are not authenticated;"
-                " listen on 127.0.0.1, and let a proxy that authenticates stand before it"
+                " set REDRIVE_AUTH_FILE (`redrive-server tokens create` makes it), REDRIVE_AUTH=database or"
+                " REDRIVE_JWT_JWKS_FILE, or listen on 127.0.0.1"
             )
         return self
+
+    @model_validator(mode="after")
+    def _refuse_the_open_wire(self) -> Self:
+        """Tokens travel with every request."""
+        url = urlsplit(self.graph_url)
+        if url.scheme == "http" and not self.graph_insecure and not _is_loopback(url.hostname or ""):
+            raise ValueError(
+                f"graph_url: {self.graph_url} is not encrypted, and page tokens would go over the network in the clear;"
+                " use https://, or set REDRIVE_GRAPH_INSECURE=true for a stand-in on a network of your own"
+            )
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Only this machine can call."""
+        return _is_loopback(self.listen.rpartition(":")[0])
 
     @property
     def is_embedded(self) -> bool:

@@ -12,6 +12,7 @@ __all__ = ["database_url", "postgres_server", "postgres_url"]
 # They measure time, or start many processes. `make test` runs all others first, two at a time.
 ALONE = {
     "clients/test_client_retries.py",
+    "dashboard/test_dashboard_first_paint.py",
     "e2e/test_processes.py",
     "e2e/test_watching.py",
     "faults/test_faults.py",

@@ -13,6 +13,7 @@ from redrive.refusal import error_of
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer")
+ClientCertificate = tuple[bytes, bytes]  # the chain and its key, in PEM
 
 _CHANNEL_OPTIONS = [
     # A page of 1,000 deliveries with long names and errors exceeds gRPC's default of 4 MiB.
@@ -27,14 +28,21 @@ class Connection:
     """A channel, and what every call over it has in common."""
 
     def __init__(
-        self, target: str, *, token: str | None, tls: bool, root_certificates: bytes | None, timeout: float
+        self,
+        target: str,
+        *,
+        token: str | None,
+        tls: bool,
+        root_certificates: bytes | None,
+        client_certificate: ClientCertificate | None,
+        timeout: float,
     ) -> None:
         if token and not (token.isascii() and token.isprintable()):
             raise ValueError("The token holds something else than printable ASCII characters.")
         self.timeout = timeout
         self.backoff = Backoff()
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self.channel = _channel(target, tls=tls, root_certificates=root_certificates)
+        self.channel = _channel(target, _credentials(tls, root_certificates, client_certificate))
 
     async def ask(
         self,
@@ -80,7 +88,19 @@ class Connection:
         return self.backoff.wait(failures, error.retry_after)
 
 
-def _channel(target: str, *, tls: bool, root_certificates: bytes | None) -> grpc.aio.Channel:
-    if not tls and root_certificates is None:
+def _credentials(
+    tls: bool,  # noqa: FBT001
+    root_certificates: bytes | None,
+    client_certificate: ClientCertificate | None,
+) -> grpc.ChannelCredentials | None:
+    """What TLS needs; None where nobody asks for TLS."""
+    if not tls and root_certificates is None and client_certificate is None:
+        return None
+    chain, key = client_certificate or (None, None)
+    return grpc.ssl_channel_credentials(root_certificates, private_key=key, certificate_chain=chain)
+
+
+def _channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
         return grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(root_certificates), options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=_CHANNEL_OPTIONS)

@@ -1,8 +1,13 @@
 """A list that the server answers page by page."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableSequence
 from typing import Generic, TypeVar
 
+from grpc.aio import UnaryUnaryMultiCallable
+
+from redrive.connection import Connection
 from redrive.v1.delivery_service_pb2 import (
     ListBatchesRequest,
     ListBatchesResponse,
@@ -22,6 +27,7 @@ from redrive.v1.report_service_pb2 import (
     SummarizeFailuresRequest,
     SummarizeFailuresResponse,
 )
+from redrive.v1.resend_pb2 import ListRetriesRequest, ListRetriesResponse
 
 PAGE_SIZE = 1_000  # the most that the server puts on one page
 
@@ -35,6 +41,7 @@ ListRequest = TypeVar(
     ListFailedRequest,
     ListMessagesRequest,
     ListPagesRequest,
+    ListRetriesRequest,
     SummarizeFailuresRequest,
 )
 ListAnswer = TypeVar(
@@ -46,6 +53,7 @@ ListAnswer = TypeVar(
     ListFailedResponse,
     ListMessagesResponse,
     ListPagesResponse,
+    ListRetriesResponse,
     SummarizeFailuresResponse,
 )
 Item = TypeVar("Item")
@@ -87,3 +95,19 @@ class Listing(Generic[ListAnswer, Item]):
         async for answer in self.pages():
             for item in self.items_of(answer):
                 yield item
+
+
+def listing_of(
+    connection: Connection,
+    method: UnaryUnaryMultiCallable[ListRequest, ListAnswer],
+    request: ListRequest,
+    items: Callable[[ListAnswer], MutableSequence[Item]],
+    *,
+    seconds: float | None = None,
+) -> Listing[ListAnswer, Item]:
+    """The list that a request asks for, each page within so many seconds (`timeout` unless given)."""
+
+    async def ask(page_token: str) -> ListAnswer:
+        return await connection.ask(method, at_page(request, page_token), seconds=seconds)
+
+    return Listing(ask, items)

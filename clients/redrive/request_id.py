@@ -10,6 +10,7 @@ from redrive.v1.delivery_service_pb2 import (
     ResumeMessageRequest,
     SendRequest,
 )
+from redrive.v1.maintenance_service_pb2 import CleanupDeliveriesRequest, ErasePersonRequest
 from redrive.v1.page_service_pb2 import HoldPageRequest, PutPageRequest, ReleasePageRequest
 
 Write = TypeVar(
@@ -22,6 +23,8 @@ Write = TypeVar(
     PutPageRequest,
     HoldPageRequest,
     ReleasePageRequest,
+    CleanupDeliveriesRequest,
+    ErasePersonRequest,
 )
 
 

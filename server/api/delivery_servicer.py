@@ -25,6 +25,8 @@ from redrive.v1.delivery_service_pb2 import (
     ListFailedResponse,
     ListMessagesRequest,
     ListMessagesResponse,
+    ListRetriesRequest,
+    ListRetriesResponse,
     PauseMessageRequest,
     PauseMessageResponse,
     ResendRequest,
@@ -40,19 +42,22 @@ from redrive.v1.delivery_service_pb2 import (
 )
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceServicer as DeliveryServiceBase
 from server.api import listings
-from server.api.caller import Context, caller
+from server.api.caller import Context, caller, sees
 from server.api.draining import Drain
 from server.api.next_rounds import NextRounds
 from server.api.ports import ProgressHub
-from server.api.queries import attempts_of_message, batches_of_message
+from server.api.queries import batches_of_message
 from server.api.stream_keeping import open_stream
-from server.api.translation import deliveries, events, message_requests, messages, send_requests
+from server.api.translation import deliveries, events, message_requests, messages, resends, send_requests
 from server.api.translation.message_requests import MessageAt
+from server.commands.attempt_list import list_attempts
 from server.commands.cancelling import CancelService
 from server.commands.failure_list import list_failures
 from server.commands.lookup import find_message
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.resending import ResendService
+from server.commands.retry_list import list_retries
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
 from server.history.events import list_events
@@ -77,6 +82,7 @@ class DeliveryServicer(DeliveryServiceBase):
         progress: ProgressHub,
         next_rounds: NextRounds,
         history: History,
+        names: Names,
         drain: Drain,
     ) -> None:
         self._log = log
@@ -88,6 +94,7 @@ class DeliveryServicer(DeliveryServiceBase):
         self._progress = progress
         self._next_rounds = next_rounds
         self._history = history
+        self._names = names
         self._drain = drain
 
     async def Send(self, request: SendRequest, context: Context) -> SendResponse:
@@ -107,9 +114,10 @@ class DeliveryServicer(DeliveryServiceBase):
             return messages.stream_sent(await stream.submit())
 
     async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
-        wanted = message_requests.message_at(request, caller(context))
+        wanted = message_requests.message_at(request, sees(context))
         row = await self._at(wanted, lambda sql: find_message(sql, wanted.owner, wanted.message_id))
-        return GetMessageResponse(message=messages.message(row, await self._next_round(wanted, row)))
+        next_round = await self._next_round(wanted, row)
+        return GetMessageResponse(message=messages.message(row, next_round, is_past=wanted.time is not None))
 
     async def _at(self, wanted: MessageAt, query: Callable[[Sql], T]) -> T:
         """What a query finds, now or then."""
@@ -122,13 +130,13 @@ class DeliveryServicer(DeliveryServiceBase):
         return None if wanted.time else (await self._next_rounds.of([message])).get(message.message_id)
 
     async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
-        wanted = message_requests.message_filter(request, caller(context))
+        wanted = message_requests.message_filter(request, sees(context))
         page = listings.MESSAGES.page(request, wanted)
         rows = await self._log.read(lambda sql: message_rows.newest(sql, wanted, before=page.after, limit=page.limit))
         return messages.message_list(*page.cut(rows), await self._next_rounds.of(rows))
 
     async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:
-        wanted = message_requests.batch_filter(request, caller(context))
+        wanted = message_requests.batch_filter(request, sees(context))
         page = listings.BATCHES.page(request, wanted)
         found = await self._log.read(batches_of_message(wanted, after=page.after, limit=page.limit))
         return deliveries.batch_list(*page.cut(found))
@@ -136,43 +144,57 @@ class DeliveryServicer(DeliveryServiceBase):
     async def ListDeliveries(self, request: ListDeliveriesRequest, context: Context) -> ListDeliveriesResponse:
         wanted = message_requests.delivery_filter(request)
         page = listings.DELIVERIES.page(request, wanted)
-        query = attempts_of_message(caller(context), wanted, after=page.after, limit=page.limit)
-        return deliveries.delivery_list(*page.cut(await self._log.read(query)))
+        found = await self._log.read(list_attempts(sees(context), wanted, after=page.after, limit=page.limit))
+        next_round = (await self._next_rounds.of([found.message])).get(wanted.message_id) if found.retryable else None
+        rows, token = page.cut(found.rows)
+        return deliveries.delivery_list(found, await self._names.shown(rows), token, next_round)
 
     async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
-        wanted = message_requests.failure_filter(request, caller(context))
+        wanted = message_requests.failure_filter(request, sees(context))
         place = message_requests.failures_at(request, wanted)
         page = listings.FAILURES.page(request, (wanted, place.time))
         found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit))
         next_round = await self._next_round(place, found.message)
-        return deliveries.failure_list(found, *page.cut(found.failures), next_round)
+        failures, token = page.cut(found.failures)
+        named = await self._names.of_failures(failures, wanted.message_id)
+        sequence = 0 if place.time else found.message.sequence
+        return deliveries.failure_list(found, named, token, next_round, sequence)
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
-        wanted = message_requests.event_filter(request, caller(context))
+        wanted = message_requests.event_filter(request, sees(context))
         page = listings.EVENTS.page(request, wanted)
         found = await list_events(self._log, wanted, after=page.after, limit=page.limit)
         return await asyncio.to_thread(events.event_list, *page.cut(found))  # up to a fifth of a second
 
     async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
-        command = message_requests.resend(request, caller(context))
-        return messages.resent(await self._resends.resend(command))
+        command = resends.resend(request, caller(context), sees(context))
+        return resends.resent(await self._resends.resend(command))
+
+    async def ListRetries(self, request: ListRetriesRequest, context: Context) -> ListRetriesResponse:
+        wanted = resends.retry_filter(request, sees(context))
+        page = listings.RETRIES.page(request, wanted)
+        return resends.retry_rounds(
+            *page.cut(await list_retries(self._log, wanted, before=page.after, limit=page.limit))
+        )
 
     async def PauseMessage(self, request: PauseMessageRequest, context: Context) -> PauseMessageResponse:
-        command = message_requests.pause(request, caller(context))
+        command = message_requests.pause(request, caller(context), sees(context))
         return PauseMessageResponse(message=messages.message(await self._pauses.pause(command)))
 
     async def ResumeMessage(self, request: ResumeMessageRequest, context: Context) -> ResumeMessageResponse:
-        command = message_requests.resume(request, caller(context))
+        command = message_requests.resume(request, caller(context), sees(context))
         return ResumeMessageResponse(message=messages.message(await self._pauses.resume(command)))
 
     async def CancelMessage(self, request: CancelMessageRequest, context: Context) -> CancelMessageResponse:
-        command = message_requests.cancel(request, caller(context))
+        command = message_requests.cancel(request, caller(context), sees(context))
         return CancelMessageResponse(message=messages.message(await self._cancels.cancel(command)))
 
     async def WatchProgress(
         self, request: WatchProgressRequest, context: Context
     ) -> AsyncIterator[WatchProgressResponse]:
         message_id = message_requests.message_id(request)
-        watched = self._progress.watch(caller(context), message_id)
+        watched = self._progress.watch(sees(context), message_id)
         async for latest in self._drain.until_begun(watched):
-            yield messages.progress(latest)
+            row = latest.message  # a round is due when it is done, which it is but once: at the end of a watch
+            next_rounds = await self._next_rounds.of([row]) if row.completed else {}
+            yield messages.progress(latest, next_rounds.get(message_id))

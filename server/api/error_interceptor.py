@@ -6,7 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 
 from domain.errors import InvalidRequest, Violation
 from server.api.caller import Context
+from server.api.gate import Gate, Rpc
 from server.api.status import status_of
 
 logger = structlog.get_logger()
@@ -25,7 +26,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic for type check
 Decode = Callable[[bytes], Any]
 
 # By whether the request and the answer are streams.
-_MAKERS: dict[tuple[bool, bool], Any] = {
+MAKERS: dict[tuple[bool, bool], Any] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, False): grpc.stream_unary_rpc_method_handler,
@@ -34,36 +35,47 @@ _MAKERS: dict[tuple[bool, bool], Any] = {
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Stands around every handler of whatever kind; handlers raise domain errors, and know no status."""
+    """Stands around every handler of whatever kind; handlers raise domain errors, and know no status.
+
+    Before a handler runs, and before its request is read, stands the gate, if there is one.
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._gate = gate
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wraps the handler that would be called; None for an unknown method."""
+        """Wraps the handler that would be called; None for an unknown method, which gRPC refuses by itself."""
         handler = await continuation(handler_call_details)
-        return None if handler is None else _guarded(handler, handler_call_details.method)
+        return None if handler is None else _guarded(handler, handler_call_details.method, self._gate)
 
 
-def _guarded(handler: Handler, method: str) -> Handler:
+def _guarded(handler: Handler, method: str, gate: Gate | None) -> Handler:
     behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     decode: Any = handler.request_deserializer
     read = _each_decoded if handler.request_streaming else _decoded
+    rpc = Rpc(method, handler.request_streaming, handler.response_streaming)
 
     async def answer(request: Any, context: Context) -> Any:
-        async with _told(method, context):
+        async with _told(method, context), _let_in(gate, rpc, context):
             return await behavior(read(decode, request), context)
 
     async def answer_in_parts(request: Any, context: Context) -> None:
-        async with _told(method, context):
+        async with _told(method, context), _let_in(gate, rpc, context):
             await _write(behavior(read(decode, request), context), context)
 
-    make = _MAKERS[handler.request_streaming, handler.response_streaming]
+    make = MAKERS[handler.request_streaming, handler.response_streaming]
     guarded: Handler = make(
         answer_in_parts if handler.response_streaming else answer, response_serializer=handler.response_serializer
     )
     return guarded
+
+
+def _let_in(gate: Gate | None, rpc: Rpc, context: Context) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if gate is None else gate.passing(rpc, context)
 
 
 def _decoded(decode: Decode, raw: bytes) -> Any:

@@ -9,6 +9,7 @@ from server.api.page_token import Listing, Name, Number
 from server.api.queries import FailureSummary, LeasedBatch
 from server.api.report_queries import MessageReport
 from server.commands.failure_list import Failure
+from server.commands.retry_list import RetryRound
 
 MESSAGES: Listing[MessageRow, tuple[Micros, str] | None] = Listing(
     "ListMessages", tuple[Number, Name], start=None, cursor_of=lambda row: (row.create_time, row.message_id)
@@ -19,6 +20,9 @@ DELIVERIES: Listing[DeliveryRow, tuple[int, int]] = Listing(
 )
 FAILURES: Listing[Failure, str] = Listing(
     "ListFailed", Name, start="", cursor_of=lambda failure: failure.row.recipient_id
+)
+RETRIES: Listing[RetryRound, int] = Listing(
+    "ListRetries", Number, start=2**62, cursor_of=lambda found: found.asked.round
 )
 EVENTS: Listing[Recorded, int] = Listing("ListEvents", Number, start=0, cursor_of=lambda event: event.position)
 SUMMARIES: Listing[FailureSummary, tuple[Micros, str] | None] = Listing(

@@ -1,6 +1,6 @@
 """What the edge asks of the running service, beside its commands and its log."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
@@ -36,4 +36,12 @@ class StuckBatches(Protocol):
 
     async def process(self, owner: str, message_id: str) -> tuple[int, int]:
         """How many batches were freed, and how many are open now; raises MessageNotFound, Unavailable."""
+        ...
+
+
+class CallObserver(Protocol):
+    """Wants to know of every call."""
+
+    def begin(self, method: str, metadata: Sequence[tuple[str, str | bytes]]) -> Callable[[str], None]:
+        """A call came; what this gives is told the name of its status code at its end, in the same task."""
         ...

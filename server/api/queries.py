@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from domain.errors import MessageNotFound
-from projections import batches, delivery_rows, failures, message_rows
+from projections import batches, failures, message_rows
 from projections.batches import BatchRow
-from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.failures import ErrorTypeRow
 from projections.message_rows import MessageFilter, MessageRow
 from projections.sql import Micros, Sql
@@ -45,18 +44,6 @@ def batches_of_message(wanted: BatchFilter, *, after: int, limit: int) -> Callab
 def _lease(row: BatchRow, alive: Mapping[str, Micros]) -> Micros | None:
     """A claim's lease is renewed by its worker's."""
     return None if row.lease_expire_time is None else max(row.lease_expire_time, alive.get(row.worker, 0))
-
-
-def attempts_of_message(
-    owner: str, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int
-) -> Callable[[Sql], Sequence[DeliveryRow]]:
-    """A message's attempts by batch and position; raises MessageNotFound."""
-
-    def query(sql: Sql) -> Sequence[DeliveryRow]:
-        find_message(sql, owner, wanted.message_id)
-        return delivery_rows.attempts(sql, wanted, after=after, limit=limit)
-
-    return query
 
 
 class SummaryFilter(msgspec.Struct, frozen=True, kw_only=True):

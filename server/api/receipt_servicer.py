@@ -4,7 +4,7 @@
 
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest, RecordReceiptsResponse
 from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceServicer as ReceiptServiceBase
-from server.api.caller import Context, caller
+from server.api.caller import Context, serves
 from server.api.translation import receipts
 from server.commands.recording_receipts import ReceiptService
 
@@ -16,5 +16,5 @@ class ReceiptServicer(ReceiptServiceBase):
         self._recording = recording
 
     async def RecordReceipts(self, request: RecordReceiptsRequest, context: Context) -> RecordReceiptsResponse:
-        counts = await self._recording.record(receipts.record_receipts(request, caller(context)))
+        counts = await self._recording.record(receipts.record_receipts(request, serves(context)))
         return receipts.receipts_recorded(counts)

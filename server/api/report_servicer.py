@@ -15,31 +15,33 @@ from redrive.v1.report_service_pb2 import (
 )
 from redrive.v1.report_service_pb2_grpc import ReportServiceServicer as ReportServiceBase
 from server.api import listings
-from server.api.caller import Context, caller
+from server.api.caller import Context, sees
 from server.api.next_rounds import NextRounds
 from server.api.queries import failures_of_messages
 from server.api.report_queries import delivery_report
 from server.api.translation import delivery_reports, exports, reports
 from server.commands.exporting import export
+from server.commands.names import Names
 from server.log.commit import EventLog
 
 
 class ReportServicer(ReportServiceBase):
     """Raises domain errors: the interceptor makes statuses of them."""
 
-    def __init__(self, log: EventLog, next_rounds: NextRounds) -> None:
+    def __init__(self, log: EventLog, next_rounds: NextRounds, names: Names) -> None:
         self._log = log
         self._next_rounds = next_rounds
+        self._names = names
 
     async def SummarizeFailures(self, request: SummarizeFailuresRequest, context: Context) -> SummarizeFailuresResponse:
-        wanted = reports.summary_filter(request, caller(context))
+        wanted = reports.summary_filter(request, sees(context))
         page = listings.SUMMARIES.page(request, wanted)
         found = await self._log.read(failures_of_messages(wanted, before=page.after, limit=page.limit))
         next_retries = await self._next_rounds.of([summary.message for summary in found])
         return reports.failure_summary(*page.cut(found), next_retries)
 
     async def GetDeliveryReport(self, request: GetDeliveryReportRequest, context: Context) -> GetDeliveryReportResponse:
-        wanted = delivery_reports.report_filter(request, caller(context))
+        wanted = delivery_reports.report_filter(request, sees(context))
         page = listings.REPORTED_MESSAGES.page(request, wanted)
         report = await self._log.read(delivery_report(wanted, before=page.after, limit=page.limit))
         return delivery_reports.delivery_report(report, *page.cut(report.messages))
@@ -47,7 +49,7 @@ class ReportServicer(ReportServiceBase):
     async def ExportDeliveries(
         self, request: ExportDeliveriesRequest, context: Context
     ) -> AsyncIterator[ExportDeliveriesResponse]:
-        wanted = exports.export(request, caller(context))
-        async with aclosing(export(self._log, *wanted)) as parts:
+        wanted = exports.export(request, sees(context))
+        async with aclosing(export(self._log, self._names, *wanted)) as parts:
             async for data in parts:
                 yield ExportDeliveriesResponse(data=data)

@@ -2,6 +2,9 @@
 
 # ruff: noqa: N802 - the contract names the rpcs
 
+from collections.abc import Iterable
+
+from projections.message_rows import owned
 from redrive.v1.retry_service_pb2 import (
     GetRetryScheduleRequest,
     GetRetryScheduleResponse,
@@ -11,26 +14,41 @@ from redrive.v1.retry_service_pb2 import (
     RunScheduledRetriesResponse,
 )
 from redrive.v1.retry_service_pb2_grpc import RetryServiceServicer as RetryServiceBase
-from server.api.caller import Context, caller
+from server.api.caller import Context, sees, serves
 from server.api.ports import RetryTimer, StuckBatches
 from server.api.translation import message_requests, retries
+from server.api.translation.retries import Shown
+from server.delivery.timer_report import TimerResult
+from server.log.commit import EventLog
 
 
 class RetryServicer(RetryServiceBase):
     """Raises domain errors: the interceptor makes statuses of them."""
 
-    def __init__(self, timer: RetryTimer, stuck: StuckBatches) -> None:
+    def __init__(self, log: EventLog, timer: RetryTimer, stuck: StuckBatches) -> None:
+        self._log = log
         self._timer = timer
         self._stuck = stuck
 
     async def RunScheduledRetries(
-        self, _request: RunScheduledRetriesRequest, _context: Context
+        self, _request: RunScheduledRetriesRequest, context: Context
     ) -> RunScheduledRetriesResponse:
-        return retries.retries_run(await self._timer.run_now())
+        results = await self._timer.run_now()
+        return retries.retries_run(results, await self._shown(context, results))
 
     async def ProcessBatches(self, request: ProcessBatchesRequest, context: Context) -> ProcessBatchesResponse:
-        released, processing = await self._stuck.process(caller(context), message_requests.message_id(request))
+        released, processing = await self._stuck.process(sees(context), message_requests.message_id(request))
         return retries.batches_processed(released, processing)
 
-    async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, _context: Context) -> GetRetryScheduleResponse:
-        return retries.schedule(await self._timer.schedule(), await self._timer.last_runs())
+    async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, context: Context) -> GetRetryScheduleResponse:
+        known, runs = await self._timer.schedule(), await self._timer.last_runs()
+        results = [*known.last_results, *(result for run in runs for result in run.results)]
+        return retries.schedule(known, runs, await self._shown(context, results))
+
+    async def _shown(self, context: Context, results: Iterable[TimerResult]) -> Shown:
+        """Which messages the caller may read about: the timer retries everybody's."""
+        message_ids = {result.message_id for result in results}
+        owner = sees(context)
+        if owner == serves(context):
+            return message_ids
+        return await self._log.read(lambda sql: owned(sql, owner, message_ids))

@@ -3,32 +3,43 @@
 from datetime import timedelta
 
 import grpc.aio
+from grpc_channelz.v1.channelz import add_channelz_servicer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from redrive.v1 import (
     delivery_service_pb2,
+    maintenance_service_pb2,
     page_service_pb2,
     receipt_service_pb2,
     report_service_pb2,
     retry_service_pb2,
 )
 from redrive.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server
+from redrive.v1.maintenance_service_pb2_grpc import add_MaintenanceServiceServicer_to_server
 from redrive.v1.page_service_pb2_grpc import add_PageServiceServicer_to_server
 from redrive.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_server
 from redrive.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from redrive.v1.retry_service_pb2_grpc import add_RetryServiceServicer_to_server
+from server.access.certificates import Certificates
+from server.api.call_interceptor import CallInterceptor
 from server.api.delivery_servicer import DeliveryServicer
 from server.api.draining import Drain
 from server.api.error_interceptor import ErrorInterceptor
+from server.api.gate import Gate
+from server.api.maintenance_servicer import MaintenanceServicer
 from server.api.next_rounds import NextRounds
 from server.api.page_servicer import PageServicer
-from server.api.ports import ProgressHub, RetryTimer, StuckBatches
+from server.api.ports import CallObserver, ProgressHub, RetryTimer, StuckBatches
 from server.api.receipt_servicer import ReceiptServicer
 from server.api.report_servicer import ReportServicer
 from server.api.retry_servicer import RetryServicer
+from server.api.tls import credentials
 from server.commands.cancelling import CancelService
+from server.commands.cleaning import CleanupService
+from server.commands.erasing import ErasureService
 from server.commands.holding_pages import PageHoldService
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
@@ -42,6 +53,7 @@ SERVICES = tuple(
     service.full_name
     for file in (
         delivery_service_pb2,
+        maintenance_service_pb2,
         page_service_pb2,
         receipt_service_pb2,
         report_service_pb2,
@@ -55,6 +67,8 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 60_000),  # finds callers that vanished: a stream of theirs would stay open
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
+    ("grpc.http2.max_ping_strikes", 2),  # who pings more often than that is cut off
+    ("grpc.max_connection_idle_ms", 900_000),  # without a call; whoever comes back connects anew
 )
 
 
@@ -66,16 +80,24 @@ class ApiServer:
         self._health = health_servicer
         self._drain = drain
 
-    async def start(self, listen: str) -> str:
-        """Listens on HOST:PORT (0 = any port) and gives the address; raises OSError when it cannot."""
+    async def start(self, listen: str, certificates: Certificates | None = None) -> str:
+        """Listens on HOST:PORT (0 = any port), with TLS if there are certificates, and gives the address.
+
+        Raises OSError when it cannot.
+        """
         for service in SERVICES:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         try:
-            port = self._server.add_insecure_port(listen)
+            port = self._add_port(listen, certificates)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {listen}") from error
         await self._server.start()
         return f"{listen.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, listen: str, certificates: Certificates | None) -> int:
+        if certificates is None:
+            return self._server.add_insecure_port(listen)
+        return self._server.add_secure_port(listen, credentials(certificates))
 
     async def stop(self, grace: timedelta) -> None:
         """Takes no new calls, ends watches, and lets the other calls come to their end within the grace."""
@@ -95,13 +117,24 @@ def build_server(
     pages: PutPageService,
     holds: PageHoldService,
     receipts: ReceiptService,
+    cleanups: CleanupService,
+    erasures: ErasureService,
+    names: Names,
     progress: ProgressHub,
     timer: RetryTimer,
     stuck: StuckBatches,
     history: History,
+    calls: CallObserver | None = None,
+    channelz: bool = False,
+    gate: Gate | None = None,
+    reflects: bool = True,
 ) -> ApiServer:
     """A server that does not listen yet."""
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
+    observers = [] if calls is None else [CallInterceptor(calls)]
+    gate = gate or Gate()
+    streams_at_once = ("grpc.max_concurrent_streams", gate.limits.streams_per_connection)
+    options = (*OPTIONS, streams_at_once, ("grpc.enable_channelz", int(channelz)))
+    server = grpc.aio.server(interceptors=[*observers, ErrorInterceptor(gate)], options=options)
     drain, next_rounds = Drain(), NextRounds(log, timer)
     delivery = DeliveryServicer(
         log=log,
@@ -113,14 +146,19 @@ def build_server(
         progress=progress,
         next_rounds=next_rounds,
         history=history,
+        names=names,
         drain=drain,
     )
     add_DeliveryServiceServicer_to_server(delivery, server)
+    add_MaintenanceServiceServicer_to_server(MaintenanceServicer(cleanups, erasures), server)
     add_PageServiceServicer_to_server(PageServicer(log, pages, holds), server)
     add_ReceiptServiceServicer_to_server(ReceiptServicer(receipts), server)
-    add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds), server)
-    add_RetryServiceServicer_to_server(RetryServicer(timer, stuck), server)
+    add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds, names), server)
+    add_RetryServiceServicer_to_server(RetryServicer(log, timer, stuck), server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    if channelz:
+        add_channelz_servicer(server)
+    if reflects:
+        reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     return ApiServer(server, health_servicer, drain)

@@ -19,6 +19,8 @@ from domain.errors import (
     Unavailable,
     Violation,
 )
+from server.access.refusals import PermissionDenied, Unauthenticated
+from server.api.limits import Exhausted, TookTooLong
 
 CODES = (
     (InvalidRequest, code_pb2.INVALID_ARGUMENT),
@@ -27,6 +29,10 @@ CODES = (
     (PreconditionFailed, code_pb2.FAILED_PRECONDITION),
     (Aborted, code_pb2.ABORTED),
     (Unavailable, code_pb2.UNAVAILABLE),
+    (Unauthenticated, code_pb2.UNAUTHENTICATED),
+    (PermissionDenied, code_pb2.PERMISSION_DENIED),
+    (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
+    (TookTooLong, code_pb2.DEADLINE_EXCEEDED),
 )
 
 DOMAIN = "redrive"
@@ -72,7 +78,7 @@ def _details(error: RedriveError) -> Iterator[Message]:
                 type=error.reason, subject=error.subject, description=_short(error.message)
             )
             yield PreconditionFailure(violations=[violation])
-        case Unavailable():
+        case Unavailable() | Exhausted():
             delay = Duration()
             delay.FromTimedelta(error.retry_after)
             yield RetryInfo(retry_delay=delay)

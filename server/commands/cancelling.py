@@ -13,7 +13,7 @@ from projections.batches import BatchRow, open_of_message
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.commands.identity import PayloadHash, stamp_for
-from server.commands.lookup import find_message
+from server.commands.lookup import find_message, reach
 from server.commands.message_change import change
 from server.log.commit import Commit, EventLog, StreamEvents
 
@@ -33,7 +33,7 @@ class CancelService:
         stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
         await change(
             self._log,
-            command.owner,
+            reach(command),
             command.message_id,
             stamp,
             lambda message, somebody_waits: messages.cancel(
@@ -45,7 +45,7 @@ class CancelService:
             ),
         )
         await self.cancel_batches(command.message_id)
-        return await self._log.read(lambda sql: find_message(sql, command.owner, command.message_id))
+        return await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
 
     async def cancel_batches(self, message_id: str) -> None:
         """Cancels what is pending in a cancelled message's batches; a worker cancels what it changes meanwhile."""

@@ -14,6 +14,7 @@ from projections.sql import Sql
 from server.commands.export_formats import Format
 from server.commands.export_rows import R, RowKind
 from server.commands.lookup import find_message, find_page
+from server.commands.names import Names
 from server.log.commit import EventLog
 
 ROWS_AT_ONCE = 1_000  # in one snapshot
@@ -50,14 +51,16 @@ class _Read(NamedTuple, Generic[R]):
     after: Any
 
 
-async def export(log: EventLog, order: ExportOrder, kind: RowKind[R], form: Format) -> AsyncGenerator[bytes, None]:
+async def export(
+    log: EventLog, names: Names, order: ExportOrder, kind: RowKind[R], form: Format
+) -> AsyncGenerator[bytes, None]:
     """The parts of the file, as they are read; raises MessageNotFound, PageNotRegistered, Unavailable."""
     await log.read(lambda sql: _check(sql, order))
     if beginning := form.beginning(kind.columns):
         yield beginning
     async for message_ids in _messages(log, order):
         async for rows in _rows(log, order, kind, message_ids):
-            written = await asyncio.to_thread(_written, rows, kind, form)
+            written = await asyncio.to_thread(_written, await names.shown(rows), kind, form)
             for start in range(0, len(written), PART_BYTES):
                 yield written[start : start + PART_BYTES]
 

@@ -9,6 +9,8 @@ import msgspec
 
 from domain.commands import (
     CancelMessage,
+    CleanupDeliveries,
+    ErasePerson,
     HoldPage,
     PauseMessage,
     PutPage,
@@ -25,10 +27,21 @@ from server.log.commit import EventLog
 from server.turns import in_turns, slices
 
 _MESSAGES = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")  # namespace of ids made from owner and request_id
-Write = SendMessage | ResendMessage | PauseMessage | ResumeMessage | CancelMessage | PutPage | HoldPage | ReleasePage
+Write = (
+    SendMessage
+    | ResendMessage
+    | PauseMessage
+    | ResumeMessage
+    | CancelMessage
+    | PutPage
+    | HoldPage
+    | ReleasePage
+    | CleanupDeliveries
+    | ErasePerson
+)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 # Fields of requests that came with a later release: where one is not given, the hash is that of the releases before.
-_ADDED_LATER = frozenset({"schedule_time", "delay"})
+_ADDED_LATER = frozenset({"schedule_time", "delay", "as_of_sequence", "canary", "messages_per_second", "reason"})
 
 
 def message_id_for(owner: str, request_id: str) -> str:
@@ -58,7 +71,7 @@ class PayloadHash:
 
 def _what_is_asked(command: Write) -> Write:
     """The command without what makes no difference to its answer: a dry run answers the same."""
-    if isinstance(command, SendMessage | ResendMessage):
+    if isinstance(command, SendMessage | ResendMessage | CleanupDeliveries):
         return msgspec.structs.replace(command, request_id="", validate_only=False)
     return msgspec.structs.replace(command, request_id="")
 
@@ -66,9 +79,10 @@ def _what_is_asked(command: Write) -> Write:
 def _asked_fields(asked: Write) -> dict[str, Any]:
     """Its fields in their order, but for later ones that are not given."""
     fields: dict[str, Any] = msgspec.to_builtins(asked, order="deterministic")
+    fields.pop("sees", None)
     for group in (fields, fields.get("retry_policy", {})):
         for name in _ADDED_LATER & group.keys():
-            if group[name] is None:
+            if not group[name]:
                 del group[name]
     return fields
 

@@ -1,7 +1,9 @@
 """Finding what a caller names."""
 
+from domain.commands import CancelMessage, PauseMessage, ResendMessage, ResumeMessage
 from domain.errors import MessageNotFound, PageNotRegistered
 from domain.message import Message, fold
+from domain.owner import is_meant
 from domain.streams import message_stream
 from projections import message_rows, pages
 from projections.message_rows import MessageRow
@@ -11,11 +13,16 @@ from server.log.commit import EventLog
 
 
 def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
-    """A caller's message; raises MessageNotFound, also for somebody else's."""
+    """An owner's message, or ANYBODY's; raises MessageNotFound, also for somebody else's."""
     row = message_rows.find(sql, message_id)
-    if row is None or row.owner != owner:
+    if row is None or not is_meant(row.owner, owner):
         raise MessageNotFound(message_id)
     return row
+
+
+def reach(command: CancelMessage | PauseMessage | ResendMessage | ResumeMessage) -> str:
+    """Whose messages a command may change."""
+    return command.sees or command.owner
 
 
 def find_page(sql: Sql, page_id: str) -> PageRow:

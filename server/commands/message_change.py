@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from domain.errors import Aborted
 from domain.event import RequestStamp
-from domain.message import Message
+from domain.message import Message, check_not_archived
 from domain.message_events import MessageEvent
 from domain.retry import PLAIN
 from domain.streams import message_stream
@@ -22,13 +22,14 @@ Decide = Callable[[Message, bool], MessageEvent | None]  # the message, and whet
 async def change(log: EventLog, owner: str, message_id: str, stamp: RequestStamp | None, decide: Decide) -> None:
     """Appends what is decided, if anything, unless the request was carried out before.
 
-    Raises MessageNotFound, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
+    Raises MessageNotFound, MessageIsArchived, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
     """
     await log.read(lambda sql: find_message(sql, owner, message_id))
     for _ in range(REDOS):
         if await first_answer(log, stamp) is not None:
             return
         message = await load_message(log, message_id)
+        check_not_archived(message)
         event = decide(message, await log.read(lambda sql: _somebody_waits(sql, owner, message_id)))
         if event is None:
             return

@@ -7,7 +7,7 @@ from domain import message as messages
 from domain.commands import PauseMessage, ResumeMessage
 from projections.message_rows import MessageRow
 from server.commands.identity import PayloadHash, stamp_for
-from server.commands.lookup import find_message
+from server.commands.lookup import find_message, reach
 from server.commands.message_change import change
 from server.log.commit import EventLog
 
@@ -26,7 +26,7 @@ class PauseService:
         stamp = stamp_for(PAUSE, command, PayloadHash(command).hexdigest())
         await change(
             self._log,
-            command.owner,
+            reach(command),
             command.message_id,
             stamp,
             lambda message, somebody_waits: messages.pause(
@@ -44,7 +44,7 @@ class PauseService:
         stamp = stamp_for(RESUME, command, PayloadHash(command).hexdigest())
         await change(
             self._log,
-            command.owner,
+            reach(command),
             command.message_id,
             stamp,
             lambda message, _: messages.resume(message, requested_by=command.owner, request=stamp, now=self._now()),
@@ -52,4 +52,4 @@ class PauseService:
         return await self._row(command)
 
     async def _row(self, command: PauseMessage | ResumeMessage) -> MessageRow:
-        return await self._log.read(lambda sql: find_message(sql, command.owner, command.message_id))
+        return await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))

@@ -6,13 +6,14 @@ from datetime import datetime
 import msgspec
 
 from domain.commands import ResendMessage
-from domain.errors import Aborted, MessageNotFound
+from domain.errors import Aborted, InvalidRequest, MessageNotFound, Violation
 from domain.event import RequestStamp
 from domain.message import Message, check_resendable
+from domain.owner import is_meant
 from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
 from server.commands.identity import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_message
+from server.commands.lookup import find_message, reach
 from server.commands.rounds import Round, RoundOrder, RoundStarted, Step, would_start
 from server.log.commit import EventLog
 
@@ -28,14 +29,18 @@ class ResendService:
         self._now = now
 
     async def resend(self, command: ResendMessage) -> RoundStarted:
-        """Starts a round; raises MessageNotFound, MessageIsCancelled, RequestIdReused, Aborted, Unavailable."""
+        """Starts a round.
+
+        Raises InvalidRequest, MessageNotFound, MessageIsCancelled, CanaryUnderWay, RequestIdReused, Aborted,
+        Unavailable.
+        """
         stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
-        await self._log.read(lambda sql: find_message(sql, command.owner, command.message_id))
+        await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
         if (begun := await self._begun_before(command, stamp)) is not None:
             return await self._carry_out(begun, command, stamp)
-        the_round = Round(self._log, _order(command, stamp), _may_start(command.owner), self._now)
+        the_round = Round(self._log, _order(command, stamp), _may_start(command), self._now)
         if command.validate_only:
-            return would_start(await the_round.look())
+            return would_start(await the_round.look(predicts=True))
         return await self._carry_out(the_round, command, stamp)
 
     async def _carry_out(self, the_round: Round, command: ResendMessage, stamp: RequestStamp | None) -> RoundStarted:
@@ -56,7 +61,7 @@ class ResendService:
         return Round(
             self._log,
             _order(command, stamp),
-            _may_start(command.owner),
+            _may_start(command),
             self._now,
             number=answered.answer["round"],
             skipped=msgspec.convert(answered.answer["skipped"], dict[SkipReason, int]),
@@ -72,17 +77,28 @@ def _order(command: ResendMessage, stamp: RequestStamp | None) -> RoundOrder:
             recipients_named=bool(command.recipient_ids),
             error_types=command.error_types,
             include_unconfirmed=command.include_unconfirmed,
+            as_of_sequence=command.as_of_sequence,
         ),
         recipient_ids=command.recipient_ids,
         request=stamp,
+        canary=command.canary,
+        messages_per_second=command.messages_per_second,
+        reason=command.reason,
     )
 
 
-def _may_start(owner: str) -> Callable[[Message, MessageRow], bool]:
+def _may_start(command: ResendMessage) -> Callable[[Message, MessageRow], bool]:
     def may_start(message: Message, row: MessageRow) -> bool:
-        if row.owner != owner:
+        if not is_meant(row.owner, reach(command)):
             raise MessageNotFound(row.message_id)
-        check_resendable(message)
+        check_resendable(message, with_canary=command.canary is not None)
+        _check_is_past(command.as_of_sequence, row.sequence)
         return True
 
     return may_start
+
+
+def _check_is_past(sequence: int, latest: int) -> None:
+    """Nobody can have seen what has not happened."""
+    if sequence > latest:
+        raise InvalidRequest([Violation("as_of_sequence", f"must be at most {latest:,}, the message's sequence now")])

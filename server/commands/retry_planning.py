@@ -1,43 +1,52 @@
 """Plans a round: who is taken, who is skipped and why, in slices of 10,000 (protocol rule 14)."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from domain.batch_events import BatchRecipient
 from domain.batch_plan import PLAN_SLICE
-from domain.delivery import DeliveryStatus
-from domain.retry import RetrySelection, SkipReason, Standing, verdict
+from domain.retry import RetrySelection, SkipReason, Standing
+from domain.retry_prediction import Prediction
 from projections import pages, standings
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from projections.standings import FailedRow, Judged
+from server.commands.retry_survey import judge, survey_of_all, survey_of_named, why_not
+
+NOBODY: frozenset[str] = frozenset()
 
 
 class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One slice of a round, and its last recipient if more may follow.
 
-    `total` and `skipped` are of the whole round, and stand in its first slice; `taken` are the standings that it takes.
+    `total`, `skipped` and `predictions` are of the whole round, and stand in its first slice; `taken` are the standings
+    that it takes, `waiting` the named recipients beyond the slice.
     """
 
     recipients: Sequence[BatchRecipient]
     total: int
     skipped: Mapping[SkipReason, int]
+    predictions: Mapping[Prediction, int] = {}
     taken: Sequence[Standing] = ()
     after: str = ""
+    waiting: tuple[str, ...] = ()
 
 
 class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
     """What a round asks for: named recipients, or all that a selection takes, after those of the slice before.
 
-    `taken` spares a later slice from judging all of the message again: a standing is judged alike each time.
+    `taken` spares a later slice from judging all of the message again: a standing is judged alike each time. Who has
+    `changed` is not taken; a canary has a `limit`; `predicts` asks for exact predictions.
     """
 
     selection: RetrySelection
     recipient_ids: tuple[str, ...] = ()
     taken: Sequence[Standing] = ()
     after: str = ""
+    changed: Collection[str] = NOBODY
+    limit: int | None = None
+    predicts: bool = False
 
 
 def judged_by(sql: Sql, message: MessageRow) -> Judged:
@@ -55,54 +64,64 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     if whom.recipient_ids:
         return _plan_named(sql, message, whom)
     judged = judged_by(sql, message)
-    groups = {} if whom.taken else standings.groups(sql, judged)
-    taken, skipped = (whom.taken, {}) if whom.taken else _judge(groups, message, whom.selection)
-    recipients = standings.next_attempts(sql, judged, taken, after=whom.after, limit=PLAN_SLICE)
+    if whom.taken:
+        recipients, after = _next_slice(sql, judged, whom.taken, whom)
+        return RetryPlan(recipients=recipients, total=0, skipped={}, taken=whom.taken, after=after)
+    survey = survey_of_all(sql, message, judged, whom.changed, tells_window=whom.predicts)
+    findings = judge(survey, message, whom.selection)
+    recipients, after = _next_slice(sql, judged, findings.taken, whom)
     return RetryPlan(
         recipients=recipients,
-        total=sum(groups.get(standing, 0) for standing in taken),
-        skipped=skipped,
-        taken=taken,
-        after=recipients[-1].id if len(recipients) == PLAN_SLICE else "",
+        total=findings.total,
+        skipped=findings.skipped,
+        predictions=findings.predictions if whom.predicts else {},
+        taken=findings.taken,
+        after=after,
     )
+
+
+def _next_slice(
+    sql: Sql, judged: Judged, taken: Sequence[Standing], whom: WhomToRetry
+) -> tuple[Sequence[BatchRecipient], str]:
+    """The recipients, and the last of them if more may follow."""
+    most = PLAN_SLICE if whom.limit is None else min(PLAN_SLICE, whom.limit)
+    at_once = PLAN_SLICE if whom.changed else most
+    found: list[BatchRecipient] = []
+    after = whom.after
+    while len(found) < most:
+        rows = standings.next_attempts(sql, judged, taken, after=after, limit=at_once)
+        found += [row for row in rows if row.id not in whom.changed]
+        if len(rows) < at_once:
+            break
+        after = rows[-1].id
+    del found[most:]
+    return found, found[-1].id if len(found) == most else ""
 
 
 def retryable(sql: Sql, message: MessageRow, selection: RetrySelection) -> int:
     """How many recipients a resend would take."""
-    groups = standings.groups(sql, judged_by(sql, message))
-    taken, _ = _judge(groups, message, selection)
-    return sum(groups[standing] for standing in taken)
-
-
-def _judge(
-    groups: Mapping[Standing, int], message: MessageRow, selection: RetrySelection
-) -> tuple[Sequence[Standing], Mapping[SkipReason, int]]:
-    taken = []
-    skipped: Counter[SkipReason] = Counter()
-    for standing, recipients in groups.items():
-        reason = verdict(standing, selection, message.on_unconfirmed)
-        if reason is None:
-            taken.append(standing)
-        else:
-            skipped[reason] += recipients
-    skipped[SkipReason.ALREADY_SENT] += message.counts[DeliveryStatus.SENT]
-    skipped[SkipReason.IN_PROGRESS] += message.open_deliveries
-    skipped[SkipReason.CANCELLED] += message.counts[DeliveryStatus.CANCELLED]
-    return taken, +skipped
+    survey = survey_of_all(sql, message, judged_by(sql, message), NOBODY, tells_window=False)
+    return judge(survey, message, selection).total
 
 
 def _plan_named(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     named = dict.fromkeys(whom.recipient_ids)
     rows = standings.named(sql, judged_by(sql, message), list(named))
-    taken = []
-    skipped: Counter[SkipReason] = Counter({SkipReason.UNKNOWN_RECIPIENT: len(named) - len(rows)})
-    for row in rows:
-        reason = verdict(row.standing, whom.selection, message.on_unconfirmed)
-        if reason is None:
-            taken.append(_next_attempt(row))
-        else:
-            skipped[reason] += 1
-    return RetryPlan(recipients=taken, total=len(taken), skipped=+skipped)
+    findings = judge(survey_of_named(rows, whom.changed, unknown=len(named) - len(rows)), message, whom.selection)
+    taken = [row for row in rows if _is_taken(row, message, whom)]
+    most = len(taken) if whom.limit is None else whom.limit
+    return RetryPlan(
+        recipients=[_next_attempt(row) for row in taken[:most]],
+        total=findings.total,
+        skipped=findings.skipped,
+        predictions=findings.predictions if whom.predicts else {},
+        waiting=tuple(row.recipient_id for row in taken[most:]),
+    )
+
+
+def _is_taken(row: FailedRow, message: MessageRow, whom: WhomToRetry) -> bool:
+    has_changed = row.recipient_id in whom.changed
+    return why_not(row.standing, message, whom.selection, has_changed=has_changed) is None
 
 
 def _next_attempt(row: FailedRow) -> BatchRecipient:

@@ -8,14 +8,17 @@ from typing import NamedTuple
 import msgspec
 
 from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.canary import Canary, Trial
 from domain.event import RequestStamp
-from domain.message import Message, fold, next_retry_count
+from domain.message import Message, check_not_archived, fold, next_retry_count
 from domain.message_events import RetryRequested
 from domain.retry import RetrySelection, RetryTrigger, SkipReason, Standing
+from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
-from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
+from server.commands.changes import changed_since
+from server.commands.retry_planning import NOBODY, RetryPlan, WhomToRetry, plan_retry
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
 
@@ -29,15 +32,23 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
     recipient_ids: tuple[str, ...] = ()
     tick: str = ""
     request: RequestStamp | None = None
+    canary: Canary | None = None
+    messages_per_second: float = 0.0
+    reason: str = ""
 
 
 class RoundStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round takes, and what it leaves; `start_number` is 0 when it takes nobody."""
+    """What a round takes, and what it leaves; `start_number` is 0 when it takes nobody.
+
+    Of a round with a canary it is the canary, and `after_canary` says how many are to follow.
+    """
 
     recipients: int
     batches: int
     start_number: int
     skipped: Mapping[SkipReason, int]
+    after_canary: int = 0
+    predictions: Mapping[Prediction, int] = {}
 
 
 class Step(Enum):
@@ -54,6 +65,7 @@ class Look(NamedTuple):
     message: Message
     slices: Sequence[RetryRequested]
     plan: RetryPlan | None
+    trial: Trial | None
 
 
 MayStart = Callable[[Message, MessageRow], bool]
@@ -63,7 +75,8 @@ class Round:
     """One round, slice by slice; what it has done so far is read from the message's stream each time.
 
     `may_start` says whether its first slice may be appended (or raises why not). With `number` a round is gone on with
-    that was begun before, perhaps by a process that died.
+    that was begun before, perhaps by a process that died. What follows a canary is planned by a Round `after_canary`
+    alone, and only while the message says that its canary is not settled.
     """
 
     def __init__(
@@ -75,6 +88,7 @@ class Round:
         *,
         number: int | None = None,
         skipped: Mapping[SkipReason, int] | None = None,
+        after_canary: bool = False,
     ) -> None:
         self._log = log
         self._order = order
@@ -82,6 +96,7 @@ class Round:
         self._now = now
         self._number = number
         self._skipped = skipped or {}
+        self._after_canary = after_canary
         self._taken: Sequence[Standing] = ()
 
     @property
@@ -89,46 +104,63 @@ class Round:
         """Its first slice is durable."""
         return self._number is not None
 
-    async def look(self) -> Look:
+    async def look(self, *, predicts: bool = False) -> Look:
         """The message's version first, whom to retry second (protocol rule 11)."""
         events = await self._log.load(message_stream(self._order.message_id))
         slices = [e for e in events if isinstance(e, RetryRequested) and e.round == self._number]
         message = fold(self._order.message_id, events)
-        plan = await self._log.read(lambda sql: self._plan(sql, message, slices))
-        return Look(message, slices, plan)
+        check_not_archived(message)
+        return await self._log.read(lambda sql: self._look(sql, message, slices, predicts=predicts))
 
-    def _plan(self, sql: Sql, message: Message, slices: Sequence[RetryRequested]) -> RetryPlan | None:
+    def _look(self, sql: Sql, message: Message, slices: Sequence[RetryRequested], *, predicts: bool) -> Look:
         row = find(sql, message.id)
         if row is None or not (self._may_go_on(message, slices) if self.has_begun else self._may_start(message, row)):
-            return None
-        order = self._order
-        whom = WhomToRetry(
+            return Look(message, slices, None, None)
+        plan = plan_retry(sql, row, self._whom(sql, message, slices, predicts=predicts))
+        return Look(message, slices, plan, None if slices else self._trial(plan, row.sequence))
+
+    def _whom(self, sql: Sql, message: Message, slices: Sequence[RetryRequested], *, predicts: bool) -> WhomToRetry:
+        order, since = self._order, self._order.selection.as_of_sequence
+        return WhomToRetry(
             selection=order.selection,
             recipient_ids=order.recipient_ids,
             taken=self._taken,
             after=slices[-1].last_recipient if slices else "",
+            changed=changed_since(sql, message, since) if since else NOBODY,
+            limit=order.canary.recipients if order.canary else None,
+            predicts=predicts,
         )
-        return plan_retry(sql, row, whom)
+
+    def _trial(self, plan: RetryPlan, sequence: int) -> Trial | None:
+        """A canary that takes all there are is none."""
+        canary = self._order.canary
+        if canary is None or plan.total <= canary.recipients:
+            return None
+        since = self._order.selection.as_of_sequence or sequence
+        return Trial(canary=canary, rest=plan.total - canary.recipients, as_of=since, waiting=plan.waiting)
 
     def _may_go_on(self, message: Message, slices: Sequence[RetryRequested]) -> bool:
         """The last slice ended before the last recipient, and nobody has cancelled the message meanwhile."""
-        return not message.cancelled and bool(slices) and bool(slices[-1].last_recipient)
+        if self._after_canary:
+            return message.open_trial is not None and message.open_trial.round == self._number
+        has_canary = bool(slices) and slices[0].trial is not None
+        return not message.cancelled and not has_canary and bool(slices) and bool(slices[-1].last_recipient)
 
     async def advance(self) -> Step:
         """Appends the next slice."""
-        message, slices, plan = await self.look()
+        message, slices, plan, trial = await self.look()
         if plan is not None and not self.has_begun:
             self._skipped = plan.skipped
-        if plan is None or not plan.recipients:
+        if plan is None or not (plan.recipients or self._after_canary):
             return Step.DONE
-        requested, appends = self._slice(message, slices, plan)
+        requested, appends = self._slice(message, slices, plan, trial)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
         self._number, self._taken = requested.round, plan.taken
         return Step.APPENDED if plan.after else Step.DONE
 
     def _slice(
-        self, message: Message, slices: Sequence[RetryRequested], plan: RetryPlan
+        self, message: Message, slices: Sequence[RetryRequested], plan: RetryPlan, trial: Trial | None
     ) -> tuple[RetryRequested, Sequence[StreamEvents]]:
         batch_plan = BatchPlan(
             message_id=message.id,
@@ -137,13 +169,16 @@ class Round:
             round=message.round + 1 if self._number is None else self._number,
             first_batch=message.batches + 1,
             time=self._now(),
+            messages_per_second=self._order.messages_per_second,
         )
         created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(plan.recipients))]
         batches = [StreamEvents(batch_stream(message.id, message.stage, e.batch_number), 0, [e]) for e in created]
-        requested = self._requested(message, batch_plan, plan, is_first=not slices)
+        requested = self._requested(message, batch_plan, plan, trial, is_first=not slices)
         return requested, [StreamEvents(message_stream(message.id), message.version, [requested]), *batches]
 
-    def _requested(self, message: Message, batch_plan: BatchPlan, plan: RetryPlan, *, is_first: bool) -> RetryRequested:
+    def _requested(
+        self, message: Message, batch_plan: BatchPlan, plan: RetryPlan, trial: Trial | None, *, is_first: bool
+    ) -> RetryRequested:
         order = self._order
         answer = {"round": batch_plan.round, "skipped": dict(plan.skipped)}
         return RetryRequested(
@@ -159,17 +194,24 @@ class Round:
             retry_count=next_retry_count(message, order.trigger) if is_first else message.retry_count,
             tick=order.tick,
             request=order.request and msgspec.structs.replace(order.request, answer=answer) if is_first else None,
+            reason=order.reason if is_first else "",
+            skipped=dict(plan.skipped) if is_first else {},
+            trial=trial,
+            messages_per_second=order.messages_per_second,
             time=batch_plan.time,
         )
 
     async def started(self) -> RoundStarted:
-        """What the round came to, by its slices."""
-        _, slices, _ = await self.look()
+        """What the round came to, by its slices; of one with a canary, what that is."""
+        slices = (await self.look()).slices
+        trial = slices[0].trial if slices else None
+        counted = slices[:1] if trial else slices
         return RoundStarted(
-            recipients=sum(one.recipients for one in slices),
-            batches=sum(one.batches for one in slices),
+            recipients=sum(one.recipients for one in counted),
+            batches=sum(one.batches for one in counted),
             start_number=slices[0].first_batch if slices else 0,
             skipped=self._skipped,
+            after_canary=trial.rest if trial else 0,
         )
 
 
@@ -177,10 +219,13 @@ def would_start(look: Look) -> RoundStarted:
     """What a round would come to."""
     if look.plan is None:
         return RoundStarted(recipients=0, batches=0, start_number=0, skipped={})
-    batches = batches_needed(look.plan.total)
+    after_canary = look.trial.rest if look.trial else 0
+    batches = batches_needed(look.plan.total - after_canary)
     return RoundStarted(
-        recipients=look.plan.total,
+        recipients=look.plan.total - after_canary,
         batches=batches,
         start_number=look.message.batches + 1 if batches else 0,
         skipped=look.plan.skipped,
+        after_canary=after_canary,
+        predictions=look.plan.predictions,
     )

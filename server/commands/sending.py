@@ -17,10 +17,12 @@ from domain.recipient import Recipient
 from domain.streams import message_stream
 from projections.message_rows import MessageRow
 from projections.sql import micros
-from server.commands.first_round import appends_of, first_of_each, have_variables, new_batches
+from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
 from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log import person_keys
+from server.log.commit import Commit, Committed, EventLog, StreamEvents, both
+from server.log.releases import older_lives
 from server.log.vault import MessageKey, Vault
 from server.turns import in_turns
 
@@ -85,7 +87,8 @@ class SendService:
             first_batch=1,
             time=self._now(),
         )
-        planning = new_batches(plan, fresh, placeholders(command.content.text), key)
+        by_person = not await self._log.read(older_lives)
+        planning = new_batches(plan, fresh, placeholders(command.content.text), key, by_person=by_person)
         batches = [batch async for batch in in_turns(planning)]
         submitted = submission(
             message_id,
@@ -100,7 +103,7 @@ class SendService:
         )
         commit = Commit(
             [StreamEvents(message_stream(message_id), message.version, [submitted]), *appends_of(batches)],
-            also=self._vault.keep_message_key(message_id, key),
+            also=both(self._vault.keep_message_key(message_id, key), person_keys.keep(self._vault, keys_of(batches))),
         )
         if not isinstance(await self._log.commit(commit), Committed):
             return await self._beaten(stamp, message_id)

@@ -16,12 +16,14 @@ from domain.message import Life
 from domain.recipient import Recipient
 from domain.streams import message_stream
 from projections.recipients import known_among
-from server.commands.first_round import appends_of, first_of_each, have_variables, new_batches
+from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
 from server.commands.identity import PayloadHash, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
 from server.commands.sending import METHOD, SendAnswer, SendService, submission
 from server.commands.unstored_stream import UnstoredStream
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.person_keys import forget_message, keep
+from server.log.releases import older_lives
 from server.log.vault import MessageKey, Vault
 from server.turns import in_turns
 
@@ -51,7 +53,7 @@ class StagedMessage(msgspec.Struct, frozen=True):
     stage: int
     command: SendMessage
     key: MessageKey
-    payload_key: bytes
+    vault: Vault
 
 
 class StreamSendService:
@@ -85,7 +87,7 @@ class StreamSendService:
         if not isinstance(await self._log.commit(commit), Committed):
             raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
         self._live.add(message_id)
-        staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault.payload_key)
+        staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault)
         return StagedStream(self._log, staged_message, self._now, self._live)
 
     def is_live(self, message_id: str) -> bool:
@@ -103,7 +105,7 @@ class StagedStream:
         self._live = live
         self._has_variables = False
         self._wanted = placeholders(staged.command.content.text)
-        self._payload = PayloadHash(staged.command, staged.payload_key)
+        self._payload = PayloadHash(staged.command, staged.vault.payload_key)
         self._waiting: list[Recipient] = []
         self._dropped = 0
         self._written = 0
@@ -138,9 +140,12 @@ class StagedStream:
             first_batch=batches_needed(self._written) + 1,
             time=self._now(),
         )
-        batches = [batch async for batch in in_turns(new_batches(plan, recipients, self._wanted, staged.key))]
+        by_person = not await self._log.read(older_lives)
+        planning = new_batches(plan, recipients, self._wanted, staged.key, by_person=by_person)
+        batches = [batch async for batch in in_turns(planning)]
         still_staged = StreamEvents(message_stream(staged.id), staged.stage, [])
-        if not isinstance(await self._log.commit(Commit([*appends_of(batches), still_staged])), Committed):
+        commit = Commit([*appends_of(batches), still_staged], also=keep(staged.vault, keys_of(batches)))
+        if not isinstance(await self._log.commit(commit), Committed):
             raise Aborted("the stream was given up", message_id=staged.id)
         self._written += len(recipients)
         self._has_variables = self._has_variables or have_variables(batches)
@@ -183,5 +188,6 @@ async def abandon_staged(
     abandoned = messages.abandon(message, cause=cause, now=now)
     if abandoned is None:
         return False
-    commit = Commit([StreamEvents(message_stream(message_id), message.version, [abandoned])])
+    stream = StreamEvents(message_stream(message_id), message.version, [abandoned])
+    commit = Commit([stream], also=forget_message(message_id))
     return isinstance(await log.commit(commit), Committed)

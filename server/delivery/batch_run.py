@@ -1,7 +1,7 @@
 """One batch on its way: dispatched in chunks, sent at the page's pace, its outcomes recorded as they come."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,9 +14,11 @@ from domain.outcome import Failed, Unconfirmed
 from domain.page_events import SendMode
 from server.channels.channel import Attempted, Channel, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
-from server.delivery.guards import AlreadySent, Hindrance, may_leave
+from server.delivery.guards import AlreadySent, Erased, Hindrance, may_leave
+from server.delivery.letters import PERSON_ERASED, BatchLetters
 from server.delivery.ownership import boot_time
 from server.delivery.pacer import wait
+from server.delivery.round_cap import RoundCap
 from server.delivery.sending_page import SendingPage
 from server.log.commit import Refused
 
@@ -58,12 +60,14 @@ class BatchRun:
     def __init__(
         self,
         batch_log: BatchLog,
-        letters: Mapping[int, OutgoingMessage],
+        letters: BatchLetters,
         page: SendingPage,
         channel: Channel,
         now: Callable[[], datetime],
+        cap: RoundCap | None = None,
     ) -> None:
         self._log = batch_log
+        self._cap = cap
         self._letters = letters
         self._page = page
         self._channel = channel
@@ -84,6 +88,11 @@ class BatchRun:
         """The message that the batch is of."""
         return self._log.batch.message_id
 
+    @property
+    def is_capped(self) -> bool:
+        """Its round has a pace of its own."""
+        return self._cap is not None
+
     def halt(self, cause: Halt) -> None:
         """Lets nothing more leave; takes effect before the next request. A pause may still become something else."""
         if self._halted_by in (None, Halt.PAUSED, Halt.PAGE_HELD):
@@ -91,13 +100,20 @@ class BatchRun:
             self._halt.set()
 
     async def dispatch(self) -> None:
-        """Lets chunk after chunk leave, at the page's pace."""
+        """Lets chunk after chunk leave, at the page's pace; one of a capped round waits for that first."""
         while not self._halt.is_set() and (pending := self._log.batch.pending):
             mode = self._page.send_mode
             size = GRAPH_BATCH if mode is SendMode.BATCH else 1
-            chunk = pending[: self._page.pacer.chunk(len(pending))]
+            chunk = pending[: self._chunk(len(pending))]
+            if self._cap is not None and not await self._cap.take(len(chunk), self._halt):
+                return
             if await self._page.clear(min(size, len(chunk)), self._halt):
                 await self._dispatch_chunk(chunk, size)
+
+    def _chunk(self, most: int) -> int:
+        """How many may be dispatched together."""
+        at_pace = self._page.pacer.chunk(most)
+        return at_pace if self._cap is None else self._cap.chunk(at_pace)
 
     async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> None:
         """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
@@ -111,7 +127,13 @@ class BatchRun:
         await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)], term)
 
     async def _append_dispatch(self, chunk: Sequence[int]) -> Written | Refused:
-        guard = may_leave(self._log.batch, chunk, worker=self._page.worker, generation=self._page.ownership_generation)
+        guard = may_leave(
+            self._log.batch,
+            chunk,
+            worker=self._page.worker,
+            generation=self._page.ownership_generation,
+            erased_until=self._letters.erased_until,
+        )
         generation = self._page.token_generation
         return await self._log.append(
             lambda batch: batch_decisions.dispatch(batch, chunk, token_generation=generation, now=self._now()), guard
@@ -122,6 +144,8 @@ class BatchRun:
         if isinstance(written, Refused) and isinstance(written.cause, AlreadySent):
             sent = written.cause.positions
             await self._log.append(lambda batch: batch_decisions.drop(batch, sent, now=self._now()))
+        elif isinstance(written, Refused) and isinstance(written.cause, Erased):
+            self._letters = self._letters.without(written.cause.positions, written.cause.until)
         elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_STOPPED:
             self.halt(Halt.CANCELLED)
         elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_PAUSED:
@@ -160,7 +184,7 @@ class BatchRun:
     async def _attempt(self, together: Sequence[int]) -> None:
         generation = self._page.token_generation
         try:
-            attempted = await self._send([self._letters[position] for position in together])
+            attempted = await self._send_letters(together)
         except Exception:
             logger.exception("attempt_broke", message=self.message_id, batch=self._log.batch.number)
             attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(together)
@@ -174,6 +198,13 @@ class BatchRun:
         self._news.set()
         if not self._in_flight or len(self._known) >= GATHERED:
             self._enough.set()
+
+    async def _send_letters(self, together: Sequence[int]) -> Sequence[Attempted]:
+        """To who was erased nothing leaves, and that is all that becomes of it."""
+        letters = [self._letters.by_position.get(position) for position in together]
+        leaving = [letter for letter in letters if letter is not None]
+        answers = iter(await self._send(leaving) if leaving else ())
+        return [Attempted(outcome=Failed(PERSON_ERASED)) if letter is None else next(answers) for letter in letters]
 
     async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         if len(letters) == 1:

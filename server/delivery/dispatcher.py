@@ -1,7 +1,7 @@
 """Sees to it that every page with work has a worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -21,7 +21,8 @@ from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, close_page
 from server.delivery.pacer import Pacer
 from server.delivery.page_share import share_of
-from server.delivery.page_worker import PageWorker, Place
+from server.delivery.page_work import Place
+from server.delivery.page_worker import PageWorker
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import ALL_SLOTS, PAGE_SLOTS, Slots
 from server.log.commit import Commit, EventLog
@@ -87,6 +88,10 @@ class Dispatcher:
         """The platform says so, when it is asked with one harmless call."""
         worker = self._workers.get(page_id)
         return worker is not None and isinstance(await self._channel.check_token(worker.credentials), TokenAccepted)
+
+    def paces(self) -> Mapping[str, float]:
+        """Messages per second at this moment, of each page that is worked on here."""
+        return {page_id: self._pacer(page_id).rate for page_id in self._workers}
 
     def is_running(self, place: Place) -> bool:
         """A batch is under way in this process."""

@@ -6,8 +6,8 @@ from enum import StrEnum
 import msgspec
 
 from domain.batch import Batch
-from projections import receipts
-from projections.sql import Sql
+from projections import erasures, receipts
+from projections.sql import Row, Sql
 from projections.standings import sent_among
 
 
@@ -20,23 +20,40 @@ class Hindrance(StrEnum):
     PAGE_LOST = "another process owns the page"
 
 
+class Erased(msgspec.Struct, frozen=True):
+    """The people at these were erased after their letters were written; `until` is the last erasure's place."""
+
+    positions: tuple[int, ...]
+    until: int
+
+
 class AlreadySent(msgspec.Struct, frozen=True):
     """These are known to have been sent the message, by an earlier attempt or by a receipt."""
 
     positions: tuple[int, ...]
 
 
-Cause = Hindrance | AlreadySent
+Cause = Hindrance | AlreadySent | Erased
 
 
-def may_leave(batch: Batch, positions: Sequence[int], *, worker: str, generation: int) -> Callable[[Sql], Cause | None]:
-    """The guard of a dispatch: what keeps these deliveries from leaving, or None."""
+def may_leave(
+    batch: Batch, positions: Sequence[int], *, worker: str, generation: int, erased_until: int
+) -> Callable[[Sql], Cause | None]:
+    """The guard of a dispatch: what keeps these deliveries from leaving, or None.
+
+    Their letters know of erasures up to that one.
+    """
 
     def guard(sql: Sql) -> Cause | None:
-        if (stopped := _stopped_by(sql, batch.message_id)) is not None:
+        state = _state(sql, batch.message_id)
+        if state is None:
+            return Hindrance.MESSAGE_STOPPED
+        if (stopped := _stopped_by(state)) is not None:
             return stopped
         if not _is_owner(sql, batch.page_id, worker, generation):
             return Hindrance.PAGE_LOST
+        if state["erased_until"] != erased_until:
+            return _erased_of(sql, batch, state["erased_until"])
         may_be_sent = batch.round or receipts.are_there(sql, batch.message_id, batch.number)
         sent = sent_among(sql, batch.message_id, batch.number, positions) if may_be_sent else ()
         return AlreadySent(sent) if sent else None
@@ -49,19 +66,31 @@ def may_claim(page_id: str, *, worker: str, generation: int) -> Callable[[Sql], 
     return lambda sql: None if _is_owner(sql, page_id, worker, generation) else Hindrance.PAGE_LOST
 
 
-def _stopped_by(sql: Sql, message_id: str) -> Hindrance | None:
-    row = sql.row(
+def _state(sql: Sql, message_id: str) -> Row | None:
+    """All that can keep a message from leaving; None when there is none."""
+    return sql.row(
         """
-        SELECT is_cancelled, is_paused, (SELECT is_held FROM pages WHERE pages.page_id = messages.page_id) AS is_held
+        SELECT is_cancelled, is_paused, (SELECT is_held FROM pages WHERE pages.page_id = messages.page_id) AS is_held,
+               (SELECT COALESCE(MAX(position), 0) FROM erasures) AS erased_until
         FROM messages WHERE message_id = :message_id
         """,
         {"message_id": message_id},
     )
-    if row is None or row["is_cancelled"]:
+
+
+def _stopped_by(state: Row) -> Hindrance | None:
+    if state["is_cancelled"]:
         return Hindrance.MESSAGE_STOPPED
-    if row["is_paused"]:
+    if state["is_paused"]:
         return Hindrance.MESSAGE_PAUSED
-    return Hindrance.PAGE_HELD if row["is_held"] else None
+    return Hindrance.PAGE_HELD if state["is_held"] else None
+
+
+def _erased_of(sql: Sql, batch: Batch, until: int) -> Erased:
+    """Of the whole batch: what leaves later is not looked at again, unless somebody else is erased."""
+    positions = {recipient.id: position for position, recipient in enumerate(batch.recipients)}
+    erased = erasures.erased_among(sql, batch.message_id, list(positions))
+    return Erased(tuple(positions[recipient_id] for recipient_id in erased), until)
 
 
 def _is_owner(sql: Sql, page_id: str, worker: str, generation: int) -> bool:

@@ -1,48 +1,125 @@
-"""Letters: what a batch's deliveries say, with each recipient's variables filled in."""
+"""Letters: what a batch's deliveries say, with each recipient's name and variables filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
-from domain.content import Content, fill_in
+from domain.content import Content, fill_in, placeholders
 from domain.delivery import delivery_id
+from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.streams import batch_stream
+from projections import erasures, sealed_names
+from projections.sealed_names import BatchPlace
+from projections.sql import Sql
 from server.channels.channel import OutgoingMessage
 from server.commands.lookup import load_message
+from server.log import person_keys
 from server.log.commit import EventLog
+from server.log.person_keys import BatchKeys, PersonErasedError, parted
 from server.log.vault import MessageKey, Vault
 
 CACHED_MESSAGES = 16
+PERSON_ERASED = Fault(
+    message="the person was erased: nothing is sent to them that was planned before",
+    type=ErrorType.INVALID_RECIPIENT,
+    scope=Scope.RECIPIENT,
+    retry=RetryRule.NEVER,
+)
+
+
+class BatchLetters(msgspec.Struct, frozen=True):
+    """The message for each position but for those of people who were erased, as of an erasure's place in the log."""
+
+    by_position: Mapping[int, OutgoingMessage]
+    erased_until: int
+
+    def without(self, positions: Iterable[int], erased_until: int) -> "BatchLetters":
+        """Some of them were erased meanwhile."""
+        gone = frozenset(positions)
+        left = {position: letter for position, letter in self.by_position.items() if position not in gone}
+        return BatchLetters(left, erased_until)
+
+
+class BatchPeople(msgspec.Struct, frozen=True):
+    """What is kept of a batch's recipients, as of an erasure's place in the log.
+
+    Who was erased; and by the batches of the first round where they stand, the keys and the names, sealed.
+    """
+
+    erased: frozenset[str]
+    erased_until: int
+    keys: Mapping[BatchPlace, str]
+    names: Mapping[BatchPlace, bytes]
+
+
+def people_of(sql: Sql, batch: Batch) -> BatchPeople:
+    """The query for a batch's people."""
+    erased_until, ids = erasures.last(sql), [recipient.id for recipient in batch.recipients]
+    origins = {(batch.message_id, recipient.origin_batch) for recipient in batch.recipients} if batch.round else ()
+    own = (batch.message_id, batch.number)
+    return BatchPeople(
+        erased=erasures.erased_among(sql, batch.message_id, ids) if erased_until else frozenset(),
+        erased_until=erased_until,
+        keys=person_keys.sealed(sql, origins or [own]) if origins or batch.sealed_by_person else {},
+        names=sealed_names.of_batches(sql, origins) if origins else {own: batch.sealed_names},
+    )
 
 
 class _Opened(msgspec.Struct, frozen=True):
+    message_id: str
     key: MessageKey
     content: Content
     has_variables: bool
 
+    @property
+    def asks_for_something(self) -> bool:
+        """The text is not the same for everybody."""
+        return bool(placeholders(self.content.text))
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    """What fills in the texts of a first round's batch, by position.
+
+    Sealed with keys of each person's own; as a release before wrote it, there are none, and the variables are clear.
+    """
+
+    keys: BatchKeys | None
+    names: Mapping[int, bytes]
+    variables: Mapping[int, bytes]
+    clear: Mapping[int, Mapping[str, str]]
+
+    def fillings(self, recipient: BatchRecipient, position: int) -> Mapping[str, str]:
+        """Of who stands at a position; raises PersonErasedError."""
+        if self.keys is None:
+            return {"name": recipient.name, **self.clear.get(position, {})}
+        key = self.keys.of(position)
+        return {"name": key.name(self.names.get(position, b"")), **key.variables(self.variables.get(position, b""))}
+
 
 class Letters:
-    """Opens the sealed content and variables of batches about to leave."""
+    """Opens the sealed content, names and variables of batches about to leave."""
 
     def __init__(self, log: EventLog, vault: Vault) -> None:
         self._log = log
         self._vault = vault
         self._opened: dict[str, _Opened] = {}
 
-    async def of_batch(self, batch: Batch) -> Mapping[int, OutgoingMessage]:
-        """The message for each position; raises Unavailable."""
+    async def of_batch(self, batch: Batch, people: BatchPeople) -> BatchLetters:
+        """The messages; none to whom was erased. Raises Unavailable."""
         opened = await self._open(batch.message_id)
-        variables = await self._variables(batch, opened)
-        return {
-            position: OutgoingMessage(
-                delivery_id=delivery_id(batch.message_id, batch.number, position),
-                recipient_id=recipient.id,
-                content=_addressed(opened.content, recipient, variables.get(position, {})),
-            )
-            for position, recipient in enumerate(batch.recipients)
-        }
+        origins = await self._origins(batch, people, opened) if opened.asks_for_something else {}
+        letters = {}
+        for position, recipient in enumerate(batch.recipients):
+            content = _content(batch, position, opened, origins)
+            if content is not None and recipient.id not in people.erased:
+                letters[position] = OutgoingMessage(
+                    delivery_id=delivery_id(batch.message_id, batch.number, position),
+                    recipient_id=recipient.id,
+                    content=content,
+                )
+        return BatchLetters(letters, people.erased_until)
 
     async def _open(self, message_id: str) -> _Opened:
         if message_id not in self._opened:
@@ -50,28 +127,47 @@ class Letters:
             key = await self._log.read(self._vault.message_key(message_id))
             if len(self._opened) >= CACHED_MESSAGES:
                 self._opened.pop(next(iter(self._opened)))
-            self._opened[message_id] = _Opened(key, key.open_content(message.sealed_content), message.has_variables)
+            content = key.open_content(message.sealed_content)
+            self._opened[message_id] = _Opened(message_id, key, content, message.has_variables)
         return self._opened[message_id]
 
-    async def _variables(self, batch: Batch, opened: _Opened) -> Mapping[int, Mapping[str, str]]:
-        """A resend finds the variables where its recipients stood in the first round."""
-        if not opened.has_variables:
-            return {}
+    async def _origins(self, batch: Batch, people: BatchPeople, opened: _Opened) -> Mapping[int, _Origin]:
+        """A resend finds names and variables where its recipients stood in the first round."""
         if not batch.round:
-            return dict(enumerate(opened.key.open_variables(batch.sealed_variables, batch.number)))
-        origins = {recipient.origin_batch for recipient in batch.recipients}
-        sealed = {number: await self._first_variables(batch, number, opened) for number in origins}
+            return {batch.number: self._origin(batch.number, batch, people, opened)}
+        numbers = {recipient.origin_batch for recipient in batch.recipients}
         return {
-            position: sealed[recipient.origin_batch].get(recipient.origin_position, {})
-            for position, recipient in enumerate(batch.recipients)
+            number: self._origin(number, await self._first(batch, number, opened), people, opened) for number in numbers
         }
 
-    async def _first_variables(self, batch: Batch, number: int, opened: _Opened) -> Mapping[int, Mapping[str, str]]:
-        stream = batch_stream(batch.message_id, batch.stage, number)
-        origin = fold(await self._log.load(stream, limit=1))
-        return dict(enumerate(opened.key.open_variables(origin.sealed_variables, number)))
+    async def _first(self, batch: Batch, number: int, opened: _Opened) -> Batch | None:
+        """A batch of the first round, where there are variables."""
+        if not opened.has_variables:
+            return None
+        return fold(await self._log.load(batch_stream(batch.message_id, batch.stage, number), limit=1))
+
+    def _origin(self, number: int, first: Batch | None, people: BatchPeople, opened: _Opened) -> _Origin:
+        place = (opened.message_id, number)
+        variables = first.sealed_variables if first is not None else b""
+        if place not in people.keys:
+            clear = opened.key.open_variables(variables, number)
+            return _Origin(keys=None, names={}, variables={}, clear=dict(enumerate(clear)))
+        return _Origin(
+            keys=person_keys.opened(self._vault, place, people.keys[place]),
+            names=dict(enumerate(parted(people.names.get(place, b"")))),
+            variables=dict(enumerate(parted(variables))),
+            clear={},
+        )
 
 
-def _addressed(content: Content, recipient: BatchRecipient, variables: Mapping[str, str]) -> Content:
-    text = fill_in(content.text, {"name": recipient.name, **variables})
-    return msgspec.structs.replace(content, text=text)
+def _content(batch: Batch, position: int, opened: _Opened, origins: Mapping[int, _Origin]) -> Content | None:
+    """What a recipient is told; None for who was erased."""
+    if not opened.asks_for_something:
+        return opened.content
+    recipient = batch.recipients[position]
+    number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
+    try:
+        fillings = origins[number].fillings(recipient, place)
+    except PersonErasedError:
+        return None
+    return msgspec.structs.replace(opened.content, text=fill_in(opened.content.text, fillings))

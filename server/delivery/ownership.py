@@ -10,6 +10,7 @@ import structlog
 from domain.errors import Unavailable
 from projections.sql import Micros, Sql
 from server.log.commit import Commit, EventLog
+from server.log.releases import RELEASE
 
 logger = structlog.get_logger()
 
@@ -158,10 +159,10 @@ def _forget(sql: Sql, worker: str, *, all_others: bool) -> None:
 def _renew(sql: Sql, worker: str, lease: timedelta) -> None:
     sql.execute(
         """
-        INSERT INTO workers (worker, lease_expire_time) VALUES (:worker, :expires)
+        INSERT INTO workers (worker, lease_expire_time, release) VALUES (:worker, :expires, :release)
         ON CONFLICT (worker) DO UPDATE SET lease_expire_time = excluded.lease_expire_time
         """,
-        {"worker": worker, "expires": sql.clock() + lease // MICROSECOND},
+        {"worker": worker, "expires": sql.clock() + lease // MICROSECOND, "release": RELEASE},
     )
 
 

@@ -29,6 +29,11 @@ class Pacer:
         """The page's own limit from now on, in messages per second."""
         self._pace.set_limit(time.monotonic(), limit)
 
+    @property
+    def rate(self) -> float:
+        """Messages per second at this moment."""
+        return self._pace.rate(time.monotonic())
+
     def chunk(self, most: int) -> int:
         """How many may be dispatched together."""
         return self._pace.chunk(time.monotonic(), most)

@@ -2,15 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any
 
 import structlog
 
 from domain import batch_decisions
 from domain.batch import Batch, apply, fold
-from domain.batch_decisions import Receipts
 from domain.errors import Unavailable
 from domain.page_events import SendMode
 from domain.streams import batch_stream
@@ -18,13 +17,15 @@ from projections import batches, message_rows, pages
 from projections.batches import BatchRow
 from projections.pages import PageRow
 from projections.sql import Sql
-from server.channels.channel import Channel, Credentials, OutgoingMessage
+from server.channels.channel import Channel, Credentials
 from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
 from server.delivery.evidence import receipts_of
 from server.delivery.guards import may_claim
-from server.delivery.letters import Letters
+from server.delivery.letters import BatchLetters, Letters, people_of
 from server.delivery.ownership import Ownership, closed_for
+from server.delivery.page_work import PageAsItIs, Place, Work
+from server.delivery.round_cap import Round, RoundCaps
 from server.delivery.sending_page import SendingPage
 from server.delivery.slots import BATCH_SLOTS, PAGE_SLOTS
 from server.log.commit import Commit, Committed, EventLog, Refused, StreamEvents
@@ -36,27 +37,6 @@ logger = structlog.get_logger()
 OPEN_BATCHES = PAGE_SLOTS  # one that dispatches; each of the others waits for at least one answer
 PARKED_SECONDS = 60.0  # before a batch that cannot be opened is tried again
 NEWS_SECONDS = 1.0  # work that no wake-up told of
-
-Place = tuple[str, int]  # a batch: its message and its number
-
-
-class PageAsItIs(NamedTuple):
-    """A page's secrets and settings, and the seconds for which the platform wants nothing of it."""
-
-    kept: KeptSecrets | None
-    row: PageRow | None
-    pause: float
-
-
-class Work(NamedTuple):
-    """A batch that waits, with all that it takes to claim it."""
-
-    place: Place
-    batch: Batch
-    receipts: Receipts
-    message_is_cancelled: bool
-    message_is_paused: bool
-    page: PageAsItIs
 
 
 class PageWorker:
@@ -83,6 +63,8 @@ class PageWorker:
         self._now = now
         self._claiming: Place | None = None
         self._runs: dict[Place, BatchRun] = {}
+        self._caps = RoundCaps()
+        self._capped: dict[Place, Round] = {}  # those that dispatch aside, at a pace of their round's own
         self._finishing: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._is_over = False
@@ -149,7 +131,7 @@ class PageWorker:
         self._page.pacer.set_limit(row.messages_per_second)
         self._page.pacer.close(pause)
 
-    def _page_as_it_is(self, sql: Sql) -> "PageAsItIs":
+    def _page_as_it_is(self, sql: Sql) -> PageAsItIs:
         page_id = self._page.page_id
         return PageAsItIs(self._vault.page_secrets(page_id)(sql), pages.find(sql, page_id), closed_for(sql, page_id))
 
@@ -158,7 +140,8 @@ class PageWorker:
         try:
             while not self._is_over:
                 self._news.clear()
-                work = await self._log.read(self._next_work) if len(self._runs) < OPEN_BATCHES else None
+                is_free = len(self._runs) - len(self._capped) < OPEN_BATCHES
+                work = await self._log.read(self._next_work) if is_free else None
                 if work is not None:
                     await self._work(work)
                 elif self._finishing:
@@ -176,7 +159,7 @@ class PageWorker:
         except TimeoutError:
             return
 
-    def _next_work(self, sql: Sql) -> "Work | None":
+    def _next_work(self, sql: Sql) -> Work | None:
         """The first batch not under way here, and all that it takes to claim it, in one read."""
         row = self._next_batch(sql)
         if row is None:
@@ -187,6 +170,7 @@ class PageWorker:
             place=(row.message_id, row.number),
             batch=batch,
             receipts=receipts_of(sql, batch),
+            people=people_of(sql, batch),
             message_is_cancelled=message is not None and message.cancelled,
             message_is_paused=message is not None and message.paused,
             page=self._page_as_it_is(sql),
@@ -196,14 +180,18 @@ class PageWorker:
         """A started one is dead: its page has one owner, and that is this process. Of a held page no other is taken."""
         page = pages.find(sql, self._page.page_id)
         is_held = self._page.is_on_hold or (page is not None and page.is_held)
-        look = batches.started_of_page if is_held else batches.claimable_of_page
-        for row in look(sql, self._page.page_id, len(self._runs) + len(self._parked) + 1):
+        limit = len(self._runs) + len(self._parked) + 1
+        if is_held:
+            found = batches.started_of_page(sql, self._page.page_id, limit)
+        else:
+            found = batches.claimable_of_page(sql, self._page.page_id, limit, but_for=set(self._capped.values()))
+        for row in found:
             place = (row.message_id, row.number)
             if place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic():
                 return row
         return None
 
-    async def _work(self, work: "Work") -> None:
+    async def _work(self, work: Work) -> None:
         self._claiming = work.place
         try:
             await self._ownership.held()
@@ -211,17 +199,27 @@ class PageWorker:
             run = await self._begin(work)
         finally:
             self._claiming = None
-        if run is not None:
+        if run is not None and run.is_capped:
+            self._capped[work.place] = (work.batch.message_id, work.batch.round)
+            self._aside(self._dispatch_and_finish(run, work.place))
+        elif run is not None:
             await run.dispatch()
-            self._finish_aside(run, work.place)
+            self._aside(self._finish(run, work.place))
 
-    async def _begin(self, work: "Work") -> BatchRun | None:
+    async def _begin(self, work: Work) -> BatchRun | None:
         """The run of a batch that was claimed; None when there is none to work."""
-        letters = await self._open(work.batch, work.place)
+        letters = await self._open(work)
         claimed = None if letters is None else await self._claim(work)
         if letters is None or claimed is None or claimed.claim is None:
             return None
-        run = BatchRun(BatchLog(self._log, claimed, self._now), letters, self._page, self._channel, self._now)
+        run = BatchRun(
+            BatchLog(self._log, claimed, self._now),
+            letters,
+            self._page,
+            self._channel,
+            self._now,
+            self._caps.of(claimed),
+        )
         self._runs[work.place] = run
         if self._is_over:
             run.halt(Halt.DRAINING)
@@ -229,18 +227,18 @@ class PageWorker:
             run.halt(Halt.PAGE_HELD)  # it was claimed while the hold came
         return run
 
-    async def _open(self, batch: Batch, place: Place) -> Mapping[int, OutgoingMessage] | None:
+    async def _open(self, work: Work) -> BatchLetters | None:
         """A batch that cannot be opened is left for a while, so that it does not keep others from leaving."""
         try:
-            return await self._letters.of_batch(batch)
+            return await self._letters.of_batch(work.batch, work.people)
         except Unavailable:
             raise
         except Exception:
-            logger.exception("batch_not_opened", message=batch.message_id, batch=batch.number)
-            self._parked[place] = time.monotonic() + PARKED_SECONDS
+            logger.exception("batch_not_opened", message=work.batch.message_id, batch=work.batch.number)
+            self._parked[work.place] = time.monotonic() + PARKED_SECONDS
             return None
 
-    async def _claim(self, work: "Work") -> Batch | None:
+    async def _claim(self, work: Work) -> Batch | None:
         """The batch, claimed by BatchStarted at the version that was read; None when somebody was faster."""
         batch, now = work.batch, self._now()
         events = batch_decisions.start(
@@ -263,10 +261,22 @@ class PageWorker:
             self._is_over = True
         return apply(batch, events) if isinstance(result, Committed) else None
 
-    def _finish_aside(self, run: BatchRun, place: Place) -> None:
-        task = asyncio.create_task(self._finish(run, place))
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+
+    async def _dispatch_and_finish(self, run: BatchRun, place: Place) -> None:
+        """A capped batch keeps no other from leaving; the next of its round is claimed when it has left."""
+        try:
+            await run.dispatch()
+        except Exception:
+            logger.exception("batch_broke", message=place[0], batch=place[1])
+            run.halt(Halt.BROKEN)
+        finally:
+            del self._capped[place]
+            self._news.set()
+        await self._finish(run, place)
 
     async def _finish(self, run: BatchRun, place: Place) -> None:
         try:

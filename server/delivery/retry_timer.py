@@ -59,7 +59,7 @@ class RetryTimer:
 
     async def _run_when_due(self) -> None:
         schedule = await self.schedule()
-        seconds = (schedule.next_run_time - self._now()).total_seconds()
+        seconds = _seconds_until(schedule.next_run_time, self._now())
         if seconds > 0:
             await asyncio.sleep(min(LONGEST_SLEEP, seconds))
         elif await self._is_first(schedule.last_run_time):
@@ -125,8 +125,9 @@ class RetryTimer:
         row = await self._log.read(lambda sql: sql.row("SELECT * FROM retry_timer WHERE timer = 'retry'"))
         last_run = from_micros(row["last_run_time"]) if row else None
         next_run = self._timetable.after(last_run or self._started)
+        following = next_run and self._timetable.after(next_run)
         return RetrySchedule(
-            interval=self._timetable.after(next_run) - next_run,
+            interval=following - next_run if following and next_run else None,
             next_run_time=next_run,
             last_run_time=last_run,
             last_results=msgspec.convert(json.loads(row["results"]), list[TimerResult]) if row else [],
@@ -135,6 +136,10 @@ class RetryTimer:
     async def last_runs(self) -> Sequence[TimerRun]:
         """The last runs, newest first; raises Unavailable."""
         return await self._log.read(timer_runs.last_runs)
+
+
+def _seconds_until(time: datetime | None, now: datetime) -> float:
+    return LONGEST_SLEEP if time is None else (time - now).total_seconds()
 
 
 def _due_after(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[MessageRow]]:

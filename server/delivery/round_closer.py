@@ -16,9 +16,11 @@ from domain.message_events import MessageCancelled, MessageCompleted, MessageRes
 from domain.retry import PLAIN, RetryTrigger, RetryType
 from domain.streams import message_stream
 from projections import message_rows
+from projections.message_rows import MessageRow
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
+from server.commands.canaries import CanaryService
 from server.commands.lookup import load_message
 from server.commands.retry_planning import retryable
 from server.delivery.ownership import is_owned_by_another
@@ -34,6 +36,7 @@ class RoundCloser:
         self._log = log
         self._worker = worker
         self._rounds = rounds
+        self._canaries = CanaryService(log, now)
         self._now = now
         self._due: dict[str, bool] = {}
         self._news = asyncio.Event()
@@ -70,16 +73,27 @@ class RoundCloser:
             logger.exception("round_not_closed", message=message_id)
 
     async def close(self, message_id: str, *, swept: bool) -> None:
-        """Ends the message's round if nothing is open: with another round, or for good.
+        """Settles a canary that is over; ends the message's round if nothing is open, with another round or for good.
 
         News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
         """
-        row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
-        if row is None or row.is_open:
+        row = await self._row(message_id)
+        if row is None or (row.is_open and not row.canary_round):
             return
-        if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, row.page_id, self._worker)):
+        page_id = row.page_id
+        if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
             return
-        message = await load_message(self._log, message_id)
+        if row.canary_round:
+            await self._canaries.settle(message_id)
+            row = await self._row(message_id)
+        if row is not None and not row.is_open and not row.canary_round:
+            await self._end_round(row)
+
+    async def _row(self, message_id: str) -> MessageRow | None:
+        return await self._log.read(lambda sql: message_rows.find(sql, message_id))
+
+    async def _end_round(self, row: MessageRow) -> None:
+        message = await load_message(self._log, row.message_id)
         if row.page_hold is not None and message.retry_policy.type is RetryType.AUTO and not row.completed:
             return  # whether another round comes is decided once the page is released: the sweep asks again
         if not await self._start_next_round(message) and not row.completed:

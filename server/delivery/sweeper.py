@@ -51,7 +51,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One sweep."""
-        for query in (message_rows.unfinished, message_rows.changed_late):
+        for query in (message_rows.unfinished, message_rows.with_canary, message_rows.changed_late):
             for message_id in await self._log.read(query):
                 self._closer.look_at(message_id)
         for message_id in await self._log.read(message_rows.cancelled_with_pending):

@@ -37,14 +37,16 @@ class TimerRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """When the timer runs; no last run before the first."""
+    """When the timer runs; no last run before the first, and no next one where it is off."""
 
-    interval: timedelta
-    next_run_time: datetime
+    interval: timedelta | None
+    next_run_time: datetime | None
     last_run_time: datetime | None
     last_results: Sequence[TimerResult]
 
-    def run_from(self, earliest: datetime) -> datetime:
+    def run_from(self, earliest: datetime) -> datetime | None:
         """The first run that is not before this time."""
+        if self.next_run_time is None or self.interval is None:
+            return None
         missed = max(timedelta(0), earliest - self.next_run_time)
         return self.next_run_time + -(-missed // self.interval) * self.interval

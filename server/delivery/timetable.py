@@ -1,4 +1,4 @@
-"""When the retry timer runs: every so many seconds, or by a cron expression (UTC)."""
+"""When the retry timer runs: every so many seconds, by a cron expression (UTC), or never by itself."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -6,13 +6,14 @@ from typing import Protocol
 from croniter import CroniterError, croniter
 
 LONGEST_INTERVAL = timedelta(days=366)
+OFF = "off"
 
 
 class Timetable(Protocol):
     """Tells the next run."""
 
-    def after(self, last: datetime) -> datetime:
-        """The run that follows one at this time."""
+    def after(self, last: datetime) -> datetime | None:
+        """The run that follows one at this time; None when none does."""
         ...
 
 
@@ -39,8 +40,17 @@ class Cron:
         return following
 
 
+class Never:
+    """Somebody else's scheduler calls RunScheduledRetries."""
+
+    def after(self, last: datetime) -> None:
+        """No run follows."""
+
+
 def parse_timetable(text: str) -> Timetable:
-    """Seconds (more than 0) or a cron expression; raises ValueError for anything else."""
+    """Seconds (more than 0), a cron expression or `off`; raises ValueError for anything else."""
+    if text == OFF:
+        return Never()
     try:
         seconds = float(text)
     except ValueError:
@@ -56,5 +66,5 @@ def _parse_cron(text: str) -> Cron:
         cron = Cron(text)
         cron.after(datetime(2026, 1, 1, tzinfo=UTC))
     except (CroniterError, ValueError) as error:
-        raise ValueError(f"{text!r} is neither seconds nor a cron expression that ever falls due") from error
+        raise ValueError(f"{text!r} is neither seconds nor a cron expression that ever falls due, nor off") from error
     return cron

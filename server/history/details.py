@@ -9,7 +9,7 @@ from domain.event import Event
 
 # The place of an event is told apart from its fields; of a request only its id is anybody's matter.
 _LEFT_OUT = frozenset(("time", "message_id", "batch_number"))
-_NOT_SHOWN = frozenset(("name", "payload_hash", "answer"))
+_NOT_SHOWN = frozenset(("name", "sealed_by_person", "payload_hash", "answer"))
 
 
 def details(event: Event) -> str:

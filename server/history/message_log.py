@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 
 from domain import message as messages
-from domain.errors import MessageNotFound
+from domain.archive_events import MessageArchived
+from domain.errors import MessageIsArchived, MessageNotFound
 from domain.message import Life, Message
 from domain.message_events import MessageSubmitted, RetryRequested
+from domain.owner import is_meant
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from projections.recorded import Recorded
 from server.log.commit import EventLog
@@ -32,17 +34,25 @@ def streams_of_message(message: Message, batch_number: int = 0) -> list[str]:
 async def events_until(log: EventLog, owner: str, message_id: str, time: datetime) -> AsyncIterator[Sequence[Recorded]]:
     """What happened to a message up to a time, in parts: its page's events, then each round before its batches.
 
-    Raises MessageNotFound when it was not the owner's message at that time.
+    Raises MessageIsArchived, and MessageNotFound when it was not the owner's message at that time.
     """
-    own = _until(time, await log.recorded_in([message_stream(message_id)]))
+    stream = await log.recorded_in([message_stream(message_id)])
+    _check_not_archived(owner, stream)
+    own = _until(time, stream)
     message = messages.fold(message_id, (one.event for one in own))
-    if message.life is not Life.SUBMITTED or message.owner != owner:
+    if message.life is not Life.SUBMITTED or not is_meant(message.owner, owner):
         raise MessageNotFound(message_id)
     yield _until(time, await log.recorded_in([page_stream(message.page_id)]))
     for one in own:
         yield [one]
         for streams in _batches_planned_by(one, message):
             yield _until(time, await log.recorded_in(streams))
+
+
+def _check_not_archived(owner: str, stream: Sequence[Recorded]) -> None:
+    """Whose message it was, its last event tells."""
+    if stream and isinstance(stream[-1].event, MessageArchived) and is_meant(stream[-1].event.owner, owner):
+        raise MessageIsArchived(stream[-1].event.message_id, stream[-1].event.file)
 
 
 def _batches_planned_by(planning: Recorded, message: Message) -> Iterator[Sequence[str]]:

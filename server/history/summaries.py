@@ -28,6 +28,7 @@ from domain.message_events import (
     MessageStaged,
     MessageSubmitted,
     RetryRequested,
+    RetryStopped,
 )
 from domain.outcome import Sent
 from domain.receipt_events import ReceiptsRecorded
@@ -47,9 +48,17 @@ def _submitted(event: MessageSubmitted) -> str:
 
 
 def _retried(event: RetryRequested) -> str:
-    return (
+    words = (
         f"Round {event.round} ({event.trigger.value}) by {event.requested_by}: {_recipients(event.recipients)}"
         f" in {_batches(event.batches)} from number {event.first_batch}"
+    )
+    return words if event.trial is None else f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
+
+
+def _stopped(event: RetryStopped) -> str:
+    return (
+        f"Round {event.round} stopped after its canary of {event.recipients:,}: {event.failed:,} failed,"
+        f" {event.unconfirmed:,} unconfirmed"
     )
 
 
@@ -62,6 +71,7 @@ _LINES: Mapping[type[Event], Callable[[Any], str]] = {
     MessageAbandoned: lambda event: f"The stream broke off: {event.cause}",
     MessageSubmitted: _submitted,
     RetryRequested: _retried,
+    RetryStopped: _stopped,
     MessagePaused: lambda event: f"Paused by {event.requested_by}",
     MessageResumed: lambda event: f"Resumed by {event.requested_by}",
     MessageCancelled: lambda event: f"Cancelled by {event.requested_by}",

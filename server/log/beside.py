@@ -10,8 +10,33 @@ TABLES = (
         sealed BYTEA NOT NULL
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS access_tokens (
+        token_id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        create_time BIGINT NOT NULL,
+        expire_time BIGINT NOT NULL
+    )
+    """,
     "CREATE TABLE IF NOT EXISTS message_keys (message_id TEXT PRIMARY KEY, sealed BYTEA NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS workers (worker TEXT PRIMARY KEY, lease_expire_time BIGINT NOT NULL)",
+    """
+    CREATE TABLE IF NOT EXISTS person_keys (
+        batch TEXT PRIMARY KEY,
+        message_id TEXT NOT NULL,
+        sealed TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS person_keys_of_message ON person_keys (message_id)",
+    "CREATE TABLE IF NOT EXISTS server_keys (name TEXT PRIMARY KEY, sealed BYTEA NOT NULL)",
+    """
+    CREATE TABLE IF NOT EXISTS workers (
+        worker TEXT PRIMARY KEY,
+        lease_expire_time BIGINT NOT NULL,
+        release INTEGER NOT NULL DEFAULT 0
+    )
+    """,
     """
     CREATE TABLE IF NOT EXISTS page_owners (
         page_id TEXT PRIMARY KEY,

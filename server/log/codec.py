@@ -5,7 +5,15 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from domain import batch_events, message_events, page_events, receipt_events
+from domain import (
+    archive_events,
+    batch_events,
+    cleanup_events,
+    message_events,
+    page_events,
+    person_events,
+    receipt_events,
+)
 from domain.event import Event
 
 E = TypeVar("E", bound=Event)
@@ -29,6 +37,7 @@ TYPES: dict[str, type[Event]] = {
     "MessageAbandoned.v1": message_events.MessageAbandoned,
     "MessageSubmitted.v1": message_events.MessageSubmitted,
     "RetryRequested.v1": message_events.RetryRequested,
+    "RetryStopped.v1": message_events.RetryStopped,
     "MessagePaused.v1": message_events.MessagePaused,
     "MessageResumed.v1": message_events.MessageResumed,
     "MessageCancelled.v1": message_events.MessageCancelled,
@@ -48,6 +57,12 @@ TYPES: dict[str, type[Event]] = {
     "PageTokenReplaced.v1": page_events.PageTokenReplaced,
     "PageHeld.v1": page_events.PageHeld,
     "PageReleased.v1": page_events.PageReleased,
+    "PersonErased.v1": person_events.PersonErased,
+    "CleanupStarted.v1": cleanup_events.CleanupStarted,
+    "CleanupCounted.v1": cleanup_events.CleanupCounted,
+    "DeliveriesCleaned.v1": cleanup_events.DeliveriesCleaned,
+    "CleanupCompleted.v1": cleanup_events.CleanupCompleted,
+    "MessageArchived.v1": archive_events.MessageArchived,
 }
 _NAMES = {event_type: name for name, event_type in TYPES.items()}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -64,7 +79,12 @@ class UnknownEventError(Exception):
 def encode(stream: str, version: int, append_id: str, event: Event) -> StoredEvent:
     """An event as the log stores it."""
     state = _ENCODER.encode(Envelope(append_id, event))
-    return StoredEvent(originator_id=stream, originator_version=version, topic=_NAMES[type(event)], state=state)
+    return StoredEvent(originator_id=stream, originator_version=version, topic=name_of(event), state=state)
+
+
+def name_of(event: Event) -> str:
+    """The name and version under which an event is stored."""
+    return _NAMES[type(event)]
 
 
 def append_id_of(stored: StoredEvent) -> str:

@@ -11,8 +11,11 @@ from domain.event import Event
 from projections.recorded import Recorded
 from projections.requests import is_known, stamp_of
 from projections.sql import Sql
+from server.log import releases
 
 T = TypeVar("T")
+
+OLDER_RELEASE_LIVES = "a server of the release before is still at work"
 
 
 class StreamEvents(NamedTuple):
@@ -49,23 +52,44 @@ class Commit:
     """What is written together or not at all; written once, however often it is handed in (protocol rule 17).
 
     `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what
-    stands beside the log (secrets, leases).
+    stands beside the log (secrets, leases). What it overwrites when it `destroys` is to be gone from the files too.
     """
 
     appends: Sequence[StreamEvents]
     guard: Callable[[Sql], Any] | None = None
     also: Callable[[Sql], None] | None = None
+    destroys: bool = False
     append_id: str = field(default_factory=lambda: token_hex(8))
 
+    @property
+    def are_news(self) -> bool:
+        """Servers of the release before would not understand all that it writes."""
+        return releases.are_news(event for append in self.appends for event in append.events)
+
     def refusal(self, sql: Sql) -> Conflict | Refused | None:
-        """Why it may not be written, apart from its versions: a request that was carried out before, or its guard."""
+        """Why it may not be written, apart from its versions.
+
+        A request that was carried out before; a server of the release before, which would not understand; its guard.
+        """
         for append in self.appends:
             for event in append.events:
                 stamp = stamp_of(event)
                 if stamp is not None and is_known(sql, stamp):
                     return Conflict(append.stream)
+        if self.are_news and releases.older_lives(sql):
+            return Refused(OLDER_RELEASE_LIVES)
         cause = self.guard(sql) if self.guard is not None else None
         return None if cause is None else Refused(cause)
+
+
+def both(*writes: Callable[[Sql], None]) -> Callable[[Sql], None]:
+    """Several writes as one."""
+
+    def write(sql: Sql) -> None:
+        for one in writes:
+            one(sql)
+
+    return write
 
 
 Listener = Callable[[Sequence[Recorded]], None]

@@ -29,6 +29,8 @@ def with_given(statement: str, columns: Columns) -> str:
 class PostgresSql:
     """A cursor inside a transaction. Rows come as dicts."""
 
+    log_position = "notification_id"
+
     def __init__(self, cursor: Cursor[DictRow]) -> None:
         self._cursor = cursor
 

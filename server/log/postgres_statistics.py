@@ -18,7 +18,7 @@ logger = structlog.get_logger()
 
 FIRST_ROWS = 1_000  # until then a bad plan costs little
 MOST_ROWS = 200_000  # a look takes a tenth of a second: at full speed, less than 1 % of the time
-_LOOK = "ANALYZE (SKIP_LOCKED) batches, deliveries, recipients"
+_LOOK = "ANALYZE (SKIP_LOCKED) batches, deliveries, recipients, sealed_names, person_keys"
 
 
 class PostgresStatistics:

@@ -19,7 +19,7 @@ from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
 from projections.tally import Tally
-from server.log import schema
+from server.log import releases, schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
@@ -65,6 +65,14 @@ _VERSIONS = """
 # An attempt's row changes twice, and nothing that an index holds: with room on its page, no index is written again.
 _ROOM_FOR_UPDATES = "ALTER TABLE deliveries SET (fillfactor = 60)"
 
+# A statement that was prepared before its table got another column fails for as long as its session lasts ("cached plan
+# must not change result type"): servers that are at work meanwhile connect anew, as after an outage.
+_END_OTHER_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend'
+"""
+
 Connection = psycopg.Connection[DictRow]
 Cursor = psycopg.Cursor[DictRow]
 C = TypeVar("C", bound=Connection)
@@ -103,7 +111,8 @@ class PostgresStore:
         self._statistics = PostgresStatistics()
         try:
             with self._locked() as c:
-                schema.bring_up(PostgresSql(c), TABLES)
+                if schema.bring_up(PostgresSql(c), TABLES):
+                    c.execute(_END_OTHER_SESSIONS)
                 c.execute(_ROOM_FOR_UPDATES)
         except BaseException:
             self.close()
@@ -138,7 +147,7 @@ class PostgresStore:
     def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
         """Events of some streams in the log's order, after a position."""
         with self.transaction(commit=False) as sql:
-            return recorded_in(sql, streams, position="notification_id", after=after, limit=limit)
+            return recorded_in(sql, streams, position=sql.log_position, after=after, limit=limit)
 
     def recorded_after(self, position: int, limit: int, known: Collection[int] = ()) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position, but for those at positions that are known."""
@@ -235,6 +244,8 @@ def _write(c: Cursor, commit: Commit, versions: dict[str, int], tally: Tally) ->
     sql = PostgresSql(c)
     if (refusal := commit.refusal(sql)) is not None:
         return Written(refusal)
+    if commit.are_news and releases.close_to_older(sql):
+        c.execute(releases.REFUSE_OLDER_LEASES)
     recorded = _append(c, sql, commit, tally)
     versions.update({append.stream: append.expected_version + len(append.events) for append in commit.appends})
     if commit.also is not None:

@@ -7,6 +7,8 @@ that was cut off goes on where it was. Live read models are replaced in one tran
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from projections import read_models
@@ -16,6 +18,7 @@ from projections.tally import Tally
 from server.log import coverage
 from server.log.shadow import Shadow
 from server.log.store import Store
+from server.log.whole_log import WholeLog
 
 EVENTS_AT_ONCE = 500  # in one transaction: one event per transaction is 20 times slower
 
@@ -48,19 +51,24 @@ def nobody(_: Sql) -> Collection[str]:
 
 
 def rebuild(
-    store: Store, report: Report = lambda *_: None, workers: Callable[[Sql], Collection[str]] = nobody
+    store: Store,
+    report: Report = lambda *_: None,
+    workers: Callable[[Sql], Collection[str]] = nobody,
+    archive: Path | None = None,
 ) -> Mapping[str, Difference]:
     """Builds every read model anew, and puts those that differ in the place of the live ones; answers which did.
 
-    `workers` asks who works on the database: raises DatabaseInUseByWorkersError if anybody does. Raises
-    ShadowInUseError, or what the database raises; then the live read models are as they were.
+    `workers` asks who works on the database: raises DatabaseInUseByWorkersError if anybody does. `archive` is the
+    folder of archived events: raises ArchiveError unless all that were archived are there, and whole. Raises
+    ShadowInUseError, or what the database raises. Whatever it raises, the live read models are as they were.
     """
     with store.transaction(commit=False) as sql:
-        _refuse_if_in_use(workers(sql))
+        refuse_if_in_use(workers(sql))
     with closing(store.shadow("rebuild")) as shadow:
-        _build(store, shadow, _resume(store, shadow), report)
+        log = WholeLog(store, archive)
+        _build(log, shadow, _resume(log, shadow), report)
         with shadow.comparing() as sql:
-            _refuse_if_in_use(workers(sql))
+            refuse_if_in_use(workers(sql))
             found = _compare(store, shadow, sql)
             _replace(shadow, sql, found)
             coverage.complete(sql)
@@ -68,7 +76,7 @@ def rebuild(
     return found
 
 
-def differences(store: Store) -> Mapping[str, int]:
+def differences(store: Store, archive: Path | None = None) -> Mapping[str, int]:
     """Rows, by table, that the live read models and those built anew do not share; empty when all are equal.
 
     Changes nothing, and is exact while others write to the log: they wait for the comparison.
@@ -76,14 +84,15 @@ def differences(store: Store) -> Mapping[str, int]:
     with closing(store.shadow("comparison")) as shadow:
         try:
             _begin(shadow)
-            _build(store, shadow, 0, lambda *_: None)
+            _build(WholeLog(store, archive), shadow, 0, lambda *_: None)
             with shadow.comparing() as sql:
                 return {table: sum(found) for table, found in _compare(store, shadow, sql).items()}
         finally:
             shadow.remove()
 
 
-def _refuse_if_in_use(workers: Collection[str]) -> None:
+def refuse_if_in_use(workers: Collection[str]) -> None:
+    """Raises DatabaseInUseByWorkersError if there are any."""
     if workers:
         raise DatabaseInUseByWorkersError(", ".join(sorted(workers)))
 
@@ -101,27 +110,27 @@ def _made_by() -> str:
     return version("redrive-server")
 
 
-def _resume(store: Store, shadow: Shadow) -> int:
+def _resume(log: WholeLog, shadow: Shadow) -> int:
     """The position from which to go on: 0 unless the shadow was made by this release, from this log."""
     with shadow.building() as sql:
         sql.execute(_PROGRESS)
         row = sql.row("SELECT * FROM rebuild_progress WHERE made_by = :made_by", {"made_by": _made_by()})
     if row is not None:
         position: int = row["position"]
-        last = store.recorded_after(position - 1, 1)
-        if [(one.position, one.stream, one.version) for one in last] == [(position, row["stream"], row["version"])]:
+        last = next(log.after(position - 1), None)
+        if last is not None and last[:3] == (position, row["stream"], row["version"]):
             return position
     _begin(shadow)
     return 0
 
 
-def _build(store: Store, shadow: Shadow, position: int, report: Report) -> None:
-    report(position, store.last_position())
-    while chunk := store.recorded_after(position, EVENTS_AT_ONCE):
+def _build(log: WholeLog, shadow: Shadow, position: int, report: Report) -> None:
+    report(position, log.last_position())
+    events = log.after(position)
+    while chunk := list(islice(events, EVENTS_AT_ONCE)):
         with shadow.building() as sql:
             _apply(sql, chunk)
-        position = chunk[-1].position
-        report(position, store.last_position())
+        report(chunk[-1].position, log.last_position())
 
 
 def _apply(sql: Sql, chunk: Sequence[Recorded]) -> None:

@@ -6,7 +6,8 @@ from projections import read_models
 from projections.sql import Sql
 from server.log import beside, coverage
 
-VERSION = 1  # of all tables together, and of what the projections make of events
+VERSION = 2  # of all tables together, and of what the projections make of events: the newest that this release knows
+SHARED_VERSION = 1  # until the log holds something that the release before does not understand (see releases.py)
 
 # Columns that tables of a version before may lack, in the order in which CREATE TABLE names them: always its last ones,
 # and with a default, since servers of the release before go on writing rows without them.
@@ -15,10 +16,14 @@ ADDED = (
     ("messages", "schedule_time", "BIGINT NOT NULL DEFAULT 0"),
     ("messages", "retry_delay", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "next_retry_time", "BIGINT"),
+    ("messages", "is_cleaned", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "canary_round", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "is_archived", "INTEGER NOT NULL DEFAULT 0"),
     ("batches", "due_time", "BIGINT NOT NULL DEFAULT 0"),
     ("deliveries", "has_receipt", "INTEGER NOT NULL DEFAULT 0"),
     ("deliveries", "delivered_time", "BIGINT"),
     ("deliveries", "read_time", "BIGINT"),
+    ("recipients", "is_erased", "INTEGER NOT NULL DEFAULT 0"),
     ("pages", "is_held", "INTEGER NOT NULL DEFAULT 0"),
     ("pages", "hold_reason", "TEXT NOT NULL DEFAULT ''"),
     ("pages", "held_by", "TEXT NOT NULL DEFAULT ''"),
@@ -26,6 +31,7 @@ ADDED = (
     ("pages", "hold_subcode", "INTEGER NOT NULL DEFAULT 0"),
     ("pages", "hold_error_type", "TEXT"),
     ("pages", "hold_time", "BIGINT"),
+    ("workers", "release", "INTEGER NOT NULL DEFAULT 0"),
 )
 
 _TABLE = "CREATE TABLE IF NOT EXISTS redrive_schema (version INTEGER NOT NULL)"
@@ -41,8 +47,10 @@ class DatabaseIsNewerError(Exception):
         )
 
 
-def bring_up(sql: Sql, log_tables: Sequence[str]) -> None:
-    """Makes the tables that are not there, and says the version; raises DatabaseIsNewerError.
+def bring_up(sql: Sql, log_tables: Sequence[str]) -> bool:
+    """Makes the tables that are not there, and says the version; True when tables that were there changed.
+
+    Raises DatabaseIsNewerError.
 
     Runs in one transaction, under the log's lock, at each opening.
     """
@@ -50,23 +58,26 @@ def bring_up(sql: Sql, log_tables: Sequence[str]) -> None:
     found = version_of(sql)
     if found > VERSION:
         raise DatabaseIsNewerError(found)
-    if found:
-        _add_columns(sql)
+    changed = _add_columns(sql) if found else False
     for statement in log_tables:
         sql.execute(statement)
     read_models.create(sql)
     beside.create(sql)
     coverage.begin(sql)
-    if found < VERSION:
+    if found < SHARED_VERSION:
         sql.execute("DELETE FROM redrive_schema")
-        sql.execute("INSERT INTO redrive_schema (version) VALUES (:version)", {"version": VERSION})
+        sql.execute("INSERT INTO redrive_schema (version) VALUES (:version)", {"version": SHARED_VERSION})
+    return changed
 
 
-def _add_columns(sql: Sql) -> None:
+def _add_columns(sql: Sql) -> bool:
+    changed = False
     for table, column, kind in ADDED:
         there = sql.row(f"SELECT {table}.* FROM (SELECT 1 AS one) AS one LEFT JOIN {table} ON 1 = 0") or {}  # noqa: S608 - own words
         if column not in there:
             sql.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+            changed = True
+    return changed
 
 
 def version_of(sql: Sql) -> int:

@@ -21,6 +21,7 @@ class CachingPool(SQLiteConnectionPool):
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")  # a key that was destroyed leaves no trace in free space
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return SQLiteConnection(sqlite_conn=connection, max_age=self.max_age)
 

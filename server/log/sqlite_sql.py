@@ -20,6 +20,8 @@ def with_given(statement: str, columns: Columns) -> str:
 class SqliteSql:
     """A cursor inside a transaction. Rows come as dicts."""
 
+    log_position = "rowid"
+
     def __init__(self, cursor: SQLiteCursor) -> None:
         self._cursor = cursor.sqlite_cursor
 

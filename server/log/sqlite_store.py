@@ -3,10 +3,11 @@
 import fcntl
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
+import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
@@ -15,7 +16,7 @@ from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
 from projections.tally import Tally
-from server.log import schema
+from server.log import releases, schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
@@ -24,6 +25,11 @@ from server.log.sqlite_shadow import SqliteShadow
 from server.log.sqlite_sql import SqliteSql
 from server.log.stream import recorded_in
 
+logger = structlog.get_logger()
+
+CHECKPOINT_SECONDS = 0.2  # that one attempt waits for readers
+CHECKPOINTS = 3
+_TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
 LOCK_SECONDS = 2  # that a write waits for somebody who looks into the file
 
 
@@ -90,7 +96,7 @@ class SqliteStore:
     def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
         """Events of some streams in the log's order, after a position."""
         with self.transaction(commit=False) as sql:
-            return recorded_in(sql, streams, position="rowid", after=after, limit=limit)
+            return recorded_in(sql, streams, position=sql.log_position, after=after, limit=limit)
 
     def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
         """Events of the whole log in order, after a position."""
@@ -111,7 +117,23 @@ class SqliteStore:
             tally = Tally()
             written = [self._write(c, commit, tally) for commit in group]
             tally.write(SqliteSql(c))
-            return written
+        if any(commit.destroys for commit in group):
+            self._empty_write_ahead_log()
+        return written
+
+    def _empty_write_ahead_log(self) -> None:
+        """What was overwritten stands there still; when readers keep it in use, it is overwritten there in a while.
+
+        By the thread that writes: to a transaction under way, the log's new beginning would look like another writer.
+        """
+        try:
+            with closing(sqlite3.connect(self._path, timeout=CHECKPOINT_SECONDS)) as connection:
+                looks = (connection.execute(_TRUNCATE).fetchone() for _ in range(CHECKPOINTS))
+                is_empty = any(not is_busy for is_busy, *_ in looks)
+        except sqlite3.Error:
+            is_empty = False
+        if not is_empty:
+            logger.warning("write_ahead_log_in_use")
 
     def _write(self, c: SQLiteCursor, commit: Commit, tally: Tally) -> Written:
         for append in commit.appends:
@@ -120,6 +142,8 @@ class SqliteStore:
         sql = SqliteSql(c)
         if (refusal := commit.refusal(sql)) is not None:
             return Written(refusal)
+        if commit.are_news:
+            releases.close_to_older(sql)
         recorded = self._recorder.append(c, commit, tally)
         if commit.also is not None:
             commit.also(sql)

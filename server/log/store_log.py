@@ -10,11 +10,11 @@ from typing import Self, TypeVar
 
 import structlog
 
-from domain.errors import Unavailable
+from domain.errors import OlderReleaseLives, Unavailable
 from domain.event import Event
 from projections.recorded import Recorded
 from projections.sql import Sql
-from server.log.commit import Commit, CommitResult, Listener
+from server.log.commit import OLDER_RELEASE_LIVES, Commit, CommitResult, Listener, Refused
 from server.log.follower import Follower
 from server.log.group_commit import GroupCommit, Written
 from server.log.store import Store
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 READERS = 4  # threads that run queries
 RETRY_AFTER = timedelta(seconds=1)
+OLDER_RELEASE_AGAIN = timedelta(minutes=1)  # people are renewing servers: no client is to wait for them
 
 
 class StoreLog:
@@ -68,9 +69,12 @@ class StoreLog:
             listener(recorded)
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Writes it, together with whatever else waits; raises Unavailable."""
+        """Writes it, together with whatever else waits; raises Unavailable, OlderReleaseLives among them."""
         self._check_open()
-        return await self._writer.commit(commit)
+        result = await self._writer.commit(commit)
+        if isinstance(result, Refused) and result.cause == OLDER_RELEASE_LIVES:
+            raise OlderReleaseLives(OLDER_RELEASE_AGAIN)
+        return result
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
         """The events of a stream; raises Unavailable."""

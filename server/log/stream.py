@@ -1,6 +1,7 @@
 """Streams of the log, read together with whatever else a query reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
@@ -10,6 +11,22 @@ from projections.sql import Given, Row, Sql
 from server.log.codec import decode
 
 WITHOUT_END = 2**62
+EVENTS_AT_ONCE = 500
+
+
+class Stored(NamedTuple):
+    """An event as it is kept, with its place."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+    @property
+    def event(self) -> StoredEvent:
+        """As the codec takes it."""
+        return StoredEvent(self.stream, self.version, self.topic, self.state)
 
 
 def events_of(sql: Sql, stream: str) -> Sequence[Event]:
@@ -21,23 +38,35 @@ def events_of(sql: Sql, stream: str) -> Sequence[Event]:
         """,
         {"stream": stream},
     )
-    return [_decoded(stream, row) for row in rows]
+    return [decoded(stream, row) for row in rows]
 
 
 def recorded_in(
     sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
 ) -> Sequence[Recorded]:
     """The events of some streams in the log's order, after a position; `position` is the database's column of it."""
+    found = _stored_at(sql, _positions_in(sql, streams, position, after, limit), position)
+    return [Recorded(one.position, one.stream, one.version, decode(one.event)) for one in found]
+
+
+def stored_in(sql: Sql, streams: Sequence[str]) -> Iterator[Stored]:
+    """All events of some streams as they are kept, in the log's order, without holding them all at once."""
+    positions = _positions_in(sql, streams, sql.log_position, 0, None)
+    for start in range(0, len(positions), EVENTS_AT_ONCE):
+        yield from _stored_at(sql, positions[start : start + EVENTS_AT_ONCE], sql.log_position)
+
+
+def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[Stored]:
     found = sql.rows(
         f"""
         SELECT given.position, events.originator_id, events.originator_version, events.topic, events.state
         FROM given CROSS JOIN stored_events events WHERE events.{position} = given.position
         ORDER BY given.position
         """,  # noqa: S608 - our own words
-        given=Given((("position", int),), [(one,) for one in _positions_in(sql, streams, position, after, limit)]),
+        given=Given((("position", int),), [(one,) for one in positions]),
     )
     return [
-        Recorded(row["position"], row["originator_id"], row["originator_version"], _decoded(row["originator_id"], row))
+        Stored(row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
         for row in found
     ]
 
@@ -56,5 +85,6 @@ def _positions_in(sql: Sql, streams: Sequence[str], position: str, after: int, l
     return [row["position"] for row in found]
 
 
-def _decoded(stream: str, row: Row) -> Event:
+def decoded(stream: str, row: Row) -> Event:
+    """The event in a row."""
     return decode(StoredEvent(stream, row["originator_version"], row["topic"], bytes(row["state"])))

@@ -1,5 +1,6 @@
 """The vault: page secrets and message texts, never in the clear in any column."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import msgspec
 from domain.content import Content
 from projections.sql import Sql
 from server.log.keyring import SealingKey, new_key
+from server.log.server_keys import PAYLOAD_HASHES
 
 
 class PageSecrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +65,9 @@ class MessageKey:
 class Vault:
     """Reads and writes what is sealed with the server's key."""
 
-    def __init__(self, key: SealingKey) -> None:
+    def __init__(self, key: SealingKey, payload_key: bytes | None = None) -> None:
         self._key = key
-        self.payload_key = key.derived("payload hashes")
+        self.payload_key = payload_key or key.derived(PAYLOAD_HASHES)
 
     def new_message_key(self, message_id: str) -> MessageKey:
         """A key for a message to come; keep it with `keep_message_key` in the commit that brings the message."""
@@ -90,6 +92,14 @@ class Vault:
             return MessageKey(message_id, SealingKey(self._key.open(row["sealed"], f"key/{message_id}")))
 
         return query
+
+    def seal_person_keys(self, batch: str, keys: bytes) -> str:
+        """The keys of a batch's people, as person_keys.py keeps them."""
+        return b64encode(self._key.seal(keys, f"people/{batch}")).decode()
+
+    def open_person_keys(self, batch: str, sealed: str) -> bytes:
+        """The keys of a batch's people."""
+        return self._key.open(b64decode(sealed), f"people/{batch}")
 
     def keep_page_secrets(self, page_id: str, secrets: PageSecrets, token_generation: int) -> Callable[[Sql], None]:
         """The write that keeps a page's secrets in place of those before."""

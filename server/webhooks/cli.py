@@ -35,6 +35,20 @@ def webhooks(
             help="Talk TLS to the server, trusting only these authorities, in PEM.",
         ),
     ] = None,
+    client_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="REDRIVE_CLIENT_CERT",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="The certificate to show to the server, in PEM.",
+        ),
+    ] = None,
+    client_key: Annotated[
+        Path | None,
+        typer.Option(envvar="REDRIVE_CLIENT_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key, in PEM."),
+    ] = None,
 ) -> None:
     """Receives the platform's webhooks at /webhooks, and feeds what they tell of deliveries to a server.
 
@@ -43,8 +57,8 @@ def webhooks(
 
     The platform calls over HTTPS: let a proxy with a certificate stand before it. What is secret comes from the
     environment: REDRIVE_WEBHOOK_VERIFY_TOKEN, the text that the app's dashboard was given; REDRIVE_WEBHOOK_APP_SECRET,
-    with which the platform signs; REDRIVE_TOKEN, if the server or what stands before it asks who calls. A body is
-    answered with 200 once it is recorded, and with 503 when it shall come again.
+    with which the platform signs; REDRIVE_TOKEN, if the server asks who calls: a token with the scope `pages`. A body
+    is answered with 200 once it is recorded, and with 503 when it shall come again.
     """
     configure("info")
     host, port = _address(listen)
@@ -57,6 +71,8 @@ def webhooks(
         token=os.environ.get("REDRIVE_TOKEN"),
         tls=tls,
         root_certificates=root_certificates,
+        client_cert=client_cert,
+        client_key=client_key,
     )
     try:
         uvloop.run(serve(settings))

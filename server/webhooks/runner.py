@@ -31,6 +31,7 @@ async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
         token=settings.token,
         tls=settings.tls,
         root_certificates=certificates,
+        client_certificate=settings.client_certificate,
         timeout=CALL_SECONDS,
     )
     async with client:

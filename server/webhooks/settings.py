@@ -19,6 +19,15 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None  # with each call of the server
     tls: bool = False
     root_certificates: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+
+    @property
+    def client_certificate(self) -> tuple[bytes, bytes] | None:
+        """What is shown to a server that asks who calls: a chain and its key; raises OSError."""
+        if self.client_cert is None or self.client_key is None:
+            return None
+        return self.client_cert.read_bytes(), self.client_key.read_bytes()
 
     def __repr__(self) -> str:
         return f"WebhookSettings({self.host}:{self.port}, server={self.server!r})"

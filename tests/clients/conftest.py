@@ -22,6 +22,7 @@ from redrive.backoff import Backoff
 from redrive.cli.main import app
 from redrive.v1 import (
     delivery_service_pb2,
+    maintenance_service_pb2,
     page_service_pb2,
     receipt_service_pb2,
     report_service_pb2,
@@ -30,6 +31,7 @@ from redrive.v1 import (
 
 SERVICES: list[ServiceDescriptor] = [
     delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"],
+    maintenance_service_pb2.DESCRIPTOR.services_by_name["MaintenanceService"],
     retry_service_pb2.DESCRIPTOR.services_by_name["RetryService"],
     receipt_service_pb2.DESCRIPTOR.services_by_name["ReceiptService"],
     report_service_pb2.DESCRIPTOR.services_by_name["ReportService"],

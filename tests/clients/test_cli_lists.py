@@ -269,6 +269,12 @@ async def test_a_cancelled_message_is_shown_as_it_is_now(server: "ScriptedServer
     assert "CANCELLED" in result.stdout
 
 
+async def test_a_timer_that_is_off_is_shown_as_such(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("GetRetrySchedule", GetRetryScheduleResponse())
+
+    assert "never: the timer is off" in (await redrive("retry", "schedule")).stdout
+
+
 async def test_the_retry_timer_is_run_and_shown(server: "ScriptedServer", redrive: "Redrive") -> None:
     taken = ScheduledRetryResult(
         message_id="m1", status=ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_STARTED, recipients_count=40

@@ -46,7 +46,7 @@ class ServerProcess:
         self.port = free_port()
         self.database = folder / "redrive.db"
         self.log = folder / "server.log"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "REDRIVE_LISTEN": self.address,
             "REDRIVE_DATABASE_URL": f"sqlite:///{self.database}",
@@ -69,7 +69,7 @@ class ServerProcess:
     async def start(self) -> None:
         """Starts it, and waits until it answers."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(PROGRAM, env=self._environment, stdout=log, stderr=log)
+            self._process = await asyncio.create_subprocess_exec(PROGRAM, env=self.environment, stdout=log, stderr=log)
         await listening(self.port)
 
     async def kill(self) -> None:

@@ -12,6 +12,7 @@ class Explaining:
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
+        self.log_position = sql.log_position
         self.steps: list[str] = []
 
     def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:

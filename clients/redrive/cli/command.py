@@ -24,6 +24,7 @@ class Session:
 
     client: Client
     output: Output
+    settings: Settings
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -83,7 +84,7 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
 def _carry_out(work: Callable[..., Awaitable[None]], settings: Settings, options: dict[str, Any]) -> None:
     async def with_client() -> None:
         async with settings.connect() as client:
-            await work(Session(client, Output(as_json=settings.output is OutputForm.JSON)), **options)
+            await work(Session(client, Output(as_json=settings.output is OutputForm.JSON), settings), **options)
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors below say it in words
     try:

@@ -29,6 +29,7 @@ _COLUMNS = (
     "delivered",
     "read",
     "updated",
+    "next retry",
 )
 
 
@@ -69,4 +70,5 @@ def _row(delivery: Delivery) -> tuple[object, ...]:
         local_time(delivery.delivered_time),
         local_time(delivery.read_time),
         local_time(delivery.update_time),
+        local_time(delivery.next_retry_time),
     )

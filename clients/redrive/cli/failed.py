@@ -54,6 +54,8 @@ def _render(answer: ListFailedResponse) -> Iterator[RenderableType]:
         f"are unconfirmed. A plain resend takes {answer.retryable_count:,} now; "
         f"each has at most {answer.max_retry_attempts} retries."
     )
+    if answer.sequence:
+        yield Text(f"To resend to them as they stand here: --as-of-sequence {answer.sequence}.")
     reasons = [why_not(failed, answer.max_retry_attempts) for failed in answer.failed_recipients]
     yield table(_COLUMNS, map(_row, answer.failed_recipients, reasons))
     yield from (Text(way) for way in map(way_on, sorted(set(reasons))) if way)

@@ -7,7 +7,10 @@ import typer
 from redrive.cli import (
     batches,
     cancel,
+    cleanup,
+    dashboard,
     deliveries,
+    erase,
     events,
     export,
     failed,
@@ -17,6 +20,7 @@ from redrive.cli import (
     pause,
     report,
     resend,
+    retries,
     retry,
     send,
     watch,
@@ -44,6 +48,7 @@ add_command(app, "message", messages.show_message)
 add_command(app, "failed", failed.list_failed)
 add_command(app, "failures", failures.summarize_failures)
 add_command(app, "resend", resend.resend)
+add_command(app, "retries", retries.list_retries)
 add_command(app, "deliveries", deliveries.list_deliveries)
 add_command(app, "batches", batches.list_batches)
 add_command(app, "events", events.list_events)
@@ -52,6 +57,9 @@ add_command(app, "export", export.export)
 add_command(app, "pause", pause.pause_message)
 add_command(app, "resume", pause.resume_message)
 add_command(app, "cancel", cancel.cancel_message)
+add_command(app, "cleanup", cleanup.cleanup)
+add_command(app, "erase", erase.erase_person)
+add_command(app, "dashboard", dashboard.dashboard)
 add_command(page_app, "put", pages.put_page)
 add_command(page_app, "hold", pages.hold_page)
 add_command(page_app, "release", pages.release_page)

@@ -28,11 +28,12 @@ async def list_messages(
     page: Annotated[str, typer.Option(help="Only this page's.", show_default=False)] = "",
     status: Annotated[list[str] | None, enum_option(MessageStatus, text="Only this status; repeatable.")] = None,
     with_failures: Annotated[bool, typer.Option("--with-failures", help="Only with failed or unconfirmed.")] = False,
+    owner: Annotated[str, typer.Option(help="Only this owner's; others than oneself are an admin's to name.")] = "",
     limit: Limit = None,
 ) -> None:
     """Messages, newest first."""
     listing = session.client.list_messages(
-        page_id=page, statuses=map(MessageStatus.Value, status or ()), with_failures=with_failures
+        page_id=page, statuses=map(MessageStatus.Value, status or ()), with_failures=with_failures, owner=owner
     )
     await show_list(session.output, listing, _render_list, limit)
 
@@ -66,6 +67,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("created", local_time(message.create_time)),
             ("scheduled for", local_time(message.schedule_time)),
             ("ended", local_time(message.end_time)),
+            ("sequence", str(message.sequence or "")),
         ]
     )
 

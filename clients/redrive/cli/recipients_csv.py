@@ -39,11 +39,16 @@ class RecipientsCsv:
         return self._count
 
     def __iter__(self) -> Iterator[Recipient]:
+        for _, recipient in self.numbered():
+            yield recipient
+
+    def numbered(self) -> Iterator[tuple[int, Recipient]]:
+        """Each recipient with the number of its first line in the file."""
         rows = self._rows()
         _, names = next(rows)
         columns = Columns(names)
-        for _, cells in rows:
-            yield columns.recipient(cells)
+        for line, cells in rows:
+            yield line, columns.recipient(cells)
 
     def _check(self) -> Iterator[CsvProblem]:
         """Counts the recipients, and says what is wrong with them."""

@@ -45,7 +45,7 @@ def _render_run(answer: RunScheduledRetriesResponse) -> Iterator[RenderableType]
 def _render_schedule(answer: GetRetryScheduleResponse) -> Iterator[RenderableType]:
     yield facts(
         [
-            ("every", answer.interval.ToTimedelta()),
+            ("every", answer.interval.ToTimedelta() if answer.HasField("interval") else "never: the timer is off"),
             ("next run", local_time(answer.next_run_time)),
             ("last run", local_time(answer.last_run_time) or "never"),
         ]

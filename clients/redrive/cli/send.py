@@ -22,12 +22,10 @@ from redrive.cli.watch import follow
 from redrive.cli.words import enum_option
 from redrive.client import Client
 from redrive.errors import DeadlineExceeded, Unavailable
+from redrive.send_any import send_any
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse
 from redrive.v1.message_pb2 import OnUnconfirmed, RetryPolicy, RetryType
-
-SEND_RECIPIENTS = 10_000  # the most that one Send takes
-SEND_BYTES = 3 * 1024 * 1024  # well under the 4 MiB that a gRPC server takes at once by default
 
 Sendable = list[Recipient] | RecipientsCsv
 
@@ -126,12 +124,7 @@ def _no_column(path: Path, missing: list[str], there: list[str]) -> str:
 
 async def _sent(client: Client, header: SendRequest, recipients: Sendable) -> SendResponse | SendStreamResponse:
     try:
-        if len(recipients) <= SEND_RECIPIENTS:
-            request = SendRequest(recipients=recipients)
-            request.MergeFrom(header)
-            if request.ByteSize() <= SEND_BYTES:
-                return await client.send(request)
-        return await client.send_stream(header, recipients)
+        return await send_any(client, header, recipients)
     except (Unavailable, DeadlineExceeded) as error:
         error.add_note(f"The same with --request-id {header.request_id} sends it once, even if this one did arrive.")
         raise

@@ -47,6 +47,16 @@ class Settings:
             help="Talk TLS, trusting only these authorities, in PEM (env REDRIVE_ROOT_CERTIFICATES).",
         ),
     ] = None
+    client_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Talk TLS, and show this certificate, in PEM (env REDRIVE_CLIENT_CERT).",
+        ),
+    ] = None
+    client_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of that certificate, in PEM (env REDRIVE_CLIENT_KEY).")
+    ] = None
 
     def overridden_by(self, other: "Settings") -> "Settings":
         """These, but for what the other gives."""
@@ -66,14 +76,30 @@ class Settings:
                 self.target,
                 token=self.token or os.environ.get("REDRIVE_TOKEN"),
                 tls=bool(self.tls),
-                root_certificates=self._certificates(),
+                root_certificates=self.certificates(),
+                client_certificate=self.client_certificate(),
             )
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from error
 
-    def _certificates(self) -> bytes | None:
+    def certificates(self) -> bytes | None:
+        """The authorities to trust; None for the usual ones."""
         path = self.root_certificates or os.environ.get("REDRIVE_ROOT_CERTIFICATES")
-        try:
-            return Path(path).read_bytes() if path else None
-        except OSError as error:
-            raise typer.BadParameter(str(error), param_hint="--root-certificates") from error
+        return _content(path, "--root-certificates") if path else None
+
+    def client_certificate(self) -> tuple[bytes, bytes] | None:
+        """What is shown to a server that asks who calls: a chain and its key."""
+        chain = self.client_cert or os.environ.get("REDRIVE_CLIENT_CERT")
+        key = self.client_key or os.environ.get("REDRIVE_CLIENT_KEY")
+        if not chain and not key:
+            return None
+        if not chain or not key:
+            raise typer.BadParameter("a certificate and its key go together: give both", param_hint="--client-cert")
+        return _content(chain, "--client-cert"), _content(key, "--client-key")
+
+
+def _content(path: str | Path, option: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error

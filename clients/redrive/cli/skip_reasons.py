@@ -16,6 +16,7 @@ REASONS: Mapping[SkipReason.ValueType, str] = {
     SkipReason.SKIP_REASON_UNKNOWN_RECIPIENT: "not a recipient of this message",
     SkipReason.SKIP_REASON_CANCELLED: "cancelled",
     SkipReason.SKIP_REASON_TOKEN_NOT_REPLACED: "token not replaced",
+    SkipReason.SKIP_REASON_CHANGED_SINCE: "changed since",
 }
 _WAYS_ON: Mapping[SkipReason.ValueType, str] = {
     SkipReason.SKIP_REASON_ATTEMPTS_USED_UP: "nothing more can be resent to them",

@@ -10,7 +10,7 @@ from rich.progress import Progress as LiveBar
 from redrive.cli.command import Session
 from redrive.cli.exits import ExitCode
 from redrive.cli.messages import MessageId
-from redrive.cli.output import Output
+from redrive.cli.output import Output, local_time
 from redrive.cli.skip_reasons import way_on
 from redrive.cli.words import word
 from redrive.client import Client
@@ -103,6 +103,8 @@ def _line(progress: Progress) -> str:
         parts.append(f"{progress.messages_per_second:,.1f}/s")
     if progress.HasField("eta"):
         parts.append(f"{progress.eta.ToTimedelta().total_seconds():,.0f} s left")
+    if progress.HasField("next_retry_time"):
+        parts.append(f"next retry {local_time(progress.next_retry_time)}")
     return ", ".join(parts)
 
 

@@ -75,6 +75,7 @@ class Delivery(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELIVERED_TIME_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable, and known to the platform as the message's metadata."""
     message_id: _builtins.str
@@ -110,6 +111,10 @@ class Delivery(_message.Message):
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """When the person saw it, if the platform said so."""
 
+    @_builtins.property
+    def next_retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When an automatic round takes the recipient next; only in the last attempt of one who failed, and absent when none will."""
+
     def __init__(
         self,
         *,
@@ -128,10 +133,11 @@ class Delivery(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         delivered_time: _timestamp_pb2.Timestamp | None = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        next_retry_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "read_time", b"read_time", "sent_time", b"sent_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "next_retry_time", b"next_retry_time", "read_time", b"read_time", "sent_time", b"sent_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "batch_number", b"batch_number", "create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "id", b"id", "message_id", b"message_id", "provider_message_id", b"provider_message_id", "read_time", b"read_time", "recipient_id", b"recipient_id", "recipient_name", b"recipient_name", "sent_time", b"sent_time", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_number", b"attempt_number", "batch_number", b"batch_number", "create_time", b"create_time", "delivered_time", b"delivered_time", "error", b"error", "failed_time", b"failed_time", "id", b"id", "message_id", b"message_id", "next_retry_time", b"next_retry_time", "provider_message_id", b"provider_message_id", "read_time", b"read_time", "recipient_id", b"recipient_id", "recipient_name", b"recipient_name", "sent_time", b"sent_time", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,79 +29,71 @@ from redrive.v1 import delivery_pb2 as redrive_dot_v1_dot_delivery__pb2
 from redrive.v1 import error_pb2 as redrive_dot_v1_dot_error__pb2
 from redrive.v1 import message_pb2 as redrive_dot_v1_dot_message__pb2
 from redrive.v1 import progress_pb2 as redrive_dot_v1_dot_progress__pb2
+from redrive.v1 import resend_pb2 as redrive_dot_v1_dot_resend__pb2
 
+from redrive.v1.resend_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!redrive/v1/delivery_service.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/batch.proto\x1a\x18redrive/v1/content.proto\x1a\x19redrive/v1/delivery.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\x1a\x19redrive/v1/progress.proto\"\xbe\x02\n\x0bSendRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07page_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12$\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x13.redrive.v1.Content\x12)\n\nrecipients\x18\x05 \x03(\x0b\x32\x15.redrive.v1.Recipient\x12-\n\x0cretry_policy\x18\x06 \x01(\x0b\x32\x17.redrive.v1.RetryPolicy\x12\x31\n\x0eon_unconfirmed\x18\x07 \x01(\x0e\x32\x19.redrive.v1.OnUnconfirmed\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x0cSendResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\x12\x1a\n\x12\x64uplicates_dropped\x18\x02 \x01(\x05\"t\n\x11SendStreamRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.redrive.v1.SendRequestH\x00\x12,\n\nrecipients\x18\x02 \x01(\x0b\x32\x16.redrive.v1.RecipientsH\x00\x42\x06\n\x04part\"7\n\nRecipients\x12)\n\nrecipients\x18\x01 \x03(\x0b\x32\x15.redrive.v1.Recipient\"V\n\x12SendStreamResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\x12\x1a\n\x12\x64uplicates_dropped\x18\x02 \x01(\x05\"W\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x12GetMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\"\x91\x01\n\x13ListMessagesRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12+\n\x08statuses\x18\x02 \x03(\x0e\x32\x19.redrive.v1.MessageStatus\x12\x15\n\rwith_failures\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x14ListMessagesResponse\x12%\n\x08messages\x18\x01 \x03(\x0b\x32\x13.redrive.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12ListBatchesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.redrive.v1.BatchStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"R\n\x13ListBatchesResponse\x12\"\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x11.redrive.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x15ListDeliveriesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x0crecipient_id\x18\x02 \x01(\t\x12,\n\x08statuses\x18\x03 \x03(\x0e\x32\x1a.redrive.v1.DeliveryStatus\x12*\n\x0b\x65rror_types\x18\x04 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"[\n\x16ListDeliveriesResponse\x12(\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.redrive.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x11ListFailedRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12*\n\x0b\x65rror_types\x18\x02 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x16\n\x0eretryable_only\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x02\n\x12ListFailedResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x36\n\x11\x66\x61iled_recipients\x18\x02 \x03(\x0b\x32\x1b.redrive.v1.FailedRecipient\x12\x17\n\x0fretryable_count\x18\x03 \x01(\x05\x12\x35\n\x11\x65rror_type_counts\x18\x04 \x03(\x0b\x32\x1a.redrive.v1.ErrorTypeCount\x12\'\n\x05stats\x18\x05 \x01(\x0b\x32\x18.redrive.v1.FailureStats\x12\x1a\n\x12max_retry_attempts\x18\x06 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"P\n\x0c\x46\x61ilureStats\x12\x0c\n\x04sent\x18\x01 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x13\n\x0bunconfirmed\x18\x04 \x01(\x05\"d\n\x11ListEventsRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x61tch_number\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"S\n\x12ListEventsResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.redrive.v1.LogEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x08LogEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62\x61tch_number\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x07 \x01(\t\"\xae\x01\n\rResendRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x15\n\rrecipient_ids\x18\x02 \x03(\t\x12*\n\x0b\x65rror_types\x18\x03 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x1b\n\x13include_unconfirmed\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\x89\x01\n\x0eResendResponse\x12\x1b\n\x13recipients_to_retry\x18\x01 \x01(\x05\x12*\n\x07\x62\x61tches\x18\x02 \x01(\x0b\x32\x19.redrive.v1.ResendBatches\x12.\n\x07skipped\x18\x03 \x03(\x0b\x32\x1d.redrive.v1.SkippedRecipients\"B\n\rResendBatches\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x14\n\x0cstart_number\x18\x03 \x01(\x05\"J\n\x11SkippedRecipients\x12&\n\x06reason\x18\x01 \x01(\x0e\x32\x16.redrive.v1.SkipReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"=\n\x13PauseMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x14PauseMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\">\n\x14ResumeMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15ResumeMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\">\n\x14\x43\x61ncelMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43\x61ncelMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\"*\n\x14WatchProgressRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"{\n\x15WatchProgressResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x08progress\x18\x03 \x01(\x0b\x32\x14.redrive.v1.Progress*\xc8\x02\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18SKIP_REASON_ALREADY_SENT\x10\x01\x12\x1b\n\x17SKIP_REASON_IN_PROGRESS\x10\x02\x12 \n\x1cSKIP_REASON_ATTEMPTS_USED_UP\x10\x03\x12\x1f\n\x1bSKIP_REASON_PERMANENT_ERROR\x10\x04\x12\x1b\n\x17SKIP_REASON_UNCONFIRMED\x10\x05\x12 \n\x1cSKIP_REASON_OTHER_ERROR_TYPE\x10\x06\x12!\n\x1dSKIP_REASON_UNKNOWN_RECIPIENT\x10\x07\x12\x19\n\x15SKIP_REASON_CANCELLED\x10\x08\x12\"\n\x1eSKIP_REASON_TOKEN_NOT_REPLACED\x10\t2\x96\x08\n\x0f\x44\x65liveryService\x12\x39\n\x04Send\x12\x17.redrive.v1.SendRequest\x1a\x18.redrive.v1.SendResponse\x12M\n\nSendStream\x12\x1d.redrive.v1.SendStreamRequest\x1a\x1e.redrive.v1.SendStreamResponse(\x01\x12K\n\nGetMessage\x12\x1d.redrive.v1.GetMessageRequest\x1a\x1e.redrive.v1.GetMessageResponse\x12Q\n\x0cListMessages\x12\x1f.redrive.v1.ListMessagesRequest\x1a .redrive.v1.ListMessagesResponse\x12N\n\x0bListBatches\x12\x1e.redrive.v1.ListBatchesRequest\x1a\x1f.redrive.v1.ListBatchesResponse\x12W\n\x0eListDeliveries\x12!.redrive.v1.ListDeliveriesRequest\x1a\".redrive.v1.ListDeliveriesResponse\x12K\n\nListFailed\x12\x1d.redrive.v1.ListFailedRequest\x1a\x1e.redrive.v1.ListFailedResponse\x12K\n\nListEvents\x12\x1d.redrive.v1.ListEventsRequest\x1a\x1e.redrive.v1.ListEventsResponse\x12?\n\x06Resend\x12\x19.redrive.v1.ResendRequest\x1a\x1a.redrive.v1.ResendResponse\x12Q\n\x0cPauseMessage\x12\x1f.redrive.v1.PauseMessageRequest\x1a .redrive.v1.PauseMessageResponse\x12T\n\rResumeMessage\x12 .redrive.v1.ResumeMessageRequest\x1a!.redrive.v1.ResumeMessageResponse\x12T\n\rCancelMessage\x12 .redrive.v1.CancelMessageRequest\x1a!.redrive.v1.CancelMessageResponse\x12V\n\rWatchProgress\x12 .redrive.v1.WatchProgressRequest\x1a!.redrive.v1.WatchProgressResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!redrive/v1/delivery_service.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/batch.proto\x1a\x18redrive/v1/content.proto\x1a\x19redrive/v1/delivery.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\x1a\x19redrive/v1/progress.proto\x1a\x17redrive/v1/resend.proto\"\xbe\x02\n\x0bSendRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07page_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12$\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x13.redrive.v1.Content\x12)\n\nrecipients\x18\x05 \x03(\x0b\x32\x15.redrive.v1.Recipient\x12-\n\x0cretry_policy\x18\x06 \x01(\x0b\x32\x17.redrive.v1.RetryPolicy\x12\x31\n\x0eon_unconfirmed\x18\x07 \x01(\x0e\x32\x19.redrive.v1.OnUnconfirmed\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x0cSendResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\x12\x1a\n\x12\x64uplicates_dropped\x18\x02 \x01(\x05\"t\n\x11SendStreamRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.redrive.v1.SendRequestH\x00\x12,\n\nrecipients\x18\x02 \x01(\x0b\x32\x16.redrive.v1.RecipientsH\x00\x42\x06\n\x04part\"7\n\nRecipients\x12)\n\nrecipients\x18\x01 \x03(\x0b\x32\x15.redrive.v1.Recipient\"V\n\x12SendStreamResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\x12\x1a\n\x12\x64uplicates_dropped\x18\x02 \x01(\x05\"W\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x12GetMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\"\xa0\x01\n\x13ListMessagesRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12+\n\x08statuses\x18\x02 \x03(\x0e\x32\x19.redrive.v1.MessageStatus\x12\x15\n\rwith_failures\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\"V\n\x14ListMessagesResponse\x12%\n\x08messages\x18\x01 \x03(\x0b\x32\x13.redrive.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12ListBatchesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.redrive.v1.BatchStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"R\n\x13ListBatchesResponse\x12\"\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x11.redrive.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x15ListDeliveriesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x0crecipient_id\x18\x02 \x01(\t\x12,\n\x08statuses\x18\x03 \x03(\x0e\x32\x1a.redrive.v1.DeliveryStatus\x12*\n\x0b\x65rror_types\x18\x04 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"[\n\x16ListDeliveriesResponse\x12(\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.redrive.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x11ListFailedRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12*\n\x0b\x65rror_types\x18\x02 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x16\n\x0eretryable_only\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa0\x02\n\x12ListFailedResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x36\n\x11\x66\x61iled_recipients\x18\x02 \x03(\x0b\x32\x1b.redrive.v1.FailedRecipient\x12\x17\n\x0fretryable_count\x18\x03 \x01(\x05\x12\x35\n\x11\x65rror_type_counts\x18\x04 \x03(\x0b\x32\x1a.redrive.v1.ErrorTypeCount\x12\'\n\x05stats\x18\x05 \x01(\x0b\x32\x18.redrive.v1.FailureStats\x12\x1a\n\x12max_retry_attempts\x18\x06 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\x12\x10\n\x08sequence\x18\x08 \x01(\x03\"P\n\x0c\x46\x61ilureStats\x12\x0c\n\x04sent\x18\x01 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x13\n\x0bunconfirmed\x18\x04 \x01(\x05\"d\n\x11ListEventsRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x61tch_number\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"S\n\x12ListEventsResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.redrive.v1.LogEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x08LogEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62\x61tch_number\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x07 \x01(\t\"=\n\x13PauseMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x14PauseMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\">\n\x14ResumeMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15ResumeMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\">\n\x14\x43\x61ncelMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43\x61ncelMessageResponse\x12$\n\x07message\x18\x01 \x01(\x0b\x32\x13.redrive.v1.Message\"*\n\x14WatchProgressRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"{\n\x15WatchProgressResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x08progress\x18\x03 \x01(\x0b\x32\x14.redrive.v1.Progress2\xe6\x08\n\x0f\x44\x65liveryService\x12\x39\n\x04Send\x12\x17.redrive.v1.SendRequest\x1a\x18.redrive.v1.SendResponse\x12M\n\nSendStream\x12\x1d.redrive.v1.SendStreamRequest\x1a\x1e.redrive.v1.SendStreamResponse(\x01\x12K\n\nGetMessage\x12\x1d.redrive.v1.GetMessageRequest\x1a\x1e.redrive.v1.GetMessageResponse\x12Q\n\x0cListMessages\x12\x1f.redrive.v1.ListMessagesRequest\x1a .redrive.v1.ListMessagesResponse\x12N\n\x0bListBatches\x12\x1e.redrive.v1.ListBatchesRequest\x1a\x1f.redrive.v1.ListBatchesResponse\x12W\n\x0eListDeliveries\x12!.redrive.v1.ListDeliveriesRequest\x1a\".redrive.v1.ListDeliveriesResponse\x12K\n\nListFailed\x12\x1d.redrive.v1.ListFailedRequest\x1a\x1e.redrive.v1.ListFailedResponse\x12K\n\nListEvents\x12\x1d.redrive.v1.ListEventsRequest\x1a\x1e.redrive.v1.ListEventsResponse\x12?\n\x06Resend\x12\x19.redrive.v1.ResendRequest\x1a\x1a.redrive.v1.ResendResponse\x12N\n\x0bListRetries\x12\x1e.redrive.v1.ListRetriesRequest\x1a\x1f.redrive.v1.ListRetriesResponse\x12Q\n\x0cPauseMessage\x12\x1f.redrive.v1.PauseMessageRequest\x1a .redrive.v1.PauseMessageResponse\x12T\n\rResumeMessage\x12 .redrive.v1.ResumeMessageRequest\x1a!.redrive.v1.ResumeMessageResponse\x12T\n\rCancelMessage\x12 .redrive.v1.CancelMessageRequest\x1a!.redrive.v1.CancelMessageResponse\x12V\n\rWatchProgress\x12 .redrive.v1.WatchProgressRequest\x1a!.redrive.v1.WatchProgressResponse0\x01P\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.delivery_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SKIPREASON']._serialized_start=3694
-  _globals['_SKIPREASON']._serialized_end=4022
-  _globals['_SENDREQUEST']._serialized_start=237
-  _globals['_SENDREQUEST']._serialized_end=555
-  _globals['_SENDRESPONSE']._serialized_start=557
-  _globals['_SENDRESPONSE']._serialized_end=637
-  _globals['_SENDSTREAMREQUEST']._serialized_start=639
-  _globals['_SENDSTREAMREQUEST']._serialized_end=755
-  _globals['_RECIPIENTS']._serialized_start=757
-  _globals['_RECIPIENTS']._serialized_end=812
-  _globals['_SENDSTREAMRESPONSE']._serialized_start=814
-  _globals['_SENDSTREAMRESPONSE']._serialized_end=900
-  _globals['_GETMESSAGEREQUEST']._serialized_start=902
-  _globals['_GETMESSAGEREQUEST']._serialized_end=989
-  _globals['_GETMESSAGERESPONSE']._serialized_start=991
-  _globals['_GETMESSAGERESPONSE']._serialized_end=1049
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1052
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1197
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1199
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1285
-  _globals['_LISTBATCHESREQUEST']._serialized_start=1287
-  _globals['_LISTBATCHESREQUEST']._serialized_end=1409
-  _globals['_LISTBATCHESRESPONSE']._serialized_start=1411
-  _globals['_LISTBATCHESRESPONSE']._serialized_end=1493
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=1496
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=1690
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=1692
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=1783
-  _globals['_LISTFAILEDREQUEST']._serialized_start=1786
-  _globals['_LISTFAILEDREQUEST']._serialized_end=1980
-  _globals['_LISTFAILEDRESPONSE']._serialized_start=1983
-  _globals['_LISTFAILEDRESPONSE']._serialized_end=2253
-  _globals['_FAILURESTATS']._serialized_start=2255
-  _globals['_FAILURESTATS']._serialized_end=2335
-  _globals['_LISTEVENTSREQUEST']._serialized_start=2337
-  _globals['_LISTEVENTSREQUEST']._serialized_end=2437
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=2439
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2522
-  _globals['_LOGEVENT']._serialized_start=2525
-  _globals['_LOGEVENT']._serialized_end=2682
-  _globals['_RESENDREQUEST']._serialized_start=2685
-  _globals['_RESENDREQUEST']._serialized_end=2859
-  _globals['_RESENDRESPONSE']._serialized_start=2862
-  _globals['_RESENDRESPONSE']._serialized_end=2999
-  _globals['_RESENDBATCHES']._serialized_start=3001
-  _globals['_RESENDBATCHES']._serialized_end=3067
-  _globals['_SKIPPEDRECIPIENTS']._serialized_start=3069
-  _globals['_SKIPPEDRECIPIENTS']._serialized_end=3143
-  _globals['_PAUSEMESSAGEREQUEST']._serialized_start=3145
-  _globals['_PAUSEMESSAGEREQUEST']._serialized_end=3206
-  _globals['_PAUSEMESSAGERESPONSE']._serialized_start=3208
-  _globals['_PAUSEMESSAGERESPONSE']._serialized_end=3268
-  _globals['_RESUMEMESSAGEREQUEST']._serialized_start=3270
-  _globals['_RESUMEMESSAGEREQUEST']._serialized_end=3332
-  _globals['_RESUMEMESSAGERESPONSE']._serialized_start=3334
-  _globals['_RESUMEMESSAGERESPONSE']._serialized_end=3395
-  _globals['_CANCELMESSAGEREQUEST']._serialized_start=3397
-  _globals['_CANCELMESSAGEREQUEST']._serialized_end=3459
-  _globals['_CANCELMESSAGERESPONSE']._serialized_start=3461
-  _globals['_CANCELMESSAGERESPONSE']._serialized_end=3522
-  _globals['_WATCHPROGRESSREQUEST']._serialized_start=3524
-  _globals['_WATCHPROGRESSREQUEST']._serialized_end=3566
-  _globals['_WATCHPROGRESSRESPONSE']._serialized_start=3568
-  _globals['_WATCHPROGRESSRESPONSE']._serialized_end=3691
-  _globals['_DELIVERYSERVICE']._serialized_start=4025
-  _globals['_DELIVERYSERVICE']._serialized_end=5071
+  _globals['_SENDREQUEST']._serialized_start=262
+  _globals['_SENDREQUEST']._serialized_end=580
+  _globals['_SENDRESPONSE']._serialized_start=582
+  _globals['_SENDRESPONSE']._serialized_end=662
+  _globals['_SENDSTREAMREQUEST']._serialized_start=664
+  _globals['_SENDSTREAMREQUEST']._serialized_end=780
+  _globals['_RECIPIENTS']._serialized_start=782
+  _globals['_RECIPIENTS']._serialized_end=837
+  _globals['_SENDSTREAMRESPONSE']._serialized_start=839
+  _globals['_SENDSTREAMRESPONSE']._serialized_end=925
+  _globals['_GETMESSAGEREQUEST']._serialized_start=927
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1014
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1016
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1074
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1077
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1237
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1239
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1325
+  _globals['_LISTBATCHESREQUEST']._serialized_start=1327
+  _globals['_LISTBATCHESREQUEST']._serialized_end=1449
+  _globals['_LISTBATCHESRESPONSE']._serialized_start=1451
+  _globals['_LISTBATCHESRESPONSE']._serialized_end=1533
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=1536
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=1730
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=1732
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=1823
+  _globals['_LISTFAILEDREQUEST']._serialized_start=1826
+  _globals['_LISTFAILEDREQUEST']._serialized_end=2020
+  _globals['_LISTFAILEDRESPONSE']._serialized_start=2023
+  _globals['_LISTFAILEDRESPONSE']._serialized_end=2311
+  _globals['_FAILURESTATS']._serialized_start=2313
+  _globals['_FAILURESTATS']._serialized_end=2393
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2395
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2495
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2497
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2580
+  _globals['_LOGEVENT']._serialized_start=2583
+  _globals['_LOGEVENT']._serialized_end=2740
+  _globals['_PAUSEMESSAGEREQUEST']._serialized_start=2742
+  _globals['_PAUSEMESSAGEREQUEST']._serialized_end=2803
+  _globals['_PAUSEMESSAGERESPONSE']._serialized_start=2805
+  _globals['_PAUSEMESSAGERESPONSE']._serialized_end=2865
+  _globals['_RESUMEMESSAGEREQUEST']._serialized_start=2867
+  _globals['_RESUMEMESSAGEREQUEST']._serialized_end=2929
+  _globals['_RESUMEMESSAGERESPONSE']._serialized_start=2931
+  _globals['_RESUMEMESSAGERESPONSE']._serialized_end=2992
+  _globals['_CANCELMESSAGEREQUEST']._serialized_start=2994
+  _globals['_CANCELMESSAGEREQUEST']._serialized_end=3056
+  _globals['_CANCELMESSAGERESPONSE']._serialized_start=3058
+  _globals['_CANCELMESSAGERESPONSE']._serialized_end=3119
+  _globals['_WATCHPROGRESSREQUEST']._serialized_start=3121
+  _globals['_WATCHPROGRESSREQUEST']._serialized_end=3163
+  _globals['_WATCHPROGRESSRESPONSE']._serialized_start=3165
+  _globals['_WATCHPROGRESSRESPONSE']._serialized_end=3288
+  _globals['_DELIVERYSERVICE']._serialized_start=3291
+  _globals['_DELIVERYSERVICE']._serialized_end=4417
 # @@protoc_insertion_point(module_scope)

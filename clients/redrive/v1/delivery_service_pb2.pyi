@@ -8,13 +8,59 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from redrive.v1 import batch_pb2 as _batch_pb2
 from redrive.v1 import content_pb2 as _content_pb2
 from redrive.v1 import delivery_pb2 as _delivery_pb2
 from redrive.v1 import error_pb2 as _error_pb2
 from redrive.v1 import message_pb2 as _message_pb2
 from redrive.v1 import progress_pb2 as _progress_pb2
+from redrive.v1.resend_pb2 import CANARY_STATE_PASSED as CANARY_STATE_PASSED
+from redrive.v1.resend_pb2 import CANARY_STATE_STOPPED as CANARY_STATE_STOPPED
+from redrive.v1.resend_pb2 import CANARY_STATE_UNDER_WAY as CANARY_STATE_UNDER_WAY
+from redrive.v1.resend_pb2 import CANARY_STATE_UNSPECIFIED as CANARY_STATE_UNSPECIFIED
+from redrive.v1.resend_pb2 import Canary as Canary
+from redrive.v1.resend_pb2 import CanaryState as CanaryState
+from redrive.v1.resend_pb2 import ListRetriesRequest as ListRetriesRequest
+from redrive.v1.resend_pb2 import ListRetriesResponse as ListRetriesResponse
+from redrive.v1.resend_pb2 import RESEND_CAUSE_ALREADY_SENT as RESEND_CAUSE_ALREADY_SENT
+from redrive.v1.resend_pb2 import RESEND_CAUSE_ATTEMPTS_USED_UP as RESEND_CAUSE_ATTEMPTS_USED_UP
+from redrive.v1.resend_pb2 import RESEND_CAUSE_CANCELLED as RESEND_CAUSE_CANCELLED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_CHANGED_SINCE as RESEND_CAUSE_CHANGED_SINCE
+from redrive.v1.resend_pb2 import RESEND_CAUSE_IN_PROGRESS as RESEND_CAUSE_IN_PROGRESS
+from redrive.v1.resend_pb2 import RESEND_CAUSE_OTHER_ERROR_TYPE as RESEND_CAUSE_OTHER_ERROR_TYPE
+from redrive.v1.resend_pb2 import RESEND_CAUSE_OUTSIDE_WINDOW as RESEND_CAUSE_OUTSIDE_WINDOW
+from redrive.v1.resend_pb2 import RESEND_CAUSE_PAGE_ON_HOLD as RESEND_CAUSE_PAGE_ON_HOLD
+from redrive.v1.resend_pb2 import RESEND_CAUSE_RETRYABLE_NOW as RESEND_CAUSE_RETRYABLE_NOW
+from redrive.v1.resend_pb2 import RESEND_CAUSE_TOKEN_NOT_REPLACED as RESEND_CAUSE_TOKEN_NOT_REPLACED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNCONFIRMED as RESEND_CAUSE_UNCONFIRMED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNKNOWN_RECIPIENT as RESEND_CAUSE_UNKNOWN_RECIPIENT
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNSPECIFIED as RESEND_CAUSE_UNSPECIFIED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_WILL_FAIL_AGAIN as RESEND_CAUSE_WILL_FAIL_AGAIN
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_AUTO as RETRY_TRIGGER_AUTO
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_CRON as RETRY_TRIGGER_CRON
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_MANUAL as RETRY_TRIGGER_MANUAL
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_UNSPECIFIED as RETRY_TRIGGER_UNSPECIFIED
+from redrive.v1.resend_pb2 import ResendBatches as ResendBatches
+from redrive.v1.resend_pb2 import ResendCause as ResendCause
+from redrive.v1.resend_pb2 import ResendPrediction as ResendPrediction
+from redrive.v1.resend_pb2 import ResendRequest as ResendRequest
+from redrive.v1.resend_pb2 import ResendResponse as ResendResponse
+from redrive.v1.resend_pb2 import RetryRound as RetryRound
+from redrive.v1.resend_pb2 import RetrySelection as RetrySelection
+from redrive.v1.resend_pb2 import RetryTrigger as RetryTrigger
+from redrive.v1.resend_pb2 import SKIP_REASON_ALREADY_SENT as SKIP_REASON_ALREADY_SENT
+from redrive.v1.resend_pb2 import SKIP_REASON_ATTEMPTS_USED_UP as SKIP_REASON_ATTEMPTS_USED_UP
+from redrive.v1.resend_pb2 import SKIP_REASON_CANCELLED as SKIP_REASON_CANCELLED
+from redrive.v1.resend_pb2 import SKIP_REASON_CHANGED_SINCE as SKIP_REASON_CHANGED_SINCE
+from redrive.v1.resend_pb2 import SKIP_REASON_IN_PROGRESS as SKIP_REASON_IN_PROGRESS
+from redrive.v1.resend_pb2 import SKIP_REASON_OTHER_ERROR_TYPE as SKIP_REASON_OTHER_ERROR_TYPE
+from redrive.v1.resend_pb2 import SKIP_REASON_PERMANENT_ERROR as SKIP_REASON_PERMANENT_ERROR
+from redrive.v1.resend_pb2 import SKIP_REASON_TOKEN_NOT_REPLACED as SKIP_REASON_TOKEN_NOT_REPLACED
+from redrive.v1.resend_pb2 import SKIP_REASON_UNCONFIRMED as SKIP_REASON_UNCONFIRMED
+from redrive.v1.resend_pb2 import SKIP_REASON_UNKNOWN_RECIPIENT as SKIP_REASON_UNKNOWN_RECIPIENT
+from redrive.v1.resend_pb2 import SKIP_REASON_UNSPECIFIED as SKIP_REASON_UNSPECIFIED
+from redrive.v1.resend_pb2 import SkipReason as SkipReason
+from redrive.v1.resend_pb2 import SkippedRecipients as SkippedRecipients
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,55 +71,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _SkipReason:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _SkipReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SkipReason.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    SKIP_REASON_UNSPECIFIED: _SkipReason.ValueType  # 0
-    SKIP_REASON_ALREADY_SENT: _SkipReason.ValueType  # 1
-    """Has been sent to."""
-    SKIP_REASON_IN_PROGRESS: _SkipReason.ValueType  # 2
-    """An attempt is pending or on its way."""
-    SKIP_REASON_ATTEMPTS_USED_UP: _SkipReason.ValueType  # 3
-    """Has had 1 + max_retry_attempts attempts."""
-    SKIP_REASON_PERMANENT_ERROR: _SkipReason.ValueType  # 4
-    """Another attempt would fail the same way: name its error type or the recipient to insist."""
-    SKIP_REASON_UNCONFIRMED: _SkipReason.ValueType  # 5
-    """An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
-    SKIP_REASON_OTHER_ERROR_TYPE: _SkipReason.ValueType  # 6
-    """Its last error is of another type than those named."""
-    SKIP_REASON_UNKNOWN_RECIPIENT: _SkipReason.ValueType  # 7
-    """Named, but not a recipient of this message."""
-    SKIP_REASON_CANCELLED: _SkipReason.ValueType  # 8
-    """Was cancelled."""
-    SKIP_REASON_TOKEN_NOT_REPLACED: _SkipReason.ValueType  # 9
-    """The page's token failed it, and has not been replaced since: PutPage, then resend."""
-
-class SkipReason(_SkipReason, metaclass=_SkipReasonEnumTypeWrapper): ...
-
-SKIP_REASON_UNSPECIFIED: SkipReason.ValueType  # 0
-SKIP_REASON_ALREADY_SENT: SkipReason.ValueType  # 1
-"""Has been sent to."""
-SKIP_REASON_IN_PROGRESS: SkipReason.ValueType  # 2
-"""An attempt is pending or on its way."""
-SKIP_REASON_ATTEMPTS_USED_UP: SkipReason.ValueType  # 3
-"""Has had 1 + max_retry_attempts attempts."""
-SKIP_REASON_PERMANENT_ERROR: SkipReason.ValueType  # 4
-"""Another attempt would fail the same way: name its error type or the recipient to insist."""
-SKIP_REASON_UNCONFIRMED: SkipReason.ValueType  # 5
-"""An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
-SKIP_REASON_OTHER_ERROR_TYPE: SkipReason.ValueType  # 6
-"""Its last error is of another type than those named."""
-SKIP_REASON_UNKNOWN_RECIPIENT: SkipReason.ValueType  # 7
-"""Named, but not a recipient of this message."""
-SKIP_REASON_CANCELLED: SkipReason.ValueType  # 8
-"""Was cancelled."""
-SKIP_REASON_TOKEN_NOT_REPLACED: SkipReason.ValueType  # 9
-"""The page's token failed it, and has not been replaced since: PutPage, then resend."""
-Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
 
 @_typing.final
 class SendRequest(_message.Message):
@@ -296,6 +293,7 @@ class ListMessagesRequest(_message.Message):
     WITH_FAILURES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     page_id: _builtins.str
     """Only this page's."""
     with_failures: _builtins.bool
@@ -304,6 +302,8 @@ class ListMessagesRequest(_message.Message):
     """0 to 1,000; 0 means 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
+    owner: _builtins.str
+    """Only this owner's. Empty: the caller's own; everybody's, for a caller with the scope admin, who alone may name others."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_message_pb2.MessageStatus.ValueType]:
         """Only these statuses; all when empty."""
@@ -316,10 +316,11 @@ class ListMessagesRequest(_message.Message):
         with_failures: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_id", b"page_id", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "with_failures", b"with_failures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_id", b"page_id", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "with_failures", b"with_failures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -532,12 +533,15 @@ class ListFailedResponse(_message.Message):
     STATS_FIELD_NUMBER: _builtins.int
     MAX_RETRY_ATTEMPTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     retryable_count: _builtins.int
     """Whom a plain Resend takes now, in the whole message whatever the filter."""
     max_retry_attempts: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
+    sequence: _builtins.int
+    """The message's, for as_of_sequence of a Resend; 0 in an answer about the past."""
     @_builtins.property
     def failed_recipients(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.FailedRecipient]: ...
     @_builtins.property
@@ -556,10 +560,11 @@ class ListFailedResponse(_message.Message):
         stats: Global___FailureStats | None = ...,
         max_retry_attempts: _builtins.int = ...,
         next_page_token: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_type_counts", b"error_type_counts", "failed_recipients", b"failed_recipients", "max_retry_attempts", b"max_retry_attempts", "message_id", b"message_id", "next_page_token", b"next_page_token", "retryable_count", b"retryable_count", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_type_counts", b"error_type_counts", "failed_recipients", b"failed_recipients", "max_retry_attempts", b"max_retry_attempts", "message_id", b"message_id", "next_page_token", b"next_page_token", "retryable_count", b"retryable_count", "sequence", b"sequence", "stats", b"stats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -696,132 +701,6 @@ class LogEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogEvent: _TypeAlias = LogEvent  # noqa: Y015
-
-@_typing.final
-class ResendRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MESSAGE_ID_FIELD_NUMBER: _builtins.int
-    RECIPIENT_IDS_FIELD_NUMBER: _builtins.int
-    ERROR_TYPES_FIELD_NUMBER: _builtins.int
-    INCLUDE_UNCONFIRMED_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
-    message_id: _builtins.str
-    """Required."""
-    include_unconfirmed: _builtins.bool
-    """Also those of whom an attempt may have arrived: they may get the message twice."""
-    request_id: _builtins.str
-    """As in SendRequest."""
-    validate_only: _builtins.bool
-    """Answers the same, does nothing."""
-    @_builtins.property
-    def recipient_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these recipients, at most 10,000. With error_types too: those that are in both."""
-
-    @_builtins.property
-    def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
-        """Only recipients whose last error is of these types. Naming a type or a recipient also takes errors that an automatic retry
-        would not help; with nothing named only those that are retryable are taken.
-        """
-
-    def __init__(
-        self,
-        *,
-        message_id: _builtins.str = ...,
-        recipient_ids: _abc.Iterable[_builtins.str] | None = ...,
-        error_types: _abc.Iterable[_error_pb2.ErrorType.ValueType] | None = ...,
-        include_unconfirmed: _builtins.bool = ...,
-        request_id: _builtins.str = ...,
-        validate_only: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_types", b"error_types", "include_unconfirmed", b"include_unconfirmed", "message_id", b"message_id", "recipient_ids", b"recipient_ids", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ResendRequest: _TypeAlias = ResendRequest  # noqa: Y015
-
-@_typing.final
-class ResendResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RECIPIENTS_TO_RETRY_FIELD_NUMBER: _builtins.int
-    BATCHES_FIELD_NUMBER: _builtins.int
-    SKIPPED_FIELD_NUMBER: _builtins.int
-    recipients_to_retry: _builtins.int
-    @_builtins.property
-    def batches(self) -> Global___ResendBatches: ...
-    @_builtins.property
-    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedRecipients]:
-        """Recipients of the message (or those named) who are not taken, by reason."""
-
-    def __init__(
-        self,
-        *,
-        recipients_to_retry: _builtins.int = ...,
-        batches: Global___ResendBatches | None = ...,
-        skipped: _abc.Iterable[Global___SkippedRecipients] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "recipients_to_retry", b"recipients_to_retry", "skipped", b"skipped"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ResendResponse: _TypeAlias = ResendResponse  # noqa: Y015
-
-@_typing.final
-class ResendBatches(_message.Message):
-    """The batches that a resend makes."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TOTAL_FIELD_NUMBER: _builtins.int
-    SIZE_FIELD_NUMBER: _builtins.int
-    START_NUMBER_FIELD_NUMBER: _builtins.int
-    total: _builtins.int
-    size: _builtins.int
-    """Recipients in each but perhaps the last: 100."""
-    start_number: _builtins.int
-    """The number of the first; 0 when there are none."""
-    def __init__(
-        self,
-        *,
-        total: _builtins.int = ...,
-        size: _builtins.int = ...,
-        start_number: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["size", b"size", "start_number", b"start_number", "total", b"total"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ResendBatches: _TypeAlias = ResendBatches  # noqa: Y015
-
-@_typing.final
-class SkippedRecipients(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REASON_FIELD_NUMBER: _builtins.int
-    COUNT_FIELD_NUMBER: _builtins.int
-    reason: Global___SkipReason.ValueType
-    count: _builtins.int
-    def __init__(
-        self,
-        *,
-        reason: Global___SkipReason.ValueType = ...,
-        count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "reason", b"reason"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SkippedRecipients: _TypeAlias = SkippedRecipients  # noqa: Y015
 
 @_typing.final
 class PauseMessageRequest(_message.Message):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from redrive.v1 import delivery_service_pb2 as redrive_dot_v1_dot_delivery__service__pb2
+from redrive.v1 import resend_pb2 as redrive_dot_v1_dot_resend__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -31,6 +32,11 @@ class DeliveryServiceStub:
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     def __init__(self, channel):
@@ -81,8 +87,13 @@ class DeliveryServiceStub:
                 _registered_method=True)
         self.Resend = channel.unary_unary(
                 '/redrive.v1.DeliveryService/Resend',
-                request_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.SerializeToString,
-                response_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.FromString,
+                request_serializer=redrive_dot_v1_dot_resend__pb2.ResendRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_resend__pb2.ResendResponse.FromString,
+                _registered_method=True)
+        self.ListRetries = channel.unary_unary(
+                '/redrive.v1.DeliveryService/ListRetries',
+                request_serializer=redrive_dot_v1_dot_resend__pb2.ListRetriesRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_resend__pb2.ListRetriesResponse.FromString,
                 _registered_method=True)
         self.PauseMessage = channel.unary_unary(
                 '/redrive.v1.DeliveryService/PauseMessage',
@@ -112,6 +123,11 @@ class DeliveryServiceServicer:
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     def Send(self, request, context):
@@ -177,7 +193,15 @@ class DeliveryServiceServicer:
     def Resend(self, request, context):
         """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-        and stays pending until the message is resumed.
+        and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
+        is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRetries(self, request, context):
+        """Every round of resends, by hand or automatic, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,8 +285,13 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
             ),
             'Resend': grpc.unary_unary_rpc_method_handler(
                     servicer.Resend,
-                    request_deserializer=redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.FromString,
-                    response_serializer=redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.SerializeToString,
+                    request_deserializer=redrive_dot_v1_dot_resend__pb2.ResendRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_resend__pb2.ResendResponse.SerializeToString,
+            ),
+            'ListRetries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetries,
+                    request_deserializer=redrive_dot_v1_dot_resend__pb2.ListRetriesRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_resend__pb2.ListRetriesResponse.SerializeToString,
             ),
             'PauseMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseMessage,
@@ -298,6 +327,11 @@ class DeliveryService:
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     @staticmethod
@@ -531,8 +565,35 @@ class DeliveryService:
             request,
             target,
             '/redrive.v1.DeliveryService/Resend',
-            redrive_dot_v1_dot_delivery__service__pb2.ResendRequest.SerializeToString,
-            redrive_dot_v1_dot_delivery__service__pb2.ResendResponse.FromString,
+            redrive_dot_v1_dot_resend__pb2.ResendRequest.SerializeToString,
+            redrive_dot_v1_dot_resend__pb2.ResendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.DeliveryService/ListRetries',
+            redrive_dot_v1_dot_resend__pb2.ListRetriesRequest.SerializeToString,
+            redrive_dot_v1_dot_resend__pb2.ListRetriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,54 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from redrive.v1 import delivery_service_pb2 as _delivery_service_pb2
+from redrive.v1 import resend_pb2 as _resend_pb2
+from redrive.v1.resend_pb2 import CANARY_STATE_PASSED as CANARY_STATE_PASSED
+from redrive.v1.resend_pb2 import CANARY_STATE_STOPPED as CANARY_STATE_STOPPED
+from redrive.v1.resend_pb2 import CANARY_STATE_UNDER_WAY as CANARY_STATE_UNDER_WAY
+from redrive.v1.resend_pb2 import CANARY_STATE_UNSPECIFIED as CANARY_STATE_UNSPECIFIED
+from redrive.v1.resend_pb2 import Canary as Canary
+from redrive.v1.resend_pb2 import CanaryState as CanaryState
+from redrive.v1.resend_pb2 import ListRetriesRequest as ListRetriesRequest
+from redrive.v1.resend_pb2 import ListRetriesResponse as ListRetriesResponse
+from redrive.v1.resend_pb2 import RESEND_CAUSE_ALREADY_SENT as RESEND_CAUSE_ALREADY_SENT
+from redrive.v1.resend_pb2 import RESEND_CAUSE_ATTEMPTS_USED_UP as RESEND_CAUSE_ATTEMPTS_USED_UP
+from redrive.v1.resend_pb2 import RESEND_CAUSE_CANCELLED as RESEND_CAUSE_CANCELLED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_CHANGED_SINCE as RESEND_CAUSE_CHANGED_SINCE
+from redrive.v1.resend_pb2 import RESEND_CAUSE_IN_PROGRESS as RESEND_CAUSE_IN_PROGRESS
+from redrive.v1.resend_pb2 import RESEND_CAUSE_OTHER_ERROR_TYPE as RESEND_CAUSE_OTHER_ERROR_TYPE
+from redrive.v1.resend_pb2 import RESEND_CAUSE_OUTSIDE_WINDOW as RESEND_CAUSE_OUTSIDE_WINDOW
+from redrive.v1.resend_pb2 import RESEND_CAUSE_PAGE_ON_HOLD as RESEND_CAUSE_PAGE_ON_HOLD
+from redrive.v1.resend_pb2 import RESEND_CAUSE_RETRYABLE_NOW as RESEND_CAUSE_RETRYABLE_NOW
+from redrive.v1.resend_pb2 import RESEND_CAUSE_TOKEN_NOT_REPLACED as RESEND_CAUSE_TOKEN_NOT_REPLACED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNCONFIRMED as RESEND_CAUSE_UNCONFIRMED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNKNOWN_RECIPIENT as RESEND_CAUSE_UNKNOWN_RECIPIENT
+from redrive.v1.resend_pb2 import RESEND_CAUSE_UNSPECIFIED as RESEND_CAUSE_UNSPECIFIED
+from redrive.v1.resend_pb2 import RESEND_CAUSE_WILL_FAIL_AGAIN as RESEND_CAUSE_WILL_FAIL_AGAIN
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_AUTO as RETRY_TRIGGER_AUTO
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_CRON as RETRY_TRIGGER_CRON
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_MANUAL as RETRY_TRIGGER_MANUAL
+from redrive.v1.resend_pb2 import RETRY_TRIGGER_UNSPECIFIED as RETRY_TRIGGER_UNSPECIFIED
+from redrive.v1.resend_pb2 import ResendBatches as ResendBatches
+from redrive.v1.resend_pb2 import ResendCause as ResendCause
+from redrive.v1.resend_pb2 import ResendPrediction as ResendPrediction
+from redrive.v1.resend_pb2 import ResendRequest as ResendRequest
+from redrive.v1.resend_pb2 import ResendResponse as ResendResponse
+from redrive.v1.resend_pb2 import RetryRound as RetryRound
+from redrive.v1.resend_pb2 import RetrySelection as RetrySelection
+from redrive.v1.resend_pb2 import RetryTrigger as RetryTrigger
+from redrive.v1.resend_pb2 import SKIP_REASON_ALREADY_SENT as SKIP_REASON_ALREADY_SENT
+from redrive.v1.resend_pb2 import SKIP_REASON_ATTEMPTS_USED_UP as SKIP_REASON_ATTEMPTS_USED_UP
+from redrive.v1.resend_pb2 import SKIP_REASON_CANCELLED as SKIP_REASON_CANCELLED
+from redrive.v1.resend_pb2 import SKIP_REASON_CHANGED_SINCE as SKIP_REASON_CHANGED_SINCE
+from redrive.v1.resend_pb2 import SKIP_REASON_IN_PROGRESS as SKIP_REASON_IN_PROGRESS
+from redrive.v1.resend_pb2 import SKIP_REASON_OTHER_ERROR_TYPE as SKIP_REASON_OTHER_ERROR_TYPE
+from redrive.v1.resend_pb2 import SKIP_REASON_PERMANENT_ERROR as SKIP_REASON_PERMANENT_ERROR
+from redrive.v1.resend_pb2 import SKIP_REASON_TOKEN_NOT_REPLACED as SKIP_REASON_TOKEN_NOT_REPLACED
+from redrive.v1.resend_pb2 import SKIP_REASON_UNCONFIRMED as SKIP_REASON_UNCONFIRMED
+from redrive.v1.resend_pb2 import SKIP_REASON_UNKNOWN_RECIPIENT as SKIP_REASON_UNKNOWN_RECIPIENT
+from redrive.v1.resend_pb2 import SKIP_REASON_UNSPECIFIED as SKIP_REASON_UNSPECIFIED
+from redrive.v1.resend_pb2 import SkipReason as SkipReason
+from redrive.v1.resend_pb2 import SkippedRecipients as SkippedRecipients
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -32,6 +80,11 @@ class DeliveryServiceStub:
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     @_typing.overload
@@ -61,11 +114,14 @@ class DeliveryServiceStub:
     """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
     recipients are left out.
     """
-    Resend: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResendRequest, _delivery_service_pb2.ResendResponse]
+    Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
     """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
     When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-    and stays pending until the message is resumed.
+    and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
+    is under way.
     """
+    ListRetries: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]
+    """Every round of resends, by hand or automatic, newest first."""
     PauseMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]
     """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
     until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
@@ -91,6 +147,11 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -117,11 +178,14 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
     recipients are left out.
     """
-    Resend: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResendRequest, _delivery_service_pb2.ResendResponse]  # type: ignore[assignment]
+    Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
     """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
     When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-    and stays pending until the message is resumed.
+    and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
+    is under way.
     """
+    ListRetries: _aio.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]  # type: ignore[assignment]
+    """Every round of resends, by hand or automatic, newest first."""
     PauseMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]  # type: ignore[assignment]
     """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
     until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
@@ -146,6 +210,11 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
     a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
     a google.rpc.ErrorInfo with a reason of the domain "redrive".
+
+    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
+    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES). What others have sent is
+    MESSAGE_NOT_FOUND, but for a caller with the scope admin.
     """
 
     @_abc_1.abstractmethod
@@ -222,13 +291,22 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Resend(
         self,
-        request: _delivery_service_pb2.ResendRequest,
+        request: _resend_pb2.ResendRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_delivery_service_pb2.ResendResponse, _abc.Awaitable[_delivery_service_pb2.ResendResponse]]:
+    ) -> _typing.Union[_resend_pb2.ResendResponse, _abc.Awaitable[_resend_pb2.ResendResponse]]:
         """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-        and stays pending until the message is resumed.
+        and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
+        is under way.
         """
+
+    @_abc_1.abstractmethod
+    def ListRetries(
+        self,
+        request: _resend_pb2.ListRetriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resend_pb2.ListRetriesResponse, _abc.Awaitable[_resend_pb2.ListRetriesResponse]]:
+        """Every round of resends, by hand or automatic, newest first."""
 
     @_abc_1.abstractmethod
     def PauseMessage(

@@ -130,6 +130,7 @@ class Message(_message.Message):
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     title: _builtins.str
     page_id: _builtins.str
@@ -141,6 +142,8 @@ class Message(_message.Message):
     batches_total: _builtins.int
     batches_completed: _builtins.int
     on_unconfirmed: Global___OnUnconfirmed.ValueType
+    sequence: _builtins.int
+    """Grows with every change of the message: for as_of_sequence of a Resend. 0 in an answer about the past."""
     @_builtins.property
     def retry_policy(self) -> Global___RetryPolicy: ...
     @_builtins.property
@@ -188,10 +191,11 @@ class Message(_message.Message):
         schedule_time: _timestamp_pb2.Timestamp | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
         page_hold: _page_pb2.PageHold | None = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

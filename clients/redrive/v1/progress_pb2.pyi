@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from redrive.v1 import error_pb2 as _error_pb2
 from redrive.v1 import message_pb2 as _message_pb2
@@ -38,6 +39,7 @@ class Progress(_message.Message):
     ERROR_TYPE_COUNTS_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
+    NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     status: _message_pb2.MessageStatus.ValueType
     batches_total: _builtins.int
@@ -60,6 +62,10 @@ class Progress(_message.Message):
     def page_hold(self) -> _page_pb2.PageHold:
         """Present while the message's page is on hold."""
 
+    @_builtins.property
+    def next_retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When an automatic round is due next, once the message is done and waits for one: see Message."""
+
     def __init__(
         self,
         *,
@@ -73,10 +79,11 @@ class Progress(_message.Message):
         error_type_counts: _abc.Iterable[_error_pb2.ErrorTypeCount] | None = ...,
         round: _builtins.int = ...,
         page_hold: _page_pb2.PageHold | None = ...,
+        next_retry_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "page_hold", b"page_hold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "page_hold", b"page_hold", "round", b"round", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "round", b"round", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

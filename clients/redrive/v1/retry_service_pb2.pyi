@@ -198,10 +198,12 @@ class GetRetryScheduleResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """The time between two runs. With a cron expression: between the next run and the one after it."""
+        """The time between two runs. With a cron expression: between the next run and the one after it. Absent when the timer is off."""
 
     @_builtins.property
-    def next_run_time(self) -> _timestamp_pb2.Timestamp: ...
+    def next_run_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent when the timer is off."""
+
     @_builtins.property
     def last_run_time(self) -> _timestamp_pb2.Timestamp:
         """Absent before the first run."""

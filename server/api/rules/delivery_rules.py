@@ -8,11 +8,10 @@ from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus
-from server.api.rules.field_kinds import MessageId, PageId, PageSize, RecipientId, RequestId, Time, known
+from server.api.rules.field_kinds import MessageId, Owner, PageId, PageSize, RecipientId, RequestId, Time, known
 from server.api.rules.rule_set import Rules
 
 ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Field(default_factory=list)]
-RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_length=10_000)]
 
 
 class OneMessageRules(Rules):
@@ -31,6 +30,7 @@ class ListMessagesRules(Rules):
     """ListMessages."""
 
     page_id: PageId = ""
+    owner: Owner = ""
     statuses: Annotated[
         list[Annotated[int, known(MessageStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
     ]
@@ -68,14 +68,6 @@ class ListEventsRules(OneMessageRules):
 
     batch_number: Annotated[int, Field(ge=0)] = 0
     page_size: PageSize = 0
-
-
-class ResendRules(OneMessageRules):
-    """Resend."""
-
-    recipient_ids: RecipientIds
-    error_types: ErrorTypes
-    request_id: RequestId = ""
 
 
 class ChangeMessageRules(OneMessageRules):

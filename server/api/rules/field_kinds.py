@@ -57,6 +57,7 @@ LONGEST_ID = 128
 RequestId = Annotated[str, up_to(LONGEST_ID)]
 MessageId = Annotated[str, up_to(LONGEST_ID)]
 PageId = Annotated[str, up_to(64, PAGE_ID)]
+Owner = Annotated[str, up_to(LONGEST_ID)]
 RecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]
 Time = Annotated[Any, AfterValidator(_readable)]

@@ -19,6 +19,7 @@ from server.api.queries import LeasedBatch
 from server.api.translation.enum_words import BATCH_STATUSES, DELIVERY_STATUSES, ERROR_TYPES
 from server.api.translation.messages import error_type_counts
 from server.api.translation.times import timestamp
+from server.commands.attempt_list import AttemptList
 from server.commands.failure_list import Failure, FailureList
 
 
@@ -51,12 +52,19 @@ def _batch(batch: LeasedBatch) -> Batch:
     )
 
 
-def delivery_list(rows: Sequence[DeliveryRow], next_page_token: str) -> ListDeliveriesResponse:
-    """One page of attempts."""
-    return ListDeliveriesResponse(deliveries=map(_delivery, rows), next_page_token=next_page_token)
+def delivery_list(
+    found: AttemptList, shown: Sequence[DeliveryRow], next_page_token: str, next_retry_time: datetime | None
+) -> ListDeliveriesResponse:
+    """One page of attempts; `next_retry_time` is when an automatic round follows the retryable ones, if one does."""
+
+    def delivery(row: DeliveryRow) -> Delivery:
+        is_retryable = (row.recipient_id, row.attempt_number) in found.retryable
+        return _delivery(row, next_retry_time if is_retryable else None)
+
+    return ListDeliveriesResponse(deliveries=map(delivery, shown), next_page_token=next_page_token)
 
 
-def _delivery(row: DeliveryRow) -> Delivery:
+def _delivery(row: DeliveryRow, next_retry_time: datetime | None) -> Delivery:
     return Delivery(
         id=delivery_id(row.message_id, row.batch_number, row.position),
         message_id=row.message_id,
@@ -73,6 +81,7 @@ def _delivery(row: DeliveryRow) -> Delivery:
         update_time=timestamp(max(row.update_time, row.delivered_time or 0, row.read_time or 0)),
         delivered_time=timestamp(row.delivered_time),
         read_time=timestamp(row.read_time),
+        next_retry_time=timestamp(next_retry_time),
     )
 
 
@@ -88,9 +97,12 @@ def _error(row: DeliveryRow) -> DeliveryError | None:
 
 
 def failure_list(
-    found: FailureList, shown: Sequence[Failure], next_page_token: str, next_retry_time: datetime | None
+    found: FailureList, shown: Sequence[Failure], next_page_token: str, next_retry_time: datetime | None, sequence: int
 ) -> ListFailedResponse:
-    """One page of failures; `next_retry_time` is when an automatic round takes the retryable ones, if one does."""
+    """One page of failures, as they are at a sequence.
+
+    `next_retry_time` is when an automatic round takes the retryable ones, if one does.
+    """
     message = found.message
     return ListFailedResponse(
         message_id=message.message_id,
@@ -105,6 +117,7 @@ def failure_list(
         ),
         max_retry_attempts=message.retry_policy.max_retry_attempts,
         next_page_token=next_page_token,
+        sequence=sequence,
     )
 
 

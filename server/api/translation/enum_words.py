@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
 from redrive.v1.delivery_pb2 import DeliveryStatus
-from redrive.v1.delivery_service_pb2 import SkipReason
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryType
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.receipt_service_pb2 import ReceiptKind
+from redrive.v1.resend_pb2 import CanaryState, ResendCause, RetryTrigger, SkipReason
 from redrive.v1.retry_service_pb2 import ScheduledRetryStatus
 
 V = TypeVar("V", bound=int)
@@ -39,6 +39,7 @@ class EnumWords(Generic[V]):
 
 ATTACHMENT_TYPES = EnumWords(AttachmentType.items())
 BATCH_STATUSES = EnumWords(BatchStatus.items())
+CANARY_STATES = EnumWords(CanaryState.items())
 DELIVERY_STATUSES = EnumWords(DeliveryStatus.items())
 ERROR_TYPES = EnumWords(ErrorType.items())
 MESSAGE_STATUSES = EnumWords(MessageStatus.items())
@@ -46,6 +47,8 @@ MESSAGING_TYPES = EnumWords(MessagingType.items())
 NOTIFICATION_TYPES = EnumWords(NotificationType.items())
 ON_UNCONFIRMED = EnumWords(OnUnconfirmed.items())
 RECEIPT_KINDS = EnumWords(ReceiptKind.items())
+RESEND_CAUSES = EnumWords(ResendCause.items())
+RETRY_TRIGGERS = EnumWords(RetryTrigger.items())
 RETRY_TYPES = EnumWords(RetryType.items())
 SCHEDULED_RETRY_STATUSES = EnumWords(ScheduledRetryStatus.items())
 SEND_MODES = EnumWords(SendMode.items())

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from domain.commands import CancelMessage, PauseMessage, ResendMessage, ResumeMessage
+from domain.commands import CancelMessage, PauseMessage, ResumeMessage
 from domain.fault import ErrorType
+from domain.owner import is_meant
 from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter
 from redrive.v1 import error_pb2
@@ -19,11 +20,12 @@ from redrive.v1.delivery_service_pb2 import (
     ListFailedRequest,
     ListMessagesRequest,
     PauseMessageRequest,
-    ResendRequest,
     ResumeMessageRequest,
     WatchProgressRequest,
 )
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
+from server.access.refusals import ScopeMissing
+from server.access.scope import Scope
 from server.api.queries import BatchFilter
 from server.api.rules import delivery_rules as rules
 from server.api.translation.enum_words import BATCH_STATUSES, DELIVERY_STATUSES, ERROR_TYPES, MESSAGE_STATUSES
@@ -67,11 +69,13 @@ def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:
     return request.message_id
 
 
-def message_filter(request: ListMessagesRequest, owner: str) -> MessageFilter:
-    """Which messages to list."""
+def message_filter(request: ListMessagesRequest, sees: str) -> MessageFilter:
+    """Which messages to list; raises ScopeMissing where they are not the caller's to see."""
     rules.ListMessagesRules.check(request)
+    if request.owner and not is_meant(request.owner, sees):
+        raise ScopeMissing(Scope.ADMIN)
     return MessageFilter(
-        owner=owner,
+        owner=request.owner or sees,
         page_id=request.page_id,
         statuses=MESSAGE_STATUSES.words(request.statuses),
         with_failures=request.with_failures,
@@ -102,42 +106,29 @@ def failure_filter(request: ListFailedRequest, owner: str) -> FailureFilter:
     return FailureFilter(
         owner=owner,
         message_id=request.message_id,
-        error_types=_error_types(request.error_types),
+        error_types=error_types_of(request.error_types),
         retryable_only=request.retryable_only,
     )
 
 
-def resend(request: ResendRequest, owner: str) -> ResendMessage:
-    """Whom to resend to."""
-    rules.ResendRules.check(request)
-    return ResendMessage(
-        owner=owner,
-        request_id=request.request_id,
-        message_id=request.message_id,
-        recipient_ids=tuple(request.recipient_ids),
-        error_types=_error_types(request.error_types),
-        include_unconfirmed=request.include_unconfirmed,
-        validate_only=request.validate_only,
-    )
-
-
-def pause(request: PauseMessageRequest, owner: str) -> PauseMessage:
+def pause(request: PauseMessageRequest, owner: str, sees: str) -> PauseMessage:
     """What to pause."""
     rules.ChangeMessageRules.check(request)
-    return PauseMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
+    return PauseMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
-def resume(request: ResumeMessageRequest, owner: str) -> ResumeMessage:
+def resume(request: ResumeMessageRequest, owner: str, sees: str) -> ResumeMessage:
     """What to resume."""
     rules.ChangeMessageRules.check(request)
-    return ResumeMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
+    return ResumeMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
-def cancel(request: CancelMessageRequest, owner: str) -> CancelMessage:
+def cancel(request: CancelMessageRequest, owner: str, sees: str) -> CancelMessage:
     """What to cancel."""
     rules.ChangeMessageRules.check(request)
-    return CancelMessage(owner=owner, request_id=request.request_id, message_id=request.message_id)
+    return CancelMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
-def _error_types(given: Sequence[error_pb2.ErrorType.ValueType]) -> tuple[ErrorType, ...]:
+def error_types_of(given: Sequence[error_pb2.ErrorType.ValueType]) -> tuple[ErrorType, ...]:
+    """The types that a request names."""
     return tuple(ErrorType(word) for word in ERROR_TYPES.words(given))

@@ -3,17 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from domain.batch import BATCH_SIZE
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType
 from projections.message_rows import MessageRow
 from redrive.v1.delivery_service_pb2 import (
     ListMessagesResponse,
-    ResendBatches,
-    ResendResponse,
     SendResponse,
     SendStreamResponse,
-    SkippedRecipients,
     WatchProgressResponse,
 )
 from redrive.v1.error_pb2 import ErrorTypeCount
@@ -23,18 +19,16 @@ from server.api.translation.enum_words import (
     ERROR_TYPES,
     MESSAGE_STATUSES,
     ON_UNCONFIRMED,
-    SKIP_REASONS,
 )
 from server.api.translation.pages import page_hold
 from server.api.translation.retry_policies import policy_shown
 from server.api.translation.times import duration, timestamp
-from server.commands.rounds import RoundStarted
 from server.commands.sending import SendAnswer
 from server.watching.progress import Progress
 
 
-def message(row: MessageRow, next_retry_time: datetime | None = None) -> Message:
-    """A message as the contract shows it."""
+def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past: bool = False) -> Message:
+    """A message as the contract shows it; one that is past has no sequence of use."""
     return Message(
         id=row.message_id,
         title=row.title,
@@ -53,6 +47,7 @@ def message(row: MessageRow, next_retry_time: datetime | None = None) -> Message
         schedule_time=timestamp(row.schedule_time),
         next_retry_time=timestamp(next_retry_time),
         page_hold=page_hold(row.page_hold),
+        sequence=0 if is_past else row.sequence,
     )
 
 
@@ -86,22 +81,8 @@ def stream_sent(answer: SendAnswer) -> SendStreamResponse:
     return SendStreamResponse(message=message(answer.message), duplicates_dropped=answer.duplicates_dropped)
 
 
-def resent(started: RoundStarted) -> ResendResponse:
-    """What a Resend started."""
-    return ResendResponse(
-        recipients_to_retry=started.recipients,
-        batches=ResendBatches(total=started.batches, size=BATCH_SIZE, start_number=started.start_number),
-        skipped=[
-            SkippedRecipients(reason=number, count=count)
-            for number, count in sorted(
-                (SKIP_REASONS.number(reason), count) for reason, count in started.skipped.items()
-            )
-        ],
-    )
-
-
-def progress(latest: Progress) -> WatchProgressResponse:
-    """How far a message has come."""
+def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgressResponse:
+    """How far a message has come, and when it is retried next by itself."""
     row = latest.message
     return WatchProgressResponse(
         sequence=latest.sequence,
@@ -117,6 +98,7 @@ def progress(latest: Progress) -> WatchProgressResponse:
             error_type_counts=error_type_counts(latest.error_types),
             round=row.round,
             page_hold=page_hold(row.page_hold),
+            next_retry_time=timestamp(next_retry_time),
         ),
     )
 

@@ -1,6 +1,7 @@
 """Answers out: what the retry timer did, and when it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from redrive.v1.retry_service_pb2 import (
     GetRetryScheduleResponse,
@@ -13,15 +14,21 @@ from server.api.translation.enum_words import SCHEDULED_RETRY_STATUSES
 from server.api.translation.times import duration, timestamp
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 
+Shown = AbstractSet[str]  # the messages that the caller may read about; the others are counted only
 
-def retries_run(results: Sequence[TimerResult]) -> RunScheduledRetriesResponse:
+
+def retries_run(results: Sequence[TimerResult], shown: Shown) -> RunScheduledRetriesResponse:
     """What one run did."""
     started = [result for result in results if result.status is TimerStatus.STARTED]
     return RunScheduledRetriesResponse(
         processed=len(started),
         total_recipients=sum(result.recipients for result in started),
-        results=map(_result, results),
+        results=_results(results, shown),
     )
+
+
+def _results(results: Sequence[TimerResult], shown: Shown) -> Iterator[ScheduledRetryResult]:
+    return (_result(result) for result in results if result.message_id in shown)
 
 
 def _result(result: TimerResult) -> ScheduledRetryResult:
@@ -40,22 +47,22 @@ def batches_processed(released: int, processing: int) -> ProcessBatchesResponse:
     return ProcessBatchesResponse(released=released, processing=processing)
 
 
-def schedule(known: RetrySchedule, runs: Sequence[TimerRun]) -> GetRetryScheduleResponse:
+def schedule(known: RetrySchedule, runs: Sequence[TimerRun], shown: Shown) -> GetRetryScheduleResponse:
     """When the timer runs, and what it did lately."""
     return GetRetryScheduleResponse(
         interval=duration(known.interval),
         next_run_time=timestamp(known.next_run_time),
         last_run_time=timestamp(known.last_run_time),
-        last_results=map(_result, known.last_results),
-        runs=map(_run, runs),
+        last_results=_results(known.last_results, shown),
+        runs=(_run(run, shown) for run in runs),
     )
 
 
-def _run(run: TimerRun) -> ScheduledRetryRun:
+def _run(run: TimerRun, shown: Shown) -> ScheduledRetryRun:
     return ScheduledRetryRun(
         time=timestamp(run.time),
         eligible=run.eligible,
         processed=run.started,
         total_recipients=run.recipients,
-        results=map(_result, run.results),
+        results=_results(run.results, shown),
     )

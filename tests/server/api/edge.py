@@ -1,7 +1,7 @@
 """The edge on a real port, over a real log and the real commands; nothing dispatches, so that messages stay PENDING."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,14 +16,22 @@ from domain.outcome import Outcome
 from domain.streams import batch_stream, message_stream, page_stream
 from projections.sql import Sql
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from redrive.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
 from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 from redrive.v1.report_service_pb2_grpc import ReportServiceStub
 from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
+from server.access.certificates import Certificates
+from server.api.gate import Gate
+from server.api.ports import ProgressHub, StuckBatches
 from server.api.server import ApiServer, build_server
 from server.channels.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
 from server.commands.cancelling import CancelService
+from server.commands.cleaning import CleanupService
+from server.commands.cleaning_run import CleanupRun
+from server.commands.erasing import ErasureService
 from server.commands.holding_pages import PageHoldService
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
@@ -52,6 +60,7 @@ from tests.builders import (
 
 if TYPE_CHECKING:  # these stand in the stubs' .pyi files only
     from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
+    from redrive.v1.maintenance_service_pb2_grpc import MaintenanceServiceAsyncStub
     from redrive.v1.page_service_pb2_grpc import PageServiceAsyncStub
     from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceAsyncStub
     from redrive.v1.report_service_pb2_grpc import ReportServiceAsyncStub
@@ -165,6 +174,10 @@ class Edge:
         return RetryServiceStub(self.wire)
 
     @property
+    def maintenance(self) -> "MaintenanceServiceAsyncStub":
+        return MaintenanceServiceStub(self.wire)
+
+    @property
     def receipts(self) -> "ReceiptServiceAsyncStub":
         return ReceiptServiceStub(self.wire)
 
@@ -202,11 +215,19 @@ class Edge:
 
 
 @asynccontextmanager
-async def running_edge(folder: Path) -> AsyncIterator[Edge]:
-    """An edge with one registered page."""
+async def running_edge(
+    folder: Path,
+    *,
+    gate: Gate | None = None,
+    certificates: Certificates | None = None,
+    progress: Callable[[EventLog], ProgressHub] | None = None,
+    stuck_batches: Callable[[EventLog], StuckBatches] | None = None,
+) -> AsyncIterator[Edge]:
+    """An edge with one registered page; with certificates it talks TLS, which its own wire does not."""
     vault = Vault(new_key())
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
     async with StoreLog(SqliteStore(folder / "redrive.db")) as log:
+        cleanups = CleanupRun(log, wall_clock)
         sends = SendService(log, vault, wall_clock)
         server = build_server(
             log=log,
@@ -218,14 +239,20 @@ async def running_edge(folder: Path) -> AsyncIterator[Edge]:
             pages=PutPageService(log, vault, channel, wall_clock, 10.0),
             holds=PageHoldService(log, vault, wall_clock),
             receipts=ReceiptService(log, wall_clock),
-            progress=hub,
+            cleanups=CleanupService(log, cleanups, wall_clock),
+            erasures=ErasureService(log, vault, wall_clock),
+            names=Names(log, vault),
+            progress=hub if progress is None else progress(log),
             timer=timer,
-            stuck=stuck,
+            stuck=stuck if stuck_batches is None else stuck_batches(log),
             history=History(log, wall_clock),
+            gate=gate,
         )
-        address = await server.start(LISTEN)
+        address = await server.start(LISTEN, certificates)
+        cleanups.start()
         async with grpc.aio.insecure_channel(address) as wire:
             edge = Edge(log, vault, channel, hub, timer, stuck, server, address, wire)
             await edge.commit(page_stream(PAGE), 0, page_registered())
             yield edge
         await server.stop(timedelta(0))
+        await cleanups.close()

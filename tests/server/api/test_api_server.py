@@ -24,6 +24,7 @@ async def health_of(edge: Edge, service: str) -> Any:
 def test_all_services_of_the_contract_are_served() -> None:
     assert set(SERVICES) == {
         "redrive.v1.DeliveryService",
+        "redrive.v1.MaintenanceService",
         "redrive.v1.PageService",
         "redrive.v1.ReceiptService",
         "redrive.v1.ReportService",

@@ -130,6 +130,7 @@ async def test_the_past_of_now_is_what_is(told: Edge) -> None:
     is_now = (await told.delivery.GetMessage(GetMessageRequest(message_id=MESSAGE))).message
     was_just_now = await message_at(told, (wall_clock() - NOW).total_seconds())
 
+    is_now.ClearField("sequence")  # of the past it is of no use
     assert was_just_now == is_now
 
 

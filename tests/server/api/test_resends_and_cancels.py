@@ -60,6 +60,7 @@ async def test_a_dry_run_of_a_resend_changes_nothing(edge: Edge) -> None:
 
     dry = await edge.delivery.Resend(resend(message_id, validate_only=True))
 
+    del dry.predictions[:]
     assert dry == await edge.delivery.Resend(resend(message_id))
 
 

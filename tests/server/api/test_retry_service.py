@@ -54,6 +54,16 @@ async def test_a_schedule_before_its_first_run_has_no_last_one(edge: Edge) -> No
     assert not answer.last_results
 
 
+async def test_a_timer_that_is_off_has_no_next_run(edge: Edge) -> None:
+    edge.timer.known = RetrySchedule(interval=None, next_run_time=None, last_run_time=NOW, last_results=[])
+
+    answer = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
+
+    assert not answer.HasField("interval")
+    assert not answer.HasField("next_run_time")
+    assert answer.last_run_time.ToSeconds() == int(NOW.timestamp())
+
+
 async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
     edge.timer.known = RetrySchedule(
         interval=timedelta(seconds=1.5), next_run_time=after(1.5), last_run_time=NOW, last_results=RESULTS

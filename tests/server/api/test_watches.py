@@ -4,17 +4,19 @@ from datetime import timedelta
 
 import grpc
 import grpc.aio
+import msgspec
 import pytest
 
 from domain.errors import MessageNotFound
 from domain.fault import ErrorType as Kind
+from domain.retry import RetryPolicy, RetryType
 from projections.sql import micros
 from redrive.v1.delivery_service_pb2 import WatchProgressRequest, WatchProgressResponse
 from redrive.v1.error_pb2 import ErrorType, ErrorTypeCount
 from redrive.v1.message_pb2 import Counts, MessageStatus
 from server.commands.lookup import find_message
 from server.watching.progress import Progress
-from tests.builders import FAILED, NOW, OWNER
+from tests.builders import FAILED, NOW, OWNER, after
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal, refusal_of
 from tests.server.api.requests import send_request
@@ -54,6 +56,19 @@ async def test_each_progress_is_told_and_the_call_ends_with_the_watch(edge: Edge
     assert (told.messages_per_second, told.eta.ToTimedelta()) == (2.5, timedelta(seconds=1.5))
     assert list(told.error_type_counts) == [ErrorTypeCount(error_type=ErrorType.ERROR_TYPE_NETWORK, count=1)]
     assert edge.hub.watched == [(OWNER, progress.message.message_id)]
+
+
+async def test_the_end_of_a_watch_tells_when_the_timer_retries(edge: Edge) -> None:
+    going_on = await progress_of_a_message(edge)
+    policy = RetryPolicy(type=RetryType.CRON)
+    done = msgspec.structs.replace(going_on.message, retry_policy=policy, completed=True)
+    under_way = msgspec.structs.replace(done, completed=False)
+    edge.hub.shown = [msgspec.structs.replace(going_on, message=message) for message in (under_way, done)]
+
+    first, last = await watched(edge, done.message_id)
+
+    assert not first.progress.HasField("next_retry_time")
+    assert last.progress.next_retry_time.ToMicroseconds() == micros(after(900))
 
 
 async def test_a_message_that_is_not_there_is_not_found(edge: Edge) -> None:

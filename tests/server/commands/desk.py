@@ -15,16 +15,20 @@ from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream, page_stream
 from projections import message_rows, pages
 from projections.batches import BatchRow, of_message, open_of_message
+from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter, MessageRow
+from projections.recipient_rows import recipients
 from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
 from server.commands.lookup import load_message
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.resending import ResendService
 from server.commands.rounds import RoundStarted
 from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
+from server.log import person_keys
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.keyring import new_key
 from server.log.vault import Vault
@@ -139,6 +143,19 @@ class Desk:
             if isinstance(first, BatchCreated) and first.round == round_:
                 found.append(first)
         return found
+
+    async def names(self, message_id: str) -> dict[str, str]:
+        """Everybody's name, as readers see it."""
+        wanted = DeliveryFilter(message_id=message_id)
+        rows = await self.log.read(lambda sql: recipients(sql, wanted, after="", limit=EVERY))
+        return {row.recipient_id: row.recipient_name for row in await Names(self.log, self.vault).shown(rows)}
+
+    async def variables(self, created: BatchCreated) -> list[Mapping[str, str]]:
+        """A batch's variables by position."""
+        place = (created.message_id, created.batch_number)
+        sealed = (await self.log.read(lambda sql: person_keys.sealed(sql, [place])))[place]
+        keys = person_keys.opened(self.vault, place, sealed)
+        return [keys.of(n).variables(one) for n, one in enumerate(person_keys.parted(created.sealed_variables))]
 
     async def taken(self, message_id: str, *, round_: int = 1) -> list[str]:
         """Who was taken into a round."""

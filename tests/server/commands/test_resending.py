@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain.errors import MessageIsCancelled
@@ -114,7 +115,7 @@ async def test_a_resend_takes_what_was_asked_for(
 
     assert await desk.taken(message_id) == taken
     assert (started.recipients, started.skipped) == (len(taken), skips)
-    assert dry == started
+    assert msgspec.structs.replace(dry, predictions={}) == started
 
 
 async def test_a_message_may_ask_for_unconfirmed_ones_to_be_resent(desk: Desk) -> None:

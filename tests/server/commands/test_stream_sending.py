@@ -63,11 +63,10 @@ async def test_variables_of_every_part_are_kept(desk: Desk) -> None:
 
     answer = await streamed(desk, hundreds[:40], hundreds[40:], text="{{n}}")
 
-    key = await desk.log.read(desk.vault.message_key(answer.message.message_id))
     kept = [
         variables["n"]
         for created in await desk.created(answer.message.message_id, round_=0)
-        for variables in key.open_variables(created.sealed_variables, created.batch_number)
+        for variables in await desk.variables(created)
     ]
     assert kept == [str(n) for n in range(1_150)]
 

@@ -9,7 +9,7 @@ import pytest
 from domain.content import Attachment, Content, QuickReply
 from domain.recipient import Recipient
 from server.channels.channel import OutgoingMessage
-from server.delivery.letters import CACHED_MESSAGES, Letters
+from server.delivery.letters import CACHED_MESSAGES, Letters, people_of
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
 from tests.builders import FAILED, people
@@ -30,7 +30,9 @@ def letters(desk: Desk) -> Letters:
 
 
 async def of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage]:
-    return await letters.of_batch(await desk.batch((await desk.batches(message_id))[-1]))
+    batch = await desk.batch((await desk.batches(message_id))[-1])
+    people = await desk.log.read(lambda sql: people_of(sql, batch))
+    return (await letters.of_batch(batch, people)).by_position
 
 
 async def texts(desk: Desk, letters: Letters, text: str, *recipients: Recipient, **fields: Any) -> list[str]:

@@ -24,10 +24,17 @@ def test_a_timetable_is_seconds_or_a_cron_expression(text: str, next_run: dateti
 
 
 def test_a_cron_expression_is_read_in_utc() -> None:
-    assert parse_timetable("0 3 * * *").after(NOON).utcoffset() == timedelta(0)
+    next_run = parse_timetable("0 3 * * *").after(NOON)
+
+    assert next_run is not None
+    assert next_run.utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-5", "nan", "inf", "1e9", "soon", "61 * * * *"])
+def test_a_timer_that_is_off_never_runs_by_itself() -> None:
+    assert parse_timetable("off").after(NOON) is None
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5", "Off", "nan", "inf", "1e9", "soon", "61 * * * *"])
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"cron expression|more than 0 seconds"):
         parse_timetable(text)

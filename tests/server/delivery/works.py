@@ -20,6 +20,8 @@ from server.channels.http_client import open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
+from server.commands.erasing import ErasureService
+from server.commands.names import Names
 from server.commands.pausing import PauseService
 from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
@@ -37,6 +39,7 @@ from server.delivery.sweeper import Sweeper
 from server.delivery.timetable import parse_timetable
 from server.log.commit import Commit, Committed, StreamEvents
 from server.log.keyring import SealingKey
+from server.log.releases import RELEASE
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
@@ -75,6 +78,8 @@ class Works:
         self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
         self.resends = ResendService(log, wall_clock)
         self.receipts = ReceiptService(log, wall_clock)
+        self.erasures = ErasureService(log, vault, wall_clock)
+        self.names = Names(log, vault)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
         self.sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
@@ -113,8 +118,8 @@ class Works:
 
     async def lease(self, worker: str, *, is_good: bool) -> None:
         """Another worker's lease is good for ages, or over."""
-        statement = "INSERT OR REPLACE INTO workers VALUES (:worker, :expires)"
-        await self.beside(statement, worker=worker, expires=2**60 if is_good else 0)
+        statement = "INSERT OR REPLACE INTO workers VALUES (:worker, :expires, :release)"
+        await self.beside(statement, worker=worker, expires=2**60 if is_good else 0, release=RELEASE)
 
     async def hand_page_to(self, worker: str, generation: int) -> None:
         statement = (

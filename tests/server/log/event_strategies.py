@@ -33,7 +33,7 @@ def values_of(type_: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
     if origin is dict:
-        return _JSON
+        return _JSON if Any in arguments else st.dictionaries(*map(values_of, arguments), max_size=2)
     if issubclass(type_, enum.Enum):
         return st.sampled_from(type_)
     return structs_of(type_)

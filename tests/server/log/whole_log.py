@@ -7,9 +7,19 @@ from domain import batch as batches
 from domain import batch_decisions
 from domain.batch import Batch
 from domain.batch_decisions import Events
+from domain.canary import Canary, Trial
+from domain.cleanup_events import CleanedPart, CleanupCompleted, CleanupCounted, CleanupStarted, DeliveriesCleaned
 from domain.event import Event
-from domain.message_events import MessageCancelled, MessageCompleted
-from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
+from domain.message_events import MessageCancelled, MessageCompleted, RetryStopped
+from domain.person_events import PersonErased
+from domain.streams import (
+    batch_stream,
+    cleanup_stream,
+    message_stream,
+    page_stream,
+    person_stream,
+    receipts_stream,
+)
 from server.log.commit import Commit, Committed, StreamEvents
 from server.log.store import Store
 from tests.builders import (
@@ -20,6 +30,7 @@ from tests.builders import (
     OWNER,
     PAGE,
     SENT,
+    after,
     batch_created,
     batch_recipients,
     known,
@@ -72,15 +83,33 @@ def _story() -> Story:
     yield from _first_round()
     yield message_stream(MESSAGE), [MessageCompleted(message_id=MESSAGE, time=NOW)]
     yield from _cancelled_round()
-    yield receipts_stream(MESSAGE, 0, 1), [receipts_recorded(echo(0), echo(2), delivered(0), read(0))]
+    receipts = receipts_recorded(echo(0), delivered(0), read(0)), receipts_recorded(echo(2), time=after(10))
+    yield receipts_stream(MESSAGE, 0, 1), receipts
+    yield cleanup_stream("c-1"), _cleanup()
+    yield person_stream("bob"), [PersonErased(recipient_id="bob", messages=(MESSAGE,), requested_by=OWNER, time=NOW)]
     yield message_stream("m-2"), [message_staged(message_id="m-2")]
     yield batch_stream("m-2", 1, 1), [batch_created(message_id="m-2", stage=1)]
     yield message_stream("m-2"), [message_abandoned(message_id="m-2")]
 
 
+def _cleanup() -> Sequence[Event]:
+    """Ann's delivery is removed, and the receipt of it."""
+    before = after(5)
+    part = CleanedPart(message_id=MESSAGE, first_batch=1, last_batch=2, deliveries=1)
+    return [
+        CleanupStarted(cleanup_id="c-1", requested_by=OWNER, before=before, time=NOW),
+        CleanupCounted(cleanup_id="c-1", deliveries=1, time=NOW),
+        DeliveriesCleaned(cleanup_id="c-1", before=before, parts=(part,), time=NOW),
+        CleanupCompleted(cleanup_id="c-1", time=NOW),
+    ]
+
+
 def _first_round() -> Story:
     """Ann is reached, Bob not, Cy is heard of late, Dan is taken back once."""
-    yield _stream(1), [created := batch_created("ann", "bob", "cy", "dan")]
+    yield (
+        _stream(1),
+        [created := batch_created("ann", "bob", "cy", "dan", sealed_names=b"names", sealed_by_person=True)],
+    )
     batch, steps = batches.fold([created]), list[Events]()
 
     def then(events: Events) -> Batch:
@@ -100,11 +129,15 @@ def _first_round() -> Story:
 
 
 def _cancelled_round() -> Story:
-    yield message_stream(MESSAGE), [retry_requested(request=request_stamp("r-2", method="Resend"))]
+    trial = Trial(canary=Canary(recipients=1), rest=1, as_of=1)
+    stamp = request_stamp("r-2", method="Resend")
+    yield message_stream(MESSAGE), [retry_requested(request=stamp, trial=trial, last_recipient="bob")]
     created = batch_created(*batch_recipients("bob", attempt=2, origin=(1, 1)), batch_number=2, round=1)
     yield _stream(2), [created]
     yield message_stream(MESSAGE), [message_paused()]
     yield message_stream(MESSAGE), [message_resumed()]
+    stopped = RetryStopped(message_id=MESSAGE, round=1, recipients=1, failed=1, unconfirmed=0, time=NOW)
+    yield message_stream(MESSAGE), [stopped]
     yield message_stream(MESSAGE), [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)]
     yield _stream(2), batch_decisions.cancel(batches.fold([created]), now=NOW)
 

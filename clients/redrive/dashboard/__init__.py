@@ -1,0 +1,1 @@
+"""The web application: a process of its own, which speaks only the public contract (extra `redrive[dashboard]`)."""

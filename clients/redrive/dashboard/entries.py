@@ -1,0 +1,51 @@
+"""Inputs that keep what was typed: nothing that is drawn anew sets them back.
+
+The browser is given what stands in them at first as its default only. A `value` would be set again each time that
+anything on the page changes.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from nicegui.events import GenericEventArguments
+
+from redrive.dashboard.elements import Attribute, Tag
+
+_VALUE = "(event) => emit(event.target.value)"
+_MOMENT = """(event) => {
+  const {value, validity} = event.target;
+  emit(validity.badInput ? "?" : value, value ? new Date(value).toISOString() : "");
+}"""
+
+
+def entry(label: str, changed: Callable[[str], None], *, value: str = "", kind: str = "text", **more: Attribute) -> Tag:
+    """A labelled input that tells each change at once, so that a button pressed right after finds it."""
+    with Tag("label", "", "field"):
+        Tag("span", label)
+        typed = Tag("input", "", "", type=kind, autocomplete="off", **more)
+    typed.attributes(**{"^value": value or None})
+    typed.on("input", lambda event: changed(str(event.args)), js_handler=_VALUE)
+    return typed
+
+
+def text_entry(label: str, changed: Callable[[str], None], *, value: str = "", **more: Attribute) -> Tag:
+    """A labelled text of several lines."""
+    with Tag("label", "", "field"):
+        Tag("span", label)
+        typed = Tag("textarea", value, "", **more)
+    typed.on("input", lambda event: changed(str(event.args)), js_handler=_VALUE)
+    return typed
+
+
+def time_entry(label: str, changed: Callable[[str, str], Awaitable[None] | None], *, value: str = "") -> Tag:
+    """A day and a time in the viewer's zone: as typed (? when half of it is), and as RFC 3339; both empty for none."""
+    with Tag("label", "", "field"):
+        Tag("span", label)
+        typed = Tag("input", "", "", type="datetime-local")
+    typed.attributes(**{"^value": value or None})
+
+    def note(event: GenericEventArguments) -> Awaitable[None] | None:
+        local, moment = event.args
+        return changed(str(local), str(moment))
+
+    typed.on("input", note, js_handler=_MOMENT)
+    return typed

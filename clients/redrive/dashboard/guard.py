@@ -1,0 +1,77 @@
+"""Stands before everything: refuses foreign pages' requests, and tells browsers what this application never does."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from redrive.dashboard.settings import DashboardSettings
+
+# NiceGUI draws its pages by a script in the page, and compiles templates in the browser: hence the two unsafe words.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",  # with no-referrer a form would not say its origin
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+_READS = {"GET", "HEAD"}
+
+
+class Guard:
+    """An ASGI application around another."""
+
+    def __init__(self, app: ASGIApp, settings: DashboardSettings) -> None:
+        self.app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request of this application's own pages through, with the headers on its answer."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif self._is_foreign(scope):
+            await _refuse(scope, receive, send)
+        else:
+            await self.app(scope, receive, _with_headers(send))
+
+    def _is_foreign(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._settings.is_own_name(urlsplit(f"//{host}").hostname or ""):
+            return True
+        if origin is None:  # browsers name it in whatever can change something
+            return scope["type"] == "websocket" or scope["method"] not in _READS
+        return urlsplit(origin).netloc != host
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    response = PlainTextResponse("This request does not come from a page of the dashboard.\n", 403, headers=_HEADERS)
+    await response(scope, receive, send)
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_HEADERS)
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,109 @@
+"""An uploaded file of recipients: what stands in it, and whether a text fits all of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from weakref import finalize
+
+from redrive.cli.message_text import filled_in, variables_of
+from redrive.cli.recipients_csv import RecipientsCsv
+from redrive.v1.content_pb2 import Recipient
+
+PREVIEWED = 500  # recipients whose texts can be stepped through; the longest text is always among what is shown
+TOLD = 10  # findings of one kind that are told by line
+MAX_TEXT = 2_000  # characters after filling in: the platform's limit
+
+
+@dataclass
+class Findings:
+    """Findings of one kind: how many, and the first few with their lines."""
+
+    count: int = 0
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, words: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.first) < TOLD:
+            self.first.append((line, words))
+
+
+@dataclass
+class TextCheck:
+    """What a text comes to with everybody's variables: `no_column` are variables that the file does not have."""
+
+    no_column: list[str] = field(default_factory=list)
+    too_long: Findings = field(default_factory=Findings)
+    blank: Findings = field(default_factory=Findings)
+    longest: Recipient | None = None
+
+    @property
+    def is_sendable(self) -> bool:
+        """Blanks are allowed: an empty cell is an empty value."""
+        return not self.no_column and not self.too_long.count
+
+
+class RecipientFile:
+    """A file that was checked by line, and that is gone with this object.
+
+    Raises BadCsv (`redrive.cli.recipients_csv`) for one that cannot be sent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        finalize(self, path.unlink, missing_ok=True)
+        self.people = RecipientsCsv(path)
+        self.duplicates = Findings()
+        for line, words in _duplicates(self.people):
+            self.duplicates.add(line, words)
+        self.first = list(islice(_once(self.people), PREVIEWED))
+
+    def __len__(self) -> int:
+        """Recipients, each once."""
+        return len(self.people) - self.duplicates.count
+
+    def check(self, text: str) -> TextCheck:
+        """Fills the text in for everybody; about a second for each 300,000."""
+        asked = variables_of(text)
+        check = TextCheck(no_column=[name for name in asked if name not in self.people.variables])
+        if check.no_column or not asked:
+            check.longest = self.first[0]
+            if len(text) > MAX_TEXT and not asked:
+                check.too_long.add(0, _too_long(len(text)))
+            return check
+        longest = -1
+        for line, recipient in self.people.numbered():
+            length = len(filled_in(text, recipient))
+            if length > longest:
+                longest, check.longest = length, recipient
+            if length > MAX_TEXT:
+                check.too_long.add(line, _too_long(length))
+            for name in _blanks(asked, recipient):
+                check.blank.add(line, f"{name} is empty")
+        return check
+
+
+def _duplicates(people: RecipientsCsv) -> Iterator[tuple[int, str]]:
+    lines: dict[str, int] = {}
+    for line, recipient in people.numbered():
+        first = lines.setdefault(recipient.id, line)
+        if first != line:
+            yield line, f"{recipient.id} stands in line {first} already"
+
+
+def _once(people: RecipientsCsv) -> Iterator[Recipient]:
+    seen: set[str] = set()
+    for recipient in people:
+        if recipient.id not in seen:
+            seen.add(recipient.id)
+            yield recipient
+
+
+def _blanks(asked: list[str], recipient: Recipient) -> Iterator[str]:
+    for name in asked:
+        if not (recipient.name if name == "name" else recipient.variables[name]):
+            yield name
+
+
+def _too_long(length: int) -> str:
+    return f"the text has {length:,} characters, and at most {MAX_TEXT:,} are allowed"

@@ -1,0 +1,68 @@
+"""How many of a message's recipients a plain resend would take: asked for one message at a time, and kept."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+
+from redrive.client import Client
+from redrive.errors import RedriveError
+from redrive.v1.message_pb2 import Message
+
+_AT_ONCE = 4
+_KEPT = 5_000
+
+
+def _stamp(message: Message) -> tuple[object, ...]:
+    """Changes with everything that changes the count."""
+    return message.update_time.seconds, message.update_time.nanos, message.HasField("page_hold")
+
+
+class RetryableCounts:
+    """Shared by a caller's tabs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, tuple[tuple[object, ...], int]] = {}
+        self._looked_at: dict[object, Sequence[Message]] = {}
+
+    def known(self, message: Message) -> int | None:
+        """The count as it was found last; None while it is not known."""
+        if not message.counts.failed + message.counts.unconfirmed:
+            return 0
+        found = self._known.get(message.id)
+        return None if found is None else found[1]
+
+    def look_at(self, tab: object, messages: Sequence[Message]) -> None:
+        """These are what a tab shows now: `renew_one` takes care of them."""
+        self._looked_at[tab] = messages
+
+    def look_away(self, tab: object) -> None:
+        """The tab is gone."""
+        self._looked_at.pop(tab, None)
+
+    async def fill(self, messages: Iterable[Message], found: Callable[[], None]) -> None:
+        """Asks for all that are not known at all; calls `found` after each."""
+        free = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(message: Message) -> None:
+            async with free:
+                await self._ask(message)
+            found()
+
+        await asyncio.gather(*[ask(message) for message in messages if self.known(message) is None])
+
+    async def renew_one(self) -> None:
+        """Asks anew for one that has changed, of those that tabs look at."""
+        for message in chain.from_iterable(self._looked_at.values()):
+            if self.known(message) != 0 and self._known.get(message.id, ((), 0))[0] != _stamp(message):
+                await self._ask(message)
+                return
+
+    async def _ask(self, message: Message) -> None:
+        try:
+            answer = await self._client.list_failed(message.id, page_size=1).page()
+        except RedriveError:
+            return  # asked again at the next occasion
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[message.id] = (_stamp(message), answer.retryable_count)

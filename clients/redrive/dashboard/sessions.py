@@ -1,0 +1,85 @@
+"""Who looks at the dashboard. Tokens are kept in this process's memory only: the browser has a random id."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+from redrive.dashboard.backend import Backend
+from redrive.dashboard.settings import DashboardSettings
+from redrive.errors import RedriveError
+
+COOKIE = "redrive_session"
+IDLE_SECONDS = 12 * 3600.0
+_MOST = 1_000
+
+
+class _Session:
+    def __init__(self, token: str, now: float) -> None:
+        self.token = token
+        self.used = now
+
+
+class Sessions:
+    """Finds the backend of a browser: its session's, or the one without a token."""
+
+    def __init__(self, settings: DashboardSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sessions: dict[str, _Session] = {}
+        self._backends: dict[str | None, Backend] = {}
+
+    def backend(self, cookies: Mapping[str, str]) -> Backend:
+        """The backend for a request."""
+        session = self._sessions.get(cookies.get(COOKIE, ""))
+        if session is None or self._is_idle(session):
+            return self._backend(None)
+        session.used = self._clock()
+        return self._backend(session.token)
+
+    def is_logged_in(self, cookies: Mapping[str, str]) -> bool:
+        """Whether a token was given."""
+        return cookies.get(COOKIE, "") in self._sessions
+
+    async def log_in(self, token: str) -> str:
+        """Tries a token; the new session's id. Raises RedriveError, and ValueError for what is no token."""
+        try:
+            await self._backend(token).check()
+        except RedriveError:
+            await self._drop_unused()
+            raise
+        await self._end_idle()
+        session_id = secrets.token_urlsafe(32)
+        self._sessions[session_id] = _Session(token, self._clock())
+        return session_id
+
+    async def log_out(self, cookies: Mapping[str, str]) -> None:
+        """Forgets the session, and the token unless another session has it."""
+        self._sessions.pop(cookies.get(COOKIE, ""), None)
+        await self._drop_unused()
+
+    async def close(self) -> None:
+        """Forgets everybody."""
+        self._sessions.clear()
+        for token in list(self._backends):
+            await self._backends.pop(token).close()
+
+    def _backend(self, token: str | None) -> Backend:
+        if token not in self._backends:
+            self._backends[token] = Backend(self._settings, token)
+        return self._backends[token]
+
+    async def _end_idle(self) -> None:
+        by_use = sorted(self._sessions, key=lambda session_id: self._sessions[session_id].used)
+        surplus = by_use[: max(0, len(by_use) - _MOST + 1)]
+        for session_id in by_use:
+            if session_id in surplus or self._is_idle(self._sessions[session_id]):
+                del self._sessions[session_id]
+        await self._drop_unused()
+
+    async def _drop_unused(self) -> None:
+        used = {session.token for session in self._sessions.values()}
+        for token in [token for token in self._backends if token is not None and token not in used]:
+            await self._backends.pop(token).close()
+
+    def _is_idle(self, session: _Session) -> bool:
+        return self._clock() > session.used + IDLE_SECONDS

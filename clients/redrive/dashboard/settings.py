@@ -1,0 +1,44 @@
+"""How the dashboard reaches the server, and where browsers reach the dashboard."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from redrive.client import Client
+
+CALL_SECONDS = 20.0  # for one call with all its attempts; a person waits for it
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardSettings:
+    """`names` are the host names under which browsers may ask for it, besides addresses and localhost."""
+
+    server: str
+    tls: bool = False
+    root_certificates: bytes | None = None
+    client_certificate: tuple[bytes, bytes] | None = None  # a chain and its key, for a server that asks for one
+    host: str = "127.0.0.1"
+    port: int = 8080
+    names: tuple[str, ...] = ()
+
+    def connect(self, token: str | None) -> Client:
+        """A client for a caller; ValueError for a token that no server can have issued."""
+        return Client(
+            self.server,
+            token=token,
+            tls=self.tls,
+            root_certificates=self.root_certificates,
+            client_certificate=self.client_certificate,
+            timeout=CALL_SECONDS,
+        )
+
+    def is_own_name(self, name: str) -> bool:
+        """Whether a Host header may say so: a name of somebody else's that leads here is an attack (DNS rebinding)."""
+        return name in ("localhost", self.host, *self.names) or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+// Runs before the page is drawn: the theme, and times in the viewer's zone.
+"use strict";
+
+// follows the system (the default) -> light -> dark
+const redriveTheme = {
+  names: ["system", "light", "dark"],
+  get() {
+    return this.names.includes(localStorage.redriveTheme) ? localStorage.redriveTheme : "system";
+  },
+  apply() {
+    document.documentElement.dataset.theme = this.get();
+    const word = document.querySelector(".theme-word");
+    if (word) word.textContent = "Theme: " + this.get();
+  },
+  turn() {
+    localStorage.redriveTheme = this.names[(this.names.indexOf(this.get()) + 1) % this.names.length];
+    this.apply();
+  },
+};
+redriveTheme.apply();
+
+// <red-time datetime="2026-01-31T12:00:00Z"> shows the time in the viewer's zone, with age="true" how long ago it was.
+class RedTime extends HTMLElement {
+  static observedAttributes = ["datetime", "age"];
+  static all = new Set();
+  connectedCallback() {
+    RedTime.all.add(this);
+    this.draw();
+  }
+  disconnectedCallback() {
+    RedTime.all.delete(this);
+  }
+  attributeChangedCallback() {
+    this.draw();
+  }
+  draw() {
+    const time = new Date(this.getAttribute("datetime"));
+    const text = isNaN(time) ? "–" : this.hasAttribute("age") ? age(time) : full(time, "short");
+    if (this.textContent !== text) this.textContent = text;
+    if (!isNaN(time)) this.title = full(time, "long");
+  }
+}
+function full(time, zone) {
+  const day = time.toDateString() === new Date().toDateString() && zone === "short" ? {} : { day: "numeric", month: "short", year: "numeric" };
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  return time.toLocaleString(undefined, { ...day, ...clock, ...(zone === "long" ? { timeZoneName: "long" } : {}) });
+}
+function age(time) {
+  const seconds = (Date.now() - time) / 1000;
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  for (const [size, unit] of [[86400, "day"], [3600, "hour"], [60, "minute"]])
+    if (Math.abs(seconds) >= size) return words.format(-Math.round(seconds / size), unit);
+  return Math.abs(seconds) < 10 ? "just now" : words.format(-Math.round(seconds), "second");
+}
+customElements.define("red-time", RedTime);
+setInterval(() => RedTime.all.forEach((element) => element.draw()), 5000);
+
+// What NiceGUI draws comes after this script: its head gets the theme's name, and its content the skip link's target.
+new MutationObserver((_, observer) => {
+  const main = document.querySelector("main.q-page");
+  if (!main) return;
+  main.id = "content";
+  main.tabIndex = -1;
+  redriveTheme.apply();
+  observer.disconnect();
+}).observe(document, { childList: true, subtree: true });

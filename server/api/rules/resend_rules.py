@@ -1,0 +1,58 @@
+"""The rules of the requests about resends."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from domain.canary import MAX_CANARY
+from server.api.rules.broken_rule import broken_rule
+from server.api.rules.delivery_rules import ErrorTypes, OneMessageRules
+from server.api.rules.field_kinds import PageSize, RecipientId, RequestId, up_to
+from server.api.rules.rule_set import Rules
+
+FASTEST = 100_000  # messages per second
+
+RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_length=10_000)]
+
+
+def _canary_size(recipients: int) -> int:
+    if not 1 <= recipients <= MAX_CANARY:
+        raise broken_rule(f"must be from 1 to {MAX_CANARY:,}")
+    return recipients
+
+
+def _share(share: float) -> float:
+    if not 0 <= share <= 1:  # so is none that is no number
+        raise broken_rule("must be from 0 to 1")
+    return share
+
+
+def _cap(messages_per_second: float) -> float:
+    if not 0 < messages_per_second <= FASTEST:
+        raise broken_rule(f"must be above 0 and at most {FASTEST:,}; 0 stands for no cap")
+    return messages_per_second
+
+
+class CanaryRules(Rules):
+    """A canary."""
+
+    recipients: Annotated[int, AfterValidator(_canary_size), Field(validate_default=True)] = 0
+    max_failure_share: Annotated[float, AfterValidator(_share)] = 0.0
+
+
+class ResendRules(OneMessageRules):
+    """Resend."""
+
+    recipient_ids: RecipientIds
+    error_types: ErrorTypes
+    request_id: RequestId = ""
+    as_of_sequence: Annotated[int, Field(ge=0)] = 0
+    canary: CanaryRules | None = None
+    messages_per_second: Annotated[float, AfterValidator(_cap)] = 0.0
+    reason: Annotated[str, up_to(500)] = ""
+
+
+class ListRetriesRules(OneMessageRules):
+    """ListRetries."""
+
+    page_size: PageSize = 0

@@ -1,0 +1,31 @@
+"""What a page's worker is to do: a batch that waits, with all that it takes to claim it."""
+
+from typing import NamedTuple
+
+from domain.batch import Batch
+from domain.batch_decisions import Receipts
+from projections.pages import PageRow
+from server.delivery.letters import BatchPeople
+from server.log.vault import KeptSecrets
+
+Place = tuple[str, int]  # a batch: its message and its number
+
+
+class PageAsItIs(NamedTuple):
+    """A page's secrets and settings, and the seconds for which the platform wants nothing of it."""
+
+    kept: KeptSecrets | None
+    row: PageRow | None
+    pause: float
+
+
+class Work(NamedTuple):
+    """A batch that waits, with all that it takes to claim it."""
+
+    place: Place
+    batch: Batch
+    receipts: Receipts
+    people: BatchPeople
+    message_is_cancelled: bool
+    message_is_paused: bool
+    page: PageAsItIs

@@ -1,0 +1,44 @@
+"""What is told of calls: counted, timed, traced."""
+
+import time
+from collections.abc import Callable
+
+from server.telemetry.meters import Meters
+from server.telemetry.tracing import Metadata, Tracing
+
+_WATCH = "/WatchProgress"
+
+
+class Calls:
+    """Hears of each call from the edge."""
+
+    def __init__(self, meters: Meters, tracing: Tracing | None) -> None:
+        self._meters = meters
+        self._tracing = tracing
+
+    def begin(self, method: str, metadata: Metadata) -> Callable[[str], None]:
+        """A call came; what this gives wants to know the status code's name when it ends."""
+        ends = [self._measure(method)]
+        if self._tracing is not None:
+            ends.append(self._tracing.call(method, metadata))
+
+        def end(code: str) -> None:
+            for tell in ends:
+                tell(code)
+
+        return end
+
+    def _measure(self, method: str) -> Callable[[str], None]:
+        meters = self._meters
+        started = time.perf_counter()
+        is_watch = method.endswith(_WATCH)
+        if is_watch:
+            meters.watches.inc()
+
+        def end(code: str) -> None:
+            if is_watch:
+                meters.watches.dec()
+            meters.calls.labels(method, code).inc()
+            meters.call_seconds.labels(method).observe(time.perf_counter() - started)
+
+        return end

@@ -1,0 +1,119 @@
+"""A message while it is written."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from redrive.dashboard.backend import Backend
+from redrive.dashboard.composition import Composition, Schedule, text_gaps
+from redrive.dashboard.compositions import Compositions
+from redrive.dashboard.recipient_file import TextCheck
+from redrive.dashboard.settings import DashboardSettings
+from redrive.v1.content_pb2 import AttachmentType, MessagingType
+
+
+async def _written(folder: Path) -> Composition:
+    composition = Composition("an-id")
+    composition.page_id = "shop"
+    composition.text = "Hello {{name}}"
+    path = folder / "people.csv"
+    path.write_text("id,name\n1,Ada\n")
+    await composition.take_file(path)
+    return composition
+
+
+async def test_a_new_one_says_all_that_is_missing() -> None:
+    assert list(Composition("an-id").gaps()) == [
+        "Choose the page that sends.",
+        "Give the recipients: a CSV file without problems.",
+        "Write a text, or attach a file.",
+    ]
+
+
+async def test_the_request_carries_the_same_id_each_time(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    assert list(composition.gaps()) == []
+    assert composition.header().request_id == composition.header().request_id == "an-id"
+    assert composition.header(is_dry_run=True).validate_only
+
+
+async def test_a_bad_file_leaves_nobody_of_the_file_before(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    bad = tmp_path / "bad.csv"
+    bad.write_text("id\n\n1 2\n")
+    await composition.take_file(bad)
+
+    assert composition.recipients is None
+    assert [(problem.line, problem.column) for problem in composition.csv_problems] == [(3, "id")]
+
+
+async def test_a_tag_goes_only_with_a_tagged_message(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    composition.messaging_type = MessagingType.MESSAGING_TYPE_MESSAGE_TAG
+    assert list(composition.gaps()) == ["Choose the tag."]
+    composition.tag = "HUMAN_AGENT"
+    assert composition.header().content.tag == "HUMAN_AGENT"
+    composition.messaging_type = MessagingType.MESSAGING_TYPE_RESPONSE
+    assert composition.header().content.tag == ""
+
+
+async def test_an_attachment_needs_its_address_and_takes_no_text(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    composition.attachment_type = AttachmentType.ATTACHMENT_TYPE_IMAGE
+    assert list(composition.gaps()) == [
+        "Leave the text empty, or attach nothing: the platform takes one or the other.",
+        "The attachment: give its address, which begins with https://.",
+    ]
+    composition.text, composition.attachment_url = "", "https://shop.example/a.png"
+    assert list(composition.gaps()) == []
+    assert composition.header().content.attachment.url == "https://shop.example/a.png"
+
+
+async def test_half_a_time_is_not_at_once(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    assert not composition.header().HasField("schedule_time")
+    composition.schedule = Schedule("?")
+    assert list(composition.gaps()) == ["The time to send at: give a day and a time, or leave it empty."]
+    composition.schedule = Schedule("2026-12-24T18:00", datetime(2026, 12, 24, 11, tzinfo=UTC))
+    assert composition.header().schedule_time.ToDatetime(tzinfo=UTC) == datetime(2026, 12, 24, 11, tzinfo=UTC)
+
+
+def test_a_variable_that_the_file_lacks_is_named() -> None:
+    check = TextCheck(no_column=["day"])
+    assert list(text_gaps(check)) == ["The text says {{day}}, and the file has no column day."]
+
+
+@pytest.fixture
+async def callers() -> AsyncIterator[tuple[Backend, Backend]]:
+    settings = DashboardSettings(server="127.0.0.1:1")
+    one, another = Backend(settings, None), Backend(settings, "token")
+    yield one, another
+    await one.close()
+    await another.close()
+
+
+async def test_a_composition_is_found_by_its_own_caller_only(callers: tuple[Backend, Backend]) -> None:
+    one, another = callers
+    compositions = Compositions()
+    begun = compositions.begin(one)
+
+    assert compositions.find(begun.id, one) is begun
+    assert compositions.find(begun.id, another) is None
+    assert compositions.find("unknown", one) is None
+    compositions.close()
+
+
+async def test_of_too_many_the_one_not_looked_at_for_longest_goes(callers: tuple[Backend, Backend]) -> None:
+    one, _ = callers
+    compositions = Compositions()
+    first, second = compositions.begin(one), compositions.begin(one)
+    for _ in range(998):
+        compositions.begin(one)
+    assert compositions.find(first.id, one) is first
+    compositions.begin(one)
+
+    assert compositions.find(second.id, one) is None
+    assert compositions.find(first.id, one) is first
+    compositions.close()

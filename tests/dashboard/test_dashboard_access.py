@@ -1,0 +1,106 @@
+"""Who gets in, and what other sites' pages cannot do."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser, expect
+
+from server.access.certificates import Certificates
+from server.access.scope import Scope
+from tests.dashboard.stage import Stage, Visit, running_dashboard, visiting
+from tests.server.api.known_callers import HOST, Callers, guarded_edge
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_HANDSHAKE = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+_SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport="
+
+
+async def test_every_answer_forbids_framing_and_whatever_comes_from_elsewhere(stage: Stage) -> None:
+    async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
+        for path in ("/", "/static/dashboard.js", "/login", "/nowhere"):
+            headers = (await http.get(path)).headers
+
+            assert headers["x-frame-options"] == "DENY"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "same-origin"
+            policy = headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in policy
+            assert "default-src 'none'" in policy
+            assert "http" not in policy
+
+
+async def test_a_foreign_origin_is_refused_wherever_something_could_be_changed(stage: Stage) -> None:
+    async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
+        own, foreign = {"origin": stage.url}, {"origin": "https://attacker.example"}
+
+        assert (await http.get(_SOCKET + "polling", headers=foreign)).status_code == 403
+        assert (await http.get(_SOCKET + "websocket", headers=_HANDSHAKE | foreign)).status_code == 403
+        assert (await http.get(_SOCKET + "websocket", headers=_HANDSHAKE)).status_code == 403
+        assert (await http.get(_SOCKET + "websocket", headers=_HANDSHAKE | {"origin": "null"})).status_code == 403
+        assert (await http.post("/login", data={"token": "t"}, headers=foreign)).status_code == 403
+        assert (await http.post("/logout")).status_code == 403
+        assert (await http.post("/logout", headers=own)).status_code == 303
+        assert (await http.get(_SOCKET + "polling", headers=own)).status_code == 200
+
+
+async def test_a_foreign_name_that_leads_here_is_refused(stage: Stage) -> None:
+    async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
+        assert (await http.get("/", headers={"host": "attacker.example"})).status_code == 403
+        assert (await http.get("/", headers={"host": "localhost:8080"})).status_code == 200
+
+
+async def test_without_authentication_there_is_no_login(visit: Visit) -> None:
+    await visit.open("/")
+
+    await expect(visit.page.get_by_role("heading", name="History")).to_be_visible()
+    await expect(visit.page.get_by_role("button", name="Log out")).to_have_count(0)
+    assert await visit.context.cookies() == []
+
+
+async def test_a_server_that_asks_who_calls_is_reached_over_tls_with_the_viewers_own_token(
+    browser: Browser, tmp_path: Path
+) -> None:
+    callers = Callers(tmp_path)
+    token = callers.token("ann", Scope.ADMIN)
+    trusted = tmp_path / "authority.pem"
+    trusted.write_bytes(callers.authority.certificate)
+    certificates = Certificates(*callers.authority.certify(HOST, HOST).written(tmp_path), None)
+    log = tmp_path / "dashboard.log"
+    async with guarded_edge(callers, certificates=certificates) as edge:
+        server = f"{HOST}:{edge.address.rpartition(':')[2]}"
+        options = ("--root-certificates", str(trusted))
+        async with running_dashboard(server, log, *options) as url, visiting(browser, url) as visit:
+            page = visit.page
+            await page.goto(f"{url}/messages/some-id")
+            await expect(page).to_have_url(f"{url}/login?next=/messages/some-id")
+            assert await visit.accessibility_faults() == []
+            await page.get_by_label("Your token").fill("rdt_wrong")
+            await page.get_by_role("button", name="Log in").click()
+            await expect(page.get_by_role("alert")).to_contain_text("does not know this token")
+            visit.complaints.clear()  # of the 403
+
+            await page.get_by_label("Your token").fill(token)
+            await page.get_by_role("button", name="Log in").click()
+            await expect(page.get_by_role("alert").filter(has_text="There is no such message.")).to_be_visible()
+            await visit.open("/")
+            await expect(page.get_by_text("No message is like that.")).to_be_visible()
+            (cookie,) = await visit.context.cookies()
+            assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+            assert token not in await page.content()
+
+            other = await visit.tab()
+            await other.goto(url)
+            await expect(other.get_by_text("No message is like that.")).to_be_visible()
+            await page.get_by_role("button", name="Log out").click()
+            await expect(page).to_have_url(re.compile("/login"))
+            await expect(other).to_have_url(f"{url}/login")
+    assert token not in log.read_text()
+    assert not list(Path.cwd().glob(".nicegui/*"))

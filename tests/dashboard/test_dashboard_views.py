@@ -1,0 +1,157 @@
+"""What pages show, worked out from the server's answers."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from redrive.dashboard.counts_bar import in_words
+from redrive.dashboard.history_query import arrange
+from redrive.dashboard.outcomes import Step, chart, in_steps
+from redrive.dashboard.pager import Turns
+from redrive.dashboard.progress_card import books
+from redrive.dashboard.resend_choice import ResendChoice
+from redrive.dashboard.resend_forecast import taken
+from redrive.dashboard.rounds import whom
+from redrive.dashboard.selection import Selection
+from redrive.dashboard.timeline import timeline
+from redrive.v1.delivery_service_pb2 import LogEvent
+from redrive.v1.error_pb2 import ErrorType
+from redrive.v1.message_pb2 import Counts, Message
+from redrive.v1.page_pb2 import Page, PageHold
+from redrive.v1.resend_pb2 import (
+    CanaryState,
+    ResendBatches,
+    ResendCause,
+    ResendPrediction,
+    ResendResponse,
+    RetryRound,
+    RetrySelection,
+    SkippedRecipients,
+    SkipReason,
+)
+
+NETWORK, TOKEN = ErrorType.ERROR_TYPE_NETWORK, ErrorType.ERROR_TYPE_ACCESS_TOKEN
+
+
+def test_ticks_are_kept_over_pages_and_taking_one_out_of_all_leaves_its_page() -> None:
+    selection = Selection()
+    selection.set("ann", is_on=True, on_page=["ann", "bob"])
+    selection.set_page(["cid", "dan"], is_on=True)
+    assert (selection.count(99), selection.choice([NETWORK])) == (3, ResendChoice(recipient_ids=("ann", "cid", "dan")))
+
+    selection.take_all()
+    assert (selection.count(99), selection.choice([NETWORK])) == (99, ResendChoice(error_types=(NETWORK,)))
+
+    selection.set("cid", is_on=False, on_page=["cid", "dan"])
+    assert (selection.has("ann"), selection.has("dan"), selection.count(99)) == (False, True, 1)
+
+
+def test_a_choice_is_a_request_for_a_preview_of_what_was_seen() -> None:
+    request = ResendChoice(error_types=(TOKEN,)).request("m", sequence=7, include_unconfirmed=True)
+
+    assert (request.validate_only, request.as_of_sequence, request.include_unconfirmed) == (True, 7, True)
+    assert (request.message_id, list(request.error_types), list(request.recipient_ids)) == ("m", [TOKEN], [])
+
+
+def test_a_preview_warns_of_those_who_were_named_and_will_fail_again() -> None:
+    answer = ResendResponse(
+        recipients_to_retry=30,
+        batches=ResendBatches(total=1),
+        predictions=[
+            ResendPrediction(cause=ResendCause.RESEND_CAUSE_PAGE_ON_HOLD, count=18),
+            ResendPrediction(cause=ResendCause.RESEND_CAUSE_OUTSIDE_WINDOW, count=12),
+        ],
+    )
+    assert taken(answer) == [
+        "30 recipients get the message once more, in 1 batch.",
+        "18 of them wait: their page is on hold until it is released or gets a new token.",
+        "12 of them will fail again: outside the platform's 24-hour window.",
+    ]
+
+    answer.skipped.append(SkippedRecipients(reason=SkipReason.SKIP_REASON_PERMANENT_ERROR, count=12))
+    assert not [line for line in taken(answer) if "fail again" in line]  # they are left out
+    assert taken(ResendResponse()) == []
+
+
+def test_a_round_says_whom_it_took() -> None:
+    selection = RetrySelection(error_types=[NETWORK, TOKEN], include_unconfirmed=True)
+    done = RetryRound(recipients=1_200, selection=selection, reason="The network is back")
+    assert whom(done) == "1,200 recipients: network, token expired, the unconfirmed too. The network is back"
+
+    stopped = RetryRound(recipients=5, canary_state=CanaryState.CANARY_STATE_STOPPED, recipients_after_canary=95)
+    assert whom(stopped) == "5 recipients; stopped after a few, 95 were left alone"
+
+
+def test_the_history_finds_all_words_and_sorts_within_what_was_read() -> None:
+    def message(title: str, failed: int, sent: int, seconds: int) -> Message:
+        counts = Counts(total=10, failed=failed, sent=sent, pending=10 - failed - sent)
+        return Message(title=title, page_id="shop", counts=counts, create_time=Timestamp(seconds=seconds))
+
+    alpha, beta, gamma = message("Alpha one", 1, 9, 30), message("beta One", 5, 5, 20), message("Gamma", 0, 2, 10)
+    every = [alpha, beta, gamma]
+
+    assert arrange(every, "ONE shop", "newest") == [alpha, beta]
+    assert arrange(every, "", "oldest") == [gamma, beta, alpha]
+    assert arrange(every, "", "failed") == [beta, alpha, gamma]
+    assert arrange(every, "", "progress") == [gamma, alpha, beta]
+    assert arrange(every, "nowhere", "title") == []
+
+
+def test_turns_go_on_and_back_by_the_servers_tokens() -> None:
+    turns = Turns()
+    turns.on()
+    assert turns.token == ""
+    turns.next_token = "second"
+    turns.on()
+    assert (turns.token, turns.number) == ("second", 2)
+    turns.back()
+    turns.back()
+    assert (turns.token, turns.number, turns.next_token) == ("", 1, "second")
+
+
+def test_outcomes_are_summed_in_equal_spans_and_none_is_lost() -> None:
+    begin = datetime(2026, 1, 31, tzinfo=UTC)
+    known = [Step(begin + timedelta(seconds=place), sent=2, failed=1, unconfirmed=place % 2) for place in range(1_000)]
+
+    steps = in_steps(known)
+
+    assert len(steps) == 40
+    assert [sum(column) for column in zip(*(step[1:] for step in steps), strict=True)] == [2_000, 1_000, 500]
+    assert {later.start - earlier.start for earlier, later in itertools.pairwise(steps)} == {
+        timedelta(seconds=999) / 40
+    }
+    assert in_steps([]) == []
+    assert in_steps([known[1]]) == [known[1]]
+    assert in_steps([known[1], known[1]])[0].sent == 4
+    assert [series["data"][0][1] for series in chart(steps)["series"]] == list(steps[0][1:])
+
+
+def test_the_timeline_is_the_messages_own_with_what_befell_its_page_newest_first() -> None:
+    sent, resent = Timestamp(seconds=10), Timestamp(seconds=30)
+    events = [
+        LogEvent(time=sent, name="MessageSubmitted", summary="Accepted"),
+        LogEvent(time=resent, name="RetryRequested", summary="Resent"),
+    ]
+    hold = PageHold(reason="the token has expired", hold_time=Timestamp(seconds=20))
+    page = Page(token_generation=2, update_time=Timestamp(seconds=40))
+
+    entries = timeline(events, Message(create_time=sent, page_hold=hold), page)
+
+    assert [entry.words for entry in entries] == [
+        "The page was changed; it has its 2nd token now",
+        "Resent",
+        "The page was put on hold: the token has expired",
+        "Accepted",
+    ]
+
+
+def test_books_that_do_not_balance_are_told() -> None:
+    counts = Counts(total=1_000, sent=940, failed=60)
+    assert (books(counts), in_words(counts)) == (
+        "1,000 recipients = 940 sent + 60 failed",
+        "940 of 1,000 sent, 60 failed",
+    )
+
+    counts.failed = 59
+    assert books(counts).endswith("the books are off by 1")

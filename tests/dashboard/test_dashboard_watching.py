@@ -1,0 +1,78 @@
+"""A message that is watched: by two tabs at once, and through a restart of the server."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from server.commands.lookup import find_message
+from server.watching.progress import Progress
+from tests.builders import FAILED, NOW, OWNER
+from tests.dashboard.stage import Stage, Visit, people, running_dashboard, visiting
+from tests.server.api.edge import running_edge
+from tests.server.api.requests import send_request
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_two_tabs_show_the_same_progress_from_one_watch_that_ends_with_the_last(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with running_edge(tmp_path) as edge, running_dashboard(edge.address, tmp_path / "dashboard.log") as url:
+        message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid"))).message.id
+        await edge.deliver(message_id, {"ann": FAILED})
+        row = await edge.log.read(lambda sql: find_message(sql, OWNER, message_id))
+        edge.hub.shown = [_progress(row, per_second=12.0), _progress(row, per_second=34.0)]
+        edge.hub.waits = True
+
+        async with visiting(browser, url) as visit:
+            first, second = visit.page, await visit.tab()
+            for tab in (first, second):
+                await tab.goto(f"{url}/messages/{message_id}")
+                await expect(tab.locator(".pace")).to_contain_text("34 a second")
+                await expect(tab.get_by_role("progressbar")).to_have_attribute(
+                    "aria-valuetext", "2 of 3 sent, 1 failed"
+                )
+            assert edge.hub.watched == [(OWNER, message_id)]
+            await first.close()
+            assert not edge.hub.left.is_set()
+        await eventually(lambda: _is_set(edge.hub.left.is_set()))
+        assert len(edge.hub.watched) == 1
+
+
+async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_reload(
+    stage: Stage, visit: Visit
+) -> None:
+    await stage.put_page("restart", rate=40)
+    message = await stage.send("restart", "Through a restart", people(160, "restart"))
+    page = visit.page
+    await visit.open(f"/messages/{message.id}")
+    await page.evaluate("window.isSamePage = true")
+    banner = page.get_by_text("The server does not answer.")
+    await expect(banner).to_be_hidden()
+
+    await stage.server.kill()
+    await expect(banner).to_be_visible(timeout=15_000)
+    assert await visit.accessibility_faults() == []
+    await stage.server.start()
+
+    await expect(banner).to_be_hidden(timeout=15_000)
+    await expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "160", timeout=20_000)
+    assert await page.evaluate("window.isSamePage")
+
+
+def _progress(row: object, *, per_second: float) -> Progress:
+    return Progress(
+        sequence=int(per_second),
+        time=NOW,
+        message=row,  # type: ignore[arg-type]
+        error_types={},
+        messages_per_second=per_second,
+        eta=timedelta(seconds=30),
+    )
+
+
+async def _is_set(is_set: bool) -> bool:
+    return is_set

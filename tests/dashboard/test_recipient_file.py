@@ -1,0 +1,70 @@
+"""An uploaded file of recipients, and whether a text fits all of them."""
+
+from pathlib import Path
+
+import pytest
+
+from redrive.cli.recipients_csv import BadCsv
+from redrive.dashboard.recipient_file import PREVIEWED, TOLD, RecipientFile
+
+
+def _file(folder: Path, text: str) -> RecipientFile:
+    path = folder / "people.csv"
+    path.write_text(text, encoding="utf-8")
+    return RecipientFile(path)
+
+
+def test_duplicates_are_told_by_line_and_counted_once(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id,name\n1,Ada\n2,Bob\n1,Ada again\n")
+
+    assert file.duplicates.first == [(4, "1 stands in line 2 already")]
+    assert len(file) == 2
+    assert [person.name for person in file.first] == ["Ada", "Bob"]
+
+
+def test_a_text_too_long_for_some_is_told_by_line(tmp_path: Path) -> None:
+    file = _file(tmp_path, f"id,city\n1,{'x' * 900}\n2,Rome\n")
+    check = file.check("{{city}}{{ city }}" + "y" * 300)
+
+    assert check.too_long.first == [(2, "the text has 2,100 characters, and at most 2,000 are allowed")]
+    assert not check.is_sendable
+    assert check.longest is not None
+    assert check.longest.id == "1"
+    assert file.check("{{city}}").is_sendable
+
+
+def test_a_variable_without_a_column_is_missing_and_an_empty_cell_is_a_gap(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id,name,city\n1,Ada,\n2,,Rome\n")
+
+    assert file.check("{{day}} in {{city}}").no_column == ["day"]
+    check = file.check("{{name}} in {{city}}")
+    assert check.blank.first == [(2, "city is empty"), (3, "name is empty")]
+    assert check.is_sendable
+
+
+def test_a_text_without_variables_is_too_long_for_everybody_or_for_nobody(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id\n1\n2\n")
+
+    assert file.check("x" * 2_000).is_sendable
+    assert not file.check("x" * 2_001).is_sendable
+
+
+def test_only_the_first_findings_and_the_first_recipients_are_kept(tmp_path: Path) -> None:
+    ids = range(PREVIEWED + 5)
+    file = _file(tmp_path, "id\n" + "".join(f"{number}\n" for number in [*ids, *ids]))
+
+    assert (file.duplicates.count, len(file.duplicates.first)) == (PREVIEWED + 5, TOLD)
+    assert (len(file), len(file.first)) == (PREVIEWED + 5, PREVIEWED)
+
+
+def test_the_file_is_gone_when_nobody_needs_it_any_more(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id\n1\n")
+    assert (tmp_path / "people.csv").exists()
+    del file
+    assert not (tmp_path / "people.csv").exists()
+
+
+def test_a_file_with_problems_is_refused_and_gone(tmp_path: Path) -> None:
+    with pytest.raises(BadCsv) as refused:
+        _file(tmp_path, "id\n1 2\n")
+    assert [problem.line for problem in refused.value.problems] == [2]

@@ -1,0 +1,120 @@
+"""The release before and this one side by side on one database: nothing is lost, and nobody is sent to twice."""
+
+import asyncio
+import base64
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from redrive import Client
+from redrive.errors import Unavailable
+from redrive.v1.content_pb2 import Content
+from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
+from redrive.v1.message_pb2 import MessageStatus, RetryPolicy, RetryType
+from redrive.v1.page_service_pb2 import PutPageRequest
+from server.log.rebuild import differences
+from tests.databases import opened
+from tests.deploy.older_release import OlderRelease, unpacked
+from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
+from tests.e2e.processes import SandboxProcess, client_of, running_server
+from tests.waiting import eventually
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+PAGES = ("3001", "3002", "3003", "3004")
+RATE = 50.0  # messages per second and page
+PEOPLE = 100
+COUNTED_FOR_REPORTS = {"outcomes", "page_outcomes"}  # not by the release before: a rebuild makes up for it
+AUTO, CRON, MANUAL = RetryType.RETRY_TYPE_AUTO, RetryType.RETRY_TYPE_CRON, RetryType.RETRY_TYPE_MANUAL
+
+
+def request(page: str, name: str, retry: RetryType.ValueType = MANUAL) -> SendRequest:
+    """A message to people of its own, every tenth of whom cannot be reached at first."""
+    return SendRequest(
+        page_id=page,
+        title=name,
+        content=Content(text="Hi {{name}}, {{city}}"),
+        recipients=recipients(PEOPLE, name),
+        retry_policy=RetryPolicy(type=retry),
+    )
+
+
+async def workers(client: Client, message_ids: list[str]) -> set[str]:
+    return {batch.worker for id_ in message_ids async for batch in client.list_batches(id_) if batch.worker}
+
+
+def nameless(url: str) -> int:
+    """Deliveries whose text had a gap where the name belongs: sealed in a way that the older server cannot read."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT COUNT(*) FROM deliveries WHERE recipient_name = ''").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def refused(client: Client, message_id: str) -> None:
+    """What the release before would not understand is refused at once, with the reason."""
+    started = time.monotonic()
+    scheduled = request(PAGES[0], "later")
+    scheduled.schedule_time.GetCurrentTime()
+    scheduled.schedule_time.seconds += 60
+    for asked in (client.pause_message(message_id), client.hold_page(PAGES[1]), client.send(scheduled)):
+        with pytest.raises(Unavailable) as refusal:
+            await asked
+        assert refusal.value.reason == "OLDER_RELEASE_LIVES"
+    assert time.monotonic() - started < 2
+
+
+async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
+    tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
+) -> None:
+    settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY, "REDRIVE_RETRY_INTERVAL": "1"}
+    release = OlderRelease(unpacked(tmp_path / "older"), sandbox.graph_url, settings)
+    await sandbox.control.order({"preset": "temporary", "recipients": ["*7"], "times": 1})
+    async with release.server(tmp_path / "older.log") as older, Client(older.address) as old:
+        for page in PAGES:
+            await old.put_page(PutPageRequest(page_id=page, access_token="EAAG", messages_per_second=RATE))
+        kinds = (AUTO, CRON, MANUAL, MANUAL)
+        sent = [await old.send(request(page, f"o{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
+        ids = [one.message.id for one in sent]
+        for _ in range(40):  # until its statements are prepared, which a column more must not spoil
+            await asyncio.gather(*(old.get_message(id_) for id_ in ids))
+
+        async with running_server(tmp_path, sandbox.graph_url, settings) as server, client_of(server) as new:
+            sent = [await new.send(request(page, f"n{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
+            ids += [one.message.id for one in sent]
+            await asyncio.gather(*(old.get_message(id_) for id_ in ids * 5))
+            await refused(new, ids[-1])
+            await eventually(lambda: workers(new, ids), lambda found: len(found) == 2)
+            for page in PAGES:  # what this release seals, the one before opens
+                await new.put_page(PutPageRequest(page_id=page, access_token="EAAG-2"))
+            await asyncio.gather(*(watch_to_the_end(old, id_) for id_ in ids[2:4]))
+            resends = (old.resend(ResendRequest(message_id=ids[2])), new.resend(ResendRequest(message_id=ids[3])))
+            assert [answer.recipients_to_retry for answer in await asyncio.gather(*resends)] == [10, 10]
+            await eventually(lambda: workers(new, ids[4:]), lambda found: len(found) == 2)
+            assert await older.stop() == 0
+
+            ends = {id_: await watch_to_the_end(new, id_) for id_ in ids}
+            await asyncio.gather(*(new.resend(ResendRequest(message_id=id_)) for id_ in ids[6:]))
+
+            async def all_sent() -> list[int]:
+                return [(await new.get_message(id_)).counts.sent for id_ in ids]
+
+            await eventually(all_sent, lambda counts: counts == [PEOPLE] * len(ids), within=20)
+            for end in ends.values():
+                assert_balanced(end.counts)
+            assert (await sandbox.control.summary()).accepted == PEOPLE * len(ids)
+            await assert_nobody_twice(sandbox)
+            assert nameless(postgres_url) == 0
+
+            later = await new.send(request(PAGES[0], "after"))
+            paused = await new.pause_message(later.message.id)
+            assert paused.status == MessageStatus.MESSAGE_STATUS_PAUSED
+            ended = await release.ends()
+            assert ended.code == 1
+            assert "the database has schema version 2, and this release knows versions up to 1" in ended.words
+            await server.stop()
+    assert "Traceback" not in older.log.read_text()
+    with closing(opened(postgres_url)) as store:
+        assert set(differences(store)) <= COUNTED_FOR_REPORTS

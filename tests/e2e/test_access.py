@@ -1,0 +1,85 @@
+"""A server that asks who calls, over TLS, as an operator meets it: tokens by command, certificates, refusals."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from typer.testing import CliRunner
+
+from server.access.scope import Scope
+from server.main import cli
+from tests.e2e.processes import SandboxProcess, running_server
+from tests.server.access.certified import Authority
+
+CLI = Path(sys.executable).with_name("redrive")
+
+
+class Ran(NamedTuple):
+    code: int
+    output: str
+    errors: str
+
+
+async def ran(program: Path, *arguments: str, **environment: str) -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+    )
+    output, errors = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, output.decode().strip(), errors.decode())
+
+
+def token(settings: Mapping[str, str], owner: str, scope: Scope) -> str:
+    made = CliRunner().invoke(cli, ["tokens", "create", "--owner", owner, "--scope", scope.value], env=settings)
+    assert made.exit_code == 0, made.stderr
+    return made.stdout.strip()
+
+
+async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    authority = Authority()
+    chain, key = authority.certify("localhost", "localhost").written(tmp_path)
+    mine = authority.certify("ops", "ops.example.org").written(tmp_path, "ops")
+    trusted = tmp_path / "authority.pem"
+    trusted.write_bytes(authority.certificate)
+    callers = tmp_path / "callers.json"
+    callers.write_text(
+        json.dumps({"clients": [{"name": "ops.example.org", "owner": "ops", "scopes": ["pages", "read"]}]})
+    )
+    settings = {
+        "REDRIVE_AUTH_FILE": str(callers),
+        "REDRIVE_TLS_CERT": str(chain),
+        "REDRIVE_TLS_KEY": str(key),
+        "REDRIVE_TLS_CLIENT_CA": str(trusted),
+    }
+    reader = token(settings, "crm", Scope.READ)
+    async with running_server(tmp_path, sandbox.graph_url, settings) as server:
+        talking = {
+            "REDRIVE_SERVER": f"localhost:{server.port}",
+            "REDRIVE_ROOT_CERTIFICATES": str(trusted),
+            "REDRIVE_CLIENT_CERT": str(mine[0]),
+            "REDRIVE_CLIENT_KEY": str(mine[1]),
+            "REDRIVE_PAGE_TOKEN": "EAAG-secret-token",
+        }
+        assert (await ran(CLI, "page", "put", "1001", **talking)).code == 0
+        listed, refused, unknown = await asyncio.gather(
+            ran(CLI, "page", "list", REDRIVE_TOKEN=reader, **talking),
+            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=reader, **talking),
+            ran(CLI, "page", "list", REDRIVE_TOKEN="rdt_nobody-has-this-one", **talking),
+        )
+        writer = token(settings, "ops", Scope.PAGES)
+        put = await ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=writer, **talking)
+
+    assert (listed.code, put.code) == (0, 0), listed.errors + put.errors
+    assert "1001" in listed.output
+    assert refused.code != 0
+    assert "pages" in refused.errors
+    assert unknown.code != 0
+    for secret in (reader, writer, "rdt_nobody-has-this-one"):
+        assert secret not in server.log.read_text()
+        assert secret not in refused.errors + unknown.errors
+        assert secret not in callers.read_text()

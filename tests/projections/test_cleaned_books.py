@@ -1,0 +1,173 @@
+"""Whatever happens to messages, and whenever it is removed what may be: nothing else is different for it.
+
+The log of each run is worked off twice. In between the second time, all that may be removed is removed again and again;
+what happens later to what is left, or to what is gone, has to come to the same counts, states and reports.
+"""
+
+import random
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from eventsourcing.sqlite import SQLiteCursor
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from domain import batch_decisions
+from domain.batch_events import BatchEvent
+from domain.cleanup_events import CleanedPart, CleanupStarted, DeliveriesCleaned
+from domain.delivery import DeliveryStatus as S
+from domain.event import Event
+from domain.streams import cleanup_stream
+from projections import messages, read_models, removable
+from projections.recorded import Recorded
+from projections.removable import Cursor
+from projections.sql import Sql, micros
+from projections.tally import Tally
+from server.log.commit import StreamEvents
+from server.log.sqlite_sql import SqliteSql
+from tests.builders import FAILED, MESSAGE, OWNER, UNCONFIRMED, after, known
+from tests.projections.book_callers import BookCallers
+from tests.projections.book_model import Place
+from tests.projections.driven_store import DrivenStore, counts_of
+
+MOST_RUNS = 5
+LATER = after(1_000_000)  # than anything that happens in a run
+SAME = ("batches", "failures", "outcomes", "page_outcomes", "requests", "pages")
+
+
+class ReadModels:
+    """Made from events one by one, each in a transaction of its own."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self.sql: Sql = SqliteSql(SQLiteCursor(self._connection.cursor()))
+        self.removed = self.touched_after_a_cleanup = 0
+        read_models.create(self.sql)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def apply(self, recorded: Recorded) -> None:
+        if isinstance(recorded.event, BatchEvent) and messages.past(self.sql, recorded.event.message_id).is_cleaned:
+            self.touched_after_a_cleanup += 1
+        tally = Tally()
+        read_models.apply(self.sql, recorded, tally)
+        tally.write(self.sql)
+
+    def clean(self, version: int) -> int:
+        """Removes all that may be; answers the version that the cleanup has then."""
+        cursor: Cursor | None = Cursor()
+        while cursor is not None:
+            parts, cursor = removable.look(self.sql, micros(LATER), cursor)
+            if parts:
+                version += 1
+                self.removed += sum(part.deliveries for part in parts)
+                assert removable.is_unchanged(self.sql, micros(LATER), parts)
+                cleaned = DeliveriesCleaned(cleanup_id="c", before=LATER, parts=tuple(parts), time=LATER)
+                self.apply(of_cleanup(version, cleaned))
+        return version
+
+    def rows(self, table: str, columns: str = "*", condition: str = "1 = 1") -> list[Mapping[str, Any]]:
+        return sorted(self.sql.rows(f"SELECT {columns} FROM {table} WHERE {condition}"), key=repr)  # noqa: S608
+
+
+def of_cleanup(version: int, event: Event) -> Recorded:
+    return Recorded(0, cleanup_stream("c"), version, event)
+
+
+def work_off(log: Sequence[Recorded], chance: random.Random | None) -> ReadModels:
+    """The log's read models, cleaned after some of the events, and at the end."""
+    made, version = ReadModels(), 1
+    started = CleanupStarted(cleanup_id="c", requested_by=OWNER, before=LATER, time=LATER)
+    made.apply(of_cleanup(version, started))
+    for recorded in log:
+        made.apply(recorded)
+        if chance is not None and chance.random() < 0.5:
+            version = made.clean(version)
+    if chance is not None:
+        made.clean(version)
+        assert made.rows("cleanups", "deliveries_removed")[0]["deliveries_removed"] == made.removed
+    return made
+
+
+def assert_equal_but_for_what_is_gone(whole: ReadModels, cleaned: ReadModels) -> None:
+    for table in SAME:
+        assert cleaned.rows(table) == whole.rows(table), table
+    for made in (whole, cleaned):
+        made.sql.execute("UPDATE messages SET is_cleaned = 0")
+    assert cleaned.rows("messages") == whole.rows("messages")
+    assert cleaned.rows("recipients", condition="state <> 'SENT'") == whole.rows(
+        "recipients", condition="state <> 'SENT'"
+    )
+    who = "message_id, recipient_id, recipient_name, state, attempts, error_type"
+    assert cleaned.rows("recipients", who) == whole.rows("recipients", who)
+    for table in ("deliveries", "receipts"):
+        everything = [repr(row) for row in whole.rows(table)]
+        assert all(repr(row) in everything for row in cleaned.rows(table)), table
+    gone = len(whole.rows("deliveries")) - len(cleaned.rows("deliveries"))
+    assert gone == cleaned.removed
+    assert not cleaned.rows(
+        "deliveries",
+        condition="status IN ('SENT', 'CANCELLED') AND (SELECT state FROM recipients"
+        " WHERE recipients.message_id = deliveries.message_id AND recipients.recipient_id = deliveries.recipient_id)"
+        " IN ('SENT', 'CANCELLED') AND (SELECT is_completed FROM messages"
+        " WHERE messages.message_id = deliveries.message_id) = 1",
+    )
+
+
+class CleanedBooks(BookCallers):
+    """Runs, and is then worked off again with cleanups in between."""
+
+    removed = 0
+    happened_after_a_cleanup = 0
+
+    def echo(self, place: Place, some: Sequence[int]) -> None:
+        """Not of what was cancelled: it did not leave, and once it is removed nothing could be said of it."""
+        attempts = self.at(place).attempts
+        super().echo(place, [position for position in some if attempts[position].status is not S.CANCELLED])
+
+    def teardown(self) -> None:
+        log = self.db.store.recorded_after(0, 100_000)
+        chance = random.Random(self.ticks)  # noqa: S311 - the same in each run
+        with closing(work_off(log, None)) as whole, closing(work_off(log, chance)) as cleaned:
+            assert_equal_but_for_what_is_gone(whole, cleaned)
+            CleanedBooks.removed += cleaned.removed
+            CleanedBooks.happened_after_a_cleanup += cleaned.touched_after_a_cleanup
+        super().teardown()
+
+
+def test_a_cleanup_changes_nothing_but_what_it_removes() -> None:
+    for number in range(MOST_RUNS):
+        run_state_machine_as_test(
+            seed(number)(type("Books", (CleanedBooks,), {})),
+            settings=settings(
+                database=None, deadline=None, max_examples=10, stateful_step_count=40, phases=[Phase.generate]
+            ),
+        )
+        if CleanedBooks.removed > 10 and CleanedBooks.happened_after_a_cleanup > 5:
+            break
+
+    assert CleanedBooks.removed > 10
+    assert CleanedBooks.happened_after_a_cleanup > 5
+
+
+def test_what_a_worker_tells_late_of_a_removed_delivery_is_counted_no_more(db: DrivenStore) -> None:
+    """Its batch does not know of the receipt that made it sent, and so of one to remove."""
+    db.register_page()
+    db.send(MESSAGE, {"ann": UNCONFIRMED, "bob": UNCONFIRMED})
+    db.record_echoes(db.batch(MESSAGE, 1), [0], now=after(1))
+    part = CleanedPart(message_id=MESSAGE, first_batch=1, last_batch=1, deliveries=1)
+    started = CleanupStarted(cleanup_id="c", requested_by=OWNER, before=LATER, time=LATER)
+    cleaned = DeliveriesCleaned(cleanup_id="c", before=LATER, parts=(part,), time=LATER)
+    db.write(StreamEvents(cleanup_stream("c"), 0, [started, cleaned]))
+    batch = db.batch(MESSAGE, 1)
+
+    db.write(db.of_batch(batch, batch_decisions.record_late(batch, [known(0, FAILED), known(1, FAILED)], now=after(2))))
+
+    assert [row["recipient_id"] for row in db.rows("SELECT * FROM deliveries")] == ["bob"]
+    assert db.row().counts == {**dict.fromkeys(S, 0), S.SENT: 1, S.FAILED: 1}
+    assert counts_of(db.rows("SELECT * FROM batches")[0]) == {S.SENT: 1, S.FAILED: 1}
+    db.assert_rebuilt_equal()

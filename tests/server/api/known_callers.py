@@ -1,0 +1,144 @@
+"""Callers of every kind, for a server that asks who they are."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+
+from server.access.auth_file import AuthFile, CertifiedClient, KnownByFile, TokenFile
+from server.access.authentication import Authentication
+from server.access.certificates import Certificates
+from server.access.scope import Scope
+from server.access.signed_tokens import SignedTokens
+from server.access.tokens import new_token
+from server.api.gate import Gate
+from server.api.limits import Limits
+from server.delivery.stuck_batches import StuckBatches
+from server.watching.progress_hub import ProgressHub
+from tests.builders import WORKER, wall_clock
+from tests.server.access.certified import Authority, Certified
+from tests.server.access.provider import AUDIENCE, ISSUER, Provider
+from tests.server.api.edge import Edge, running_edge
+from tests.server.api.rpcs import Metadata
+
+LISTED = "crm.example.org"
+HOST = "localhost"
+
+
+def bearing(token: str) -> Metadata:
+    """A call's metadata with a token."""
+    return (("authorization", f"Bearer {token}"),)
+
+
+class Callers:
+    """A file of tokens, an identity provider, and an authority for certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "callers.json"
+        self.provider = Provider()
+        self.authority = Authority()
+        crm = CertifiedClient(name=LISTED, owner="crm", scopes=frozenset({Scope.READ}))
+        self.file.write_bytes(msgspec.json.encode(AuthFile(clients=(crm,))))
+
+    def token(self, owner: str, *scopes: Scope, seconds: float = 3_600) -> str:
+        """A new one, already in the file."""
+        now = wall_clock()
+        made = new_token(owner, scopes, now=now, expire_time=now + timedelta(seconds=seconds))
+        TokenFile(self.file).add(made.kept)
+        return made.secret
+
+    def revoke_all(self, owner: str) -> None:
+        """Lets none of an owner's tokens in any more."""
+        kept = TokenFile(self.file)
+        for token in kept.all():
+            assert token.owner != owner or kept.remove(token.id)
+
+    def gate(self, limits: Limits | None = None, **options: Any) -> Gate:
+        """A gate that knows them all."""
+        keys = self.provider.write_keys(self.folder / "jwks.json")
+        signed = SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=keys)
+        return Gate(Authentication(wall_clock, file=KnownByFile(self.file), signed=signed), limits, **options)
+
+    def certificates(self, name: str = HOST) -> Certificates:
+        """The server's, with TLS for both sides."""
+        trusted = self.folder / "authority.pem"
+        trusted.write_bytes(self.authority.certificate)
+        return Certificates(*self.authority.certify(name, name).written(self.folder), trusted)
+
+
+class _IdleDispatcher:
+    def wake(self) -> None:
+        """Nothing is sent here."""
+
+    def is_running(self, batch: tuple[str, int]) -> bool:
+        return False
+
+
+def stuck_batches(log: Any) -> StuckBatches:
+    """The real ones, but that nothing is sent."""
+    dispatcher: Any = _IdleDispatcher()
+    return StuckBatches(log, dispatcher, WORKER, wall_clock)
+
+
+@asynccontextmanager
+async def guarded_edge(callers: Callers, **options: Any) -> AsyncIterator[Edge]:
+    """An edge that asks who calls; what it says of messages is real."""
+    options = {"gate": callers.gate(), **options}
+
+    def progress(log: Any) -> ProgressHub:
+        return ProgressHub(log, wall_clock, timedelta(seconds=15))
+
+    async with running_edge(callers.folder, progress=progress, stuck_batches=stuck_batches, **options) as edge:
+        yield edge
+
+
+def secure_wire(edge: Edge, authority: Authority, mine: Certified | None) -> grpc.aio.Channel:
+    """A channel to an edge that talks TLS."""
+    key, chain = (mine.key, mine.chain) if mine else (None, None)
+    credentials = grpc.ssl_channel_credentials(authority.certificate, key, chain)
+    options = [("grpc.use_local_subchannel_pool", 1)]  # a handshake of its own
+    return grpc.aio.secure_channel(f"{HOST}:{edge.address.rpartition(':')[2]}", credentials, options=options)
+
+
+def of_every_kind(callers: Callers) -> Mapping[str, tuple[Metadata, frozenset[Scope] | None]]:
+    """What callers present, and the scopes that it gives them; None: it is not let in."""
+    revoked = callers.token("gone", *Scope)
+    callers.revoke_all("gone")
+    admin, signed = frozenset(Scope), callers.provider.token
+    header = callers.provider.token("admin").split(".")
+    return {
+        "nothing": ((), None),
+        "a wrong token": (bearing("rdt_nobody-has-this-one"), None),
+        "an empty token": ((("authorization", "Bearer "),), None),
+        "another scheme": ((("authorization", "Basic YWRtaW46YWRtaW4="),), None),
+        "two tokens": (
+            (*bearing(callers.token("one", Scope.ADMIN)), *bearing(callers.token("two", Scope.ADMIN))),
+            None,
+        ),
+        "a revoked token": (bearing(revoked), None),
+        "an expired token": (bearing(callers.token("late", Scope.ADMIN, seconds=-1)), None),
+        "an expired JWT": (bearing(signed("admin", exp=int(time.time()) - 600)), None),
+        "a JWT for others": (bearing(signed("admin", aud="another service")), None),
+        "a JWT of others": (bearing(Provider().token("admin")), None),
+        "a JWT without a signature": (bearing(_unsigned(header)), None),
+        "a token without scopes": (bearing(callers.token("nobody")), frozenset()),
+        "an admin": (bearing(callers.token("root", Scope.ADMIN)), admin),
+        "an admin by JWT": (bearing(signed("admin", sub="root")), admin),
+        "a reader and sender by JWT": (bearing(signed("send read")), frozenset({Scope.SEND, Scope.READ})),
+        **{
+            f"the scope {scope} alone": (bearing(callers.token("crm", scope)), frozenset({scope}))
+            for scope in Scope
+            if scope is not Scope.ADMIN
+        },
+    }
+
+
+def _unsigned(parts: list[str]) -> str:
+    return f"eyJhbGciOiJub25lIiwia2lkIjoiay0xIn0.{parts[1]}."

@@ -1,0 +1,101 @@
+"""Who may do what: every rpc of the contract, by every kind of caller."""
+
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from server.access.scope import Scope
+from server.api.scopes import NEEDED
+from tests.server.api.edge import Edge
+from tests.server.api.known_callers import LISTED, Callers, guarded_edge, of_every_kind, secure_wire
+from tests.server.api.refusals import refusal
+from tests.server.api.rpcs import RPCS, Metadata, call, path
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+REASONS = {
+    "nothing": "CREDENTIALS_MISSING",
+    "an expired token": "CREDENTIALS_EXPIRED",
+    "an expired JWT": "CREDENTIALS_EXPIRED",
+}
+
+
+async def answer_to(wire: grpc.aio.Channel, rpc: MethodDescriptor, metadata: Metadata) -> tuple[str, str, str]:
+    """The code, the reason and the scope that is said to be missing; none of them when the call is let in."""
+    try:
+        await call(wire, rpc, GetMessageClass(rpc.input_type)(), metadata)
+    except grpc.aio.AioRpcError as error:
+        told = refusal(error)
+        if told.code in (UNAUTHENTICATED, DENIED):
+            assert told.info.domain == "redrive"
+            return told.code.name, told.info.reason, told.info.metadata.get("scope", "")
+    return "", "", ""
+
+
+def expected(rpc: MethodDescriptor, kind: str, scopes: frozenset[Scope] | None) -> tuple[str, str, str]:
+    needed = NEEDED[path(rpc)]
+    if scopes is None:
+        return UNAUTHENTICATED.name, REASONS.get(kind, "CREDENTIALS_INVALID"), ""
+    return ("", "", "") if needed in scopes else (DENIED.name, "SCOPE_MISSING", needed.value)
+
+
+async def test_every_caller_is_let_in_where_its_scopes_say_so_and_nowhere_else(tmp_path: Path) -> None:
+    callers = Callers(tmp_path)
+    kinds = of_every_kind(callers)
+    async with guarded_edge(callers) as edge:
+        seen, wanted = {}, {}
+        for rpc in RPCS:
+            for kind, (metadata, scopes) in kinds.items():
+                seen[rpc.name, kind] = await answer_to(edge.wire, rpc, metadata)
+                wanted[rpc.name, kind] = expected(rpc, kind, scopes)
+
+    assert len(wanted) == len(RPCS) * len(kinds) > 400
+    assert seen == wanted
+
+
+async def test_a_certificate_stands_for_a_token(tmp_path: Path) -> None:
+    callers = Callers(tmp_path)
+    listed = callers.authority.certify("not looked at", LISTED)
+    by_common_name = callers.authority.certify(LISTED)
+    unlisted = callers.authority.certify("somebody", "somebody.example.org")
+    read = frozenset({Scope.READ})
+    async with guarded_edge(callers, certificates=callers.certificates()) as edge:
+        for mine, scopes in ((listed, read), (by_common_name, read), (unlisted, None)):
+            async with secure_wire(edge, callers.authority, mine) as wire:
+                for rpc in RPCS:
+                    assert await answer_to(wire, rpc, ()) == expected(rpc, "a certificate", scopes), rpc.name
+
+
+async def test_a_token_goes_before_a_certificate(tmp_path: Path) -> None:
+    callers = Callers(tmp_path)
+    kinds = of_every_kind(callers)
+    async with (
+        guarded_edge(callers, certificates=callers.certificates()) as edge,
+        secure_wire(edge, callers.authority, callers.authority.certify(LISTED)) as wire,
+    ):
+        for kind in ("an admin", "a wrong token"):
+            for rpc in RPCS:
+                metadata, scopes = kinds[kind]
+                assert await answer_to(wire, rpc, metadata) == expected(rpc, kind, scopes), rpc.name
+
+
+@pytest.mark.parametrize("mine", ["nobody's", "a stranger's"])
+async def test_a_certificate_that_the_authority_did_not_sign_opens_no_connection(mine: str, tmp_path: Path) -> None:
+    callers = Callers(tmp_path)
+    stranger = None if mine == "nobody's" else Callers(tmp_path).authority.certify(LISTED)
+    async with (
+        guarded_edge(callers, certificates=callers.certificates()) as edge,
+        secure_wire(edge, callers.authority, stranger) as wire,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(wire, RPCS[0], GetMessageClass(RPCS[0].input_type)())
+
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_without_authentication_everybody_may_do_all(edge: Edge) -> None:
+    for rpc in RPCS:
+        assert await answer_to(edge.wire, rpc, ()) == ("", "", ""), rpc.name

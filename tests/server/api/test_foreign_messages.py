@@ -1,0 +1,209 @@
+"""What others have sent: nobody sees it or changes it but an admin."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from domain.message_events import MessageSubmitted
+from domain.streams import message_stream
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    ListMessagesRequest,
+    PauseMessageRequest,
+    ResendRequest,
+    ResumeMessageRequest,
+)
+from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
+from redrive.v1.report_service_pb2 import (
+    ExportDeliveriesRequest,
+    GetDeliveryReportRequest,
+    SummarizeFailuresRequest,
+)
+from redrive.v1.retry_service_pb2 import GetRetryScheduleRequest, RunScheduledRetriesRequest
+from server.access.scope import Scope
+from server.delivery.timer_report import TimerResult, TimerRun, TimerStatus
+from tests.builders import FAILED, NOW, PAGE
+from tests.server.api.edge import Edge
+from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.refusals import refusal_of
+from tests.server.api.requests import send_request
+from tests.server.api.rpcs import RPCS, Metadata, call, is_about_messages, request_about
+from tests.server.api.told_receipts import echo
+
+THEIRS, MINE = "m-theirs", "m-mine"
+OK, GONE_BY = grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION  # a message that is done cannot be paused
+
+
+@pytest.fixture
+def callers(tmp_path: Path) -> Callers:
+    return Callers(tmp_path)
+
+
+@pytest.fixture
+def mine(callers: Callers) -> Metadata:
+    """Everything but admin."""
+    return bearing(callers.token("crm", *(scope for scope in Scope if scope is not Scope.ADMIN)))
+
+
+@pytest.fixture
+def admin(callers: Callers) -> Metadata:
+    return bearing(callers.token("root", Scope.ADMIN))
+
+
+@pytest.fixture
+async def guarded(callers: Callers) -> AsyncIterator[Edge]:
+    """One message of crm's and one of the shop's, both of which have failed."""
+    async with guarded_edge(callers) as edge:
+        for owner, message_id in (("crm", MINE), ("shop", THEIRS)):
+            await edge.submit_as(owner, message_id)
+            await edge.deliver(message_id, {"ann": FAILED})
+        yield edge
+
+
+async def test_every_rpc_that_names_a_message_finds_only_the_callers_own(guarded: Edge, mine: Metadata) -> None:
+    named = []
+    for rpc in filter(is_about_messages, RPCS):
+        request = request_about(rpc, THEIRS)
+
+        refusal = await refusal_of(call(guarded.wire, rpc, request, mine))
+
+        assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.NOT_FOUND, "MESSAGE_NOT_FOUND"), rpc.name
+        named.append(rpc.name)
+    assert {"GetMessage", "WatchProgress", "ExportDeliveries", "ProcessBatches", "SummarizeFailures"} <= set(named)
+
+
+async def test_an_admin_finds_every_message_by_every_rpc(guarded: Edge, admin: Metadata) -> None:
+    for rpc in filter(is_about_messages, RPCS):
+        request = request_about(rpc, THEIRS)
+
+        assert await code_of(call(guarded.wire, rpc, request, admin)) in (OK, GONE_BY), rpc.name
+
+
+async def code_of(calling: Awaitable[object]) -> grpc.StatusCode:
+    try:
+        await calling
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return OK
+
+
+async def ids_listed(edge: Edge, metadata: Metadata) -> dict[str, set[str]]:
+    """The messages that every list, report and export shows."""
+    listed = await edge.delivery.ListMessages(ListMessagesRequest(), metadata=metadata)
+    summed = await edge.reports.SummarizeFailures(SummarizeFailuresRequest(), metadata=metadata)
+    report = await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(page_id=PAGE), metadata=metadata)
+    export = edge.reports.ExportDeliveries(ExportDeliveriesRequest(page_id=PAGE), metadata=metadata)
+    lines = b"".join([part.data async for part in export]).decode().splitlines()[1:]
+    schedule = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest(), metadata=metadata)
+    run = await edge.retries.RunScheduledRetries(RunScheduledRetriesRequest(), metadata=metadata)
+    return {
+        "ListMessages": {message.id for message in listed.messages},
+        "SummarizeFailures": {message.message_id for message in summed.messages},
+        "GetDeliveryReport": {message.message_id for message in report.messages},
+        "its first attempts": {str(report.first_attempts.attempted)},
+        "its errors": {str(sum(error.count for error in report.errors))},
+        "ExportDeliveries": {name for name in (MINE, THEIRS) if any(name in line for line in lines)},
+        "GetRetrySchedule": {result.message_id for one in schedule.runs for result in one.results},
+        "its last results": {result.message_id for result in schedule.last_results},
+        "RunScheduledRetries": {result.message_id for result in run.results},
+        "of whom it started": {str(run.processed)},
+    }
+
+
+def run_of_the_timer(edge: Edge) -> None:
+    results = [
+        TimerResult(message_id=message_id, title=message_id, status=TimerStatus.STARTED, recipients=1)
+        for message_id in (MINE, THEIRS)
+    ]
+    edge.timer.results = results
+    edge.timer.runs = [TimerRun(time=NOW, eligible=2, started=2, recipients=2, results=results)]
+    known: Any = edge.timer.known
+    edge.timer.known = type(known)(
+        interval=known.interval, next_run_time=known.next_run_time, last_run_time=NOW, last_results=results
+    )
+
+
+async def test_lists_reports_and_exports_show_only_the_callers_own(guarded: Edge, mine: Metadata) -> None:
+    run_of_the_timer(guarded)
+
+    listed = await ids_listed(guarded, mine)
+
+    counts = {"its first attempts": {"1"}, "its errors": {"1"}, "of whom it started": {"2"}}
+    assert listed == {name: counts.get(name, {MINE}) for name in listed}
+
+
+async def test_lists_reports_and_exports_show_an_admin_all(guarded: Edge, admin: Metadata) -> None:
+    run_of_the_timer(guarded)
+
+    listed = await ids_listed(guarded, admin)
+
+    counts = {"its first attempts": {"2"}, "its errors": {"2"}, "of whom it started": {"2"}}
+    assert listed == {name: counts.get(name, {MINE, THEIRS}) for name in listed}
+
+
+async def test_an_admin_lists_one_owners_messages_and_others_only_their_own(
+    guarded: Edge, mine: Metadata, admin: Metadata
+) -> None:
+    shops, crms = ListMessagesRequest(owner="shop"), ListMessagesRequest(owner="crm")
+
+    by_admin = await guarded.delivery.ListMessages(shops, metadata=admin)
+    own = await guarded.delivery.ListMessages(crms, metadata=mine)
+    refusal = await refusal_of(guarded.delivery.ListMessages(shops, metadata=mine))
+
+    assert [message.id for message in by_admin.messages] == [THEIRS]
+    assert [message.id for message in own.messages] == [MINE]
+    assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
+
+
+async def test_calls_at_the_same_moment_are_not_mixed_up(guarded: Edge, callers: Callers, mine: Metadata) -> None:
+    shop = bearing(callers.token("shop", Scope.READ))
+    metadatas = [mine, shop] * 20
+
+    answers = await asyncio.gather(
+        *(guarded.delivery.ListMessages(ListMessagesRequest(), metadata=metadata) for metadata in metadatas)
+    )
+
+    assert [[message.id for message in answer.messages] for answer in answers] == [[MINE], [THEIRS]] * 20
+
+
+async def test_what_is_sent_is_the_callers(guarded: Edge, mine: Metadata) -> None:
+    sent = await guarded.delivery.Send(send_request(), metadata=mine)
+
+    assert sent.message.owner == "crm"
+
+
+async def test_two_callers_may_use_the_same_request_id(guarded: Edge, callers: Callers, mine: Metadata) -> None:
+    shop = bearing(callers.token("shop", Scope.SEND))
+    request = send_request(request_id="r-1")
+
+    ids = {(await guarded.delivery.Send(request, metadata=metadata)).message.id for metadata in (mine, shop, mine)}
+
+    assert len(ids) == 2
+
+
+async def test_an_admin_changes_what_others_have_sent_in_its_own_name(guarded: Edge, admin: Metadata) -> None:
+    about: Any = {"message_id": THEIRS, "request_id": "r-1"}
+    for _ in range(2):  # a repeat is recognised
+        resent = await guarded.delivery.Resend(ResendRequest(**about), metadata=admin)
+    await guarded.delivery.PauseMessage(PauseMessageRequest(**about), metadata=admin)
+    await guarded.delivery.ResumeMessage(ResumeMessageRequest(**about), metadata=admin)
+    cancelled = await guarded.delivery.CancelMessage(CancelMessageRequest(**about), metadata=admin)
+
+    submitted, *changes = await guarded.log.load(message_stream(THEIRS))
+    assert (resent.recipients_to_retry, cancelled.message.owner) == (1, "shop")
+    assert isinstance(submitted, MessageSubmitted)
+    assert [getattr(change, "requested_by", None) for change in changes] == ["root"] * 4
+
+
+async def test_receipts_are_taken_for_whoever_sent(guarded: Edge, callers: Callers) -> None:
+    webhooks = bearing(callers.token("webhooks", Scope.PAGES))
+    request = RecordReceiptsRequest(receipts=[echo(message_id, "ann") for message_id in (MINE, THEIRS)])
+
+    recorded = await guarded.receipts.RecordReceipts(request, metadata=webhooks)
+
+    assert (recorded.recorded, recorded.unmatched) == (2, 0)

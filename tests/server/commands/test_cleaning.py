@@ -1,0 +1,156 @@
+"""Cleanups are worked off piece by piece, whoever does it and however often it is cut off, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, closing, suppress
+from typing import Any
+
+import pytest
+
+from domain.commands import CleanupDeliveries
+from domain.outcome import Outcome
+from projections import cleanups, message_rows, removable
+from projections.cleanups import CleanupRow
+from projections.sql import Sql
+from server.commands import cleaning_run
+from server.commands.cleaning import CleanupService
+from server.commands.cleaning_run import CleanupRun
+from server.log.commit import EventLog
+from server.log.rebuild import differences
+from server.log.store import Store
+from server.opening import log_of
+from server.settings import Settings
+from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, after
+from tests.databases import opened
+from tests.long_ago import write_done
+
+MESSAGES = 24
+OUTCOMES: Mapping[str, Outcome] = {"ann": SENT, "bob": FAILED, "cid": UNCONFIRMED, "dan": SENT}
+LATER = after(100 * 86_400)
+
+
+def later() -> Any:
+    return LATER
+
+
+@pytest.fixture
+def store(database_url: str) -> Store:
+    """A log closes it."""
+    store = opened(database_url)
+    write_done(store, [f"m-{number:02}" for number in range(MESSAGES)], OUTCOMES, time=NOW)
+    write_done(store, ["young"], OUTCOMES, time=after(20 * 86_400))
+    return store
+
+
+@pytest.fixture
+async def log(store: Store, database_url: str) -> AsyncIterator[EventLog]:
+    async with log_of(store, Settings(database_url=database_url)) as log:
+        yield log
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removable, "MESSAGES_AT_ONCE", 5)
+    monkeypatch.setattr("server.commands.cleaning.WAIT_SECONDS", 0.0)
+
+
+async def begun(log: EventLog) -> CleanupRow:
+    """Asked for, while nobody works it off."""
+    service = CleanupService(log, CleanupRun(log, later), later)
+    return await service.clean(CleanupDeliveries(owner=OWNER, older_than_days=90))
+
+
+async def row(log: EventLog, cleanup_id: str) -> CleanupRow:
+    found = await log.read(lambda sql: cleanups.find(sql, cleanup_id))
+    assert found is not None
+    return found
+
+
+async def left(log: EventLog) -> int:
+    def count(sql: Sql) -> int:
+        return len(sql.rows("SELECT 1 FROM deliveries")) + len(sql.rows("SELECT 1 FROM receipts"))
+
+    return await log.read(count)
+
+
+async def test_one_that_is_cut_off_again_and_again_goes_on_where_it_was(
+    log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleanup = await begun(log)
+    assert (cleanup.state, cleanup.deliveries_total, cleanup.deliveries_removed) == ("RUNNING", None, 0)
+    looked, found_after = 0, cleaning_run._found_after
+
+    async def break_off(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        if looked % 2 == 0:
+            raise RuntimeError
+        return await found_after(*arguments)
+
+    monkeypatch.setattr(cleaning_run, "_found_after", break_off)
+    seen = []
+    while not (now := await row(log, cleanup.cleanup_id)).is_done:
+        seen.append(now.deliveries_removed)
+        with suppress(RuntimeError):
+            await CleanupRun(log, later).work_off()
+
+    assert len(set(seen)) > 3
+    assert now.deliveries_removed == now.deliveries_total == 2 * MESSAGES
+    assert await left(log) == 2 * MESSAGES + len(OUTCOMES) + 1
+    message = await log.read(lambda sql: message_rows.find(sql, "m-07"))
+    assert message is not None
+    assert sum(message.counts.values()) == message.total == 4
+    assert await asyncio.to_thread(differences, store) == {}
+
+
+async def test_two_that_work_on_one_cleanup_do_no_harm(log: EventLog, store: Store, database_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        other = log
+        if database_url.startswith("postgresql"):
+            other = await stack.enter_async_context(log_of(opened(database_url), Settings(database_url=database_url)))
+        cleanup = await begun(log)
+        while not (now := await row(log, cleanup.cleanup_id)).is_done:
+            await asyncio.gather(CleanupRun(log, later).work_off(), CleanupRun(other, later).work_off())
+
+    assert now.deliveries_removed == now.deliveries_total == 2 * MESSAGES
+    assert await left(log) == 2 * MESSAGES + len(OUTCOMES) + 1
+    assert await asyncio.to_thread(differences, store) == {}
+
+
+async def test_what_changes_in_between_is_looked_at_again(
+    log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that was planned on what is no longer so is refused, and the next one is right."""
+    cleanup = await begun(log)
+    refused = 0
+    is_unchanged = removable.is_unchanged
+
+    def at_first_it_changed(*arguments: Any) -> bool:
+        nonlocal refused
+        refused += 1
+        return refused > 1 and is_unchanged(*arguments)
+
+    monkeypatch.setattr(removable, "is_unchanged", at_first_it_changed)
+
+    await CleanupRun(log, later).work_off()
+
+    assert refused > 1
+    assert (await row(log, cleanup.cleanup_id)).deliveries_removed == 2 * MESSAGES
+
+
+def test_a_message_of_very_many_batches_is_looked_at_in_parts(database_url: str) -> None:
+    with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
+        sql.execute("DELETE FROM deliveries")
+        for number, batches in (("a", 250), ("b", 3), ("c", 1)):
+            sql.execute(
+                "INSERT INTO messages (message_id, owner, page_id, title, status, is_visible, worker, retry_type,"
+                " max_retry_attempts, on_unconfirmed, create_time, update_time, sequence, is_completed, batches_total)"
+                " VALUES (:id, 'o', 'p', '', 'SENT', 1, '', 'MANUAL', 3, 'HOLD', 0, 0, 0, 1, :batches)",
+                {"id": number, "batches": batches},
+            )
+        seen, cursor = [], removable.Cursor()
+        while (found := removable.look(sql, 1, cursor)).cursor is not None:
+            cursor = found.cursor
+            seen.append(tuple(cursor))
+
+    assert seen == [("a", 100), ("a", 200), ("c", 1)]

@@ -1,0 +1,69 @@
+"""What the foresight of resends asks of the database, asked of PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from domain.canary import Canary
+from domain.fault import ErrorType, RetryRule
+from domain.outcome import Failed
+from domain.retry import SkipReason
+from domain.retry_prediction import Cause, Prediction
+from projections import batches, message_rows
+from server.commands.canaries import CanaryService
+from server.commands.retry_list import CanaryState, RetryFilter, list_retries
+from server.opening import log_of
+from server.settings import Settings
+from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, OWNER, PAGE, SENT, fault
+from tests.databases import opened
+from tests.server.commands.desk import Desk
+
+WINDOW = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=2018278))
+
+
+@pytest.fixture
+async def desk(postgres_url: str) -> AsyncIterator[Desk]:
+    async with log_of(opened(postgres_url), Settings(database_url=postgres_url)) as log:
+        desk = Desk(log)
+        await desk.register_page()
+        yield desk
+
+
+async def test_a_resend_is_predicted_and_its_set_frozen(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "cid": WINDOW, "dan": FAILED_FOR_GOOD, "eve": SENT})
+    seen = (await desk.row(message_id)).sequence
+    await desk.resend(message_id, recipient_ids=("ann",))
+    await desk.deliver(message_id, {"ann": FAILED})
+
+    dry = await desk.resend(message_id, as_of_sequence=seen, validate_only=True)
+    started = await desk.resend(message_id, as_of_sequence=seen)
+
+    assert dry.predictions == {
+        Prediction(Cause.RETRYABLE_NOW, ErrorType.NETWORK): 1,
+        Prediction(Cause.CHANGED_SINCE, ErrorType.NETWORK): 1,
+        Prediction(Cause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
+        Prediction(Cause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
+        Prediction(Cause.ALREADY_SENT): 1,
+    }
+    assert (started.recipients, started.skipped[SkipReason.CHANGED_SINCE]) == (1, 1)
+    assert await desk.taken(message_id, round_=2) == ["bob"]
+
+
+async def test_a_canary_is_planned_settled_and_listed(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "cid": FAILED})
+    await desk.resend(message_id, canary=Canary(recipients=1), messages_per_second=5.0)
+    under_way = await desk.log.read(message_rows.with_canary)
+    claimable = await desk.log.read(lambda sql: batches.claimable_of_page(sql, PAGE, 9))
+    passed_over = await desk.log.read(
+        lambda sql: batches.claimable_of_page(sql, PAGE, 9, but_for={(message_id, 1), ("m-0", 7)})
+    )
+    await desk.deliver(message_id, {})
+
+    await CanaryService(desk.log, lambda: NOW).settle(message_id)
+
+    wanted = RetryFilter(owner=OWNER, message_id=message_id)
+    (only,) = await list_retries(desk.log, wanted, before=2**62, limit=10)
+    assert (under_way, await desk.log.read(message_rows.with_canary)) == ([message_id], [])
+    assert ([row.number for row in claimable], passed_over) == ([2], [])
+    assert (only.canary, only.recipients) == (CanaryState.PASSED, 3)
+    assert {status.value: count for status, count in only.attempts.items() if count} == {"SENT": 1, "PENDING": 2}

@@ -1,0 +1,200 @@
+"""Resend with foresight: what a dry run predicts, and the set that a caller has seen."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.errors import InvalidRequest
+from domain.fault import ErrorType, RetryRule
+from domain.outcome import Failed, Outcome
+from domain.retry import RetryPolicy, SkipReason
+from domain.retry_prediction import Cause
+from tests.builders import FAILED, FAILED_FOR_GOOD, FAILED_FOR_TOKEN, SENT, UNCONFIRMED, crowd, fault, page_held
+from tests.server.commands.desk import Desk
+
+WINDOW = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=2018278))
+FORBIDDEN = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=2018300))
+OUTCOMES: Mapping[str, Outcome] = {
+    "again": FAILED,
+    "doubtful": UNCONFIRMED,
+    "forbidden": FORBIDDEN,
+    "gone": FAILED_FOR_GOOD,
+    "sent": SENT,
+    "tokenless": FAILED_FOR_TOKEN,
+    "window": WINDOW,
+}
+
+
+async def causes(desk: Desk, message_id: str, **asked_for: Any) -> dict[Cause, int]:
+    """What a dry run predicts, by cause alone."""
+    found: Counter[Cause] = Counter()
+    dry = await desk.resend(message_id, **asked_for, validate_only=True)
+    for prediction, count in dry.predictions.items():
+        found[prediction.cause] += count
+    return dict(found)
+
+
+# Predictions
+
+
+async def test_a_dry_run_tells_all_recipients_by_cause(desk: Desk) -> None:
+    message_id = await desk.sent(OUTCOMES)
+
+    assert await causes(desk, message_id) == {
+        Cause.RETRYABLE_NOW: 1,
+        Cause.UNCONFIRMED: 1,
+        Cause.WILL_FAIL_AGAIN: 2,
+        Cause.ALREADY_SENT: 1,
+        Cause.TOKEN_NOT_REPLACED: 1,
+        Cause.OUTSIDE_WINDOW: 1,
+    }
+
+
+async def test_who_is_named_although_it_is_in_vain_will_fail_again(desk: Desk) -> None:
+    message_id = await desk.sent(OUTCOMES)
+
+    named = await causes(desk, message_id, recipient_ids=("again", "gone", "window", "sent", "stranger", "gone"))
+    typed = await causes(desk, message_id, error_types=(ErrorType.PERMISSION,))
+
+    assert named == {
+        Cause.RETRYABLE_NOW: 1,
+        Cause.WILL_FAIL_AGAIN: 1,
+        Cause.OUTSIDE_WINDOW: 1,
+        Cause.ALREADY_SENT: 1,
+        Cause.UNKNOWN_RECIPIENT: 1,
+    }
+    assert typed == {
+        Cause.WILL_FAIL_AGAIN: 1,
+        Cause.OUTSIDE_WINDOW: 1,
+        Cause.ALREADY_SENT: 1,
+        Cause.OTHER_ERROR_TYPE: 4,
+    }
+
+
+async def test_predictions_tell_the_types_of_errors(desk: Desk) -> None:
+    message_id = await desk.sent({"window": WINDOW, "gone": FAILED_FOR_GOOD, "sent": SENT})
+
+    predictions = (await desk.resend(message_id, validate_only=True)).predictions
+
+    assert {(one.cause, one.error_type): count for one, count in predictions.items()} == {
+        (Cause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
+        (Cause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
+        (Cause.ALREADY_SENT, None): 1,
+    }
+
+
+async def test_on_a_page_on_hold_all_who_could_be_reached_would_wait(desk: Desk) -> None:
+    message_id = await desk.sent(OUTCOMES)
+    await desk.append("page/1001", 1, page_held())
+
+    found = await causes(desk, message_id)
+
+    assert (found[Cause.PAGE_ON_HOLD], Cause.RETRYABLE_NOW in found) == (1, False)
+
+
+async def test_who_has_used_up_all_attempts_or_is_on_the_way_is_told(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=1))
+    await desk.resend(message_id, recipient_ids=("ann",))
+    await desk.deliver(message_id, {"ann": FAILED})
+    await desk.resend(message_id, recipient_ids=("bob",))
+
+    assert await causes(desk, message_id) == {Cause.ATTEMPTS_USED_UP: 1, Cause.IN_PROGRESS: 1}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+async def test_predictions_add_up_to_those_who_are_meant(desk: Desk, data: st.DataObject) -> None:
+    outcomes = data.draw(
+        st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([*OUTCOMES.values()]), min_size=1)
+    )
+    message_id = await desk.sent(outcomes)
+    seen = (await desk.row(message_id)).sequence
+    again = data.draw(st.lists(st.sampled_from(sorted(outcomes)), unique=True))
+    await desk.resend(message_id, recipient_ids=tuple(again), include_unconfirmed=True)
+    if data.draw(st.booleans()):
+        await desk.deliver(message_id, {who: data.draw(st.sampled_from([*OUTCOMES.values()])) for who in again})
+    named = tuple(data.draw(st.lists(st.sampled_from("abcdefghxy"))))
+    types = tuple(data.draw(st.lists(st.sampled_from(ErrorType), unique=True, max_size=2)))
+    as_of = data.draw(st.sampled_from([0, seen]))
+
+    asked_for = {"recipient_ids": named, "error_types": types, "as_of_sequence": as_of}
+    dry = await desk.resend(message_id, **asked_for, validate_only=True)
+    started = await desk.resend(message_id, **asked_for)
+
+    assert sum(dry.predictions.values()) == (len(set(named)) if named else len(outcomes))
+    assert sum(dry.skipped.values()) + dry.recipients == sum(dry.predictions.values())
+    assert (started.recipients, started.skipped) == (dry.recipients, dry.skipped)
+
+
+# The set that the caller saw
+
+
+async def seen(desk: Desk, message_id: str) -> int:
+    return (await desk.row(message_id)).sequence
+
+
+async def test_nobody_is_taken_who_has_changed_since(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "cid": FAILED, "dan": FAILED, "eve": SENT})
+    sequence = await seen(desk, message_id)
+    await desk.resend(message_id, recipient_ids=("ann", "bob"))
+    await desk.deliver(message_id, {"ann": FAILED, "bob": SENT})
+    await desk.resend(message_id, recipient_ids=("dan",))
+
+    started = await desk.resend(message_id, as_of_sequence=sequence)
+
+    assert started.recipients == 1
+    assert started.skipped == {SkipReason.CHANGED_SINCE: 1, SkipReason.ALREADY_SENT: 2, SkipReason.IN_PROGRESS: 1}
+    assert await desk.taken(message_id, round_=3) == ["cid"]
+
+
+async def test_the_same_holds_for_those_who_are_named(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
+    sequence = await seen(desk, message_id)
+    await desk.resend(message_id, recipient_ids=("ann",))
+    await desk.deliver(message_id, {"ann": FAILED})
+
+    asked_for: dict[str, Any] = {"recipient_ids": ("ann", "bob"), "as_of_sequence": sequence}
+    predicted = await causes(desk, message_id, **asked_for)
+    started = await desk.resend(message_id, **asked_for)
+
+    assert predicted == {Cause.CHANGED_SINCE: 1, Cause.RETRYABLE_NOW: 1}
+    assert (started.recipients, started.skipped) == (1, {SkipReason.CHANGED_SINCE: 1})
+
+
+async def test_who_has_not_changed_is_taken_whatever_happened_to_others(desk: Desk) -> None:
+    """What is seen after the resend of others is the set that is seen then."""
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
+    await desk.resend(message_id, recipient_ids=("ann",))
+    await desk.deliver(message_id, {"ann": FAILED})
+
+    started = await desk.resend(message_id, as_of_sequence=await seen(desk, message_id))
+
+    assert (started.recipients, started.skipped) == (2, {})
+
+
+async def test_a_sequence_in_the_future_is_refused(desk: Desk) -> None:
+    message_id = await desk.sent({"ann": FAILED})
+    latest = await seen(desk, message_id)
+
+    for validate_only in (True, False):
+        with pytest.raises(InvalidRequest) as refused:
+            await desk.resend(message_id, as_of_sequence=latest + 1, validate_only=validate_only)
+        assert [one.field for one in refused.value.violations] == ["as_of_sequence"]
+
+
+async def test_a_large_set_is_frozen_over_all_slices(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    message_id = await desk.sent({who.id: FAILED for who in crowd(350)})
+    sequence = await seen(desk, message_id)
+    others = tuple(who.id for who in crowd(350)[::3])
+    await desk.resend(message_id, recipient_ids=others)
+    await desk.deliver(message_id, dict.fromkeys(others, FAILED))
+
+    started = await desk.resend(message_id, as_of_sequence=sequence)
+
+    assert (started.recipients, started.skipped) == (233, {SkipReason.CHANGED_SINCE: 117})
+    assert sorted([*await desk.taken(message_id, round_=2), *others]) == [who.id for who in crowd(350)]
