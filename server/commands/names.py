@@ -55,7 +55,7 @@ class Names:
         return [msgspec.structs.replace(failure, row=row) for failure, row in zip(failures, rows, strict=True)]
 
     async def shown(self, rows: Sequence[R], message_id: str = "") -> Sequence[R]:
-        """The rows with their people's names; those that do not say of which message are of that. Raises Unavailable."""
+        """The rows with their people's names; `message_id` for rows that do not say theirs. Raises Unavailable."""
         return await self._log.read(lambda sql: self._shown(sql, rows, message_id)) if rows else rows
 
     def _shown(self, sql: Sql, rows: Sequence[R], message_id: str) -> Sequence[R]:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
+from redrive.v1.content_pb2 import Content, Recipient
+from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Message, RetryType
 from tests.dashboard.looks import look_everywhere
 from tests.dashboard.stage import Stage, Visit
@@ -172,11 +174,29 @@ async def test_an_error_of_the_server_keeps_what_was_entered(stage: Stage, visit
     await page.get_by_role("button", name="Send …").click()
     await page.get_by_role("button", name="Send to 2 recipients").click()
     await expect(page.get_by_role("alert")).to_contain_text("content.text: has {{ }} around something else")
+    await expect(page.get_by_text("What you entered is kept.")).to_be_visible()
     await expect(page.get_by_label("Title, for you")).to_have_value("Kept")
     await page.get_by_role("textbox", name="Text").fill("Hello {{name}}")
     await page.get_by_role("button", name="Send …").click()
     await page.get_by_role("button", name="Send to 2 recipients").click()
     await expect(page.get_by_role("heading", name="Kept")).to_be_visible()
+
+
+async def test_what_was_sent_before_with_other_choices_is_not_sent_again(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("again")
+    page = visit.page
+
+    await visit.open("/compose")
+    await _compose(page, "again", "Again", _people(2, "again"))
+    (composition_id,) = re.findall(r"composition=(.*)", page.url)
+    ada = Recipient(id="again-ada")
+    await stage.client.send(
+        SendRequest(request_id=composition_id, page_id="again", content=Content(text="Hello"), recipients=[ada])
+    )
+    await page.get_by_role("button", name="Send …").click()
+    await page.get_by_role("button", name="Send to 2 recipients").click()
+    await expect(page.get_by_role("alert")).to_contain_text("It was sent before, with other choices than these.")
+    assert [message.counts.total async for message in stage.client.list_messages(page_id="again")] == [1]
 
 
 async def test_compose_is_accessible_in_the_light_in_the_dark_and_on_a_phone(stage: Stage, visit: Visit) -> None:

@@ -55,6 +55,10 @@ def postgres_back_up(folder: Path, url: str) -> str:
     return empty
 
 
+def is_over(message: Message) -> bool:
+    return not message.counts.pending and not message.counts.sending
+
+
 @pytest.fixture
 def back_up(database_url: str, tmp_path: Path) -> BackUp:
     if database_url.startswith("sqlite:"):
@@ -109,7 +113,7 @@ async def test_a_restored_database_sends_nothing_until_somebody_says_so(
 
         stopped = await client.cancel_message(under_way.id)
         assert_balanced(stopped.counts)
-        stopped = await eventually(lambda: client.get_message(under_way.id), lambda message: not message.counts.sending)
+        stopped = await eventually(lambda: client.get_message(under_way.id), is_over)
         assert stopped.status == MessageStatus.MESSAGE_STATUS_CANCELLED
         assert stopped.counts.sent + stopped.counts.unconfirmed + stopped.counts.cancelled == PEOPLE
         assert (await sandbox.control.summary()).accepted == before

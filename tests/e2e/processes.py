@@ -3,40 +3,57 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from redrive import Client
 from server.sandbox.control import SandboxControl
 
 PROGRAM = Path(sys.executable).with_name("redrive-server")
 START_SECONDS = 30.0
+PORTS = (15_000, 32_000)  # below those that the system gives to outgoing connections
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to no connection of others meanwhile."""
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-async def listening(port: int) -> None:
-    """Waits until somebody accepts connections."""
+async def listening(port: int, process: Process | None = None) -> None:
+    """Waits until somebody accepts connections: the process, where one is given, and nobody else who took the port."""
     async with asyncio.timeout(START_SECONDS):
         while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                await writer.wait_closed()
+            if await _accepts(port) and (process is None or _listens(process, port)):
                 return
+            await asyncio.sleep(0.02)
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+def _listens(process: Process, port: int) -> bool:
+    assert process.returncode is None, f"it ended at once: has somebody else taken port {port}?"
+    connections = psutil.Process(process.pid).net_connections("tcp")
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 class ServerProcess:
@@ -70,7 +87,7 @@ class ServerProcess:
         """Starts it, and waits until it answers."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(PROGRAM, env=self.environment, stdout=log, stderr=log)
-        await listening(self.port)
+        await listening(self.port, self._process)
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye."""
@@ -121,7 +138,7 @@ async def running_sandbox_process(*options: str, **environment: str) -> AsyncIte
         PROGRAM, "sandbox", f"--port={port}", *options, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
     )
     try:
-        await listening(port)
+        await listening(port, process)
         sandbox = SandboxProcess(port)
         async with sandbox.control:
             yield sandbox
@@ -141,7 +158,7 @@ async def running_webhooks_process(port: int, server: str, log: Path, **environm
             stderr=output,
         )
     try:
-        await listening(port)
+        await listening(port, process)
         yield process
     finally:
         if process.returncode is None:

@@ -20,7 +20,7 @@ from redrive.dashboard.labels import RETRY_TYPES
 from redrive.dashboard.recipient_file import RecipientFile
 from redrive.dashboard.recipient_upload import add_recipient_upload
 from redrive.dashboard.site import Site
-from redrive.errors import AlreadyExists, RedriveError
+from redrive.errors import AlreadyExists
 from redrive.v1.delivery_service_pb2 import SendRequest
 
 
@@ -135,9 +135,12 @@ class _Compose:
             answer = await self._attempt(self._made.send(self._frame.client, header, recipients))
         finally:
             self._made.is_being_sent = False
-        self._state.say("")
         if answer is not None:
             self._go_to_message()
+        else:
+            self._state.say(
+                "What you entered is kept. Sending it again is safe: it is sent once, even if it did arrive."
+            )
 
     def _go_to_message(self) -> None:
         ui.navigate.to(f"/messages/{self._made.message_id}")
@@ -145,21 +148,23 @@ class _Compose:
     async def _attempt(self, call: Awaitable[Answer]) -> Answer | None:
         self._busy(is_busy=True)
         try:
-            return await self._frame.attempt(_in_own_words(call))
+            return await self._frame.attempt(self._unless_sent_before(call))
         finally:
             self._busy(is_busy=False)
+
+    async def _unless_sent_before(self, call: Awaitable[Answer]) -> Answer | None:
+        try:
+            return await call
+        except AlreadyExists:
+            self._frame.errors.tell(
+                "It was sent before, with other choices than these.",
+                "Look for it in the history. For another message, begin anew under Compose.",
+            )
+            return None
 
     def _busy(self, *, is_busy: bool) -> None:
         self._try_button.attributes(disabled=is_busy)
         self._send_button.attributes(disabled=is_busy)
-
-
-async def _in_own_words(call: Awaitable[Answer]) -> Answer:
-    try:
-        return await call
-    except AlreadyExists as error:
-        words = "It was sent before, with other choices. Look for it in the history; compose another message for these."
-        raise RedriveError(words, code=error.code) from error
 
 
 def _summary(header: SendRequest) -> None:
