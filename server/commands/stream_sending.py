@@ -84,11 +84,23 @@ class StreamSendService:
             [StreamEvents(message_stream(message_id), message.version, [staged])],
             also=self._vault.keep_message_key(message_id, key),
         )
-        if not isinstance(await self._log.commit(commit), Committed):
-            raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
-        self._live.add(message_id)
+        await self._open(message_id, commit)
         staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault)
         return StagedStream(self._log, staged_message, self._now, self._live)
+
+    async def _open(self, message_id: str, commit: Commit) -> None:
+        """Live before it is durable: else the sweeper, seeing it in between, would give it up."""
+        if message_id in self._live:
+            raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
+        self._live.add(message_id)
+        is_open = False
+        try:
+            is_open = isinstance(await self._log.commit(commit), Committed)
+        finally:
+            if not is_open:
+                self._live.discard(message_id)
+        if not is_open:
+            raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
 
     def is_live(self, message_id: str) -> bool:
         """A stream of this process stages it now."""

@@ -188,6 +188,24 @@ async def test_streams_of_a_dead_worker_are_given_up(idle: Works) -> None:
     assert (await idle.done(await idle.send(crowd(3), request_id="r-1"))).total == 3
 
 
+async def test_a_stream_is_left_alone_from_the_moment_at_which_it_can_be_seen(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = works.log.commit
+
+    async def commit_then_sweep(staged: Commit) -> CommitResult:
+        monkeypatch.setattr(works.log, "commit", commit)
+        result = await commit(staged)
+        await works.sweeper.sweep()
+        return result
+
+    monkeypatch.setattr(works.log, "commit", commit_then_sweep)
+    stream = await works.streams.open(send_message())
+    await stream.add(crowd(2))
+
+    assert (await stream.submit()).message.total == 2
+
+
 async def test_a_stream_that_is_open_here_is_left_alone(works: Works) -> None:
     stream = await works.streams.open(send_message())
     await stream.add(crowd(1_200))
