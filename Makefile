@@ -31,7 +31,7 @@ faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds 
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),$(if $(SEED),1,10)) $(if $(SEED),--seed $(SEED))
 
 fuzz: setup ## Call every rpc at random, CALLS=20000 times from a random SEED
-	REDRIVE_FUZZ_CALLS=$(or $(CALLS),20000) REDRIVE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest tests/fuzz
+	FUZZ_CALLS=$(or $(CALLS),20000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest tests/fuzz
 
 bench: setup $(PEERS)/.done ## Compare with Celery, Dramatiq and Procrastinate, about 25 minutes (OPTIONS=--quick: one, OPTIONS=--help)
 	$(BIN)/python -m bench $(OPTIONS)

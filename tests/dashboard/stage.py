@@ -24,7 +24,7 @@ from tests.e2e.processes import SandboxProcess, ServerProcess, free_port, listen
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 _REDRIVE = Path(sys.executable).with_name("redrive")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SCREENSHOTS = os.environ.get("REDRIVE_SCREENSHOTS")  # a folder: the pictures in it are made anew
+_SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder: the pictures in it are made anew
 WINDOW = ViewportSize(width=1280, height=860)
 PHONE = ViewportSize(width=360, height=780)
 
@@ -157,11 +157,11 @@ async def running_dashboard(server: str, log: Path, *options: str) -> AsyncItera
 
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
-    """A headless Chromium; where there is none the tests are skipped, or fail when REDRIVE_REQUIRE_BROWSER is set."""
+    """A headless Chromium; where there is none the tests are skipped, or fail when REQUIRE_BROWSER is set."""
     program = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if program is None:
         words = "no Chromium is installed: the dashboard is not tested (Debian: apt-get install chromium)"
-        if os.environ.get("REDRIVE_REQUIRE_BROWSER"):
+        if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail(words)
         pytest.skip(words)
     async with async_playwright() as playwright:

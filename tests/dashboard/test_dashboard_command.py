@@ -35,10 +35,10 @@ async def test_without_a_browser_tests_are_skipped_and_fail_where_one_is_require
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.delenv("REDRIVE_REQUIRE_BROWSER", raising=False)
+    monkeypatch.delenv("REQUIRE_BROWSER", raising=False)
     with pytest.raises(pytest.skip.Exception, match="no Chromium is installed"):
         await running_browser().__aenter__()
 
-    monkeypatch.setenv("REDRIVE_REQUIRE_BROWSER", "1")
+    monkeypatch.setenv("REQUIRE_BROWSER", "1")
     with pytest.raises(pytest.fail.Exception, match="no Chromium is installed"):
         await running_browser().__aenter__()

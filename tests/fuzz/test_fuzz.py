@@ -19,8 +19,8 @@ from server.api.server import SERVICES
 from tests.e2e.processes import client_of, running_sandbox_process, running_server
 from tests.fuzz.campaign import Campaign
 
-CALLS = int(os.environ.get("REDRIVE_FUZZ_CALLS", "3000"))
-SEED = int(os.environ.get("REDRIVE_FUZZ_SEED", "1"))
+CALLS = int(os.environ.get("FUZZ_CALLS", "3000"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 GROWTH = 80_000_000  # bytes
 DEFECT_WORDS = ("Traceback", "_broke", "rpc_failed", "_not_closed", "_not_opened")
 

@@ -1,14 +1,12 @@
 """The failed recipients of a message as a file, passed on part by part."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import Response
 
+from redrive.dashboard.downloads import download
 from redrive.dashboard.sessions import Sessions
-from redrive.dashboard.words import in_words
-from redrive.errors import RedriveError, Unauthenticated
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.report_service_pb2 import ExportDeliveriesRequest, ExportRows
@@ -28,22 +26,5 @@ def add_export(app: FastAPI, sessions: Sessions) -> None:
         wanted = ExportDeliveriesRequest(
             message_id=message_id, statuses=_FAILED, error_types=types, rows=ExportRows.EXPORT_ROWS_RECIPIENTS
         )
-        return await _download(sessions.backend(request.cookies).client.export_deliveries(wanted), message_id)
-
-
-async def _download(parts: AsyncGenerator[bytes, None], message_id: str) -> Response:
-    """The file, once its first part is there: until then an error is a page in words; later it breaks the file off."""
-    try:
-        first = await anext(parts, b"")
-    except Unauthenticated:
-        return RedirectResponse("/login", status_code=303)
-    except RedriveError as error:
-        return PlainTextResponse(" ".join(in_words(error)) + "\n", 502)
-    headers = {"content-disposition": f'attachment; filename="failed-{message_id}.csv"', "cache-control": "no-store"}
-    return StreamingResponse(_all(first, parts), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-async def _all(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in parts:
-        yield part
+        parts = sessions.backend(request.cookies).client.export_deliveries(wanted)
+        return await download(parts, f"failed-{message_id}.csv")
