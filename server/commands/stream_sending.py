@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -67,7 +68,7 @@ class StreamSendService:
         self._sends = sends
         self._now = now
         self._worker = worker
-        self._live: set[str] = set()
+        self._live: dict[object, str] = {}  # open streams; one that was given up may have a successor beside it
 
     async def open(self, command: SendMessage) -> RecipientStream:
         """Begins a stream; raises PageNotRegistered, StreamInProgress, Unavailable."""
@@ -84,37 +85,39 @@ class StreamSendService:
             [StreamEvents(message_stream(message_id), message.version, [staged])],
             also=self._vault.keep_message_key(message_id, key),
         )
-        await self._open(message_id, commit)
+        opening = await self._open(message_id, commit)
         staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault)
-        return StagedStream(self._log, staged_message, self._now, self._live)
+        return StagedStream(self._log, staged_message, self._now, partial(self._live.pop, opening, None))
 
-    async def _open(self, message_id: str, commit: Commit) -> None:
+    async def _open(self, message_id: str, commit: Commit) -> object:
         """Live before it is durable: else the sweeper, seeing it in between, would give it up."""
-        if message_id in self._live:
-            raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
-        self._live.add(message_id)
+        opening = object()
+        self._live[opening] = message_id
         is_open = False
         try:
             is_open = isinstance(await self._log.commit(commit), Committed)
         finally:
             if not is_open:
-                self._live.discard(message_id)
+                del self._live[opening]
         if not is_open:
             raise StreamInProgress("another stream with this request_id was opened just now", message_id=message_id)
+        return opening
 
     def is_live(self, message_id: str) -> bool:
         """A stream of this process stages it now."""
-        return message_id in self._live
+        return message_id in self._live.values()
 
 
 class StagedStream:
     """A stream whose batches are written as they come, invisible until it is submitted."""
 
-    def __init__(self, log: EventLog, staged: StagedMessage, now: Callable[[], datetime], live: set[str]) -> None:
+    def __init__(
+        self, log: EventLog, staged: StagedMessage, now: Callable[[], datetime], end: Callable[[], object]
+    ) -> None:
         self._log = log
         self._staged = staged
         self._now = now
-        self._live = live
+        self._end = end
         self._has_variables = False
         self._wanted = placeholders(staged.command.content.text)
         self._payload = PayloadHash(staged.command, staged.vault.payload_key)
@@ -181,12 +184,12 @@ class StagedStream:
         result = await self._log.commit(Commit([StreamEvents(message_stream(staged.id), staged.stage, [submitted])]))
         if not isinstance(result, Committed):
             raise Aborted("the stream was given up", message_id=staged.id)
-        self._live.discard(staged.id)
+        self._end()
         return SendAnswer(await self._log.read(lambda sql: find_message(sql, staged.command.owner, staged.id)), dropped)
 
     async def abandon(self, cause: str) -> None:
         """Gives it up, unless the submit was faster; while the log is away, the sweeper does it later."""
-        self._live.discard(self._staged.id)
+        self._end()
         await abandon_staged(self._log, self._staged.id, cause, self._now(), stage=self._staged.stage)
 
 
