@@ -59,7 +59,7 @@ class OlderRelease:
         with log.open("ab") as output:
             process = await self._started(port, stderr=output, stdout=output)
         try:
-            await listening(port)
+            await listening(port, process)
             yield OlderServer(f"127.0.0.1:{port}", process, log)
         finally:
             if process.returncode is None:
