@@ -48,7 +48,12 @@ class Pace:
         self._is_stuck = False  # nothing was taken since the last refusal
 
     def set_limit(self, now: float, limit: float) -> None:
-        """Another limit from now on; what was spent before is paid back at the new one."""
+        """Another limit from now on; what was spent before is paid back at the new one.
+
+        Whoever raises it says that the platform takes more: what a refusal told under the lower one holds no longer.
+        """
+        if limit > self._limit:
+            self._middle, self._depth = math.inf, 0.0
         self._next_free = now + (self._next_free - now) * self._limit / limit
         self._next_at_limit = now + (self._next_at_limit - now) * self._limit / limit
         self._limit = limit

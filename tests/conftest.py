@@ -12,6 +12,7 @@ __all__ = ["database_url", "postgres_server", "postgres_url"]
 # They measure time, or start many processes. `make test` runs all others first, two at a time.
 ALONE = {
     "clients/test_client_retries.py",
+    "clients/test_client_watch.py",
     "dashboard/test_dashboard_first_paint.py",
     "deploy/test_restores.py",
     "deploy/test_rolling_upgrade.py",

@@ -102,7 +102,7 @@ async def test_a_watch_outlives_a_restart_of_the_server(server: "ScriptedServer"
 
 
 async def test_a_silent_stream_is_opened_again(server: "ScriptedServer", client: Client) -> None:
-    client._connection.timeout = 0.6
+    client._connection.timeout = 0.2
     server.stream(going_on(1), server.silence())
     server.stream(done(2))
 

@@ -29,7 +29,7 @@ from tests.postgres import Postgres
 from tests.waiting import eventually
 
 SERVERS = 3
-ROUND_SECONDS = 60.0  # a page that was refused for its pace climbs back slowly
+ROUND_SECONDS = 30.0
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
