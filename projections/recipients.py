@@ -17,7 +17,7 @@ from domain.delivery import DeliveryStatus, status_of
 from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
-from projections import batches, deliveries, failures, messages, outcomes, receipts
+from projections import batches, deliveries, failures, messages, outcomes
 from projections.messages import Past
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
@@ -108,9 +108,8 @@ def _positions(event: BatchEvent) -> Sequence[int]:
 def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence[int], tally: Tally) -> None:
     place = {"message_id": event.message_id, "batch_number": event.batch_number}
     touched = Touched(place, Given((("position", int),), [(position,) for position in positions]))
-    before: Counter[Standing] = Counter() if isinstance(event, BatchCreated) else touched.attempts(sql)
-    past = messages.past(sql, event.message_id)
-    is_asked, has_retries = _is_asked(sql, event, past), past.has_retries or past.is_cleaned
+    before, past, is_echoed = _before(sql, event, touched)
+    is_asked, has_retries = _is_asked(event, past, is_echoed=is_echoed), past.has_retries or past.is_cleaned
     are_first = not (is_asked or has_retries)
     with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
@@ -129,13 +128,17 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     failures.add_counts(sql, event.message_id, _by_error_type(before, after))
 
 
-def _is_asked(sql: Sql, event: BatchEvent, past: Past) -> bool:
+def _before(sql: Sql, event: BatchEvent, touched: Touched) -> tuple[Counter[Standing], Past, bool]:
+    if isinstance(event, BatchCreated):
+        return Counter(), messages.past(sql, event.message_id), False
+    return touched.before(sql)
+
+
+def _is_asked(event: BatchEvent, past: Past, *, is_echoed: bool) -> bool:
     """Some attempts stand as sent whatever the event says, or were removed: what there is is asked, not reckoned."""
     if isinstance(event, BatchCreated):
         return False
-    if past.is_cleaned or isinstance(event, ReceiptsRecorded):
-        return True
-    return receipts.are_there(sql, event.message_id, event.batch_number)
+    return past.is_cleaned or is_echoed or isinstance(event, ReceiptsRecorded)
 
 
 def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Standing]:

@@ -1,11 +1,12 @@
 """The deliveries that an event changes, and what their recipients come to by it (protocol rule 8)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from domain.batch import BATCH_SIZE
 from domain.delivery import DeliveryStatus
+from projections.messages import Past
 from projections.sql import Given, Parameters, Row, Sql
 
 _OPEN = frozenset((DeliveryStatus.PENDING, DeliveryStatus.SENDING))
@@ -24,6 +25,12 @@ class Touched(NamedTuple):
 
     place: Parameters
     positions: Given
+
+    def before(self, sql: Sql) -> tuple[Counter[Standing], Past, bool]:
+        """How many there are of each standing, the message's past, and whether some delivery of the batch is echoed."""
+        rows = sql.rows(_BEFORE, self.place, self.positions)
+        past = Past(rows[0]["round"] > 0, rows[0]["is_cleaned"] == 1)
+        return _counted(row for row in rows if row["state"]), past, rows[0]["has_receipts"] == 1
 
     def attempts(self, sql: Sql) -> Counter[Standing]:
         """How many there are of each standing."""
@@ -53,7 +60,7 @@ class Touched(NamedTuple):
         return recipients, _counted(sql.rows(_RECIPIENTS, self.place, self.positions))
 
 
-def _counted(rows: Sequence[Row]) -> Counter[Standing]:
+def _counted(rows: Iterable[Row]) -> Counter[Standing]:
     counted: Counter[Standing] = Counter()
     for row in rows:
         counted[Standing(DeliveryStatus(row["state"]), row["error_type"])] += row["how_many"]
@@ -83,6 +90,16 @@ _ATTEMPTS = f"""
     SELECT touched.status AS state, touched.error_type, COUNT(*) AS how_many
     {_TOUCHED} GROUP BY touched.status, touched.error_type
 """
+# All that an event's change depends on, by one statement. An unknown message may have whatever past.
+_BEFORE = f"""
+    SELECT past.*, attempts.*
+    FROM (
+        SELECT COALESCE((SELECT round FROM messages WHERE message_id = :message_id), 1) AS round,
+               COALESCE((SELECT is_cleaned FROM messages WHERE message_id = :message_id), 0) AS is_cleaned,
+               COALESCE((SELECT 1 FROM receipts WHERE message_id = :message_id AND batch_number = :batch_number
+                         LIMIT 1), 0) AS has_receipts
+    ) past LEFT JOIN ({_ATTEMPTS}) attempts ON 1 = 1
+"""  # noqa: S608 - our own words
 _RECIPIENTS = f"""
     SELECT recipient.state, recipient.error_type, recipient.attempts <= touched.attempt_number AS is_last,
            COUNT(*) AS how_many
