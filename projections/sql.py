@@ -36,8 +36,11 @@ class Sql(Protocol):
 
     log_position: str
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
-        """Runs a statement; answers how many rows it changed."""
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
+        """Runs a statement; where it fails, a later call may be the one that raises.
+
+        Whoever asks what it changed says RETURNING, and reads the rows.
+        """
         ...
 
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:

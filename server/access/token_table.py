@@ -68,7 +68,8 @@ def add(sql: Sql, token: Token) -> None:
 
 def remove(sql: Sql, token_id: str) -> bool:
     """Lets a token in no more; False when there is none with this id."""
-    return sql.execute("DELETE FROM access_tokens WHERE token_id = :token_id", {"token_id": token_id}) > 0
+    statement = "DELETE FROM access_tokens WHERE token_id = :token_id RETURNING token_id"
+    return bool(sql.rows(statement, {"token_id": token_id}))
 
 
 def _token(row: Row) -> Token:

@@ -154,15 +154,18 @@ def _result(message: MessageRow, status: TimerStatus) -> TimerResult:
     return TimerResult(message_id=message.message_id, title=message.title, status=status)
 
 
-def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> int:
+def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> bool:
     if last_run is None:
         statement = """
             INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :started, '[]')
-            ON CONFLICT (timer) DO NOTHING
+            ON CONFLICT (timer) DO NOTHING RETURNING timer
         """
-        return sql.execute(statement, {"started": micros(started)})
-    statement = "UPDATE retry_timer SET last_run_time = :started WHERE timer = 'retry' AND last_run_time = :last"
-    return sql.execute(statement, {"started": micros(started), "last": micros(last_run)})
+        return bool(sql.rows(statement, {"started": micros(started)}))
+    statement = """
+        UPDATE retry_timer SET last_run_time = :started WHERE timer = 'retry' AND last_run_time = :last
+        RETURNING timer
+    """
+    return bool(sql.rows(statement, {"started": micros(started), "last": micros(last_run)}))
 
 
 def _remember(sql: Sql, started: datetime, results: Sequence[TimerResult]) -> None:

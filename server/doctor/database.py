@@ -35,7 +35,7 @@ def looking(settings: Settings) -> Iterator[Sql | None]:
     if not settings.is_embedded:
         url = settings.database_url
         with psycopg.connect(url, row_factory=dict_row, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-            yield PostgresSql(connection.cursor())
+            yield PostgresSql(connection)
     elif settings.sqlite_path.exists():
         with closing(_file(settings.sqlite_path)) as connection:
             yield SqliteSql(SQLiteCursor(connection.cursor()))

@@ -40,7 +40,7 @@ class PostgresShadow:
     def building(self) -> Iterator[Sql]:
         """A transaction that knows its own tables only."""
         with self._connection.transaction():
-            yield PostgresSql(self._connection.cursor())
+            yield PostgresSql(self._connection)
 
     @contextmanager
     def comparing(self) -> Iterator[Sql]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
 from projections.sql import Columns, Given, Micros, Parameters, Row
@@ -27,16 +27,19 @@ def with_given(statement: str, columns: Columns) -> str:
 
 
 class PostgresSql:
-    """A cursor inside a transaction. Rows come as dicts."""
+    """A connection inside a transaction. Rows come as dicts.
+
+    Each statement has a cursor of its own: in a pipeline, one that was used again would answer for the one before.
+    """
 
     log_position = "notification_id"
 
-    def __init__(self, cursor: Cursor[DictRow]) -> None:
-        self._cursor = cursor
+    def __init__(self, connection: Connection[DictRow]) -> None:
+        self._connection = connection
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
-        """Runs a statement; answers how many rows it changed."""
-        return self._run(statement, parameters, given).rowcount
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
+        """Runs a statement; in a pipeline its failure shows with the next answer that is waited for."""
+        self._run(statement, parameters, given)
 
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         """All rows of a query."""
@@ -44,7 +47,9 @@ class PostgresSql:
 
     def clock(self) -> Micros:
         """The database's clock, at this moment rather than at the transaction's begin."""
-        row = self._cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now").fetchone()
+        row = self._connection.execute(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
+        ).fetchone()
         return 0 if row is None else row["now"]
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
@@ -53,7 +58,7 @@ class PostgresSql:
 
     def _run(self, statement: str, parameters: Parameters | None, given: Given | None) -> Cursor[DictRow]:
         if given is None:
-            return self._cursor.execute(translated(statement), parameters or {})
-        return self._cursor.execute(
+            return self._connection.execute(translated(statement), parameters or {})
+        return self._connection.execute(
             translated(statement, given.columns), {**(parameters or {}), "given": given.as_json()}
         )

@@ -36,6 +36,7 @@ LOCK_SECONDS = 2
 CONNECT_SECONDS = 2
 
 _OPTIONS = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
+_READER_OPTIONS = f"{_OPTIONS} -c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 # What the writer looks for it always finds by an index. A plan made while a table was small would read all of it, and
 # be kept while it grows.
 _WRITER_OPTIONS = f"{_OPTIONS} -c enable_seqscan=off"
@@ -97,7 +98,7 @@ class PostgresStore:
             kwargs={
                 "row_factory": dict_row,
                 "autocommit": True,
-                "options": _OPTIONS,
+                "options": _READER_OPTIONS,
                 "connect_timeout": CONNECT_SECONDS,
             },
             min_size=1,
@@ -111,7 +112,7 @@ class PostgresStore:
         self._statistics = PostgresStatistics()
         try:
             with self._locked() as c:
-                if schema.bring_up(PostgresSql(c), TABLES):
+                if schema.bring_up(PostgresSql(c.connection), TABLES):
                     c.execute(_END_OTHER_SESSIONS)
                 c.execute(_ROOM_FOR_UPDATES)
         except BaseException:
@@ -128,12 +129,10 @@ class PostgresStore:
         """A snapshot to read, or a change under the log's lock."""
         if commit:
             with self._locked() as c:
-                yield PostgresSql(c)
+                yield PostgresSql(c.connection)
             return
         with self._readers.connection() as connection, connection.transaction():
-            c = connection.cursor()
-            c.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield PostgresSql(c)
+            yield PostgresSql(connection)
 
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:
         """The events of a stream in order."""
@@ -172,11 +171,14 @@ class PostgresStore:
         return PostgresShadow(self._connect(Connection), f"redrive_{name}", WRITER_LOCK)
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
-        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
-        with self._locked() as c:
+        """Writes all of them in one transaction; raises what any of them raises, and then none is written.
+
+        Statements go out in a pipeline: only an answer that is needed is waited for.
+        """
+        with self._locked() as c, c.connection.pipeline():
             tally, versions = Tally(), _last_versions(c, group)
             written = [_write(c, commit, versions, tally) for commit in group]
-            tally.write(PostgresSql(c))
+            tally.write(PostgresSql(c.connection))
             if any(one.recorded for one in written):
                 c.execute(f"NOTIFY {CHANNEL}")
         if self._statistics.count(written) and self._writer is not None:
@@ -241,11 +243,11 @@ def _write(c: Cursor, commit: Commit, versions: dict[str, int], tally: Tally) ->
     for append in commit.appends:
         if versions.get(append.stream, 0) != append.expected_version:
             return Written(_landed(c, commit) or Conflict(append.stream))
-    sql = PostgresSql(c)
+    sql = PostgresSql(c.connection)
     if (refusal := commit.refusal(sql)) is not None:
         return Written(refusal)
     if commit.are_news and releases.close_to_older(sql):
-        c.execute(releases.REFUSE_OLDER_LEASES)
+        sql.execute(releases.REFUSE_OLDER_LEASES)
     recorded = _append(c, sql, commit, tally)
     versions.update({append.stream: append.expected_version + len(append.events) for append in commit.appends})
     if commit.also is not None:

@@ -25,9 +25,9 @@ class SqliteSql:
     def __init__(self, cursor: SQLiteCursor) -> None:
         self._cursor = cursor.sqlite_cursor
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
-        """Runs a statement; answers how many rows it changed."""
-        return self._run(statement, parameters, given).rowcount
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
+        """Runs a statement."""
+        self._run(statement, parameters, given)
 
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         """All rows of a query."""

@@ -15,7 +15,7 @@ class Explaining:
         self.log_position = sql.log_position
         self.steps: list[str] = []
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> int:
+    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
         raise NotImplementedError
 
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
