@@ -17,7 +17,7 @@ from domain.streams import message_stream
 from projections.batch_rounds import Ends, ends_of
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.rounds import Round, RoundOrder
+from server.commands.rounds import Round, RoundOrder, Step
 from server.log.commit import Commit, EventLog, StreamEvents
 
 MAX_STEPS = 1_000  # slices and redos of one round: 10,000,000 recipients
@@ -46,7 +46,12 @@ class CanaryService:
             if (stopped := self._stopped(message, ends)) is not None:
                 await self._log.commit(Commit([StreamEvents(message_stream(message_id), message.version, [stopped])]))
             else:
-                await self._rest(message.open_trial, events).advance()
+                await self._plan_rest(self._rest(message.open_trial, events))
+
+    async def _plan_rest(self, rest: Round) -> None:
+        """Slice after slice; whoever is beaten looks again at what became of the canary."""
+        while await rest.advance() is Step.APPENDED:
+            pass
 
     def _stopped(self, message: Message, ends: Ends) -> RetryStopped | None:
         return stop_after_canary(message, failed=ends.failed, unconfirmed=ends.unconfirmed, now=self._now())

@@ -1,6 +1,7 @@
 """Who of a message has changed since a position of the log, by what the log recorded after it."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from domain.batch_events import (
     BatchCreated,
@@ -18,6 +19,17 @@ from server.history.message_log import streams_of_batches
 from server.log.stream import recorded_in
 
 Place = tuple[int, int]  # a delivery: its batch and its position there
+
+
+class Changes(NamedTuple):
+    """Who of a message has changed up to a position of the log."""
+
+    recipients: frozenset[str]
+    until: int
+
+    def and_since(self, sql: Sql, message: Message, until: int) -> "Changes":
+        """And who has changed from there up to another one; the message is as its stream is at that moment."""
+        return Changes(self.recipients | changed_since(sql, message, self.until), until)
 
 
 def changed_since(sql: Sql, message: Message, position: int) -> frozenset[str]:

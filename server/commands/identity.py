@@ -1,7 +1,7 @@
 """Who a message is: ids and payload hashes, so that a repeated request is recognised (protocol rule 13)."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -41,7 +41,11 @@ Write = (
 )
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 # Fields of requests that came with a later release: where one is not given, the hash is that of the releases before.
-_ADDED_LATER = frozenset({"schedule_time", "delay", "as_of_sequence", "canary", "messages_per_second", "reason"})
+_ADDED_LATER: Mapping[type[Write], Sequence[str]] = {
+    SendMessage: ("schedule_time",),
+    ResendMessage: ("as_of_sequence", "canary", "messages_per_second", "reason"),
+}
+_ADDED_TO_POLICIES = ("delay",)
 
 
 def message_id_for(owner: str, request_id: str) -> str:
@@ -80,11 +84,16 @@ def _asked_fields(asked: Write) -> dict[str, Any]:
     """Its fields in their order, but for later ones that are not given."""
     fields: dict[str, Any] = msgspec.to_builtins(asked, order="deterministic")
     fields.pop("sees", None)
-    for group in (fields, fields.get("retry_policy", {})):
-        for name in _ADDED_LATER & group.keys():
-            if not group[name]:
-                del group[name]
+    _drop_not_given(fields, _ADDED_LATER.get(type(asked), ()))
+    if isinstance(asked, SendMessage):
+        _drop_not_given(fields["retry_policy"], _ADDED_TO_POLICIES)
     return fields
+
+
+def _drop_not_given(fields: dict[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if not fields[name]:
+            del fields[name]
 
 
 async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:

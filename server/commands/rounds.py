@@ -9,7 +9,7 @@ import msgspec
 
 from domain.batch_plan import BatchPlan, batches_needed, in_batches
 from domain.canary import Canary, Trial
-from domain.event import RequestStamp
+from domain.event import Event, RequestStamp
 from domain.message import Message, check_not_archived, fold, next_retry_count
 from domain.message_events import RetryRequested
 from domain.retry import RetrySelection, RetryTrigger, SkipReason, Standing
@@ -17,7 +17,7 @@ from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
-from server.commands.changes import changed_since
+from server.commands.changes import Changes
 from server.commands.retry_planning import NOBODY, RetryPlan, WhomToRetry, plan_retry
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
@@ -60,12 +60,16 @@ class Step(Enum):
 
 
 class Look(NamedTuple):
-    """A message, the slices that its round has so far, and the next one; no plan when there is to be none."""
+    """A message, the slices that its round has so far, and the next one; no plan when there is to be none.
+
+    Of a frozen set, `changes` are all that are known once the slice is appended at the message's version.
+    """
 
     message: Message
     slices: Sequence[RetryRequested]
     plan: RetryPlan | None
     trial: Trial | None
+    changes: Changes
 
 
 MayStart = Callable[[Message, MessageRow], bool]
@@ -98,6 +102,7 @@ class Round:
         self._skipped = skipped or {}
         self._after_canary = after_canary
         self._taken: Sequence[Standing] = ()
+        self._changes = Changes(NOBODY, order.selection.as_of_sequence)
 
     @property
     def has_begun(self) -> bool:
@@ -107,26 +112,30 @@ class Round:
     async def look(self, *, predicts: bool = False) -> Look:
         """The message's version first, whom to retry second (protocol rule 11)."""
         events = await self._log.load(message_stream(self._order.message_id))
-        slices = [e for e in events if isinstance(e, RetryRequested) and e.round == self._number]
+        slices = self._slices(events)
         message = fold(self._order.message_id, events)
         check_not_archived(message)
         return await self._log.read(lambda sql: self._look(sql, message, slices, predicts=predicts))
 
+    def _slices(self, events: Sequence[Event]) -> Sequence[RetryRequested]:
+        return [event for event in events if isinstance(event, RetryRequested) and event.round == self._number]
+
     def _look(self, sql: Sql, message: Message, slices: Sequence[RetryRequested], *, predicts: bool) -> Look:
         row = find(sql, message.id)
         if row is None or not (self._may_go_on(message, slices) if self.has_begun else self._may_start(message, row)):
-            return Look(message, slices, None, None)
-        plan = plan_retry(sql, row, self._whom(sql, message, slices, predicts=predicts))
-        return Look(message, slices, plan, None if slices else self._trial(plan, row.sequence))
+            return Look(message, slices, None, None, self._changes)
+        changes = self._changes.and_since(sql, message, row.sequence) if self._changes.until else self._changes
+        plan = plan_retry(sql, row, self._whom(slices, changes, predicts=predicts))
+        return Look(message, slices, plan, None if slices else self._trial(plan, row.sequence), changes)
 
-    def _whom(self, sql: Sql, message: Message, slices: Sequence[RetryRequested], *, predicts: bool) -> WhomToRetry:
-        order, since = self._order, self._order.selection.as_of_sequence
+    def _whom(self, slices: Sequence[RetryRequested], changes: Changes, *, predicts: bool) -> WhomToRetry:
+        order = self._order
         return WhomToRetry(
             selection=order.selection,
             recipient_ids=order.recipient_ids,
             taken=self._taken,
             after=slices[-1].last_recipient if slices else "",
-            changed=changed_since(sql, message, since) if since else NOBODY,
+            changed=changes.recipients,
             limit=order.canary.recipients if order.canary else None,
             predicts=predicts,
         )
@@ -148,7 +157,7 @@ class Round:
 
     async def advance(self) -> Step:
         """Appends the next slice."""
-        message, slices, plan, trial = await self.look()
+        message, slices, plan, trial, changes = await self.look()
         if plan is not None and not self.has_begun:
             self._skipped = plan.skipped
         if plan is None or not (plan.recipients or self._after_canary):
@@ -156,7 +165,7 @@ class Round:
         requested, appends = self._slice(message, slices, plan, trial)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
-        self._number, self._taken = requested.round, plan.taken
+        self._number, self._taken, self._changes = requested.round, plan.taken, changes
         return Step.APPENDED if plan.after else Step.DONE
 
     def _slice(
@@ -203,7 +212,7 @@ class Round:
 
     async def started(self) -> RoundStarted:
         """What the round came to, by its slices; of one with a canary, what that is."""
-        slices = (await self.look()).slices
+        slices = self._slices(await self._log.load(message_stream(self._order.message_id)))
         trial = slices[0].trial if slices else None
         counted = slices[:1] if trial else slices
         return RoundStarted(

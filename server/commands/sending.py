@@ -16,7 +16,7 @@ from domain.message_events import MessageSubmitted
 from domain.recipient import Recipient
 from domain.streams import message_stream
 from projections.message_rows import MessageRow
-from projections.sql import micros
+from projections.sql import Sql, micros
 from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
 from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
 from server.commands.lookup import find_message, find_page, load_message
@@ -52,12 +52,12 @@ class SendService:
         message_id = message_id_for(command.owner, command.request_id)
         if (answer := await self.answer_again(stamp, message_id)) is not None:
             return answer
-        await self._log.read(lambda sql: find_page(sql, command.page_id))
+        by_person = await self._log.read(lambda sql: _may_seal_by_person(sql, command.page_id))
         fresh = list(first_of_each(recipients).values())
         dropped = len(recipients) - len(fresh)
         if command.validate_only:
             return SendAnswer(would_be(command, len(fresh), self._now()), dropped)
-        return await self._submit(message_id, command, fresh, dropped, stamp)
+        return await self._submit(message_id, command, fresh, dropped, stamp, by_person=by_person)
 
     async def answer_again(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer | None:
         """The answer to a request that was carried out before; raises RequestIdReused."""
@@ -74,6 +74,8 @@ class SendService:
         fresh: Sequence[Recipient],
         dropped: int,
         stamp: RequestStamp | None,
+        *,
+        by_person: bool,
     ) -> SendAnswer:
         message = await load_message(self._log, message_id)
         if message.life is Life.STAGED:
@@ -87,7 +89,6 @@ class SendService:
             first_batch=1,
             time=self._now(),
         )
-        by_person = not await self._log.read(older_lives)
         planning = new_batches(plan, fresh, placeholders(command.content.text), key, by_person=by_person)
         batches = [batch async for batch in in_turns(planning)]
         submitted = submission(
@@ -114,6 +115,12 @@ class SendService:
         if (answer := await self.answer_again(stamp, message_id)) is not None:
             return answer
         raise Aborted("another call with this request_id is under way")
+
+
+def _may_seal_by_person(sql: Sql, page_id: str) -> bool:
+    """What every send asks before it plans, in one read; raises PageNotRegistered."""
+    find_page(sql, page_id)
+    return not older_lives(sql)
 
 
 def submission(

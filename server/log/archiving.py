@@ -4,7 +4,8 @@ First a file is written and read again; then, message by message, MessageArchive
 they are removed, batches first. Whatever is cut off is gone on with the next time: what is said is true at any moment.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -84,10 +85,8 @@ def _move(
     store: Store, folder: Path, group: Sequence[Finished], before: datetime, now: datetime, report: Report
 ) -> Archived:
     """Into one file; what cannot be read again from it stays in the log."""
-    written: dict[str, int] = {}
-    with store.transaction(commit=False) as sql:
-        streams = [stream for message in group for stream in _streams(sql, message.message_id)]
-        events = _counted(stored_in(sql, streams), written)
+    written: Counter[str] = Counter()
+    with closing(_events(store, group, written)) as events:
         facts = archive_file.write(folder, [message.message_id for message in group], events)
     _check(folder / facts.file, facts)
     moved = [message for message in group if _say_archived(store, message, written, facts, micros(before), now)]
@@ -103,12 +102,16 @@ def _streams(sql: Sql, message_id: str) -> list[str]:
     return [*of_batches, message_stream(message_id)]
 
 
-def _counted(events: Iterator[Stored], counts: dict[str, int]) -> Iterator[Stored]:
-    """Counts the events of each message as they pass."""
-    for one in events:
-        message_id = one.stream.split("/")[1]
-        counts[message_id] = counts.get(message_id, 0) + 1
-        yield one
+def _events(store: Store, group: Sequence[Finished], counts: Counter[str]) -> Generator[Stored, None, None]:
+    """All of a group's, each message's counted as they pass.
+
+    The snapshot ends with the last of them: PostgreSQL ends one that is idle for long, and a disk may be slow.
+    """
+    with store.transaction(commit=False) as sql:
+        streams = [stream for message in group for stream in _streams(sql, message.message_id)]
+        for one in stored_in(sql, streams):
+            counts[one.stream.split("/")[1]] += 1
+            yield one
 
 
 def _check(path: Path, facts: Facts) -> None:
@@ -118,7 +121,7 @@ def _check(path: Path, facts: Facts) -> None:
 
 
 def _say_archived(
-    store: Store, message: Finished, written: dict[str, int], facts: Facts, before: Micros, now: datetime
+    store: Store, message: Finished, written: Mapping[str, int], facts: Facts, before: Micros, now: datetime
 ) -> bool:
     """False when the message has changed since the file was written: it stays as it is."""
     stream = message_stream(message.message_id)

@@ -70,5 +70,5 @@ def older_lives(sql: Sql) -> bool:
 
 def close_to_older(sql: Sql) -> bool:
     """From now on a server of the release before refuses to start here; False when that was so already."""
-    raised = sql.execute("UPDATE redrive_schema SET version = :new WHERE version < :new", {"new": schema.VERSION})
-    return raised > 0
+    statement = "UPDATE redrive_schema SET version = :new WHERE version < :new RETURNING version"
+    return bool(sql.rows(statement, {"new": schema.VERSION}))

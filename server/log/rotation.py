@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from projections.sql import Row, Sql
 from server.log import server_keys
 from server.log.keyring import SealingKey
-from server.log.rebuild import DatabaseInUseByWorkersError, nobody
+from server.log.rebuild import nobody, refuse_if_in_use
 from server.log.store import Store
 
 ROWS_AT_ONCE = 500
@@ -52,15 +52,15 @@ def rotate(store: Store, old: SealingKey, new: SealingKey, workers: Workers = no
     Raises DatabaseInUseByWorkersError when servers work on the database, WrongKeyError, or what the database raises.
     """
     with store.transaction(commit=False) as sql:
-        _refuse_if_in_use(sql, workers)
+        refuse_if_in_use(workers(sql))
         for table in TABLES:
             _check(sql, table, old, new)
     with store.transaction(commit=True) as sql:
-        _refuse_if_in_use(sql, workers)
+        refuse_if_in_use(workers(sql))
         server_keys.begin_rotation(sql, old, new)
     found = {table.name: _seal_again(store, table, old, new, workers) for table in TABLES}
     with store.transaction(commit=True) as sql:
-        _refuse_if_in_use(sql, workers)
+        refuse_if_in_use(workers(sql))
         server_keys.end_rotation(sql)
     return found
 
@@ -69,11 +69,6 @@ def opens_one_of_each(sql: Sql, key: SealingKey) -> bool:
     """The first row of each table opens: a wrong key is found at once."""
     rows = [(table, row) for table in TABLES for row in chunk(sql, table, "", 1)]
     return all(opens(table, row, key) for table, row in rows)
-
-
-def _refuse_if_in_use(sql: Sql, workers: Workers) -> None:
-    if found := workers(sql):
-        raise DatabaseInUseByWorkersError(", ".join(sorted(found)))
 
 
 def _check(sql: Sql, table: SealedTable, old: SealingKey, new: SealingKey) -> None:
@@ -89,7 +84,7 @@ def _seal_again(store: Store, table: SealedTable, old: SealingKey, new: SealingK
     after, how_many = "", 0
     while True:
         with store.transaction(commit=True) as sql:
-            _refuse_if_in_use(sql, workers)
+            refuse_if_in_use(workers(sql))
             rows = chunk(sql, table, after, ROWS_AT_ONCE)
             how_many += sum(_reseal(sql, table, row, old, new) for row in rows)
         if not rows:

@@ -80,7 +80,7 @@ class Vault:
             INSERT INTO message_keys (message_id, sealed) VALUES (:message_id, :sealed)
             ON CONFLICT (message_id) DO UPDATE SET sealed = excluded.sealed
         """
-        return lambda sql: _execute(sql, statement, {"message_id": message_id, "sealed": sealed})
+        return lambda sql: sql.execute(statement, {"message_id": message_id, "sealed": sealed})
 
     def message_key(self, message_id: str) -> Callable[[Sql], MessageKey]:
         """The query for a message's key; raises KeyError when there is none."""
@@ -109,7 +109,7 @@ class Vault:
             ON CONFLICT (page_id) DO UPDATE SET token_generation = excluded.token_generation, sealed = excluded.sealed
         """
         parameters = {"page_id": page_id, "generation": token_generation, "sealed": sealed}
-        return lambda sql: _execute(sql, statement, parameters)
+        return lambda sql: sql.execute(statement, parameters)
 
     def page_secrets(self, page_id: str) -> Callable[[Sql], KeptSecrets | None]:
         """The query for a page's secrets."""
@@ -122,7 +122,3 @@ class Vault:
             return KeptSecrets(msgspec.json.decode(clear, type=PageSecrets), row["token_generation"])
 
         return query
-
-
-def _execute(sql: Sql, statement: str, parameters: Mapping[str, object]) -> None:
-    sql.execute(statement, parameters)

@@ -193,11 +193,8 @@ async def test_beside_a_server_of_the_release_before_names_are_as_it_reads_them(
     assert await desk.names(message_id) == {"ann": "", "bob": "Bob"}
 
 
-async def beside(desk: Desk, write: Callable[[Sql], int]) -> None:
-    def also(sql: Sql) -> None:
-        write(sql)
-
-    await desk.log.commit(Commit([], also=also))
+async def beside(desk: Desk, write: Callable[[Sql], None]) -> None:
+    await desk.log.commit(Commit([], also=write))
 
 
 # What is kept

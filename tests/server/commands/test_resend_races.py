@@ -2,17 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from domain.errors import MessageIsCancelled
+from domain.event import Event
 from domain.message_events import MessageCancelled, RetryRequested
 from domain.retry import SkipReason
+from projections.recorded import Recorded
+from server.commands import changes
 from server.commands.resending import ResendService
 from server.log.commit import Commit, CommitResult, EventLog
+from server.log.stream import recorded_in
 from tests.builders import FAILED, NOW, cancel_message, cron, crowd, resend_message
 from tests.server.commands.desk import Desk
 
@@ -173,6 +177,64 @@ async def test_who_fails_again_while_a_round_is_planned_is_not_taken_twice(desk:
 
     assert started.recipients == 250
     assert sorted(await desk.taken(message_id)) == [who.id for who in crowd(250)]
+
+
+class StaleLog:
+    """A log that lets something else happen once the message was loaded for a resend's second slice."""
+
+    def __init__(self, log: EventLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self.commit, self.read, self.listen, self.recorded_in = log.commit, log.read, log.listen, log.recorded_in
+        self._load = log.load
+        self._meanwhile = meanwhile
+        self._loads = 0
+
+    async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
+        events = await self._load(stream, limit=limit)
+        self._loads += 1
+        if self._loads == 2:
+            await self._meanwhile()
+        return events
+
+
+@pytest.mark.usefixtures("small_slices")
+@pytest.mark.parametrize("interrupted", [InterruptedLog, StaleLog])
+async def test_who_changes_while_a_frozen_set_is_planned_is_left_out(
+    desk: Desk, interrupted: type[InterruptedLog | StaleLog]
+) -> None:
+    """Another round takes the last ones, and fails, while the second slice is planned: it looks again."""
+    message_id = await all_failed(desk, 250)
+    sequence = (await desk.row(message_id)).sequence
+    ids = [who.id for who in crowd(250)]
+
+    async def fail_again() -> None:
+        await desk.resend(message_id, recipient_ids=tuple(ids[230:]))
+        await desk.deliver(message_id, dict.fromkeys(ids, FAILED))
+
+    resends = ResendService(interrupted(desk.log, fail_again), lambda: NOW)
+    started = await resends.resend(resend_message(message_id, as_of_sequence=sequence))
+
+    assert started.recipients == 230
+    assert await desk.taken(message_id) == ids[:230]
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_what_has_changed_is_read_once_however_many_slices_there_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = await all_failed(desk, 450)
+    sequence = (await desk.row(message_id)).sequence
+    positions: list[int] = []
+
+    def noted(*args: Any, **options: Any) -> Sequence[Recorded]:
+        found = recorded_in(*args, **options)
+        positions.extend(one.position for one in found)
+        return found
+
+    monkeypatch.setattr(changes, "recorded_in", noted)
+    await desk.resend(message_id, as_of_sequence=sequence)
+
+    assert len(positions) == 4  # the batches of all slices but the last
+    assert positions == sorted(set(positions))
 
 
 @pytest.mark.usefixtures("small_slices")

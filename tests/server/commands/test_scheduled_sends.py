@@ -1,13 +1,10 @@
-"""Messages that are accepted now and sent later; and what a later field does to the hash of a request."""
+"""Messages that are accepted now and sent later."""
 
 import msgspec
 import pytest
 
-from domain.commands import SendMessage
-from domain.content import Attachment, Content
 from domain.errors import RequestIdReused
 from projections.sql import micros
-from server.commands.identity import PayloadHash
 from tests.builders import after, cron, each, people, send_message
 from tests.server.commands.desk import Desk
 
@@ -45,21 +42,3 @@ async def test_another_time_or_schedule_is_another_request(desk: Desk) -> None:
     for other in ({"schedule_time": after(61)}, {"schedule_time": None}, {"retry_policy": cron(3)}):
         with pytest.raises(RequestIdReused):
             await desk.sends.send(msgspec.structs.replace(first, **other), people("ann"))
-
-
-TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": None})
-
-
-@pytest.mark.parametrize(
-    ("command", "hashed"),
-    [
-        (send_message(), "3cafa513f28c47bba7d3233da08d1633ef81e727b01632d479ad60b219cc78d5"),
-        (
-            send_message(title="Ü", content=Content(attachment=TEMPLATE), retry_policy=cron(5)),
-            "67c4159a349d2550e2d502c2fd94e54c51b742d0f094790fc45bff5a52144392",
-        ),
-    ],
-)
-def test_a_request_without_later_fields_has_the_hash_of_the_releases_before(command: SendMessage, hashed: str) -> None:
-    """A caller may repeat a request over an upgrade of the server."""
-    assert PayloadHash(command, b"k").hexdigest() == hashed

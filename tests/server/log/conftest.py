@@ -8,7 +8,7 @@ import pytest
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
 
-pytest.register_assert_rewrite("tests.server.log.event_log_conformance")
+pytest.register_assert_rewrite("tests.server.log.event_log_conformance", "tests.server.log.busy_log_conformance")
 
 
 @pytest.fixture

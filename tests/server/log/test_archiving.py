@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from domain.archive_events import MessageArchived
 from domain.event import Event
 from domain.message_events import MessageCompleted
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
+from projections.sql import Sql
 from server.log import archiving
 from server.log.archive_file import ArchiveError, Facts
 from server.log.archiving import Archived, archive
@@ -227,6 +228,29 @@ def test_what_changes_while_its_file_is_written_stays(
     assert archive(store, folder, after(1), LATER).messages == 1
     assert batch_stream("m-2", 0, 1) in streams(store)
     assert rebuild(store, archive=folder) == {}
+
+
+def test_the_disk_is_waited_for_outside_of_any_snapshot(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends a session that is idle in its transaction for 2 s."""
+    send(store, "m-1")
+    snapshots, transaction = [], store.transaction
+    while_waiting = []
+
+    @contextmanager
+    def watched(*, commit: bool) -> Iterator[Sql]:
+        with transaction(commit=commit) as sql:
+            snapshots.append(sql)
+            yield sql
+            snapshots.remove(sql)
+
+    monkeypatch.setattr(store, "transaction", watched)
+    monkeypatch.setattr("os.fsync", lambda _: while_waiting.append(len(snapshots)))
+
+    archive(store, folder, after(1), LATER)
+
+    assert while_waiting == [0, 0, 0]  # the events, the facts, the folder
 
 
 def test_nothing_is_archived_while_servers_work_on_it(store: Store, folder: Path) -> None:

@@ -12,7 +12,8 @@ from server.log.commit import Commit, Committed, EventLog
 from server.log.follower import Follower
 from server.log.postgres_store import PostgresStore
 from server.log.store_log import StoreLog
-from tests.server.log.event_log_conformance import EventLogConformance, Outage, registered
+from tests.server.log.busy_log_conformance import BusyLogConformance, Outage
+from tests.server.log.event_log_conformance import EventLogConformance, registered
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def postgres_log(postgres_url: str) -> AsyncIterator[StoreLog]:
         yield log
 
 
-class TestPostgresLog(EventLogConformance):
+class TestPostgresLog(EventLogConformance, BusyLogConformance):
     @pytest.fixture
     async def log(self, postgres_log: StoreLog) -> EventLog:
         return postgres_log

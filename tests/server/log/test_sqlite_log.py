@@ -14,10 +14,11 @@ from projections.recorded import Recorded
 from server.log.commit import Commit, Committed, EventLog
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
-from tests.server.log.event_log_conformance import EventLogConformance, Outage, page_ids, registered
+from tests.server.log.busy_log_conformance import BusyLogConformance, Outage
+from tests.server.log.event_log_conformance import EventLogConformance, page_ids, registered
 
 
-class TestStoreLog(EventLogConformance):
+class TestStoreLog(EventLogConformance, BusyLogConformance):
     @pytest.fixture
     async def log(self, sqlite_log: StoreLog) -> EventLog:
         return sqlite_log
