@@ -16,6 +16,7 @@ from bench.contenders.contender import Contender
 from bench.contenders.ours import Ours
 from bench.endpoint import running_endpoint
 from bench.folder import ON_DISK, fresh_folder
+from bench.job import FAILING_SHARE
 from bench.results import Results, Run, started
 from bench.rounds import Turn, run_rounds
 from bench.tables import tables
@@ -26,7 +27,7 @@ async def measure(options: argparse.Namespace, results: Results) -> None:
     _end_on_sigterm()
     turns = _turns(options, _present(options.only))
     with fresh_folder(options.folder) as folder:
-        async with running_endpoint(folder) as endpoint:
+        async with running_endpoint(folder, options.failing_share) as endpoint:
             async for run in run_rounds(options.rounds, turns, endpoint, folder):
                 results.runs.append(run)
                 _say(_told(run))
@@ -73,6 +74,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipients", type=int, default=5_000, help="of every contender")
     parser.add_argument("--many", type=int, default=100_000, help="recipients of ours as well; 0 = not")
     parser.add_argument("--delays-ms", type=float, nargs="+", default=[0.0, 50.0], help="of the endpoint, a table each")
+    parser.add_argument("--failing-share", type=float, default=FAILING_SHARE, help="of the people; 0 = nobody")
     parser.add_argument("--folder", default=ON_DISK, help="where the stores are kept: a disk, not memory")
     parser.add_argument("--json", type=Path, default=Path(".bench/results.json"))
     options = parser.parse_args(arguments)
@@ -87,7 +89,8 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    options, results = _options(arguments), started()
+    options = _options(arguments)
+    results = started(options.failing_share)
     try:
         asyncio.run(measure(options, results))
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -1,6 +1,6 @@
 """The job that all do: one message to each of so many people, of whom the endpoint refuses some the first time."""
 
-FAILING_SHARE = 0.05  # of the people, whose first attempt fails and whose second does not
+FAILING_SHARE = 0.05  # of the people, whose first attempt fails and whose second does not; --failing-share: another
 PAGES = 20
 TOKEN = "EAAG-bench"  # noqa: S105 - the endpoint takes any
 TEXT = "Hello {{name}}, your order is on its way."

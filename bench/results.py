@@ -12,6 +12,7 @@ import msgspec
 import psutil
 
 from bench.figures import Figures
+from bench.job import FAILING_SHARE
 from bench.programs import PEERS
 from bench.stores import redis_is_missing
 
@@ -33,6 +34,7 @@ class Results(msgspec.Struct, kw_only=True):
     """What `python -m bench` writes, and `bench.plot` reads."""
 
     time: datetime
+    failing_share: float = FAILING_SHARE
     machine: dict[str, str]
     versions: dict[str, str]
     runs: list[Run] = []
@@ -51,9 +53,14 @@ class Results(msgspec.Struct, kw_only=True):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
-def started() -> Results:
+def started(failing_share: float = FAILING_SHARE) -> Results:
     """Results without any run yet."""
-    return Results(time=datetime.now(UTC).replace(microsecond=0), machine=_machine(), versions=_versions())
+    return Results(
+        time=datetime.now(UTC).replace(microsecond=0),
+        failing_share=failing_share,
+        machine=_machine(),
+        versions=_versions(),
+    )
 
 
 def _machine() -> dict[str, str]:
