@@ -131,8 +131,7 @@ class DeliveryServiceServicer:
     """
 
     def Send(self, request, context):
-        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
-        schedule_time.
+        """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
         FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -183,18 +182,16 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
-        recipients are left out.
+        """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Resend(self, request, context):
-        """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-        When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-        and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
-        is under way.
+        """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+        reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
+        MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,24 +214,22 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeMessage(self, request, context):
-        """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
-        MESSAGE_CANCELLED) after a cancel.
+        """Lets a paused message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelMessage(self, request, context):
-        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
-        FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
+        changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchProgress(self, request, context):
-        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; ends with OK when
-        the message is done.
+        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -92,8 +92,7 @@ class DeliveryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]
-    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
-    schedule_time.
+    """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
     FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
     """
     SendStream: _grpc.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]
@@ -111,14 +110,11 @@ class DeliveryServiceStub:
     ListFailed: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]
     """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
-    """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
-    recipients are left out.
-    """
+    """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
     Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
-    """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-    and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
-    is under way.
+    """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+    reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
+    MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
     """
     ListRetries: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]
     """Every round of resends, by hand or automatic, newest first."""
@@ -128,17 +124,13 @@ class DeliveryServiceStub:
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
-    """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
-    MESSAGE_CANCELLED) after a cancel.
-    """
+    """Lets a paused message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
-    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
-    FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
+    changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; ends with OK when
-    the message is done.
-    """
+    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -156,8 +148,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]  # type: ignore[assignment]
-    """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
-    schedule_time.
+    """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
     FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
     """
     SendStream: _aio.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]  # type: ignore[assignment]
@@ -175,14 +166,11 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListFailed: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]  # type: ignore[assignment]
     """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
-    recipients are left out.
-    """
+    """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
     Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
-    """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-    and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
-    is under way.
+    """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+    reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
+    MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
     """
     ListRetries: _aio.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]  # type: ignore[assignment]
     """Every round of resends, by hand or automatic, newest first."""
@@ -192,17 +180,13 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
-    """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
-    MESSAGE_CANCELLED) after a cancel.
-    """
+    """Lets a paused message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
-    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
-    FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
+    changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]  # type: ignore[assignment]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; ends with OK when
-    the message is done.
-    """
+    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sends one message to many recipients, shows every attempt, and resends safely.
@@ -223,8 +207,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.SendResponse, _abc.Awaitable[_delivery_service_pb2.SendResponse]]:
-        """Sends a message to 1 to 10,000 recipients. It answers once everything is durable; sending starts at once, or at its
-        schedule_time.
+        """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
         FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
         """
 
@@ -284,9 +267,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListEventsResponse, _abc.Awaitable[_delivery_service_pb2.ListEventsResponse]]:
-        """What happened to a message, as its log has it, in the order in which it was recorded. Texts, variables and names of
-        recipients are left out.
-        """
+        """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
 
     @_abc_1.abstractmethod
     def Resend(
@@ -294,10 +275,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resend_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resend_pb2.ResendResponse, _abc.Awaitable[_resend_pb2.ResendResponse]]:
-        """Resends to those who failed, never to those who were sent to. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-        When nobody is left to take, it answers 0 recipients, and the reasons in skipped. Of a paused message the resend is planned,
-        and stays pending until the message is resumed. FAILED_PRECONDITION (reason CANARY_UNDER_WAY) for a second canary while one
-        is under way.
+        """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+        reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
+        MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
         """
 
     @_abc_1.abstractmethod
@@ -325,9 +305,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
-        """Lets a paused message go on where it was. One that is not paused stays as it is. FAILED_PRECONDITION (reason
-        MESSAGE_CANCELLED) after a cancel.
-        """
+        """Lets a paused message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
 
     @_abc_1.abstractmethod
     def CancelMessage(
@@ -335,8 +313,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.CancelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.CancelMessageResponse, _abc.Awaitable[_delivery_service_pb2.CancelMessageResponse]]:
-        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again changes nothing.
-        FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
+        changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
         """
 
     @_abc_1.abstractmethod
@@ -345,8 +323,6 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.WatchProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchProgressResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchProgressResponse]]:
-        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; ends with OK when
-        the message is done.
-        """
+        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
