@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.waiting import until
 
 _numbers = itertools.count(1)
 
@@ -51,8 +52,7 @@ class Postgres:
     def stop(self, mode: str) -> None:
         """Stops it, and waits until it is gone."""
         os.kill(self.pid, STOPS[mode])
-        while self._pid_file.exists():
-            time.sleep(0.01)
+        until(lambda: not self._pid_file.exists(), within=60.0)
 
 
 @contextmanager

@@ -19,3 +19,11 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], obje
             return seen
         assert time.monotonic() < ends, f"not within {within} seconds; last seen: {seen!r}"
         await asyncio.sleep(PAUSE)
+
+
+def until(holds: Callable[[], object], within: float = 10.0) -> None:
+    """Looks until it holds, where no loop runs; fails after so many seconds."""
+    ends = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < ends, f"not within {within} seconds"
+        time.sleep(PAUSE)

@@ -15,6 +15,7 @@ from tests.e2e.campaign import (
     watch_to_the_end,
 )
 from tests.e2e.processes import SandboxProcess, client_of, running_server
+from tests.waiting import eventually
 
 
 async def test_auto_resends_what_can_succeed_until_nobody_is_left(client: Client, sandbox: SandboxProcess) -> None:
@@ -102,9 +103,8 @@ async def test_the_timer_retries_by_itself(tmp_path: Path, sandbox: SandboxProce
 
 
 async def _all_sent(client: Client, message_id: str) -> Message:
-    async with asyncio.timeout(20):
-        while True:
-            message = await client.get_message(message_id)
-            if message.counts.sent == message.counts.total:
-                return message
-            await asyncio.sleep(0.05)
+    return await eventually(
+        lambda: client.get_message(message_id),
+        lambda message: message.counts.sent == message.counts.total,
+        within=20.0,
+    )

@@ -14,6 +14,7 @@ from server.log.patient_connection import WRITE_SECONDS
 from server.log.postgres_store import PostgresStore
 from server.log.store_log import StoreLog
 from tests.server.log.event_log_conformance import registered
+from tests.waiting import until
 
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
 
@@ -83,8 +84,7 @@ def test_a_session_that_ended_while_its_process_slept_means_away(
         with store.transaction(commit=False) as sql:
             [row] = sql.rows("SELECT pg_backend_pid() AS pid")
             sql.execute("SET idle_in_transaction_session_timeout = '10ms'")
-            while row["pid"] in {pid for (pid,) in operator.execute(SESSIONS, (name,))}:
-                time.sleep(0.01)
+            until(lambda: row["pid"] not in {pid for (pid,) in operator.execute(SESSIONS, (name,))})
             sql.rows("SELECT 1")
 
     store = PostgresStore(postgres_url)

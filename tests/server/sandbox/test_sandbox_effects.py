@@ -13,6 +13,7 @@ from server.sandbox.control import SandboxControl
 from server.sandbox.preset import PRESETS
 from server.sandbox.runner import Sandbox, running_sandbox
 from server.sandbox.settings import SandboxSettings
+from tests.waiting import eventually
 
 Send = Callable[..., Awaitable[httpx.Response]]
 
@@ -110,8 +111,7 @@ async def test_a_silent_request_does_not_hold_up_the_end() -> None:
         async with running_sandbox() as sandbox:
             await sandbox.control.order({"preset": "timeout"})
             sending = asyncio.create_task(client.post(f"{sandbox.url}/1001/messages", json=body))
-            while (await sandbox.control.summary()).received == 0:  # noqa: ASYNC110 - the sandbox has no event to wait for
-                await asyncio.sleep(0.01)
+            await eventually(sandbox.control.summary, lambda summary: summary.received > 0)
             begin = time.monotonic()
         assert time.monotonic() - begin < 0.9
         with pytest.raises(httpx.ReadError):
