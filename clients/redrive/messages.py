@@ -154,10 +154,12 @@ class MessageCalls:
         )
 
     def list_events(
-        self, message_id: str, *, batch_number: int = 0, page_size: int = PAGE_SIZE
+        self, message_id: str, *, batch_number: int = 0, without_batches: bool = False, page_size: int = PAGE_SIZE
     ) -> Listing[ListEventsResponse, LogEvent]:
-        """What happened to a message and its batches, or to one of these, in the order in which it was recorded."""
-        request = ListEventsRequest(message_id=message_id, batch_number=batch_number, page_size=page_size)
+        """What happened to a message, its page and its batches, or to one of these, in the order of the log."""
+        request = ListEventsRequest(
+            message_id=message_id, batch_number=batch_number, without_batches=without_batches, page_size=page_size
+        )
         return listing_of(self._connection, self._deliveries.ListEvents, request, lambda answer: answer.events)
 
     async def pause_message(self, message_id: str, *, request_id: str = "") -> Message:

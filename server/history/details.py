@@ -6,15 +6,19 @@ from typing import Any
 import msgspec
 
 from domain.event import Event
+from domain.page_events import PageEvent
 
 # The place of an event is told apart from its fields; of a request only its id is anybody's matter.
 _LEFT_OUT = frozenset(("time", "message_id", "batch_number"))
+# Who changes a page need not be who sent the message: of theirs no request is told.
+_LEFT_OUT_OF_PAGES = _LEFT_OUT | {"request"}
 _NOT_SHOWN = frozenset(("name", "sealed_by_person", "payload_hash", "answer"))
 
 
 def details(event: Event) -> str:
     """The fields as a JSON object."""
-    shown = {field: value for field, value in _fields(event).items() if field not in _LEFT_OUT}
+    left_out = _LEFT_OUT_OF_PAGES if isinstance(event, PageEvent) else _LEFT_OUT
+    shown = {field: value for field, value in _fields(event).items() if field not in left_out}
     return msgspec.json.encode(shown).decode()
 
 

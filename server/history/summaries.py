@@ -31,6 +31,7 @@ from domain.message_events import (
     RetryStopped,
 )
 from domain.outcome import Sent
+from domain.page_events import PageHeld, PageReleased, PageTokenReplaced
 from domain.receipt_events import ReceiptsRecorded
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -62,6 +63,22 @@ def _stopped(event: RetryStopped) -> str:
     )
 
 
+def _held(event: PageHeld) -> str:
+    by = f" by {event.hold.held_by}" if event.hold.held_by else ""
+    return f"The page was put on hold{by}{': ' if event.hold.reason else ''}{event.hold.reason}"
+
+
+def _released(event: PageReleased) -> str:
+    return (
+        f"The page was released by {event.released_by}" if event.released_by else "The page goes on with its new token"
+    )
+
+
+def _replaced(event: PageTokenReplaced) -> str:
+    doubt = "" if event.token_verified else "; the platform could not be asked about the new one"
+    return f"The page's token was replaced{doubt}"
+
+
 def _received(event: ReceiptsRecorded) -> str:
     return f"Receipts: {_counted(receipt.kind.value.lower() for receipt in event.receipts)}"
 
@@ -86,6 +103,9 @@ _LINES: Mapping[type[Event], Callable[[Any], str]] = {
     BatchReleased: lambda _: "Let go: anybody may claim it",
     BatchCancelled: lambda _: "What was pending is cancelled",
     BatchCompleted: lambda _: "Done: no delivery of it is open",
+    PageHeld: _held,
+    PageReleased: _released,
+    PageTokenReplaced: _replaced,
 }
 
 

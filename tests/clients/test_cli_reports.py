@@ -204,6 +204,16 @@ async def test_the_log_of_a_message_is_shown(server: "ScriptedServer", redrive: 
     assert server.asked("ListEvents") == [ListEventsRequest(message_id="m1", batch_number=1, page_size=1_000)]
 
 
+async def test_the_log_is_shown_without_batches(server: "ScriptedServer", redrive: "Redrive") -> None:
+    held = LogEvent(position=7, version=2, name="PageHeld", summary="The page was put on hold: expired")
+    server.answer("ListEvents", ListEventsResponse(events=[held]))
+
+    result = await redrive("events", "m1", "--without-batches")
+
+    assert "│ 7 │ │ │ 2 │ PageHeld │ The page was put on hold: expired │" in lines_of(result.stdout)
+    assert server.asked("ListEvents") == [ListEventsRequest(message_id="m1", without_batches=True, page_size=1_000)]
+
+
 async def test_the_details_of_the_log_are_in_json(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ListEvents", LOG)
 

@@ -19,10 +19,14 @@ async def list_events(
     session: Session,
     message_id: MessageId,
     batch: Annotated[int, typer.Option(min=0, show_default=False, help="Only this batch's.")] = 0,
+    without_batches: Annotated[
+        bool, typer.Option("--without-batches", help="Only the message's own and its page's.")
+    ] = False,
     limit: Limit = None,
 ) -> None:
-    """What happened to a message, as its log has it; all details are in JSON (-o json)."""
-    await show_list(session.output, session.client.list_events(message_id, batch_number=batch), _render, limit)
+    """What happened to a message, and to its page meanwhile; all details are in JSON (-o json)."""
+    events = session.client.list_events(message_id, batch_number=batch, without_batches=without_batches)
+    await show_list(session.output, events, _render, limit)
 
 
 def _render(answer: ListEventsResponse) -> Iterator[RenderableType]:

@@ -190,8 +190,6 @@ Global___SendStreamRequest: _TypeAlias = SendStreamRequest  # noqa: Y015
 
 @_typing.final
 class Recipients(_message.Message):
-    """A part of a stream."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     RECIPIENTS_FIELD_NUMBER: _builtins.int
@@ -500,9 +498,7 @@ class ListFailedRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """Who had failed at this time, and who was retryable then: see GetMessageRequest. Stays the same from page to page;
-        next_retry_time is absent.
-        """
+        """Who had failed at this time, and who was retryable then: see GetMessageRequest. The same on each page; no next_retry_time."""
 
     def __init__(
         self,
@@ -608,14 +604,17 @@ class ListEventsRequest(_message.Message):
     BATCH_NUMBER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WITHOUT_BATCHES_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Required."""
     batch_number: _builtins.int
-    """Only this batch's; 0 for all of the message's, its own and those of its batches."""
+    """Only this batch's; 0 for all of the message's: its own, those of its batches and its page's."""
     page_size: _builtins.int
     """0 to 1,000; 0 means 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
+    without_batches: _builtins.bool
+    """Leaves out what happened to batches, which is nearly all of a long log. Not together with batch_number."""
     def __init__(
         self,
         *,
@@ -623,10 +622,11 @@ class ListEventsRequest(_message.Message):
         batch_number: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        without_batches: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_number", b"batch_number", "message_id", b"message_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_number", b"batch_number", "message_id", b"message_id", "page_size", b"page_size", "page_token", b"page_token", "without_batches", b"without_batches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -658,7 +658,7 @@ Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
 
 @_typing.final
 class LogEvent(_message.Message):
-    """Something that happened to a message or to one of its batches."""
+    """Something that happened to a message, to one of its batches, or to its page from its submission to its end (now, if not done)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -672,11 +672,11 @@ class LogEvent(_message.Message):
     position: _builtins.int
     """In the log of all messages: grows."""
     batch_number: _builtins.int
-    """0 for what happened to the message itself."""
+    """0 for what happened to the message itself, or to its page."""
     version: _builtins.int
-    """1 for the first event of its stream: the message's own, the batch's, or that of the batch's receipts."""
+    """1 for the first event of its stream: the message's own, the batch's, that of the batch's receipts, or the page's."""
     name: _builtins.str
-    """OutcomesRecorded, for example."""
+    """OutcomesRecorded, for example; of a page PageHeld, PageReleased, PageTokenReplaced."""
     summary: _builtins.str
     """What happened, in words."""
     details: _builtins.str

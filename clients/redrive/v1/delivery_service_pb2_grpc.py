@@ -182,7 +182,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out.
+        """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -110,7 +110,7 @@ class DeliveryServiceStub:
     ListFailed: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]
     """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
-    """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
+    """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
     """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
     reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
@@ -166,7 +166,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListFailed: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]  # type: ignore[assignment]
     """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
+    """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
     """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
     reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
@@ -267,7 +267,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListEventsResponse, _abc.Awaitable[_delivery_service_pb2.ListEventsResponse]]:
-        """What happened to a message, in the order in which it was recorded. Texts, variables and names of recipients are left out."""
+        """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
 
     @_abc_1.abstractmethod
     def Resend(

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus
+from server.api.rules.broken_rule import broken_rule
 from server.api.rules.field_kinds import MessageId, Owner, PageId, PageSize, RecipientId, RequestId, Time, known
 from server.api.rules.rule_set import Rules
 
@@ -66,8 +67,16 @@ class ListFailedRules(OneMessageRules):
 class ListEventsRules(OneMessageRules):
     """ListEvents."""
 
+    without_batches: bool = False
     batch_number: Annotated[int, Field(ge=0)] = 0
     page_size: PageSize = 0
+
+    @field_validator("batch_number")
+    @classmethod
+    def _a_batch_or_none(cls, batch_number: int, given: ValidationInfo) -> int:
+        if given.data["without_batches"]:
+            raise broken_rule("must not be given together with without_batches")
+        return batch_number
 
 
 class ChangeMessageRules(OneMessageRules):

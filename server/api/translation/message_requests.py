@@ -60,7 +60,12 @@ def _as_of(request: GetMessageRequest | ListFailedRequest) -> datetime | None:
 def event_filter(request: ListEventsRequest, owner: str) -> EventFilter:
     """Which events to list."""
     rules.ListEventsRules.check(request)
-    return EventFilter(owner=owner, message_id=request.message_id, batch_number=request.batch_number)
+    return EventFilter(
+        owner=owner,
+        message_id=request.message_id,
+        batch_number=request.batch_number,
+        without_batches=request.without_batches,
+    )
 
 
 def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:

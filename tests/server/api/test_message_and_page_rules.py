@@ -104,6 +104,11 @@ BROKEN: list[tuple[Message, str, str]] = [
     (GetMessageRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
     (ListFailedRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
     (of(ListEventsRequest, message_id="m", batch_number=-1), "batch_number", "must be at least 0"),
+    (
+        ListEventsRequest(message_id="m", batch_number=1, without_batches=True),
+        "batch_number",
+        "must not be given together with without_batches",
+    ),
     # GetDeliveryReport and ExportDeliveries
     *[
         (of(request, **fields), path, words)
@@ -174,6 +179,7 @@ FITTING: list[Message] = [
     of(ExportDeliveriesRequest, page_id="1001", statuses=[1, 6], error_types=[1, 6], rows=2, format=2),
     GetMessageRequest(message_id="m", as_of_time=Timestamp(seconds=-1)),
     ListEventsRequest(message_id="m", batch_number=1, page_size=1000),
+    ListEventsRequest(message_id="m", without_batches=True),
     SummarizeFailuresRequest(message_ids=["m" * 128] * 100, page_id="1001", page_size=1000),
     resend(recipient_ids=["a" * 128] * 10_000, error_types=[1, 6]),
     put(messages_per_second=100_000.0, access_token="t" * 2000, app_secret="s" * 200),
