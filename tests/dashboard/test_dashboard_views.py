@@ -18,7 +18,7 @@ from redrive.dashboard.timeline import timeline
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import Counts, Message
-from redrive.v1.page_pb2 import Page, PageHold
+from redrive.v1.page_pb2 import PageHold
 from redrive.v1.resend_pb2 import (
     CanaryState,
     ResendBatches,
@@ -127,23 +127,30 @@ def test_outcomes_are_summed_in_equal_spans_and_none_is_lost() -> None:
     assert [series["data"][0][1] for series in chart(steps)["series"]] == list(steps[0][1:])
 
 
-def test_the_timeline_is_the_messages_own_with_what_befell_its_page_newest_first() -> None:
-    sent, resent = Timestamp(seconds=10), Timestamp(seconds=30)
+def test_the_timeline_has_the_newest_first_in_the_order_of_the_log() -> None:
     events = [
-        LogEvent(time=sent, name="MessageSubmitted", summary="Accepted"),
-        LogEvent(time=resent, name="RetryRequested", summary="Resent"),
+        LogEvent(time=Timestamp(seconds=10), name="MessageSubmitted", summary="Accepted"),
+        LogEvent(time=Timestamp(seconds=30), name="PageHeld", summary="Held"),
+        LogEvent(time=Timestamp(seconds=29), name="RetryRequested", summary="Resent by a server whose clock is slow"),
     ]
-    hold = PageHold(reason="the token has expired", hold_time=Timestamp(seconds=20))
-    page = Page(token_generation=2, update_time=Timestamp(seconds=40))
+    hold = PageHold(reason="the token has expired", hold_time=Timestamp(seconds=30))
 
-    entries = timeline(events, Message(create_time=sent, page_hold=hold), page)
+    entries = timeline(events, Message(create_time=Timestamp(seconds=10), page_hold=hold))
 
-    assert [entry.words for entry in entries] == [
-        "The page was changed; it has its 2nd token now",
-        "Resent",
-        "The page was put on hold: the token has expired",
-        "Accepted",
+    assert [(entry.icon, entry.words) for entry in entries] == [
+        ("replay", "Resent by a server whose clock is slow"),
+        ("front_hand", "Held"),
+        ("inbox", "Accepted"),
     ]
+
+
+def test_a_hold_from_before_the_message_stands_at_the_beginning_of_its_timeline() -> None:
+    accepted = LogEvent(time=Timestamp(seconds=10), name="MessageSubmitted", summary="Accepted")
+    hold = PageHold(reason="a wrong link", hold_time=Timestamp(seconds=9))
+
+    entries = timeline([accepted], Message(create_time=Timestamp(seconds=10), page_hold=hold))
+
+    assert [entry.words for entry in entries] == ["Accepted", "The page was on hold already: a wrong link"]
 
 
 def test_books_that_do_not_balance_are_told() -> None:

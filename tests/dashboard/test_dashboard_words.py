@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from redrive.dashboard.formats import counted, ordinal, rate, share, span
+from redrive.dashboard.formats import counted, rate, share, span
 from redrive.dashboard.words import in_words
 from redrive.errors import (
     DeadlineExceeded,
@@ -46,9 +46,6 @@ def test_a_share_is_100_percent_only_when_nothing_is_missing(part: int, whole: i
 def test_counts_and_paces_read_as_sentences_do() -> None:
     assert [counted(1, "batch", "batches"), counted(1_200, "batch", "batches")] == ["1 batch", "1,200 batches"]
     assert [counted(0, "recipient"), rate(0.5), rate(1_234.4)] == ["0 recipients", "0.5 a second", "1,234 a second"]
-    assert [ordinal(value) for value in (1, 2, 3, 4, 11, 12, 21, 113)] == [
-        *("1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "113th")
-    ]
 
 
 @pytest.mark.parametrize(

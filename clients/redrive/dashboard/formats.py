@@ -48,9 +48,3 @@ def duration(value: Duration) -> str:
 def moment(value: Timestamp) -> str:
     """A time for the browser, which shows it in the viewer's zone; empty for one that is absent."""
     return value.ToJsonString() if value.seconds or value.nanos else ""
-
-
-def ordinal(value: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th."""
-    ending = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
-    return f"{value}{ending}"

@@ -16,7 +16,6 @@ from redrive.dashboard.site import Site
 from redrive.dashboard.timeline import Entry, EventReader, timeline
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.message_pb2 import Message
-from redrive.v1.page_pb2 import Page
 from redrive.v1.progress_pb2 import Progress
 from redrive.v1.resend_pb2 import ListRetriesResponse
 
@@ -36,7 +35,6 @@ class _MessagePage:
         self._frame = frame
         self._id = message_id
         self._message = Message()
-        self._page: Page | None = None
         self._stage: tuple[int, int] | None = None  # status and round, once there is progress
         self._errors_shown: dict[int, int] | None = None
         self._events = EventReader(frame.client, message_id)
@@ -49,7 +47,6 @@ class _MessagePage:
         client, message_id = self._frame.client, self._id
         await self._frame.follow(("message", message_id), lambda: client.get_message(message_id), self._show_message)
         self._frame.watch(lambda show: self._frame.backend.progress.follow(message_id, show), self._show_progress)
-        await self._frame.follow(("message", message_id, "page"), self._read_page, self._show_page)
         await self._frame.follow(("message", message_id, "events"), self._events.read, self._show_timeline)
         retries = client.list_retries(message_id, page_size=_ROUNDS)
         await self._frame.follow(("message", message_id, "rounds"), retries.page, self._show_rounds)
@@ -116,9 +113,6 @@ class _MessagePage:
         self._rounds_box.show(when=bool(answer.rounds))
         self._rounds.show(answer.rounds)
 
-    def _show_page(self, page: Page | None) -> None:
-        self._page = page
-
     def _show_hold(self, message: Message) -> None:
         self._hold.show(when=message.HasField("page_hold"))
         self._hold.say(
@@ -156,14 +150,8 @@ class _MessagePage:
                     Tag("span", "", f"bar {label.tone}", style=f"width:{100 * count / most:.1f}%", aria_hidden="true")
                     Tag("span", number(count), "number")
 
-    async def _read_page(self) -> Page | None:
-        async for page in self._frame.client.list_pages():
-            if page.id == self._message.page_id:
-                return page
-        return None
-
     def _show_timeline(self, events: list[LogEvent]) -> None:
-        entries = timeline(events, self._message, self._page)
+        entries = timeline(events, self._message)
         if entries == self._entries_shown:
             return
         self._entries_shown = entries

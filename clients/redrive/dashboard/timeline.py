@@ -1,25 +1,27 @@
-"""What happened to a message, for people: without what its batches did, and with what befell its page."""
+"""What happened to a message, and to its page meanwhile, for people: without what its batches did."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.client import Client
-from redrive.dashboard.formats import ordinal
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.message_pb2 import Message
-from redrive.v1.page_pb2 import Page
 
 _ICONS: Mapping[str, str] = {
     "MessageSubmitted": "inbox",
     "RetryRequested": "replay",
+    "RetryStopped": "block",
     "MessagePaused": "pause_circle",
     "MessageResumed": "play_circle",
     "MessageCancelled": "cancel",
     "MessageCompleted": "check_circle",
+    "PageHeld": "front_hand",
+    "PageReleased": "play_circle",
+    "PageTokenReplaced": "key",
 }
-_PAGE = 200  # events of a read; those that make a batch are long
+_PAGE = 200  # events of a read; those that name whom a resend takes are long
 _FIRST_PAGES = 10
 
 
@@ -35,17 +37,17 @@ class EventReader:
     """Reads a message's log once, and after that only where it grows."""
 
     def __init__(self, client: Client, message_id: str) -> None:
-        self._listing = client.list_events(message_id, page_size=_PAGE)
+        self._listing = client.list_events(message_id, without_batches=True, page_size=_PAGE)
         self._read: list[LogEvent] = []
         self._last: list[LogEvent] = []
         self._token = ""
         self._pages = _FIRST_PAGES
 
     async def read(self) -> list[LogEvent]:
-        """The message's own events. Of a long log it is the beginning at first, and more with each call."""
+        """The message's and its page's events. Of a long log it is the beginning at first, and more with each call."""
         for _ in range(self._pages):
             answer = await self._listing.page(self._token)
-            self._last = [event for event in answer.events if not event.batch_number]
+            self._last = list(answer.events)
             if not answer.next_page_token:
                 break
             self._read += self._last
@@ -54,17 +56,11 @@ class EventReader:
         return self._read + self._last
 
 
-def timeline(events: Iterable[LogEvent], message: Message, page: Page | None) -> list[Entry]:
-    """The newest first."""
-    entries = [Entry(event.time, _ICONS.get(event.name, "circle"), event.summary) for event in events]
-    if message.HasField("page_hold"):
-        hold = message.page_hold
-        entries.append(Entry(hold.hold_time, "front_hand", f"The page was put on hold: {hold.reason}"))
-    if page is not None and page.token_generation > 1 and _is_later(page.update_time, message.create_time):
-        words = f"The page was changed; it has its {ordinal(page.token_generation)} token now"
-        entries.append(Entry(page.update_time, "key", words))
-    return sorted(entries, key=lambda entry: entry.time.ToNanoseconds(), reverse=True)
-
-
-def _is_later(one: Timestamp, other: Timestamp) -> bool:
-    return one.ToNanoseconds() > other.ToNanoseconds()
+def timeline(events: Sequence[LogEvent], message: Message) -> list[Entry]:
+    """The newest first; at the end a hold that was there before the message, and is there still."""
+    entries = [Entry(event.time, _ICONS.get(event.name, "circle"), event.summary) for event in reversed(events)]
+    hold = message.page_hold
+    if message.HasField("page_hold") and hold.hold_time.ToNanoseconds() < message.create_time.ToNanoseconds():
+        words = f"The page was on hold already{': ' if hold.reason else ''}{hold.reason}"
+        entries.append(Entry(hold.hold_time, "front_hand", words))
+    return entries
