@@ -66,7 +66,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # two servers must not share a port unnoticed
     ("grpc.keepalive_time_ms", 60_000),  # finds callers that vanished: a stream of theirs would stay open
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
     ("grpc.http2.max_ping_strikes", 2),  # who pings more often than that is cut off
     ("grpc.max_connection_idle_ms", 900_000),  # without a call; whoever comes back connects anew
 )

@@ -1,6 +1,7 @@
 """The server around the services: health, reflection, its port, its limits."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from redrive.v1.content_pb2 import Content
-from server.api.server import SERVICES
+from server.api.server import OPTIONS, SERVICES
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
@@ -66,6 +67,14 @@ async def test_reflection_lists_the_services(edge: Edge) -> None:
 async def test_a_port_that_is_taken_is_refused(edge: Edge) -> None:
     with pytest.raises(OSError, match=f"cannot listen on {edge.address}"):
         await edge.server.start(edge.address)
+
+
+@pytest.mark.parametrize("option", [name for name, _ in OPTIONS])
+def test_every_option_is_one_that_grpc_knows(option: str) -> None:
+    """It passes over a misspelt one in silence."""
+    [core] = Path(grpc.__file__).parent.glob("_cython/cygrpc*.so")
+
+    assert option.encode() in core.read_bytes()
 
 
 async def test_a_request_of_twenty_megabytes_is_read(edge: Edge) -> None:
