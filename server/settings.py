@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -82,9 +84,21 @@ def _listen_or_off(text: str) -> str:
 
 def _database_url(text: str) -> str:
     if text.startswith(("postgresql://", "postgres://")):
-        return text
+        return _postgres_url(text)
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
         raise ValueError("must be sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://...")
+    return text
+
+
+def _postgres_url(text: str) -> str:
+    """Checked before it is used: libpq's words show what it cannot read, or takes for a host, be it the password."""
+    words = "cannot be read: in the user's name and the password write @ as %40, / as %2F, % as %25, and so on"
+    try:
+        parts = conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        raise ValueError(words) from None
+    if any("@" in str(parts.get(name, "")) for name in ("host", "dbname")):
+        raise ValueError(words)
     return text
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from server.settings import Settings
+from server.settings import Settings, SettingsError, read_settings
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,34 @@ def test_tokens_do_not_go_over_a_network_in_the_clear(url: str) -> None:
 )
 def test_tls_and_this_machine_are_good(url: str) -> None:
     assert Settings(graph_url=url).graph_url == url
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["se%zzcret@db/redrive", "se cret@db/redrive", "secret@[::1/redrive", "sec@ret@db/redrive", "se/cret@db/r"],
+)
+def test_an_address_of_a_database_that_cannot_be_read_is_refused_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRIVE_DATABASE_URL", f"postgresql://redrive:{address}")
+
+    with pytest.raises(SettingsError, match="REDRIVE_DATABASE_URL") as refused:
+        read_settings()
+
+    assert "cret" not in str(refused.value)
+    assert "ret@" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///redrive?host=/run/postgresql",
+        "postgres://redrive:s%40%25@db:5432/redrive",
+        "postgresql://[::1]/r",
+    ],
+)
+def test_the_forms_of_an_address_that_libpq_knows_are_good(url: str) -> None:
+    assert Settings(database_url=url).database_url == url
 
 
 def test_no_setting_shows_the_server_key() -> None:
