@@ -7,8 +7,8 @@ import msgspec
 from domain.owner import ANYBODY
 from server.access.scope import Scope
 
-# Goes into logs and ids: neither blanks nor control characters, and not the word for everybody.
-OWNER_PATTERN = r"^(?!\*\Z)[^\s\x00-\x1f\x7f]{1,128}\Z"
+# Goes into logs and ids: no blanks, control characters or unpaired surrogates, and not the word for everybody.
+OWNER_PATTERN = r"^(?!\*\Z)[^\s\x00-\x1f\x7f\ud800-\udfff]{1,128}\Z"
 Owner = Annotated[str, msgspec.Meta(pattern=OWNER_PATTERN)]
 
 
@@ -18,7 +18,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     owner: str  # of the messages that it sends
     scopes: frozenset[Scope]
     sees: str  # whose messages it may see and change: an owner's, or ANYBODY's
-    serves: str = ANYBODY  # whose messages the platform's receipts and the timer are about
+    serves: str = ANYBODY  # whose messages the platform's receipts are about
 
 
 def known(owner: str, scopes: frozenset[Scope]) -> Caller:

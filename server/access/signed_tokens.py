@@ -17,7 +17,7 @@ from server.access.watched_file import WatchedFile
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 REQUIRED = ("exp", "iss", "aud", "sub")
 LEEWAY_SECONDS = 10
-_ASYMMETRIC = {"RSA", "EC", "OKP"}
+_ASYMMETRIC = ("RSA", "EC", "OKP")
 _SCOPES = {scope.value for scope in Scope}
 
 Keys = Mapping[str, jwt.PyJWK]  # by their ids
@@ -70,15 +70,22 @@ class SignedTokens:
 
 
 def _keys(raw: bytes) -> Keys:
-    document = msgspec.json.decode(raw, type=_KeySet)
-    described = [key for key in document.keys if key.get("kty") in _ASYMMETRIC and key.get("use") != "enc"]
-    try:
-        keys = {str(key.get("kid", place)): jwt.PyJWK.from_dict(key) for place, key in enumerate(described)}
-    except jwt.PyJWTError as error:
-        raise ValueError(str(error)) from None
+    described = msgspec.json.decode(raw, type=_KeySet).keys
+    found = {str(key.get("kid", place)): _usable(key) for place, key in enumerate(described)}
+    keys = {key_id: key for key_id, key in found.items() if key is not None}
     if not keys:
-        raise ValueError('holds no key to check signatures with: it must be a JWKS, {"keys": [...]}, of RSA, EC or OKP')
+        raise ValueError('holds no key to check signatures with: it must be a JWKS, {"keys": [...]}, of public keys')
     return keys
+
+
+def _usable(described: dict[str, Any]) -> jwt.PyJWK | None:
+    """A set may hold keys that are not for us, or that nobody here understands: they are passed over (RFC 7517, 5)."""
+    if described.get("kty") not in _ASYMMETRIC or described.get("use") == "enc" or "d" in described:
+        return None
+    try:
+        return jwt.PyJWK.from_dict(described)
+    except (jwt.PyJWTError, TypeError):
+        return None
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

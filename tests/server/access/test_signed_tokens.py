@@ -7,6 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from domain.owner import ANYBODY
 from server.access.refusals import CredentialsExpired, CredentialsInvalid
@@ -64,6 +65,7 @@ def test_a_token_that_says_too_little_is_refused(missing: str, provider: Provide
     [
         *({"iss": "https://elsewhere.example.org"}, {"aud": "another service"}, {"nbf": int(time.time()) + 3_600}),
         *({"sub": ""}, {"sub": "*"}, {"sub": "two words"}, {"sub": "x" * 129}, {"sub": "a\x00b"}, {"sub": "a\n"}),
+        {"sub": "\ud800"},  # no text that can be written anywhere
     ],
 )
 def test_a_token_that_says_something_else_is_refused(
@@ -113,6 +115,37 @@ def test_keys_are_exchanged_without_a_restart(provider: Provider, keys: Path, si
 
     with pytest.raises(CredentialsInvalid):
         signed.caller(provider.token("send"))
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"kty": "RSA", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"},
+        {"kty": "RSA", "alg": ["RS256"], "n": "AQAB", "e": "AQAB"},
+        *({"kty": ["RSA"]}, {"kty": "EC"}, {"kty": "OKP", "crv": "X25519", "x": "AAAA"}),
+    ],
+)
+def test_a_key_that_is_of_no_use_here_leaves_the_others_as_they_are(
+    described: dict[str, Any], provider: Provider, tmp_path: Path
+) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps({"keys": [{**described, "kid": "k-2"}, {**provider.public_jwk(), "kid": "k-1"}]}))
+
+    signed = SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=path)
+
+    assert signed.caller(provider.token("send")).owner == "crm"
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "nobody knows it"])
+def test_a_private_key_is_not_taken_and_not_shown(algorithm: str, tmp_path: Path) -> None:
+    described = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65_537, 2_048)))
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps({"keys": [{**described, "alg": algorithm}]}))
+
+    with pytest.raises(ValueError, match="holds no key") as refused:
+        SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=path)
+
+    assert described["d"][:8] not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": []}', '{"keys": [{"kty": "EC"}]}', '{"keys": [3]}'])
