@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable
 
+from domain.owner import ANYBODY
 from projections.message_rows import owned
 from redrive.v1.retry_service_pb2 import (
     GetRetryScheduleRequest,
@@ -14,7 +15,7 @@ from redrive.v1.retry_service_pb2 import (
     RunScheduledRetriesResponse,
 )
 from redrive.v1.retry_service_pb2_grpc import RetryServiceServicer as RetryServiceBase
-from server.api.caller import Context, sees, serves
+from server.api.caller import Context, sees
 from server.api.ports import RetryTimer, StuckBatches
 from server.api.translation import message_requests, retries
 from server.api.translation.retries import Shown
@@ -49,6 +50,6 @@ class RetryServicer(RetryServiceBase):
         """Which messages the caller may read about: the timer retries everybody's."""
         message_ids = {result.message_id for result in results}
         owner = sees(context)
-        if owner == serves(context):
+        if owner == ANYBODY:
             return message_ids
         return await self._log.read(lambda sql: owned(sql, owner, message_ids))

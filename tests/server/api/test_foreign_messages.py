@@ -28,7 +28,7 @@ from redrive.v1.retry_service_pb2 import GetRetryScheduleRequest, RunScheduledRe
 from server.access.scope import Scope
 from server.delivery.timer_report import TimerResult, TimerRun, TimerStatus
 from tests.builders import FAILED, NOW, PAGE
-from tests.server.api.edge import Edge
+from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
@@ -144,6 +144,19 @@ async def test_lists_reports_and_exports_show_an_admin_all(guarded: Edge, admin:
 
     counts = {"its first attempts": {"2"}, "its errors": {"2"}, "of whom it started": {"2"}}
     assert listed == {name: counts.get(name, {MINE, THEIRS}) for name in listed}
+
+
+async def test_where_nobody_is_asked_nothing_of_a_known_callers_is_told(tmp_path: Path) -> None:
+    async with running_edge(tmp_path) as edge:
+        for owner, message_id in (("local", MINE), ("shop", THEIRS)):
+            await edge.submit_as(owner, message_id)
+        run_of_the_timer(edge)
+
+        schedule = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
+        run = await edge.retries.RunScheduledRetries(RunScheduledRetriesRequest())
+
+    told = [*schedule.last_results, *schedule.runs[0].results, *run.results]
+    assert {result.message_id for result in told} == {MINE}
 
 
 async def test_an_admin_lists_one_owners_messages_and_others_only_their_own(

@@ -28,7 +28,14 @@ RESULTS = [
 ]
 
 
+async def submitted(edge: Edge) -> None:
+    """The messages of the results."""
+    for result in RESULTS:
+        await edge.submit_as(OWNER, result.message_id)
+
+
 async def test_a_run_tells_what_it_did_with_every_message(edge: Edge) -> None:
+    await submitted(edge)
     edge.timer.results = [*RESULTS, STARTED]
 
     answer = await edge.retries.RunScheduledRetries(RunScheduledRetriesRequest())
@@ -65,6 +72,7 @@ async def test_a_timer_that_is_off_has_no_next_run(edge: Edge) -> None:
 
 
 async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
+    await submitted(edge)
     edge.timer.known = RetrySchedule(
         interval=timedelta(seconds=1.5), next_run_time=after(1.5), last_run_time=NOW, last_results=RESULTS
     )
@@ -81,6 +89,7 @@ async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
 
 
 async def test_a_schedule_tells_what_the_last_runs_did(edge: Edge) -> None:
+    await submitted(edge)
     edge.timer.runs = [
         TimerRun(time=after(900), eligible=0, started=0, recipients=0, results=[]),
         TimerRun(time=NOW, eligible=3, started=1, recipients=150, results=RESULTS),
