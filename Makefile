@@ -88,7 +88,8 @@ $(VENV)/.done: requirements.lock pyproject.toml clients/pyproject.toml
 	@echo 'Installing into $(VENV), which takes a minute...'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		-e clients -e . # setuptools warns of every editable installation
 	@touch $@
 
 $(PEERS)/.done: bench/requirements.lock | setup
