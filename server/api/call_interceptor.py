@@ -12,8 +12,6 @@ from server.api.caller import Context
 from server.api.error_interceptor import MAKERS, Handler
 from server.api.ports import CallObserver
 
-_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
-
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Stands around handlers that write by themselves, as the error interceptor's do."""
@@ -35,23 +33,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def answer(request: Any, context: Context) -> Any:
             end = self._observer.begin(method, tuple(context.invocation_metadata() or ()))
-            code = grpc.StatusCode.CANCELLED.name
+            code = grpc.StatusCode.CANCELLED  # of a caller that has gone, whatever the handler made of it
             try:
                 answered = await behavior(request, context)
-                code = grpc.StatusCode.OK.name
+                code = grpc.StatusCode.OK
             except Exception:
-                code = status_name(context)
+                code = context.code() or code
                 raise
             finally:
-                end(code)
+                end(code.name)
             return answered
 
         make = MAKERS[handler.request_streaming, handler.response_streaming]
         observed: Handler = make(answer, handler.request_deserializer, handler.response_serializer)
         return observed
-
-
-def status_name(context: Context) -> str:
-    """The code of a call that was aborted; grpc.aio holds it as a number."""
-    code: Any = context.code()
-    return _NAMES.get(code, grpc.StatusCode.UNKNOWN.name) if not isinstance(code, grpc.StatusCode) else code.name
