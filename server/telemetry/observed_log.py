@@ -18,6 +18,7 @@ from domain.batch_events import (
     RecordedOutcome,
 )
 from domain.delivery import DeliveryStatus
+from domain.errors import Unavailable
 from domain.event import Event
 from domain.message_events import MessageSubmitted, RetryRequested
 from domain.outcome import Failed, Outcome, Sent
@@ -46,16 +47,21 @@ class ObservedLog:
     async def commit(self, commit: Commit) -> CommitResult:
         """Writes it, together with whatever else waits; raises Unavailable."""
         cancelled = _Cancelled(commit)
-        started, end = time.perf_counter(), _UNAVAILABLE
+        started = time.perf_counter()
         try:
             result = await self._log.commit(cancelled.counting)
-            end = type(result).__name__.lower()
-        finally:
-            self._meters.commit_seconds.observe(time.perf_counter() - started)
-            self._ends[end].inc()
+        except Unavailable:
+            self._ended(_UNAVAILABLE, started)
+            raise
+        self._ended(type(result).__name__.lower(), started)
         if isinstance(result, Committed):
             self._count(commit, cancelled.deliveries)
         return result
+
+    def _ended(self, end: str, started: float) -> None:
+        """Not called for a caller that goes away meanwhile: how its commit ends is not known here."""
+        self._meters.commit_seconds.observe(time.perf_counter() - started)
+        self._ends[end].inc()
 
     def _count(self, commit: Commit, cancelled: int) -> None:
         if cancelled:

@@ -1,5 +1,6 @@
 """What a look into the database tells at a scrape; looked up anew after some seconds at the earliest."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -35,9 +36,14 @@ class Sight(Collector):
         self._imbalance: int | None = None
         self._queues_until = 0.0
         self._books_until = 0.0
+        self._turn = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Looks again at what has become old."""
+        """Looks again at what has become old; scrapes that come at once share one look."""
+        async with self._turn:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         now = time.monotonic()
         try:
             if now >= self._queues_until:

@@ -1,16 +1,19 @@
 """Metrics as a scraper sees them, of a service at work."""
 
 import asyncio
+from collections.abc import Mapping
 
 import grpc.aio
 import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
+from projections.sql import Sql
 from redrive.v1.delivery_service_pb2 import CancelMessageRequest, PauseMessageRequest, WatchProgressRequest
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import HoldPageRequest
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
+from server.telemetry.queue import PageQueue, look
 from tests.builders import PAGE
 from tests.server.telemetry.outside import Outside
 from tests.waiting import eventually
@@ -143,3 +146,17 @@ async def test_many_scrapes_at_once_look_into_the_database_once(
     await asyncio.gather(*(outside.scrape() for _ in range(5)))
 
     assert reads == 0
+
+
+async def test_scrapes_at_once_share_one_look(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def counted(sql: Sql) -> Mapping[str, PageQueue]:
+        nonlocal looks
+        looks += 1
+        return look(sql)
+
+    monkeypatch.setattr("server.telemetry.sight.queue.look", counted)
+    await asyncio.gather(*(outside.scrape() for _ in range(5)))
+
+    assert looks == 1
