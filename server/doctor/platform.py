@@ -12,6 +12,7 @@ from server.channels.http_client import HttpClient, answered_within, open_client
 from server.channels.messenger import MessengerChannel
 from server.channels.no_answer import no_answer
 from server.doctor.clocks import compared
+from server.doctor.database import NOT_THERE
 from server.doctor.finding import Finding, ok, problem, warning
 from server.log.vault import Vault
 from server.settings import Settings
@@ -50,9 +51,16 @@ def _clock(headers: httpx.Headers) -> Sequence[Finding]:
 
 async def examine_pages(settings: Settings, sql: Sql, vault: Vault) -> Sequence[Finding]:
     """Tries every page's token with one harmless call."""
-    page_ids = [row["page_id"] for row in sql.rows("SELECT page_id FROM page_secrets ORDER BY page_id")]
     async with open_client(timeout=answered_within(SECONDS)) as client:
-        return [await _examine_page(client, settings, sql, vault, page_id) for page_id in page_ids]
+        return [await _examine_page(client, settings, sql, vault, page_id) for page_id in _page_ids(sql)]
+
+
+def _page_ids(sql: Sql) -> Sequence[str]:
+    """None in a database that no server has made its tables in yet."""
+    try:
+        return [row["page_id"] for row in sql.rows("SELECT page_id FROM page_secrets ORDER BY page_id")]
+    except NOT_THERE:
+        return ()
 
 
 async def _examine_page(client: HttpClient, settings: Settings, sql: Sql, vault: Vault, page_id: str) -> Finding:

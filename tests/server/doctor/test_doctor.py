@@ -86,6 +86,21 @@ async def test_nothing_is_wrong_with_a_service_that_is_well_set_up(environment: 
     }
 
 
+async def test_a_database_without_tables_has_no_pages_to_try(
+    database_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REDRIVE_DATABASE_URL", database_url)
+    monkeypatch.setenv("REDRIVE_GRAPH_URL", sandbox.url)
+    monkeypatch.setenv("REDRIVE_LISTEN", "127.0.0.1:0")
+    monkeypatch.setenv("REDRIVE_SECRET_KEY", random_key())
+    (tmp_path / "redrive.db").touch()
+
+    report = await examined("--pages")
+
+    assert report.is_well
+    assert "it is empty: the first start makes its tables" in [finding.words for finding in report.findings]
+
+
 async def test_what_is_wrong_is_named_all_at_once(
     environment: pytest.MonkeyPatch, sandbox: Sandbox, database_url: str
 ) -> None:
