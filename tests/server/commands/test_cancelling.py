@@ -7,6 +7,7 @@ import pytest
 from domain import batch_decisions
 from domain.batch import apply
 from domain.errors import MessageIsDone, MessageNotFound, RequestIdReused
+from domain.message_events import MessageCancelled
 from domain.retry import RetryPolicy
 from domain.streams import batch_stream
 from tests.builders import FAILED, SENT, auto, cancel_message, cron, crowd, people, start
@@ -73,6 +74,7 @@ async def test_cancels_at_once_are_one(desk: Desk) -> None:
 
     assert {row.status for row in rows} == {"CANCELLED"}
     assert await desk.counts(message_id) == {"CANCELLED": 120}
+    assert sum(isinstance(event, MessageCancelled) for event in await desk.events(message_id)) == 1
 
 
 # Messages that are done
