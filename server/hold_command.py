@@ -11,7 +11,6 @@ from domain.commands import HoldPage
 from domain.errors import Unavailable
 from projections.sql import Sql
 from server.commands.holding_pages import PageHoldService
-from server.log.keyring import SecretKeyError
 from server.maintenance import in_words
 from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.settings import Settings, read_settings
@@ -37,7 +36,7 @@ def hold(
 def _held(reason: str) -> Sequence[str]:
     try:
         return asyncio.run(_hold_all(read_settings(), reason))
-    except (Unavailable, SecretKeyError) as error:
+    except Unavailable as error:
         raise StartRefusedError(str(error)) from error
 
 

@@ -3,21 +3,19 @@
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from server.delivery.ownership import living
 from server.log import rotation
 from server.log.keyring import SealingKey, SecretKeyError, keep_key, parse_key, random_key
-from server.log.postgres_store import PostgresStore
-from server.log.rebuild import DatabaseInUseByWorkersError, nobody
+from server.log.rebuild import nobody
 from server.log.rotation import WrongKeyError
-from server.log.schema import DatabaseIsNewerError
-from server.log.sqlite_store import DatabaseInUseError, SqliteStore
 from server.log.store import Store
-from server.opening import StartRefusedError, key_file, open_store, secret_key
-from server.settings import Settings, SettingsError, read_settings
+from server.maintenance import in_words
+from server.opening import key_file, open_store, secret_key
+from server.settings import Settings, read_settings
 
 NEW_KEY = "REDRIVE_NEW_SECRET_KEY"
 
@@ -42,25 +40,10 @@ def rotate(
     file gets the new key at the end, and a random one is made when none is given. A rotation that was cut off goes on
     when it is run again with the same keys; until its end no server starts. Back-ups from before need the old key.
     """
-    try:
+    with in_words("keys rotate"):
         settings = read_settings()
         with closing(open_store(settings)) as store:
             _rotate(settings, store, _given_key(new_key_file))
-    except DatabaseInUseByWorkersError as error:
-        _refuse(f"servers work on the database, stop them first: {error} (one that was killed counts for 6 s)")
-    except WrongKeyError as error:
-        _refuse(f"nothing was changed: a row of {error} opens with neither the old key nor the new one")
-    except (
-        SettingsError,
-        StartRefusedError,
-        SecretKeyError,
-        DatabaseInUseError,
-        DatabaseIsNewerError,
-        OSError,
-    ) as error:
-        _refuse(str(error))
-    except (*SqliteStore.away, *PostgresStore.away) as error:
-        _refuse(f"the database cannot be used: {error}; run it again")
 
 
 def _rotate(settings: Settings, store: Store, given: str) -> None:
@@ -69,7 +52,11 @@ def _rotate(settings: Settings, store: Store, given: str) -> None:
     new = _new_key(given, file)
     if new.is_same(old):
         raise SecretKeyError("the new key is the one that is in use")
-    found = rotation.rotate(store, old, new, nobody if settings.is_embedded else living)
+    try:
+        found = rotation.rotate(store, old, new, nobody if settings.is_embedded else living)
+    except WrongKeyError as error:
+        words = f"nothing was changed: a row of {error} opens with neither the old key nor the new one"
+        raise SecretKeyError(words) from error
     if file is not None:
         _waiting(file).replace(file)
     for table, rows in found.items():
@@ -100,8 +87,3 @@ def _new_key(given: str, file: Path | None) -> SealingKey:
 
 def _waiting(file: Path) -> Path:
     return file.with_name(f"{file.name}.new")
-
-
-def _refuse(words: str) -> NoReturn:
-    typer.echo(f"redrive-server keys rotate: {' '.join(words.split())}", err=True)
-    raise typer.Exit(1)

@@ -15,6 +15,7 @@ from server.log import rebuild as rebuilding
 from server.log import schema
 from server.log.archive_file import ArchiveError
 from server.log.codec import UnknownEventError
+from server.log.keyring import SecretKeyError
 from server.log.postgres_store import PostgresStore
 from server.log.rebuild import DatabaseInUseByWorkersError, Difference, Report
 from server.log.schema import DatabaseIsNewerError
@@ -28,8 +29,7 @@ STEPS = 10  # lines of progress where there is no terminal
 
 _REFUSALS = (
     *(SettingsError, StartRefusedError, DatabaseInUseError, DatabaseIsNewerError, ShadowInUseError, UnknownEventError),
-    ArchiveError,
-    OSError,
+    *(ArchiveError, SecretKeyError, OSError),
 )
 _AWAY = (*SqliteStore.away, *PostgresStore.away)
 
