@@ -104,6 +104,9 @@ def run(context: typer.Context) -> None:
         _refuse(str(error))
     except (DatabaseInUseError, DatabaseIsNewerError, OSError) as error:
         _refuse(str(error))
+    except Exception:
+        logger.exception("service_broke")  # Python's own way would show the exception's text
+        raise typer.Exit(1) from None
 
 
 def _refuse(words: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from server.logging import configure, tell_of_lost_exceptions
+from server.main import cli
 
 SECRET = "EAAG-in-an-exception"
 
@@ -93,3 +94,22 @@ def test_people_may_have_lines_of_text(capsys: pytest.CaptureFixture[str]) -> No
     assert "batch_broke" in text
     assert "builtins.LookupError" in text
     assert SECRET not in text
+
+
+def test_a_service_that_breaks_ends_with_a_line_like_all_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(_: object) -> None:
+        broken()
+
+    monkeypatch.setattr("server.main.serve", breaks)
+
+    with pytest.raises(SystemExit) as ended:
+        cli([])
+
+    (line,) = lines(capsys)
+    assert (ended.value.code, line["event"], line["exception"][0]["type"]) == (
+        1,
+        "service_broke",
+        "builtins.LookupError",
+    )
