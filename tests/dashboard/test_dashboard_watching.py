@@ -1,5 +1,7 @@
 """A message that is watched: by two tabs at once, and through a restart of the server."""
 
+import os
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,6 +63,25 @@ async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_
     await expect(banner).to_be_hidden(timeout=15_000)
     await expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "160", timeout=20_000)
     assert await page.evaluate("window.isSamePage")
+
+
+async def test_a_server_that_says_nothing_keeps_no_page_waiting_until_it_speaks_again(
+    stage: Stage, visit: Visit
+) -> None:
+    await stage.put_page("mute")
+    message = await stage.sent("mute", "Through a silence", people(3, "mute"))
+    page = visit.page
+    await visit.open("/")
+
+    os.kill(stage.server.pid, signal.SIGSTOP)
+    try:
+        await page.goto(f"{visit.url}/messages/{message.id}", timeout=8_000)
+        await expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    finally:
+        os.kill(stage.server.pid, signal.SIGCONT)
+
+    await expect(page.get_by_role("heading", name="Through a silence")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("The server does not answer.")).to_be_hidden()
 
 
 def _progress(row: object, *, per_second: float) -> Progress:

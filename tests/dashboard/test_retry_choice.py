@@ -2,7 +2,7 @@
 
 import pytest
 
-from redrive.dashboard.retry_choice import RetryChoice, Wait
+from redrive.dashboard.retry_choice import RetryChoice, Wait, number_of
 from redrive.v1.message_pb2 import RetryPolicy, RetryType
 
 
@@ -62,3 +62,18 @@ def test_waits_that_make_no_sense_are_told(wait: Wait, longest: Wait, multiplier
     choice.rhythm = "backoff"
     choice.wait, choice.longest, choice.multiplier = wait, longest, multiplier
     assert len(list(choice.gaps())) == gaps
+
+
+@pytest.mark.parametrize("most", ["3", " 3 ", "3.0", "3,0"])
+def test_a_number_may_be_written_in_more_than_one_way(most: str) -> None:
+    choice = RetryChoice()
+    choice.most = most
+    assert not list(choice.gaps())
+    assert choice.policy().max_retry_attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"), [("0,5", 0.5), ("0.125", 0.125), ("1000", 1_000), ("1,000", None), ("12,345,678", None)]
+)
+def test_a_comma_that_may_stand_for_thousands_is_not_taken_for_a_point(typed: str, number: float | None) -> None:
+    assert number_of(typed) == number

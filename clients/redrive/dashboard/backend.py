@@ -9,6 +9,7 @@ from redrive.dashboard.progress_hub import ProgressHub
 from redrive.dashboard.retryable_counts import RetryableCounts
 from redrive.dashboard.settings import DashboardSettings
 from redrive.errors import PermissionDenied, RedriveError
+from redrive.v1.page_pb2 import Page
 
 _CHECKED_FOR = 60.0  # seconds: a server may be started anew with other rules
 
@@ -40,6 +41,10 @@ class Backend:
             raise
         self._checked_at = now
         self.presence.answered()
+
+    async def pages(self) -> list[Page]:
+        """Every page of the platform that the caller may see, by id."""
+        return [page async for page in self.client.list_pages()]
 
     def on_close(self, leave: Callable[[], None]) -> Callable[[], None]:
         """Called when this caller has logged out; ends when the answer is called."""

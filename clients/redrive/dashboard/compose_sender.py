@@ -26,11 +26,7 @@ class SenderPart:
 
     async def follow(self, frame: Frame) -> None:
         """Keeps up with the pages that there are."""
-
-        async def read() -> list[Page]:
-            return [page async for page in frame.client.list_pages()]
-
-        await frame.follow(("pages", "all"), read, self._show)
+        await frame.follow(("pages", "all"), frame.backend.pages, self._show)
 
     def _show(self, pages: list[Page]) -> None:
         if pages == self._pages:
@@ -67,6 +63,5 @@ class SenderPart:
     def _name(self, title: str) -> None:
         self._composition.title = title
 
-    def _schedule(self, typed: str, moment: str) -> None:
-        time = datetime.fromisoformat(moment) if moment else None
-        self._composition.schedule = Schedule(typed, time)
+    def _schedule(self, typed: str, moment: datetime | None) -> None:
+        self._composition.schedule = Schedule(typed, moment)

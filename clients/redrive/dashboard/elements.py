@@ -75,17 +75,12 @@ def link(text: str, target: str, classes: str = "", **attributes: Attribute) -> 
     return Tag("a", text, classes, href=target, **attributes)
 
 
-def field(
-    label: str, changed: WithText | None = None, *, kind: str = "text", value: str = "", **more: Attribute
-) -> Tag:
-    """A labelled input that tells what stands in it: a search every 0.3 s while it is typed, others with each key."""
+def search(label: str, changed: WithText, **more: Attribute) -> Tag:
+    """A labelled input that tells what stands in it every 0.3 s while it is typed."""
     with Tag("label", "", "field"):
         Tag("span", label)
-        entry = Tag("input", "", "", type=kind, value=value or None, **more)
-    pause = 0.3 if kind == "search" else 0.0
-    if changed is not None:
-        entry.on("input", _text_of(changed), throttle=pause, leading_events=not pause, js_handler=_VALUE)
-    return entry
+        entry = Tag("input", "", "", type="search", **more)
+    return entry.on("input", _text_of(changed), throttle=0.3, leading_events=False, js_handler=_VALUE)
 
 
 def choice(label: str, options: dict[str, str], changed: WithText, *, value: str = "", **more: Attribute) -> Tag:

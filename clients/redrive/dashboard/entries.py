@@ -5,6 +5,7 @@ anything on the page changes.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from nicegui.events import GenericEventArguments
 
@@ -36,16 +37,26 @@ def text_entry(label: str, changed: Callable[[str], None], *, value: str = "", *
     return typed
 
 
-def time_entry(label: str, changed: Callable[[str, str], Awaitable[None] | None], *, value: str = "") -> Tag:
-    """A day and a time in the viewer's zone: as typed (? when half of it is), and as RFC 3339; both empty for none."""
+def time_entry(
+    label: str, changed: Callable[[str, datetime | None], Awaitable[None] | None], *, value: str = ""
+) -> Tag:
+    """A day and a time in the viewer's zone: as typed (? when half of it is), and the moment; None for none."""
     with Tag("label", "", "field"):
         Tag("span", label)
-        typed = Tag("input", "", "", type="datetime-local")
+        typed = Tag("input", "", "", type="datetime-local", max="9999-12-31T23:59")
     typed.attributes(**{"^value": value or None})
 
     def note(event: GenericEventArguments) -> Awaitable[None] | None:
         local, moment = event.args
-        return changed(str(local), str(moment))
+        return changed(str(local), moment_of(str(moment)))
 
     typed.on("input", note, js_handler=_MOMENT)
     return typed
+
+
+def moment_of(text: str) -> datetime | None:
+    """What a browser wrote as RFC 3339; None for what is none, and for a year that no calendar here has."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,8 +1,7 @@
 """View failed & retry: who was not reached and why, and the way from the cause to the cure."""
 
-from collections.abc import Callable
-
 from redrive.dashboard.chips import FilterChip
+from redrive.dashboard.current_view import CurrentView
 from redrive.dashboard.elements import Tag, button, checkbox, icon, link, relabel
 from redrive.dashboard.failed_query import PAGE, FailedFilter, matching, types_there
 from redrive.dashboard.failed_row import COLUMNS, Failed, FailedRow
@@ -40,7 +39,7 @@ class _FailedPage:
         self._filter = FailedFilter()
         self._turns = Turns()
         self._selection = Selection()
-        self._leave: Callable[[], None] = lambda: None
+        self._current_view = CurrentView(frame)
         self._preview = ResendPreview(frame, message_id, self._after_resend)
         self._token = TokenDialog(frame, self._after_token)
 
@@ -65,7 +64,7 @@ class _FailedPage:
             self._export = link("", "", "button", download=True)
             with self._export:
                 icon("download")
-                Tag("span", "Export as CSV")
+                self._export_words = Tag("span", "Export as CSV")
         with Tag("div", "", "note row spread") as self._expired:
             self._expired_words = Tag("span", "")
             self._replace = button("", self._ask_token, icon_name="key")
@@ -92,9 +91,8 @@ class _FailedPage:
             self._select_none = button("Clear the selection", self._take_none, classes="quiet")
 
     async def _follow(self) -> None:
-        self._leave()
         wanted, token = self._filter, self._turns.token
-        self._leave = await self._frame.follow(
+        await self._current_view.look(
             ("failed", self._id, wanted, token), lambda: wanted.read(self._frame.client, self._id, token), self._show
         )
 
@@ -124,6 +122,7 @@ class _FailedPage:
         self._show_notes(counts.get(_TOKEN, 0))
         types = "".join(f"&error_type={kind}" for kind in self._filter.types)
         self._export.attributes(href=f"/messages/{self._id}/failed.csv?{types.removeprefix('&')}")
+        self._export_words.say(f"Export as CSV{', retryable or not' if self._filter.retryable_only else ''}")
         self._draw_selection()
 
     def _show_notes(self, expired: int) -> None:

@@ -34,6 +34,9 @@ class Frame:
         self.backend = backend
         self.request = request
         self._tab = ui.context.client
+        self._is_gone = False
+        self._is_late = False  # the server has kept this page waiting
+        self._tab.on_delete(self._go)
         with self._tab.layout:
             _head(request.url.path, is_logged_in=is_logged_in).move(target_index=0)
         banner = Banner(backend.presence)
@@ -51,12 +54,19 @@ class Frame:
         return self.backend.client
 
     def on_leave(self, work: Callable[[], None]) -> None:
-        """Done when the tab is gone for good."""
-        self._tab.on_delete(work)
+        """Done when the tab is gone for good: at once where it went during a call."""
+        if self._is_gone:
+            work()
+        else:
+            self._tab.on_delete(work)
 
     def say(self, text: str) -> None:
         """A line about what was done; screen readers read it out."""
         self._said.say(text)
+
+    async def check(self) -> None:
+        """Finds out whether the server takes this caller's calls. Raises Unauthenticated; other errors are told."""
+        await self._first(self.backend.check, lambda _: None)
 
     async def attempt(self, call: Awaitable[Answer]) -> Answer | None:
         """A call on the user's behalf: its answer, or None after its error was told."""
@@ -89,8 +99,8 @@ class Frame:
         self.on_leave(follow(self._safely(show)))
 
     async def _first(self, read: Callable[[], Awaitable[Answer]], show: Callable[[Answer], None]) -> None:
-        if not self.backend.presence.is_here:
-            return
+        if self._is_late or not self.backend.presence.is_here:
+            return  # the next turn reads it
         try:
             async with asyncio.timeout(_FIRST_READ):
                 answer = await read()
@@ -100,9 +110,13 @@ class Frame:
             self.backend.presence.failed(error)
             self._fail(error)
         except TimeoutError:
-            return  # the next read tells
+            self._is_late = True
         else:
-            show(answer)
+            if not self._is_gone:
+                show(answer)
+
+    def _go(self) -> None:
+        self._is_gone = True
 
     def _fail(self, error: RedriveError) -> None:
         if not is_away(error):  # the banner tells of that
@@ -110,7 +124,13 @@ class Frame:
 
     def _safely(self, show: Callable[[Answer], None]) -> Callable[[Answer], None]:
         """A fault while drawing is this tab's own, and does not stop what others follow."""
-        return lambda answer: self._tab.safe_invoke(lambda: show(answer))
+
+        def show_safely(answer: Answer) -> None:
+            self._is_late = False
+            if not self._is_gone:
+                self._tab.safe_invoke(lambda: show(answer))
+
+        return show_safely
 
 
 def _head(path: str, *, is_logged_in: bool) -> Tag:

@@ -1,12 +1,12 @@
 """The history: every message, with where its recipients stand."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 from redrive.dashboard.chips import Chip
 from redrive.dashboard.counts_bar import CountsBar, done
-from redrive.dashboard.elements import Tag, checkbox, choice, field, link, time_of
+from redrive.dashboard.current_view import CurrentView
+from redrive.dashboard.elements import Tag, checkbox, choice, link, search, time_of
 from redrive.dashboard.formats import moment, number, share
 from redrive.dashboard.frame import Frame
 from redrive.dashboard.history_query import NEWEST, ORDERS, PAGE, SHOWN, WINDOW, HistoryFilter, arrange
@@ -79,7 +79,7 @@ class _History:
         self._turns = Turns()
         self._shown: list[Message] = []
         self._answer = ListMessagesResponse()
-        self._leave: Callable[[], None] = lambda: None
+        self._current_view = CurrentView(frame)
         self._filling: asyncio.Task[None] | None = None
         self._page_names: list[tuple[str, str]] = []
 
@@ -91,12 +91,12 @@ class _History:
         self._frame.on_leave(self._stop)
         await self._follow()
         await self._frame.follow(("history", "retryable"), self._retryable.renew_one, lambda _: self._show_rows())
-        await self._frame.follow(("history", "pages"), self._read_pages, self._show_pages)
+        await self._frame.follow(("history", "pages"), self._frame.backend.pages, self._show_pages)
 
     def _draw_filters(self) -> None:
         statuses = {"0": "Any status"} | {str(number): label.word for number, label in STATUSES.items()}
         with Tag("div", "", "toolbar", role="search"):
-            field("Search", self._look_for, kind="search", placeholder="Title, id, page or owner")
+            search("Search", self._look_for, placeholder="Title, id, page or owner")
             choice("Status", statuses, lambda value: self._narrow(replace(self._filter, status=int(value))))
             with Tag("span", "", "contents") as self._page_place:
                 self._page_choice([])
@@ -106,9 +106,6 @@ class _History:
     def _page_choice(self, pages: list[Page]) -> None:
         options = {"": "Any page"} | {page.id: page.name or page.id for page in pages}
         choice("Page", options, self._of_page, value=self._filter.page_id)
-
-    async def _read_pages(self) -> list[Page]:
-        return list((await self._frame.client.list_pages().page()).pages)
 
     def _show_pages(self, pages: list[Page]) -> None:
         names = [(page.id, page.name) for page in pages]
@@ -140,9 +137,8 @@ class _History:
         return bool(self._search.strip()) or self._order != NEWEST
 
     async def _follow(self) -> None:
-        self._leave()
         wanted, token = self._filter, self._turns.token
-        self._leave = await self._frame.follow(
+        await self._current_view.look(
             ("history", wanted, token), lambda: wanted.read(self._frame.client, token), self._show
         )
         self._stop_filling()

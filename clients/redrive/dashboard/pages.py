@@ -30,10 +30,7 @@ class _Pages:
         self._empty = Tag("p", "No page is registered yet: a message needs one that sends it.", "card empty")
         self._empty.show(when=False)
         self._list = Tag("div", "", "columns")
-        await self._frame.follow(("pages", "all"), self._read, self._show)
-
-    async def _read(self) -> list[Page]:
-        return [page async for page in self._frame.client.list_pages()]
+        await self._frame.follow(("pages", "all"), self._frame.backend.pages, self._show)
 
     def _show(self, pages: list[Page]) -> None:
         self._empty.show(when=not pages)

@@ -1,11 +1,11 @@
 """Reports: how the attempts of a page or of a message went."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
 
+from redrive.dashboard.current_view import CurrentView
 from redrive.dashboard.elements import Tag, choice, link
 from redrive.dashboard.entries import time_entry
 from redrive.dashboard.frame import Frame
@@ -37,7 +37,7 @@ class _Reports:
         self._asked_for = Message()
         self._pages: list[Page] | None = None
         self._turns = Turns()
-        self._leave: Callable[[], None] = lambda: None
+        self._current_view = CurrentView(frame)
 
     async def open(self) -> None:
         """Draws everything, and follows the report. Raises RedriveError."""
@@ -47,7 +47,7 @@ class _Reports:
             self._view = ReportView()
             self._pager = Pager(self._turns, self._follow)
         self._box.show(when=False)
-        await self._frame.follow(("pages", "all"), self._read_pages, self._show_pages)
+        await self._frame.follow(("pages", "all"), self._frame.backend.pages, self._show_pages)
         if self._scope.message_id:
             self._asked_for = await self._frame.client.get_message(self._scope.message_id)
             self._scope = replace(self._scope, page_id=self._asked_for.page_id)
@@ -65,9 +65,6 @@ class _Reports:
                 time_entry("Until", self._choose_end)
             self._times.show(when=False)
             self._export = link("Export all attempts (CSV)", ADDRESS, "button", download="attempts.csv")
-
-    async def _read_pages(self) -> list[Page]:
-        return [page async for page in self._frame.client.list_pages()]
 
     def _show_pages(self, pages: list[Page]) -> None:
         had = [(page.id, page.name) for page in self._pages or ()]
@@ -113,12 +110,12 @@ class _Reports:
         self._times.show(when=span == BETWEEN)
         await self._look()
 
-    async def _choose_start(self, _: str, moment: str) -> None:
-        self._scope = replace(self._scope, start=_time(moment))
+    async def _choose_start(self, _: str, moment: datetime | None) -> None:
+        self._scope = replace(self._scope, start=moment)
         await self._look()
 
-    async def _choose_end(self, _: str, moment: str) -> None:
-        self._scope = replace(self._scope, end=_time(moment))
+    async def _choose_end(self, _: str, moment: datetime | None) -> None:
+        self._scope = replace(self._scope, end=moment)
         await self._look()
 
     async def _look(self) -> None:
@@ -129,8 +126,7 @@ class _Reports:
         await self._follow()
 
     async def _follow(self) -> None:
-        self._leave()
-        self._leave = lambda: None
+        self._current_view.look_away()
         scope, token = self._scope, self._turns.token
         self._box.show(when=bool(scope.page_id))
         self._hint.show(when=not scope.page_id)
@@ -138,7 +134,7 @@ class _Reports:
             self._frame.errors.tell(gap, "Give an earlier beginning, or a later end.")
         if scope.page_id and not gap:
             client = self._frame.client
-            self._leave = await self._frame.follow(
+            await self._current_view.look(
                 ("report", scope, token), lambda: scope.read(client, datetime.now(UTC), token), self._show
             )
 
@@ -146,7 +142,3 @@ class _Reports:
         self._turns.next_token = reading.report.next_page_token
         self._view.show(reading, is_whole=self._scope.is_whole)
         self._pager.show(f"Messages, page {self._turns.number}")
-
-
-def _time(moment: str) -> datetime | None:
-    return datetime.fromisoformat(moment) if moment else None

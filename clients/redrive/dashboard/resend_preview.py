@@ -3,13 +3,14 @@
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 
-from redrive.dashboard.elements import Tag, checkbox, field
+from redrive.dashboard.elements import Tag, checkbox
 from redrive.dashboard.formats import counted, number
 from redrive.dashboard.frame import Frame
 from redrive.dashboard.labels import skip_words
 from redrive.dashboard.resend_choice import ResendChoice
 from redrive.dashboard.resend_forecast import batches, taken
-from redrive.v1.resend_pb2 import Canary, ResendRequest, ResendResponse, SkippedRecipients, SkipReason
+from redrive.dashboard.resend_limits import ResendLimits
+from redrive.v1.resend_pb2 import ResendRequest, ResendResponse, SkippedRecipients, SkipReason
 
 
 class ResendPreview:
@@ -19,9 +20,14 @@ class ResendPreview:
         self._frame = frame
         self._message_id = message_id
         self._resent = resent
+        self._limits = ResendLimits()
 
-    async def open(self, choice: ResendChoice, *, sequence: int, include_unconfirmed: bool = False) -> None:
+    async def open(self, choice: ResendChoice, *, sequence: int) -> None:
         """Asks the server what would be, and shows it."""
+        self._limits = ResendLimits()
+        await self._ask(choice, sequence=sequence, include_unconfirmed=False)
+
+    async def _ask(self, choice: ResendChoice, *, sequence: int, include_unconfirmed: bool) -> None:
         request = choice.request(self._message_id, sequence=sequence, include_unconfirmed=include_unconfirmed)
         answer = await self._frame.attempt(self._frame.client.resend(request))
         if answer is None:
@@ -42,7 +48,7 @@ class ResendPreview:
             return
         checkbox(
             "Also those who may have got it already: they may get it twice",
-            lambda is_on: self.open(choice, sequence=request.as_of_sequence, include_unconfirmed=is_on),
+            lambda is_on: self._ask(choice, sequence=request.as_of_sequence, include_unconfirmed=is_on),
             is_on=request.include_unconfirmed,
         )
 
@@ -54,10 +60,14 @@ class ResendPreview:
         confirmed.CopyFrom(request)
         confirmed.validate_only = False
         confirmed.request_id = str(uuid.uuid4())  # of this confirmation: pressed twice, it sends once
-        _draw_more(confirmed)
+        self._limits.draw()
         self._frame.dialog.buttons(f"Resend to {number(answer.recipients_to_retry)}", lambda: self._send(confirmed))
 
     async def _send(self, request: ResendRequest) -> None:
+        if gaps := list(self._limits.gaps()):
+            self._frame.errors.tell("Nothing was resent.", "\n".join(gaps))
+            return
+        self._limits.apply_to(request)
         answer = await self._frame.attempt(self._frame.client.resend(request))
         if answer is None:
             return
@@ -82,24 +92,3 @@ def _draw_skipped(skipped: Iterable[SkippedRecipients]) -> None:
             with Tag("li"):
                 Tag("strong", f"{number(group.count)} {why}")
                 Tag("span", way_on, "muted")
-
-
-def _draw_more(request: ResendRequest) -> None:
-    """What is seldom needed: it goes into the request as it is typed."""
-
-    def reason(text: str) -> None:
-        request.reason = text.strip()
-
-    def canary(text: str) -> None:
-        request.ClearField("canary")
-        if text.isdecimal() and int(text):
-            request.canary.CopyFrom(Canary(recipients=int(text)))
-
-    def pace(text: str) -> None:
-        request.messages_per_second = float(text) if text.replace(".", "", 1).isdecimal() else 0.0
-
-    with Tag("details"):
-        Tag("summary", "More choices")
-        field("Why (shown in the message's rounds)", reason, maxlength=500)
-        field("Try so many first, the rest only if none of them fails", canary, kind="number", min=1)
-        field("No faster than so many a second", pace, kind="number", min=0, step="any")

@@ -1,5 +1,6 @@
 """What happens with failures: the choices of a form, as they are typed."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ RHYTHMS: Mapping[Rhythm, str] = {
     "backoff": "After a wait that grows",
 }
 LONGEST_WAIT = timedelta(days=30)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 
 @dataclass
@@ -68,7 +70,7 @@ class RetryChoice:
 
     def policy(self) -> RetryPolicy:
         """The policy; only where there are no gaps."""
-        policy = RetryPolicy(type=self.type, max_retry_attempts=int(self.most))
+        policy = RetryPolicy(type=self.type, max_retry_attempts=int(number_of(self.most) or 0))
         wait = self.wait.span()
         if not self.is_automatic or not self.rhythm or wait is None:
             return policy
@@ -86,7 +88,9 @@ class RetryChoice:
 
 
 def number_of(text: str) -> float | None:
-    """The number that was typed; None for what is none."""
+    """The number that was typed; None for what is none, and for 1,000: that may be meant as 1 or as a thousand."""
+    if _THOUSANDS.fullmatch(text.strip()):
+        return None
     try:
         number = float(text.strip().replace(",", "."))
     except ValueError:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from redrive.client import Client
+from redrive.dashboard.presence import is_away
 from redrive.errors import RedriveError
 from redrive.v1.message_pb2 import Message
 
@@ -17,17 +18,21 @@ def _stamp(message: Message) -> tuple[object, ...]:
     return message.update_time.seconds, message.update_time.nanos, message.HasField("page_hold")
 
 
+def _has_failures(message: Message) -> bool:
+    return bool(message.counts.failed + message.counts.unconfirmed)
+
+
 class RetryableCounts:
     """Shared by a caller's tabs."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[str, tuple[tuple[object, ...], int]] = {}
+        self._known: dict[str, tuple[tuple[object, ...], int | None]] = {}
         self._looked_at: dict[object, Sequence[Message]] = {}
 
     def known(self, message: Message) -> int | None:
-        """The count as it was found last; None while it is not known."""
-        if not message.counts.failed + message.counts.unconfirmed:
+        """The count as it was found last; None while it is not known, or where the server does not tell it."""
+        if not _has_failures(message):
             return 0
         found = self._known.get(message.id)
         return None if found is None else found[1]
@@ -54,15 +59,17 @@ class RetryableCounts:
     async def renew_one(self) -> None:
         """Asks anew for one that has changed, of those that tabs look at."""
         for message in chain.from_iterable(self._looked_at.values()):
-            if self.known(message) != 0 and self._known.get(message.id, ((), 0))[0] != _stamp(message):
+            if _has_failures(message) and self._known.get(message.id, ((), 0))[0] != _stamp(message):
                 await self._ask(message)
                 return
 
     async def _ask(self, message: Message) -> None:
+        count: int | None = None
         try:
-            answer = await self._client.list_failed(message.id, page_size=1).page()
-        except RedriveError:
-            return  # asked again at the next occasion
+            count = (await self._client.list_failed(message.id, page_size=1).page()).retryable_count
+        except RedriveError as error:
+            if is_away(error):
+                return  # asked again at the next occasion
         if len(self._known) >= _KEPT:
             self._known.clear()
-        self._known[message.id] = (_stamp(message), answer.retryable_count)
+        self._known[message.id] = (_stamp(message), count)

@@ -9,10 +9,11 @@ from nicegui import ui
 
 from redrive.dashboard.frame import Frame
 from redrive.dashboard.sessions import Sessions
+from redrive.dashboard.settings import CALL_SECONDS
 from redrive.errors import RedriveError, Unauthenticated
 
 Build = Callable[..., Awaitable[None]]
-_BUILD_SECONDS = 15.0  # more than a client needs to find out that no server answers
+_BUILD_SECONDS = CALL_SECONDS + 10.0  # a server that says nothing is told of in words, on the page itself
 
 
 class Site:
@@ -37,23 +38,17 @@ class Site:
         backend = self.sessions.backend(request.cookies)
         frame = Frame(backend, request, title, is_logged_in=self.sessions.is_logged_in(request.cookies))
         try:
-            if backend.presence.is_here:
-                await _check(frame)
+            await frame.check()
             with frame.room:
                 await build(frame, **request.path_params)
         except Unauthenticated:
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+            return RedirectResponse(f"/login?next={quote(_address(request), safe='/')}", status_code=303)
         except RedriveError as error:
             backend.presence.failed(error)
             frame.errors.show(error)
         return None
 
 
-async def _check(frame: Frame) -> None:
-    """Refused callers are sent to the login; whatever else is wrong, the page itself finds out and tells."""
-    try:
-        await frame.backend.check()
-    except Unauthenticated:
-        raise
-    except RedriveError:
-        return
+def _address(request: Request) -> str:
+    """What was asked for, the page or the message that a report is of included."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

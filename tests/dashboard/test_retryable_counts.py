@@ -1,0 +1,93 @@
+"""How many could be retried, as the history shows it."""
+
+from typing import cast
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from redrive import Client, FailedPrecondition, Unavailable
+from redrive.dashboard.retryable_counts import RetryableCounts
+from redrive.v1.delivery_service_pb2 import ListFailedResponse
+from redrive.v1.message_pb2 import Counts, Message
+
+AWAY = Unavailable("no route", code=grpc.StatusCode.UNAVAILABLE)
+ARCHIVED = FailedPrecondition("archived", code=grpc.StatusCode.FAILED_PRECONDITION, reason="MESSAGE_ARCHIVED")
+
+
+class Server:
+    """Answers with the counts that it is given; or with an error."""
+
+    def __init__(self, **counts: int | Exception) -> None:
+        self.counts = counts
+        self.asked: list[str] = []
+
+    def list_failed(self, message_id: str, *, page_size: int) -> "_Listing":
+        assert page_size == 1
+        self.asked.append(message_id)
+        return _Listing(self.counts[message_id])
+
+
+class _Listing:
+    def __init__(self, count: int | Exception) -> None:
+        self._count = count
+
+    async def page(self) -> ListFailedResponse:
+        if isinstance(self._count, Exception):
+            raise self._count
+        return ListFailedResponse(retryable_count=self._count)
+
+
+def failed(message_id: str, at: int) -> Message:
+    return Message(id=message_id, counts=Counts(total=9, failed=4), update_time=Timestamp(seconds=at))
+
+
+def counts_of(server: Server) -> RetryableCounts:
+    return RetryableCounts(cast("Client", server))
+
+
+async def test_a_count_of_none_is_asked_for_again_when_its_message_has_changed() -> None:
+    server = Server(m=0)
+    counts = counts_of(server)
+    await counts.fill([failed("m", at=1)], lambda: None)
+    counts.look_at("tab", [failed("m", at=1)])
+    await counts.renew_one()
+    assert (counts.known(failed("m", at=1)), server.asked) == (0, ["m"])
+
+    server.counts["m"] = 4  # its page has got a new token
+    counts.look_at("tab", [failed("m", at=2)])
+    await counts.renew_one()
+
+    assert counts.known(failed("m", at=2)) == 4
+
+
+async def test_a_message_that_the_server_tells_nothing_of_keeps_no_other_waiting() -> None:
+    server = Server(gone=ARCHIVED, there=3)
+    counts = counts_of(server)
+    counts.look_at("tab", [failed("gone", at=1), failed("there", at=1)])
+
+    await counts.renew_one()
+    await counts.renew_one()
+
+    assert (counts.known(failed("gone", at=1)), counts.known(failed("there", at=1))) == (None, 3)
+
+
+async def test_a_server_that_is_away_is_asked_again() -> None:
+    server = Server(m=AWAY)
+    counts = counts_of(server)
+    counts.look_at("tab", [failed("m", at=1)])
+    await counts.renew_one()
+    server.counts["m"] = 2
+    await counts.renew_one()
+
+    assert counts.known(failed("m", at=1)) == 2
+
+
+async def test_who_has_no_failures_is_not_asked_for() -> None:
+    server = Server()
+    counts = counts_of(server)
+    message = Message(id="m", counts=Counts(total=9, sent=9))
+    counts.look_at("tab", [message])
+    await counts.fill([message], lambda: None)
+    await counts.renew_one()
+
+    assert (counts.known(message), server.asked) == (0, [])
