@@ -1,5 +1,6 @@
 """A message while it is written."""
 
+import gc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 
 from redrive.dashboard.backend import Backend
 from redrive.dashboard.composition import Composition, Schedule, text_gaps
-from redrive.dashboard.compositions import Compositions
+from redrive.dashboard.compositions import IDLE_SECONDS, Compositions
 from redrive.dashboard.recipient_file import TextCheck
 from redrive.dashboard.settings import DashboardSettings
 from redrive.v1.content_pb2 import AttachmentType, MessagingType
+from tests.waiting import eventually
 
 
 async def _written(folder: Path) -> Composition:
@@ -116,4 +118,28 @@ async def test_of_too_many_the_one_not_looked_at_for_longest_goes(callers: tuple
 
     assert compositions.find(second.id, one) is None
     assert compositions.find(first.id, one) is first
+    compositions.close()
+
+
+async def test_a_composition_goes_with_its_file_when_its_caller_logs_out_or_stays_away(
+    callers: tuple[Backend, Backend],
+) -> None:
+    now = 0.0
+    compositions = Compositions(clock=lambda: now)
+
+    async def file_bytes() -> int:
+        gc.collect()  # a file goes with the last that knows of it
+        return compositions.file_bytes
+
+    for caller in callers:
+        path = compositions.new_file()
+        path.write_text("id,name\n1,Ada\n")
+        await compositions.begin(caller).take_file(path)
+    size = path.stat().st_size
+
+    await callers[1].close()
+    await eventually(file_bytes, lambda left: left == size)
+    now += IDLE_SECONDS + 1
+    compositions.begin(callers[0])
+    await eventually(file_bytes, lambda left: left == 0)
     compositions.close()

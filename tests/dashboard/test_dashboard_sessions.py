@@ -1,7 +1,9 @@
 """Tokens stay in the process's memory, for as long as somebody uses them."""
 
+import asyncio
 from pathlib import Path
 
+import grpc
 import pytest
 
 from redrive.dashboard.backend import Backend
@@ -40,6 +42,42 @@ async def test_sessions_with_one_token_share_a_connection_until_the_last_logs_ou
         await sessions.close()
 
 
+async def test_somebody_elses_wrong_token_does_not_end_a_login_that_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sessions, tried, answered = Sessions(DashboardSettings(server="127.0.0.1:1")), list[Backend](), asyncio.Event()
+
+    async def check(backend: Backend) -> None:
+        tried.append(backend)
+        if len(tried) > 1:
+            raise Unauthenticated("no such token", code=grpc.StatusCode.UNAUTHENTICATED)
+        await answered.wait()
+
+    monkeypatch.setattr(Backend, "check", check)
+    login = asyncio.create_task(sessions.log_in("right"))
+    await asyncio.sleep(0)
+    with pytest.raises(Unauthenticated):
+        await sessions.log_in("wrong")
+    answered.set()
+
+    assert sessions.backend({COOKIE: await login}) is tried[0]
+    await sessions.close()
+
+
+async def test_who_was_idle_for_too_long_is_logged_in_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(_: Backend) -> None: ...
+
+    monkeypatch.setattr(Backend, "check", check)
+    now = 0.0
+    sessions = Sessions(DashboardSettings(server="127.0.0.1:1"), clock=lambda: now)
+    cookies = {COOKIE: await sessions.log_in("token")}
+    assert sessions.is_logged_in(cookies)
+    now += IDLE_SECONDS + 1
+
+    assert not sessions.is_logged_in(cookies)
+    await sessions.close()
+
+
 @pytest.mark.parametrize(
     ("asked", "led"),
     [
@@ -54,7 +92,7 @@ def test_a_login_leads_to_pages_of_the_dashboard_only(asked: str, led: str) -> N
 
 
 def test_only_addresses_localhost_and_given_names_are_the_dashboards_own() -> None:
-    settings = DashboardSettings(server="s", names=("redrive.example.org",))
+    settings = DashboardSettings(server="s", names=("Redrive.example.org",))
 
     own = ["localhost", "127.0.0.1", "10.0.0.7", "::1", "redrive.example.org"]
     assert [name for name in [*own, "attacker.example", ""] if settings.is_own_name(name)] == own

@@ -30,26 +30,28 @@ class Sessions:
 
     def backend(self, cookies: Mapping[str, str]) -> Backend:
         """The backend for a request."""
-        session = self._sessions.get(cookies.get(COOKIE, ""))
-        if session is None or self._is_idle(session):
+        session = self._current(cookies)
+        if session is None:
             return self._backend(None)
         session.used = self._clock()
         return self._backend(session.token)
 
     def is_logged_in(self, cookies: Mapping[str, str]) -> bool:
         """Whether a token was given."""
-        return cookies.get(COOKIE, "") in self._sessions
+        return self._current(cookies) is not None
 
     async def log_in(self, token: str) -> str:
         """Tries a token; the new session's id. Raises RedriveError, and ValueError for what is no token."""
+        backend = self._backend(token)
+        session_id = secrets.token_urlsafe(32)
+        self._sessions[session_id] = _Session(token, self._clock())  # else another's failure would close the connection
         try:
-            await self._backend(token).check()
+            await backend.check()
         except RedriveError:
+            del self._sessions[session_id]
             await self._drop_unused()
             raise
         await self._end_idle()
-        session_id = secrets.token_urlsafe(32)
-        self._sessions[session_id] = _Session(token, self._clock())
         return session_id
 
     async def log_out(self, cookies: Mapping[str, str]) -> None:
@@ -63,6 +65,10 @@ class Sessions:
         for token in list(self._backends):
             await self._backends.pop(token).close()
 
+    def _current(self, cookies: Mapping[str, str]) -> _Session | None:
+        session = self._sessions.get(cookies.get(COOKIE, ""))
+        return None if session is None or self._is_idle(session) else session
+
     def _backend(self, token: str | None) -> Backend:
         if token not in self._backends:
             self._backends[token] = Backend(self._settings, token)
@@ -70,7 +76,7 @@ class Sessions:
 
     async def _end_idle(self) -> None:
         by_use = sorted(self._sessions, key=lambda session_id: self._sessions[session_id].used)
-        surplus = by_use[: max(0, len(by_use) - _MOST + 1)]
+        surplus = by_use[: max(0, len(by_use) - _MOST)]
         for session_id in by_use:
             if session_id in surplus or self._is_idle(self._sessions[session_id]):
                 del self._sessions[session_id]

@@ -33,7 +33,7 @@ class DashboardSettings:
 
     def is_own_name(self, name: str) -> bool:
         """Whether a Host header may say so: a name of somebody else's that leads here is an attack (DNS rebinding)."""
-        return name in ("localhost", self.host, *self.names) or _is_address(name)
+        return name.lower() in map(str.lower, ("localhost", self.host, *self.names)) or _is_address(name)
 
 
 def _is_address(name: str) -> bool:
