@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from redrive.cli.recipients_csv import BadCsv
+from redrive.dashboard.composition import text_gaps
 from redrive.dashboard.recipient_file import PREVIEWED, TOLD, RecipientFile
 
 
@@ -27,10 +28,10 @@ def test_a_text_too_long_for_some_is_told_by_line(tmp_path: Path) -> None:
     check = file.check("{{city}}{{ city }}" + "y" * 300)
 
     assert check.too_long.first == [(2, "the text has 2,100 characters, and at most 2,000 are allowed")]
-    assert not check.is_sendable
+    assert list(text_gaps(check)) == ["The text is longer than 2,000 characters for 1 of the recipients."]
     assert check.longest is not None
     assert check.longest.id == "1"
-    assert file.check("{{city}}").is_sendable
+    assert not list(text_gaps(file.check("{{city}}")))
 
 
 def test_a_variable_without_a_column_is_missing_and_an_empty_cell_is_a_gap(tmp_path: Path) -> None:
@@ -39,14 +40,15 @@ def test_a_variable_without_a_column_is_missing_and_an_empty_cell_is_a_gap(tmp_p
     assert file.check("{{day}} in {{city}}").no_column == ["day"]
     check = file.check("{{name}} in {{city}}")
     assert check.blank.first == [(2, "city is empty"), (3, "name is empty")]
-    assert check.is_sendable
+    assert not list(text_gaps(check))
 
 
 def test_a_text_without_variables_is_too_long_for_everybody_or_for_nobody(tmp_path: Path) -> None:
     file = _file(tmp_path, "id\n1\n2\n")
 
-    assert file.check("x" * 2_000).is_sendable
-    assert not file.check("x" * 2_001).is_sendable
+    assert not list(text_gaps(file.check("x" * 2_000)))
+    gaps = list(text_gaps(file.check("x" * 2_001)))
+    assert gaps == ["The text is longer than 2,000 characters for 2 of the recipients."]
 
 
 def test_only_the_first_findings_and_the_first_recipients_are_kept(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ class Banner:
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
-        with Tag("div", "", "banner", role="status") as box:
+        with Tag("div", "", "contents", role="status"), Tag("div", "", "banner") as box:
             icon("cloud_off")
             Tag("span", "The server does not answer. You see what was known last; it is tried again by itself.")
         self._box = box

@@ -82,8 +82,8 @@ class RecipientsPart:
 
 
 def found(title: str, findings: Findings) -> None:
-    """The findings by line, where there are any."""
-    if not findings.count:
+    """The findings by line, where there are any that belong to one."""
+    if not findings.first:
         return
     more = (
         f" ({number(findings.count)}; the first {len(findings.first)})" if findings.count > len(findings.first) else ""

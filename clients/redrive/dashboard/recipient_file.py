@@ -38,11 +38,6 @@ class TextCheck:
     blank: Findings = field(default_factory=Findings)
     longest: Recipient | None = None
 
-    @property
-    def is_sendable(self) -> bool:
-        """Blanks are allowed: an empty cell is an empty value."""
-        return not self.no_column and not self.too_long.count
-
 
 class RecipientFile:
     """A file that was checked by line, and that is gone with this object.
@@ -69,7 +64,7 @@ class RecipientFile:
         if check.no_column or not asked:
             check.longest = self.first[0]
             if len(text) > MAX_TEXT and not asked:
-                check.too_long.add(0, _too_long(len(text)))
+                check.too_long.count = len(self)
             return check
         longest = -1
         for line, recipient in self.people.numbered():
