@@ -12,7 +12,7 @@ from server.commands.sending import SendService
 from server.log.commit import Commit
 from server.log.keyring import new_key
 from server.log.store_log import StoreLog
-from server.log.vault import KeptSecrets, PageSecrets, Vault
+from server.log.vault import KeptSecrets, MessageKey, PageSecrets, Vault
 from tests.builders import MESSAGE, NOW, PAGE, TOKEN, send_message
 from tests.server.log.event_log_conformance import registered
 
@@ -101,6 +101,31 @@ def test_a_message_does_not_open_with_another_messages_key(vault: Vault) -> None
 
     with pytest.raises(InvalidTag):
         vault.new_message_key("m-2").open_content(sealed)
+
+
+async def test_a_key_that_was_copied_to_another_message_does_not_open(sqlite_log: StoreLog, vault: Vault) -> None:
+    await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, vault.new_message_key(MESSAGE))))
+    copy = "INSERT INTO message_keys (message_id, sealed) SELECT 'm-2', sealed FROM message_keys"
+    await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
+
+    with pytest.raises(InvalidTag):
+        await sqlite_log.read(vault.message_key("m-2"))
+
+
+def test_a_content_that_was_copied_to_another_message_does_not_open_even_with_its_key() -> None:
+    key = new_key()
+    sealed = MessageKey("m-1", key).seal_content(CONTENT)
+
+    with pytest.raises(InvalidTag):
+        MessageKey("m-2", key).open_content(sealed)
+
+
+def test_peoples_keys_open_only_in_their_own_batch(vault: Vault) -> None:
+    sealed = vault.seal_person_keys("batch/m-1/0/1", b"keys")
+
+    assert vault.open_person_keys("batch/m-1/0/1", sealed) == b"keys"
+    with pytest.raises(InvalidTag):
+        vault.open_person_keys("batch/m-1/0/2", sealed)
 
 
 def test_variables_open_only_in_their_own_batch(vault: Vault) -> None:
