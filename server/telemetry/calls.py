@@ -6,8 +6,6 @@ from collections.abc import Callable
 from server.telemetry.meters import Meters
 from server.telemetry.tracing import Metadata, Tracing
 
-_WATCH = "/WatchProgress"
-
 
 class Calls:
     """Hears of each call from the edge."""
@@ -15,6 +13,7 @@ class Calls:
     def __init__(self, meters: Meters, tracing: Tracing | None) -> None:
         self._meters = meters
         self._tracing = tracing
+        self._streams = {"WatchProgress": meters.watches, "SendStream": meters.sends}
 
     def begin(self, method: str, metadata: Metadata) -> Callable[[str], None]:
         """A call came; what this gives wants to know the status code's name when it ends."""
@@ -31,13 +30,13 @@ class Calls:
     def _measure(self, method: str) -> Callable[[str], None]:
         meters = self._meters
         started = time.perf_counter()
-        is_watch = method.endswith(_WATCH)
-        if is_watch:
-            meters.watches.inc()
+        open_ones = self._streams.get(method.rpartition("/")[2])
+        if open_ones is not None:
+            open_ones.inc()
 
         def end(code: str) -> None:
-            if is_watch:
-                meters.watches.dec()
+            if open_ones is not None:
+                open_ones.dec()
             meters.calls.labels(method, code).inc()
             meters.call_seconds.labels(method).observe(time.perf_counter() - started)
 

@@ -43,6 +43,7 @@ class Meters:
         )
         self.commits = Counter("redrive_commits", "Commits by their end.", ("result",), registry=self.registry)
         self.watches = Gauge("redrive_watch_streams", "WatchProgress streams that are open.", registry=self.registry)
+        self.sends = Gauge("redrive_send_streams", "SendStream calls that are open.", registry=self.registry)
         self.calls = Counter("redrive_calls", "Calls that ended.", ("method", "code"), registry=self.registry)
         self.call_seconds = Histogram(
             "redrive_call_seconds",

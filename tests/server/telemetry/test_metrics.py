@@ -8,7 +8,14 @@ import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
 from projections.sql import Sql
-from redrive.v1.delivery_service_pb2 import CancelMessageRequest, PauseMessageRequest, WatchProgressRequest
+from redrive.v1.content_pb2 import Content
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    PauseMessageRequest,
+    SendRequest,
+    SendStreamRequest,
+    WatchProgressRequest,
+)
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import HoldPageRequest
@@ -75,6 +82,16 @@ async def test_a_page_on_hold_its_queue_and_a_watcher_are_seen(
     assert paused['redrive_queue_age_seconds{page="1001"}'] == 0
     assert ended['redrive_queue_depth{page="1001"}'] == 0
     assert ended['redrive_deliveries_total{error_type="",outcome="cancelled"}'] == 2
+
+
+async def test_a_stream_of_recipients_is_seen_while_it_is_open(outside: Outside) -> None:
+    await outside.put_page()
+    stream = DeliveryServiceStub(outside.wire).SendStream()
+    await stream.write(SendStreamRequest(header=SendRequest(page_id=PAGE, content=Content(text="Hello"))))
+
+    await eventually(outside.samples, lambda samples: samples["redrive_send_streams"] == 1)
+    stream.cancel()
+    await eventually(outside.samples, lambda samples: samples["redrive_send_streams"] == 0)
 
 
 async def test_a_page_that_is_worked_on_shows_its_pace(outside: Outside) -> None:
