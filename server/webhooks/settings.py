@@ -24,9 +24,11 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def client_certificate(self) -> tuple[bytes, bytes] | None:
-        """What is shown to a server that asks who calls: a chain and its key; raises OSError."""
-        if self.client_cert is None or self.client_key is None:
+        """What is shown to a server that asks who calls: a chain and its key; raises OSError, ValueError."""
+        if self.client_cert is None and self.client_key is None:
             return None
+        if self.client_cert is None or self.client_key is None:
+            raise ValueError("a certificate and its key go together: give both --client-cert and --client-key")
         return self.client_cert.read_bytes(), self.client_key.read_bytes()
 
     def __repr__(self) -> str:
