@@ -109,6 +109,21 @@ async def _ends(edge: Edge) -> bool:
         return False
 
 
+async def test_a_connection_has_so_many_calls_at_a_time_and_others_wait(tmp_path: Path) -> None:
+    async with running_edge(tmp_path, gate=Gate(limits=Limits(streams_per_connection=1))) as edge:
+        edge.hub.waits = True
+        watch = edge.delivery.WatchProgress(WATCH)
+        await edge.hub.waiting.wait()
+        with pytest.raises(grpc.aio.AioRpcError) as waited:
+            await edge.delivery.ListMessages(ASKED, timeout=0.3)
+        asked = edge.delivery.ListMessages(ASKED)
+
+        watch.cancel()
+
+        assert not (await asked).messages
+    assert waited.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_a_call_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(call_seconds=0.05))) as edge:
         monkeypatch.setattr(edge.timer, "run_now", asyncio.Event().wait)

@@ -4,13 +4,16 @@ import asyncio
 import ssl
 from pathlib import Path
 
+import grpc.aio
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from redrive.v1.delivery_service_pb2 import ListMessagesRequest
+from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from server.access.certificates import CertificateError, Certificates
-from tests.server.access.certified import Authority
+from tests.server.access.certified import Authority, Certified
 from tests.server.api.edge import Edge, running_edge
-from tests.server.api.known_callers import HOST
+from tests.server.api.known_callers import HOST, LISTED, Callers, guarded_edge, secure_wire
 
 
 @pytest.fixture
@@ -53,6 +56,30 @@ async def test_a_certificate_without_its_key_does_not_replace_a_good_one(authori
 
         following.written(tmp_path)
         assert await presented_to(edge, authority) != first
+
+
+async def test_other_authorities_for_callers_are_used_without_a_restart(tmp_path: Path) -> None:
+    callers, following = Callers(tmp_path), Authority()
+    before, after = (authority.certify(LISTED, LISTED) for authority in (callers.authority, following))
+    async with guarded_edge(callers, certificates=callers.certificates()) as edge:
+        assert await is_let_in(edge, callers.authority, before)
+        assert not await is_let_in(edge, callers.authority, after)
+
+        fresh = tmp_path / "fresh.pem"
+        fresh.write_bytes(following.certificate)
+        fresh.replace(tmp_path / "authority.pem")
+
+        assert await is_let_in(edge, callers.authority, after)
+        assert not await is_let_in(edge, callers.authority, before)
+
+
+async def is_let_in(edge: Edge, authority: Authority, mine: Certified) -> bool:
+    async with secure_wire(edge, authority, mine) as wire:
+        try:
+            await DeliveryServiceStub(wire).ListMessages(ListMessagesRequest())
+        except grpc.aio.AioRpcError:
+            return False
+    return True
 
 
 def test_files_that_do_not_fit_are_refused_by_the_names_of_their_settings(authority: Authority, tmp_path: Path) -> None:
