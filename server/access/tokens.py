@@ -4,12 +4,14 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
 from server.access.caller import Owner
 from server.access.scope import Scope
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _PREFIX = "rdt_"  # lets scanners find a token that got into the wrong place
 _BYTES = 32
@@ -23,8 +25,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     owner: Owner
     scopes: frozenset[Scope]
     sha256: str
-    create_time: datetime
-    expire_time: datetime | None = None
+    create_time: Moment
+    expire_time: Moment | None = None
 
 
 class NewToken(NamedTuple):

@@ -87,7 +87,16 @@ def test_what_was_written_by_hand_stays_in_the_file(path: Path) -> None:
     assert json.loads(path.read_text())["clients"] == [client]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"tokens": [{"id": "a"}]}', '{"clients": [{"name": 1}]}', '{"x": []}'])
+NO_ZONE = {"id": "a", "owner": "crm", "scopes": [], "sha256": "-", "create_time": "2026-01-01T00:00:00"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", '{"tokens": [{"id": "a"}]}', '{"clients": [{"name": 1}]}', '{"x": []}'),
+        json.dumps({"tokens": [NO_ZONE]}),
+    ],
+)
 def test_a_file_that_says_something_else_is_left_alone(content: str, path: Path) -> None:
     path.write_text(content)
 
