@@ -22,7 +22,7 @@ def configure(level: str, style: str = "auto") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _without_texts,
+            without_texts,
             *(_for_people() if as_text else (structlog.processors.JSONRenderer(default=str),)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -47,7 +47,7 @@ def _as_lines(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """An exception becomes its type and where it happened, causes included."""
     told = event.pop("exc_info", None)
     error = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any, TypeAlias
@@ -114,20 +113,14 @@ async def _told(method: str, context: Context) -> AsyncIterator[None]:
     except grpc.aio.BaseError:  # the handler has told the caller by itself, or the caller has gone
         code = context.code() or grpc.StatusCode.CANCELLED
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told, and no more than is meant for it
+    except Exception as error:  # whatever it is, the caller is told, and no more than is meant for it
         status = rpc_status.to_status(status_of(error))
         code = status.code
         if code is grpc.StatusCode.INTERNAL:
-            _log_failure(method, error)
+            logger.exception("rpc_failed", method=method)
         await context.abort_with_status(status)
     finally:
         _log_finish(method, code, time.perf_counter() - started)
-
-
-def _log_failure(method: str, error: Exception) -> None:
-    """Faults of our own: where they happened, but not the exception's text, which may hold a token or a message."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("rpc_failed", method=method, exception=type(error).__name__, traceback=frames)
 
 
 def _log_finish(method: str, code: grpc.StatusCode, seconds: float) -> None:
