@@ -44,7 +44,7 @@ class ScopeMissing(PermissionDenied):
     reason = "SCOPE_MISSING"
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"this needs the scope {scope!r}", scope=scope)
+        super().__init__(f"this needs the scope '{scope}'", scope=scope)
 
 
 class RpcNotListed(PermissionDenied):

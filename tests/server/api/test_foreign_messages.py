@@ -171,6 +171,7 @@ async def test_an_admin_lists_one_owners_messages_and_others_only_their_own(
     assert [message.id for message in by_admin.messages] == [THEIRS]
     assert [message.id for message in own.messages] == [MINE]
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
+    assert refusal.message == "this needs the scope 'admin'"
 
 
 async def test_calls_at_the_same_moment_are_not_mixed_up(guarded: Edge, callers: Callers, mine: Metadata) -> None:
