@@ -10,6 +10,7 @@ import pytest
 from redrive.dashboard.backend import Backend
 from redrive.dashboard.composition import Composition, Schedule, text_gaps
 from redrive.dashboard.compositions import IDLE_SECONDS, Compositions
+from redrive.dashboard.entries import moment_of
 from redrive.dashboard.recipient_file import TextCheck
 from redrive.dashboard.settings import DashboardSettings
 from redrive.v1.content_pb2 import AttachmentType, MessagingType
@@ -80,6 +81,12 @@ async def test_half_a_time_is_not_at_once(tmp_path: Path) -> None:
     assert list(composition.gaps()) == ["The time to send at: give a day and a time, or leave it empty."]
     composition.schedule = Schedule("2026-12-24T18:00", datetime(2026, 12, 24, 11, tzinfo=UTC))
     assert composition.header().schedule_time.ToDatetime(tzinfo=UTC) == datetime(2026, 12, 24, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "?", "+020261-12-31T10:30:00.000Z"])
+def test_what_is_no_time_that_can_be_sent_at_is_none(text: str) -> None:
+    assert moment_of(text) is None
+    assert moment_of("2026-12-24T11:00:00.000Z") == datetime(2026, 12, 24, 11, tzinfo=UTC)
 
 
 def test_a_variable_that_the_file_lacks_is_named() -> None:

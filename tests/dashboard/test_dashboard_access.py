@@ -79,6 +79,8 @@ async def test_a_server_that_asks_who_calls_is_reached_over_tls_with_the_viewers
         options = ("--root-certificates", str(trusted))
         async with running_dashboard(server, log, *options) as url, visiting(browser, url) as visit:
             page = visit.page
+            await page.goto(f"{url}/reports?page=shop")
+            await expect(page).to_have_url(f"{url}/login?next=/reports%3Fpage%3Dshop")
             await page.goto(f"{url}/messages/some-id")
             await expect(page).to_have_url(f"{url}/login?next=/messages/some-id")
             assert await visit.accessibility_faults() == []

@@ -55,6 +55,10 @@ async def test_an_expired_token_leads_to_its_replacement_and_then_to_the_resend(
 
     await visit.open(f"/messages/{message.id}/failed")
     await page.get_by_role("button", name="Replace the token, then resend these 5").click()
+    await page.get_by_label("New page token").fill("left behind")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("input[type=password]")).to_have_value("")
+    await page.get_by_role("button", name="Replace the token, then resend these 5").click()
     await page.get_by_label("New page token").fill("two words")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Mend this")

@@ -125,6 +125,8 @@ def test_outcomes_are_summed_in_equal_spans_and_none_is_lost() -> None:
     assert in_steps([known[1]]) == [known[1]]
     assert in_steps([known[1], known[1]])[0].sent == 4
     assert [series["data"][0][1] for series in chart(steps)["series"]] == list(steps[0][1:])
+    axis = chart(steps[:1])["xAxis"]
+    assert axis["max"] - axis["min"] == 3_600_000  # an hour, with the only step in the middle
 
 
 def test_the_timeline_has_the_newest_first_in_the_order_of_the_log() -> None:

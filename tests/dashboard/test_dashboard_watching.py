@@ -2,12 +2,16 @@
 
 import os
 import signal
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from redrive.v1.content_pb2 import Content
+from redrive.v1.delivery_service_pb2 import SendRequest
+from server.commands.identity import message_id_for
 from server.commands.lookup import find_message
 from server.watching.progress import Progress
 from tests.builders import FAILED, NOW, OWNER
@@ -63,6 +67,20 @@ async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_
     await expect(banner).to_be_hidden(timeout=15_000)
     await expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "160", timeout=20_000)
     assert await page.evaluate("window.isSamePage")
+
+
+async def test_an_error_goes_by_itself_when_what_met_it_succeeds(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("soon")
+    page, request_id = visit.page, str(uuid.uuid4())
+    await visit.open(f"/messages/{message_id_for('local', request_id)}")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no such message.")
+
+    content = Content(text="Hello")
+    request = SendRequest(request_id=request_id, page_id="soon", content=content, recipients=people(2, "soon"))
+    await stage.client.send(request)
+
+    await expect(page.get_by_role("heading", name="Untitled message")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_hidden()
 
 
 async def test_a_server_that_says_nothing_keeps_no_page_waiting_until_it_speaks_again(

@@ -33,7 +33,7 @@ async def dashboard(
     from redrive.dashboard.settings import DashboardSettings  # noqa: PLC0415
 
     settings = session.settings
-    typer.echo(f"The dashboard of {settings.target} is at http://{host}:{port}/")
+    typer.echo(f"The dashboard of {settings.target} is at http://{f'[{host}]' if ':' in host else host}:{port}/")
     await serve(
         DashboardSettings(
             server=settings.target,

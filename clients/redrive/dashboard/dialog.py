@@ -5,12 +5,15 @@ from contextlib import contextmanager
 
 from redrive.dashboard.elements import Tag, Work, button
 
+_FORGET = "(event) => event.target.querySelectorAll('form').forEach((form) => form.reset())"
+
 
 class Dialog:
     """Filled anew each time that it opens."""
 
     def __init__(self) -> None:
         self._box = Tag("dialog", "", "dialog")
+        self._box.on("close", js_handler=_FORGET)  # by Escape too
 
     @contextmanager
     def opened(self, title: str) -> Iterator[None]:

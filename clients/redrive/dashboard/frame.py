@@ -65,8 +65,8 @@ class Frame:
         self._said.say(text)
 
     async def check(self) -> None:
-        """Finds out whether the server takes this caller's calls. Raises Unauthenticated; other errors are told."""
-        await self._first(self.backend.check, lambda _: None)
+        """Finds out whether the server takes this caller's calls. Raises Unauthenticated; reads tell the rest."""
+        await self._first(self.backend.check, lambda _: None, lambda _: None)
 
     async def attempt(self, call: Awaitable[Answer]) -> Answer | None:
         """A call on the user's behalf: its answer, or None after its error was told."""
@@ -85,10 +85,19 @@ class Frame:
 
         Equal keys share their reads, and keys with the same first part (a kind of page) share one read a second.
 
-        Raises Unauthenticated on the first read; other errors are told, and it goes on when the server is back.
+        Raises Unauthenticated on the first read; other errors are told until it succeeds again.
         """
-        await self._first(read, show)
-        leave = self.backend.reads.follow(key, read, self._safely(show), self._safely(self._fail))
+
+        def show_well(answer: Answer) -> None:
+            self.errors.clear_of(key)
+            show(answer)
+
+        def fail(error: RedriveError) -> None:
+            if not is_away(error):  # the banner tells of that
+                self.errors.show(error, of=key)
+
+        await self._first(read, show_well, fail)
+        leave = self.backend.reads.follow(key, read, self._safely(show_well), self._safely(fail))
         self.on_leave(leave)
         return leave
 
@@ -98,7 +107,12 @@ class Frame:
         """Follows something of the backend's, such as a message's progress, as long as the tab is there."""
         self.on_leave(follow(self._safely(show)))
 
-    async def _first(self, read: Callable[[], Awaitable[Answer]], show: Callable[[Answer], None]) -> None:
+    async def _first(
+        self,
+        read: Callable[[], Awaitable[Answer]],
+        show: Callable[[Answer], None],
+        fail: Callable[[RedriveError], None],
+    ) -> None:
         if self._is_late or not self.backend.presence.is_here:
             return  # the next turn reads it
         try:
@@ -108,7 +122,7 @@ class Frame:
             raise
         except RedriveError as error:
             self.backend.presence.failed(error)
-            self._fail(error)
+            fail(error)
         except TimeoutError:
             self._is_late = True
         else:
@@ -117,10 +131,6 @@ class Frame:
 
     def _go(self) -> None:
         self._is_gone = True
-
-    def _fail(self, error: RedriveError) -> None:
-        if not is_away(error):  # the banner tells of that
-            self.errors.show(error)
 
     def _safely(self, show: Callable[[Answer], None]) -> Callable[[Answer], None]:
         """A fault while drawing is this tab's own, and does not stop what others follow."""

@@ -8,6 +8,8 @@ from redrive.client import Client
 from redrive.v1.batch_pb2 import Batch, BatchStatus
 
 _MOST_STEPS = 40
+_AROUND = 30 * 60 * 1000  # milliseconds on both sides of a step that is the only one: else the axis shows days
+COLOURS = {"sent": "#2a9d5c", "failed": "#d1443c", "unconfirmed": "#e3a008"}
 _BATCHES = 1_000  # with more of them the hours of the report are fine enough
 
 
@@ -50,21 +52,28 @@ def in_steps(known: Sequence[Step]) -> list[Step]:
 def chart(steps: Iterable[Step]) -> dict[str, Any]:
     """The options of a stacked bar chart; times as milliseconds, which the browser shows in the viewer's zone."""
     drawn = list(steps)
-    colours = {"sent": "#2a9d5c", "failed": "#d1443c", "unconfirmed": "#e3a008"}
     return {
         "animation": False,
         "textStyle": {"fontFamily": "system-ui, sans-serif"},
         "legend": {"bottom": 0, "icon": "roundRect"},
         "tooltip": {"trigger": "axis", "confine": True},
         "grid": {"left": 8, "right": 16, "top": 16, "bottom": 36, "containLabel": True},
-        "xAxis": {"type": "time", "minInterval": 1000, "splitNumber": 4, "axisLabel": {"hideOverlap": True}},
+        "xAxis": _time_axis(drawn),
         "yAxis": {
             "type": "value",
             "minInterval": 1,
             "splitLine": {"lineStyle": {"color": "rgba(128, 140, 155, 0.25)"}},
         },
-        "series": [_series(name, place + 1, colour, drawn) for place, (name, colour) in enumerate(colours.items())],
+        "series": [_series(name, place + 1, colour, drawn) for place, (name, colour) in enumerate(COLOURS.items())],
     }
+
+
+def _time_axis(steps: Sequence[Step]) -> dict[str, Any]:
+    axis: dict[str, Any] = {"type": "time", "minInterval": 1000, "splitNumber": 4, "axisLabel": {"hideOverlap": True}}
+    if steps and steps[0].start == steps[-1].start:
+        only = steps[0].start.timestamp() * 1000
+        axis |= {"min": only - _AROUND, "max": only + _AROUND}
+    return axis
 
 
 def _series(name: str, place: int, colour: str, steps: Sequence[Step]) -> dict[str, Any]:

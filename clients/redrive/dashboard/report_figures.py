@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from redrive.dashboard.formats import counted, number, share
 from redrive.dashboard.labels import error_label
-from redrive.dashboard.outcomes import Step, chart
+from redrive.dashboard.outcomes import COLOURS, Step, chart
 from redrive.v1.error_pb2 import DeliveryError
 from redrive.v1.report_service_pb2 import (
     AttemptReport,
@@ -18,7 +18,6 @@ from redrive.v1.report_service_pb2 import (
 )
 
 _LINES = {"lineStyle": {"color": "#80808055"}}  # on a light ground and on a dark one
-_COLOURS = {"sent": "#2a9d5c", "failed": "#d1443c", "unconfirmed": "#e3a008"}
 
 
 class Figure(NamedTuple):
@@ -94,7 +93,7 @@ def attempts_chart(attempts: Sequence[AttemptReport]) -> dict[str, Any]:
     """A stacked bar for each attempt number."""
     series = [
         _bars(name.capitalize(), colour, [getattr(attempt, name) for attempt in attempts], stack="all")
-        for name, colour in _COLOURS.items()
+        for name, colour in COLOURS.items()
     ]
     names = {"type": "category", "data": [attempt_name(attempt) for attempt in attempts]}
     return _chart(xAxis=names, yAxis={"type": "value", "minInterval": 1, "splitLine": _LINES}, series=series)
@@ -107,7 +106,7 @@ def errors_chart(errors: Sequence[CommonError]) -> dict[str, Any]:
     return _chart(
         xAxis={"type": "value", "axisLabel": {"formatter": "{value} %", "hideOverlap": True}, "splitLine": _LINES},
         yAxis={"type": "category", "inverse": True, "data": words},
-        series=[_bars("Of all failed attempts", _COLOURS["failed"], shares)],
+        series=[_bars("Of all failed attempts", COLOURS["failed"], shares)],
     )
 
 
