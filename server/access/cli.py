@@ -1,6 +1,5 @@
 """The commands `redrive-server tokens create | list | revoke`."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,17 +11,13 @@ from server.access import token_table
 from server.access.auth_file import TokenFile
 from server.access.scope import Scope
 from server.access.tokens import Token, new_token
-from server.log.postgres_store import PostgresStore
-from server.log.schema import DatabaseIsNewerError
-from server.log.sqlite_store import DatabaseInUseError, SqliteStore
+from server.log.sqlite_store import DatabaseInUseError
 from server.log.store import Store
+from server.maintenance import in_words
 from server.opening import StartRefusedError, open_store
-from server.settings import Settings, SettingsError, read_settings
+from server.settings import Settings, read_settings
 
 tokens = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-
-_REFUSALS = (SettingsError, StartRefusedError, DatabaseIsNewerError, OSError, ValueError)
-_AWAY = (*SqliteStore.away, *PostgresStore.away)
 
 
 class _Kept(Protocol):
@@ -92,38 +87,32 @@ def show() -> None:
 def revoke(token_id: Annotated[str, typer.Argument(metavar="ID", help="As `tokens list` shows it.")]) -> None:
     """Makes a token worthless, within a second or two; watches of its holder end within half a minute."""
     with _kept("revoke") as kept:
-        is_gone = kept.remove(token_id)
-    if not is_gone:
-        _refuse("revoke", f"there is no token {token_id}")
+        if not kept.remove(token_id):
+            raise ValueError(f"there is no token {token_id}")
     typer.echo(f"token {token_id} is revoked")
 
 
 @contextmanager
 def _kept(command: str) -> Iterator[_Kept]:
-    try:
-        settings = read_settings()
-        if settings.auth_file is not None:
-            yield TokenFile(settings.auth_file)
-            return
-        _tell_of_database(settings)
-        with closing(open_store(settings)) as store:
-            yield _Table(store)
-    except DatabaseInUseError as error:
-        _refuse(command, f"{error}; stop it, or keep tokens in a file: set REDRIVE_AUTH_FILE, whose changes it sees")
-    except _REFUSALS as error:
-        _refuse(command, str(error))
-    except _AWAY as error:
-        _refuse(command, f"the database cannot be used: {error}")
+    with in_words(f"tokens {command}"):
+        try:
+            settings = read_settings()
+            if settings.auth_file is not None:
+                yield TokenFile(settings.auth_file)
+                return
+            _tell_of_database(settings)
+            with closing(open_store(settings)) as store:
+                yield _Table(store)
+        except DatabaseInUseError as error:
+            words = f"{error}; stop it, or keep tokens in a file: set REDRIVE_AUTH_FILE, whose changes it sees"
+            raise StartRefusedError(words) from error
+        except ValueError as error:  # of what was given, or of what the file says
+            raise StartRefusedError(str(error)) from error
 
 
 def _tell_of_database(settings: Settings) -> None:
     if settings.auth != "database":
         typer.echo("in the database: a server asks for these tokens when REDRIVE_AUTH=database is set", err=True)
-
-
-def _refuse(command: str, words: str) -> None:
-    typer.echo(f"redrive-server tokens {command}: {' '.join(words.split())}", err=True)
-    sys.exit(1)
 
 
 def _day(time: datetime) -> str:
