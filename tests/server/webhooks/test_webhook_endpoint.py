@@ -284,19 +284,3 @@ async def test_what_is_being_recorded_when_it_stops_is_answered_first(
         asyncio.get_running_loop().call_later(0.1, go.set)  # while it stops
 
     assert await posting == 200
-
-
-async def test_a_certificate_without_its_key_is_refused_and_not_left_out(tmp_path: Path) -> None:
-    alone = WebhookSettings(server="x:1", verify_token="v", app_secret="s", client_cert=tmp_path / "client.pem")
-
-    with pytest.raises(ValueError, match="go together"):
-        async with running_webhooks(alone):
-            pass
-
-
-async def test_a_taken_port_is_an_error(address: str) -> None:
-    taken = WebhookSettings(port=httpx.URL(address).port or 0, server="x:1", verify_token="v", app_secret="s")
-
-    with pytest.raises(OSError, match="address already in use"):
-        async with running_webhooks(taken):
-            pass
