@@ -1,6 +1,6 @@
 """Failures: how many recipients of a message stand under each error type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -57,12 +57,23 @@ def add_counts(sql: Sql, message_id: str, changes: Mapping[str, int]) -> None:
 
 def by_type(sql: Sql, message_id: str) -> Mapping[ErrorType, int]:
     """Failed and unconfirmed recipients of a message by the type of their last error, commonest first."""
+    return by_type_of_each(sql, [message_id])[message_id]
+
+
+def by_type_of_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Mapping[ErrorType, int]]:
+    """The same of several messages."""
     rows = sql.rows(
-        "SELECT error_type, recipients FROM failures WHERE message_id = :message_id AND recipients > 0 "
-        "ORDER BY recipients DESC, error_type",
-        {"message_id": message_id},
+        """
+        SELECT failures.* FROM given CROSS JOIN failures
+        WHERE failures.message_id = given.message_id AND failures.recipients > 0
+        ORDER BY failures.recipients DESC, failures.error_type
+        """,
+        given=Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
-    return {ErrorType(row["error_type"]): row["recipients"] for row in rows}
+    found: dict[str, dict[ErrorType, int]] = {message_id: {} for message_id in message_ids}
+    for row in rows:
+        found[row["message_id"]][ErrorType(row["error_type"])] = row["recipients"]
+    return found
 
 
 def summed_up(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:

@@ -104,6 +104,18 @@ def find(sql: Sql, message_id: str) -> MessageRow | None:
     return _with_holds(sql, [message_row(row)])[0] if row else None
 
 
+def find_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, MessageRow]:
+    """Those of the messages that were submitted, by id."""
+    rows = sql.rows(
+        """
+        SELECT messages.* FROM given CROSS JOIN messages
+        WHERE messages.message_id = given.message_id AND messages.is_visible = 1
+        """,
+        given=Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+    )
+    return {found.message_id: found for found in _with_holds(sql, [message_row(row) for row in rows])}
+
+
 def _with_holds(sql: Sql, found: Sequence[MessageRow]) -> Sequence[MessageRow]:
     holds = pages.holds(sql, {message.page_id for message in found})
     if not holds:

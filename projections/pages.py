@@ -15,7 +15,7 @@ from domain.page_events import (
     SendMode,
 )
 from projections.recorded import Recorded
-from projections.sql import Micros, Row, Sql, micros, one_of
+from projections.sql import Given, Micros, Row, Sql, micros
 
 TABLES = (
     """
@@ -180,8 +180,10 @@ def in_order(sql: Sql, *, after: str, limit: int) -> Sequence[PageRow]:
 
 def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
     """Why those of the pages that are on hold are."""
-    in_pages, parameters = one_of("page_id", "page", list(page_ids))
-    rows = sql.rows(f"SELECT * FROM pages WHERE is_held = 1 AND {in_pages}", parameters)  # noqa: S608 - our own words
+    rows = sql.rows(
+        "SELECT pages.* FROM given CROSS JOIN pages WHERE pages.page_id = given.page_id AND pages.is_held = 1",
+        given=Given((("page_id", str),), [(page_id,) for page_id in page_ids]),
+    )
     return {row["page_id"]: _hold_row(row) for row in rows}
 
 

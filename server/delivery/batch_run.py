@@ -25,7 +25,6 @@ from server.log.commit import Refused
 logger = structlog.get_logger()
 
 GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
-GATHERED = 50  # outcomes that are recorded without waiting for more
 GATHER_SECONDS = 0.1  # that an outcome waits for others while some are in flight: few cost as much as many
 FRESH_SECONDS = 1.0  # after its guard ran a chunk leaves within this time, or is taken back
 CHANNEL_BROKE = Fault(
@@ -196,7 +195,7 @@ class BatchRun:
             self._page.heed(one, generation)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
         self._news.set()
-        if not self._in_flight or len(self._known) >= GATHERED:
+        if not self._in_flight:
             self._enough.set()
 
     async def _send_letters(self, together: Sequence[int]) -> Sequence[Attempted]:

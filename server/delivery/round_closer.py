@@ -4,7 +4,7 @@ Decided by a read after the last batch's own commit, and swept now and then: two
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -60,9 +60,18 @@ class RoundCloser:
         while True:
             await self._news.wait()
             self._news.clear()
-            while self._due:
-                message_id = next(iter(self._due))
-                await self._close_safely(message_id, swept=self._due.pop(message_id))
+            due, self._due = self._due, {}
+            for message_id in await self._over(due):
+                await self._close_safely(message_id, swept=due[message_id])
+
+    async def _over(self, due: Mapping[str, bool]) -> Sequence[str]:
+        """Those of the messages that are not plainly under way, by one read for however many."""
+        try:
+            rows = await self._log.read(lambda sql: message_rows.find_each(sql, due))
+        except Unavailable:
+            logger.warning("log_away", part="round_closer", messages=len(due))
+            return ()
+        return [message_id for message_id, row in rows.items() if not _is_under_way(row)]
 
     async def _close_safely(self, message_id: str, *, swept: bool) -> None:
         try:
@@ -78,7 +87,7 @@ class RoundCloser:
         News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
         """
         row = await self._row(message_id)
-        if row is None or (row.is_open and not row.canary_round):
+        if row is None or _is_under_way(row):
             return
         page_id = row.page_id
         if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
@@ -117,3 +126,7 @@ class RoundCloser:
             return None
         somebody_waits = message.paused and retryable(sql, row, PLAIN) > 0
         return complete(message, open_deliveries=int(row.is_open), somebody_waits=somebody_waits, now=self._now())
+
+
+def _is_under_way(row: MessageRow) -> bool:
+    return row.is_open and not row.canary_round

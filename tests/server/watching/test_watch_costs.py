@@ -34,6 +34,27 @@ async def test_many_watchers_cost_one_read_per_change(desk: Desk, log: CountingL
     assert log.reads - before == 3
 
 
+async def test_messages_that_change_together_are_read_together(desk: Desk, log: CountingLog, hub: ProgressHub) -> None:
+    ids = [await desk.send(people("ann")) for _ in range(20)]
+    async with AsyncExitStack() as stack:
+        watches = [await stack.enter_async_context(watching(hub, message_id)) for message_id in ids]
+        for watch in watches:
+            await next_of(watch)
+        before, all_delivered = log.reads, asyncio.Event()
+
+        async def hold_up() -> None:
+            await all_delivered.wait()
+
+        log.before_read = hold_up  # the first change is read when all have changed
+        for message_id in ids:
+            await desk.deliver(message_id, {})
+        all_delivered.set()
+
+        assert [sent(await next_of(watch)) for watch in watches] == [1] * 20
+
+    assert log.reads - before <= 2
+
+
 async def test_a_message_that_nobody_watches_costs_nothing(desk: Desk, log: CountingLog, hub: ProgressHub) -> None:
     message_id = await desk.send(people("ann"))
     async with watching(hub, message_id) as watch:
