@@ -147,6 +147,6 @@ async def test_a_composition_goes_with_its_file_when_its_caller_logs_out_or_stay
     await callers[1].close()
     await eventually(file_bytes, lambda left: left == size)
     now += IDLE_SECONDS + 1
-    compositions.begin(callers[0])
+    compositions.drop_old()
     await eventually(file_bytes, lambda left: left == 0)
     compositions.close()

@@ -32,8 +32,9 @@ async def test_sessions_with_one_token_share_a_connection_until_the_last_logs_ou
         assert (sessions.backend(second), closed) == (shared, [])
         now += IDLE_SECONDS + 1
         assert sessions.backend(second) is sessions.backend({})
-        third = await sessions.log_in(callers.token("bob", Scope.READ))
+        await sessions.end_idle()
         assert closed == [shared]
+        third = await sessions.log_in(callers.token("bob", Scope.READ))
         with pytest.raises(Unauthenticated):
             await sessions.log_in("rdt_wrong")
         with pytest.raises(ValueError, match="token"):

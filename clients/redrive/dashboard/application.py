@@ -1,5 +1,6 @@
 """Puts the application together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,12 +25,13 @@ from redrive.dashboard.settings import DashboardSettings
 from redrive.dashboard.site import Site
 
 _STATIC = Path(__file__).with_name("static")
+_TEND_SECONDS = 60.0
 
 
 def build_application(settings: DashboardSettings) -> Guard:
     """The application for an ASGI server. NiceGUI keeps its pages by process: one application a process."""
     sessions, compositions = Sessions(settings), Compositions()
-    app = FastAPI(openapi_url=None, lifespan=_closing(sessions, compositions))
+    app = FastAPI(openapi_url=None, lifespan=_life(sessions, compositions))
     add_login(app, sessions)
     add_export(app, sessions)
     app.mount("/static", StaticFiles(directory=_STATIC))
@@ -48,11 +50,21 @@ def build_application(settings: DashboardSettings) -> Guard:
     return Guard(app, settings)
 
 
-def _closing(sessions: Sessions, compositions: Compositions) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _life(sessions: Sessions, compositions: Compositions) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        tending = asyncio.create_task(_tend(sessions, compositions))
         yield
+        tending.cancel()
         await sessions.close()
         compositions.close()
 
     return life
+
+
+async def _tend(sessions: Sessions, compositions: Compositions) -> None:
+    """What nobody comes back to does not wait for somebody else to come."""
+    while True:
+        await asyncio.sleep(_TEND_SECONDS)
+        await sessions.end_idle()
+        compositions.drop_old()

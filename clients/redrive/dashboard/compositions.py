@@ -48,8 +48,16 @@ class Compositions:
         composition = Composition(str(uuid.uuid4()))
         forget_owner = backend.on_close(lambda: self._drop(composition.id))
         self._kept[composition.id] = _Kept(backend, composition, self._clock(), forget_owner)
-        self._drop_old()
+        self.drop_old()
         return composition
+
+    def drop_old(self) -> None:
+        """Forgets those that nobody has looked at for long, and the longest unseen of too many."""
+        long_ago = self._clock() - IDLE_SECONDS
+        idle = [key for key, kept in self._kept.items() if kept.used < long_ago]
+        surplus = list(self._kept)[: max(0, len(self._kept) - _MOST)]
+        for composition_id in {*idle, *surplus}:
+            self._drop(composition_id)
 
     def new_file(self) -> Path:
         """Where an upload can be written."""
@@ -64,13 +72,6 @@ class Compositions:
         """Forgets all, and takes the uploads away."""
         self._kept.clear()
         self._folder.cleanup()
-
-    def _drop_old(self) -> None:
-        long_ago = self._clock() - IDLE_SECONDS
-        idle = [key for key, kept in self._kept.items() if kept.used < long_ago]
-        surplus = list(self._kept)[: max(0, len(self._kept) - _MOST)]
-        for composition_id in {*idle, *surplus}:
-            self._drop(composition_id)
 
     def _drop(self, composition_id: str) -> None:
         kept = self._kept.pop(composition_id, None)

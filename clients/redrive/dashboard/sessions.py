@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from redrive.dashboard.backend import Backend
 from redrive.dashboard.settings import DashboardSettings
-from redrive.errors import RedriveError
 
 COOKIE = "redrive_session"
 IDLE_SECONDS = 12 * 3600.0
@@ -27,6 +26,7 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._backends: dict[str | None, Backend] = {}
+        self._tried: list[str] = []
 
     def backend(self, cookies: Mapping[str, str]) -> Backend:
         """The backend for a request."""
@@ -44,19 +44,27 @@ class Sessions:
         """Tries a token; the new session's id. Raises RedriveError, and ValueError for what is no token."""
         backend = self._backend(token)
         session_id = secrets.token_urlsafe(32)
-        self._sessions[session_id] = _Session(token, self._clock())  # else another's failure would close the connection
+        self._tried.append(token)  # else somebody else's failure would close the connection
         try:
             await backend.check()
-        except RedriveError:
-            del self._sessions[session_id]
-            await self._drop_unused()
-            raise
-        await self._end_idle()
+            self._sessions[session_id] = _Session(token, self._clock())
+        finally:
+            self._tried.remove(token)
+            await self.end_idle()
         return session_id
 
     async def log_out(self, cookies: Mapping[str, str]) -> None:
         """Forgets the session, and the token unless another session has it."""
         self._sessions.pop(cookies.get(COOKIE, ""), None)
+        await self._drop_unused()
+
+    async def end_idle(self) -> None:
+        """Forgets those that nobody has used for long, and the longest unused of too many; their tabs are sent away."""
+        by_use = sorted(self._sessions, key=lambda session_id: self._sessions[session_id].used)
+        surplus = by_use[: max(0, len(by_use) - _MOST)]
+        for session_id in by_use:
+            if session_id in surplus or self._is_idle(self._sessions[session_id]):
+                del self._sessions[session_id]
         await self._drop_unused()
 
     async def close(self) -> None:
@@ -74,16 +82,8 @@ class Sessions:
             self._backends[token] = Backend(self._settings, token)
         return self._backends[token]
 
-    async def _end_idle(self) -> None:
-        by_use = sorted(self._sessions, key=lambda session_id: self._sessions[session_id].used)
-        surplus = by_use[: max(0, len(by_use) - _MOST)]
-        for session_id in by_use:
-            if session_id in surplus or self._is_idle(self._sessions[session_id]):
-                del self._sessions[session_id]
-        await self._drop_unused()
-
     async def _drop_unused(self) -> None:
-        used = {session.token for session in self._sessions.values()}
+        used = {*self._tried, *(session.token for session in self._sessions.values())}
         for token in [token for token in self._backends if token is not None and token not in used]:
             await self._backends.pop(token).close()
 
