@@ -128,6 +128,25 @@ _NOTE_ROWS = """() => {
 }"""
 
 
+async def test_a_page_of_the_list_that_others_have_emptied_leads_back_to_those_who_are_left(
+    stage: Stage, visit: Visit
+) -> None:
+    everyone = people(60, "last")
+    await stage.put_page("last")
+    await stage.sandbox.control.order({"preset": "temporary", "page": "last", "times": 1})
+    message = await stage.sent("last", "The last page", everyone)
+    assert message.counts.failed == 60
+    page = visit.page
+
+    await visit.open(f"/messages/{message.id}/failed")
+    await page.get_by_role("button", name="Next").click()
+    await expect(page.get_by_text("51 to 60 of 60")).to_be_visible()
+    await stage.client.resend(ResendRequest(message_id=message.id, recipient_ids=[one.id for one in everyone[50:]]))
+
+    await expect(page.get_by_text("1 to 50 of 50")).to_be_visible()
+    await expect(page.locator("tbody tr:visible")).to_have_count(50)
+
+
 async def test_the_preview_says_why_some_are_left_out_and_offers_the_unconfirmed(stage: Stage, visit: Visit) -> None:
     everyone = people(20, "why")
     await stage.put_page("why")

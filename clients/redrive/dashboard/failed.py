@@ -1,5 +1,7 @@
 """View failed & retry: who was not reached and why, and the way from the cause to the cure."""
 
+import asyncio
+
 from redrive.dashboard.chips import FilterChip
 from redrive.dashboard.current_view import CurrentView
 from redrive.dashboard.elements import Tag, button, checkbox, icon, link, relabel
@@ -40,6 +42,7 @@ class _FailedPage:
         self._turns = Turns()
         self._selection = Selection()
         self._current_view = CurrentView(frame)
+        self._turning: asyncio.Task[None] | None = None
         self._preview = ResendPreview(frame, message_id, self._after_resend)
         self._token = TokenDialog(frame, self._after_token)
 
@@ -96,11 +99,14 @@ class _FailedPage:
             ("failed", self._id, wanted, token), lambda: wanted.read(self._frame.client, self._id, token), self._show
         )
 
+    async def _begin_anew(self) -> None:
+        self._turns.to_start()
+        await self._follow()
+
     async def _narrow(self, wanted: FailedFilter) -> None:
         self._filter = wanted
         self._selection.clear()
-        self._turns.to_start()
-        await self._follow()
+        await self._begin_anew()
 
     async def _switch(self, error_type: ErrorType.ValueType, *, is_on: bool) -> None:
         await self._narrow(self._filter.with_type(error_type, is_on=is_on))
@@ -124,6 +130,8 @@ class _FailedPage:
         self._export.attributes(href=f"/messages/{self._id}/failed.csv?{types.removeprefix('&')}")
         self._export_words.say(f"Export as CSV{', retryable or not' if self._filter.retryable_only else ''}")
         self._draw_selection()
+        if not answer.failed_recipients and self._turns.number > 1:  # resent to by somebody else, meanwhile
+            self._turning = asyncio.create_task(self._begin_anew())
 
     def _show_notes(self, expired: int) -> None:
         self._expired.show(when=expired > 0)
@@ -210,5 +218,4 @@ class _FailedPage:
 
     async def _after_resend(self) -> None:
         self._selection.clear()
-        self._turns.to_start()
-        await self._follow()
+        await self._begin_anew()
