@@ -104,7 +104,7 @@ def _postgres_url(text: str) -> str:
 
 def _graph_url(text: str) -> str:
     url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.netloc:
+    if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:  # it is shown: no password in it
         raise ValueError("must be an http(s) address, as in https://graph.facebook.com/v25.0")
     return text.rstrip("/")
 

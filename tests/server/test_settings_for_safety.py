@@ -16,6 +16,13 @@ def test_tokens_do_not_go_over_a_network_in_the_clear(url: str) -> None:
     assert Settings(graph_url=url, graph_insecure=True).graph_url == url.rstrip("/")
 
 
+def test_a_password_does_not_stand_in_the_platforms_address_which_is_logged() -> None:
+    with pytest.raises(ValidationError, match="must be an http") as refused:
+        Settings(graph_url="https://somebody:hidden@graph.example/v25.0")
+
+    assert "hidden" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "url", ["https://graph.example/v25.0", "http://127.0.0.1:8090/v25.0", "http://[::1]:8090/v25.0"]
 )
