@@ -21,7 +21,7 @@ from domain.delivery import DeliveryStatus
 from domain.errors import Unavailable
 from domain.event import Event
 from domain.message_events import MessageSubmitted, RetryRequested
-from domain.outcome import Failed, Outcome, Sent
+from domain.outcome import Failed, Sent, Unconfirmed
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit, CommitResult, Committed, EventLog, Listener
@@ -83,7 +83,7 @@ class ObservedLog:
                 self._meters.deliveries.labels("cancelled", "").inc(len(positions))
 
     def _count_outcomes(self, known: Sequence[RecordedOutcome]) -> None:
-        troubled = [one.outcome for one in known if type(one.outcome) is not Sent]
+        troubled = [one.outcome for one in known if not isinstance(one.outcome, Sent)]
         if len(troubled) < len(known):
             self._sent.inc(len(known) - len(troubled))
         for labels, how_many in Counter(map(_labels, troubled)).items() if troubled else ():
@@ -108,10 +108,7 @@ class ObservedLog:
         self._log.listen(listener)
 
 
-def _labels(outcome: Outcome) -> tuple[str, str]:
-    """Of an outcome that is not a success."""
-    if isinstance(outcome, Sent):
-        return "sent", ""
+def _labels(outcome: Failed | Unconfirmed) -> tuple[str, str]:
     return "failed" if isinstance(outcome, Failed) else "unconfirmed", outcome.fault.type.value
 
 

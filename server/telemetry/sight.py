@@ -9,7 +9,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from domain.errors import Unavailable
-from projections.sql import Sql
 from server.log.commit import EventLog
 from server.telemetry import queue
 from server.telemetry.books import Books
@@ -50,15 +49,12 @@ class Sight(Collector):
                 self._queues = await self._log.read(queue.look)
                 self._queues_until = now + QUEUE_SECONDS
             if now >= self._books_until:
-                self._imbalance = await self._log.read(self._balance)
+                self._imbalance = await self._log.read(self._books.imbalance)
                 self._books_until = now + BOOKS_SECONDS
         except Unavailable:
             logger.warning("log_away", part="metrics")
             self._queues = self._imbalance = None
             self._queues_until = self._books_until = 0.0
-
-    def _balance(self, sql: Sql) -> int:
-        return self._books.imbalance(sql)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """What was seen last."""
