@@ -55,6 +55,8 @@ async def test_a_foreign_name_that_leads_here_is_refused(stage: Stage) -> None:
     async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
         assert (await http.get("/", headers={"host": "attacker.example"})).status_code == 403
         assert (await http.get("/", headers={"host": "localhost:8080"})).status_code == 200
+        assert (await http.get("/", headers={"host": "[::1"})).status_code == 403
+        assert (await http.get("/", headers={"origin": "http://[::1"})).status_code == 403
 
 
 async def test_without_authentication_there_is_no_login(visit: Visit) -> None:

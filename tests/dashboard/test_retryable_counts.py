@@ -60,6 +60,16 @@ async def test_a_count_of_none_is_asked_for_again_when_its_message_has_changed()
     assert counts.known(failed("m", at=2)) == 4
 
 
+async def test_whoever_comes_back_sees_what_has_changed_meanwhile() -> None:
+    server = Server(m=3, still=1)
+    counts = counts_of(server)
+    await counts.fill([failed("m", at=1), failed("still", at=1)], lambda: None)
+    server.counts["m"] = 0  # they were resent to
+    await counts.fill([failed("m", at=2), failed("still", at=1)], lambda: None)
+
+    assert (counts.known(failed("m", at=2)), server.asked) == (0, ["m", "still", "m"])
+
+
 async def test_a_message_that_the_server_tells_nothing_of_keeps_no_other_waiting() -> None:
     server = Server(gone=ARCHIVED, there=3)
     counts = counts_of(server)

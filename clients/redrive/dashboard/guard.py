@@ -45,10 +45,16 @@ class Guard:
         """Lets a request of this application's own pages through, with the headers on its answer."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        elif self._is_foreign(scope):
+        elif self._is_refused(scope):
             await _refuse(scope, receive, send)
         else:
             await self.app(scope, receive, _with_headers(send))
+
+    def _is_refused(self, scope: Scope) -> bool:
+        try:
+            return self._is_foreign(scope)
+        except ValueError:  # a Host or an Origin that is no address
+            return True
 
     def _is_foreign(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)

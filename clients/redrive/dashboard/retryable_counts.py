@@ -46,7 +46,7 @@ class RetryableCounts:
         self._looked_at.pop(tab, None)
 
     async def fill(self, messages: Iterable[Message], found: Callable[[], None]) -> None:
-        """Asks for all that are not known at all; calls `found` after each."""
+        """Asks for all that are not known, or have changed; calls `found` after each."""
         free = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(message: Message) -> None:
@@ -54,14 +54,18 @@ class RetryableCounts:
                 await self._ask(message)
             found()
 
-        await asyncio.gather(*[ask(message) for message in messages if self.known(message) is None])
+        await asyncio.gather(*[ask(message) for message in messages if self._is_asked_for(message)])
 
     async def renew_one(self) -> None:
         """Asks anew for one that has changed, of those that tabs look at."""
         for message in chain.from_iterable(self._looked_at.values()):
-            if _has_failures(message) and self._known.get(message.id, ((), 0))[0] != _stamp(message):
+            if self._is_asked_for(message):
                 await self._ask(message)
                 return
+
+    def _is_asked_for(self, message: Message) -> bool:
+        stamp, _ = self._known.get(message.id, ((), None))
+        return _has_failures(message) and stamp != _stamp(message)
 
     async def _ask(self, message: Message) -> None:
         count: int | None = None
