@@ -72,12 +72,6 @@ def erased_people(sql: Sql, recipient_ids: Sequence[str]) -> frozenset[str]:
     return frozenset(row["recipient_id"] for row in rows)
 
 
-def last(sql: Sql) -> int:
-    """The position of the last erasure in the log; 0 before the first."""
-    row = sql.row("SELECT MAX(position) AS last FROM erasures")
-    return (row and row["last"]) or 0
-
-
 def erased_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
     """Those of a message's recipients who were erased after it was planned."""
     rows = sql.rows(

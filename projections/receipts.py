@@ -101,15 +101,6 @@ _INSERT = """
 """
 
 
-def are_there(sql: Sql, message_id: str, batch_number: int) -> bool:
-    """Some delivery of the batch has been echoed."""
-    row = sql.row(
-        "SELECT 1 FROM receipts WHERE message_id = :message_id AND batch_number = :batch_number LIMIT 1",
-        {"message_id": message_id, "batch_number": batch_number},
-    )
-    return row is not None
-
-
 def sent_as(sql: Sql, person: Person, provider_message_id: str) -> Place | None:
     """The delivery to a person that the platform has echoed under this id, or None."""
     row = sql.row(

@@ -6,8 +6,8 @@ from enum import StrEnum
 import msgspec
 
 from domain.batch import Batch
-from projections import erasures, receipts
-from projections.sql import Row, Sql
+from projections import erasures
+from projections.sql import Sql
 from projections.standings import sent_among
 
 
@@ -36,6 +36,20 @@ class AlreadySent(msgspec.Struct, frozen=True):
 Cause = Hindrance | AlreadySent | Erased
 
 
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides whether a batch may leave: of its message, its page, its worker, and of erasures so far."""
+
+    is_cancelled: bool
+    is_paused: bool = False
+    is_held: bool = False
+    is_owned: bool = False
+    erased_until: int = 0
+    has_receipts: bool = False
+
+
+_GONE = State(is_cancelled=True)
+
+
 def may_leave(
     batch: Batch, positions: Sequence[int], *, worker: str, generation: int, erased_until: int
 ) -> Callable[[Sql], Cause | None]:
@@ -45,16 +59,12 @@ def may_leave(
     """
 
     def guard(sql: Sql) -> Cause | None:
-        state = _state(sql, batch.message_id)
-        if state is None:
-            return Hindrance.MESSAGE_STOPPED
-        if (stopped := _stopped_by(state)) is not None:
-            return stopped
-        if not _is_owner(sql, batch.page_id, worker, generation):
-            return Hindrance.PAGE_LOST
-        if state["erased_until"] != erased_until:
-            return _erased_of(sql, batch, state["erased_until"])
-        may_be_sent = batch.round or receipts.are_there(sql, batch.message_id, batch.number)
+        state = state_of(sql, batch, worker, generation)
+        if (hindrance := _hindrance(state)) is not None:
+            return hindrance
+        if state.erased_until != erased_until:
+            return _erased_of(sql, batch, state.erased_until)
+        may_be_sent = batch.round or state.has_receipts
         sent = sent_among(sql, batch.message_id, batch.number, positions) if may_be_sent else ()
         return AlreadySent(sent) if sent else None
 
@@ -66,24 +76,38 @@ def may_claim(page_id: str, *, worker: str, generation: int) -> Callable[[Sql], 
     return lambda sql: None if _is_owner(sql, page_id, worker, generation) else Hindrance.PAGE_LOST
 
 
-def _state(sql: Sql, message_id: str) -> Row | None:
-    """All that can keep a message from leaving; None when there is none."""
-    return sql.row(
+def state_of(sql: Sql, batch: Batch, worker: str, generation: int) -> State:
+    """All that can keep a batch from leaving by a worker, in one look; a message that is not there is cancelled."""
+    row = sql.row(
         """
-        SELECT is_cancelled, is_paused, (SELECT is_held FROM pages WHERE pages.page_id = messages.page_id) AS is_held,
-               (SELECT COALESCE(MAX(position), 0) FROM erasures) AS erased_until
+        SELECT is_cancelled, is_paused,
+               COALESCE((SELECT is_held FROM pages WHERE pages.page_id = :page_id), 0) AS is_held,
+               (SELECT COUNT(*) FROM page_owners
+                WHERE page_id = :page_id AND worker = :worker AND generation = :generation) AS is_owned,
+               (SELECT COALESCE(MAX(position), 0) FROM erasures) AS erased_until,
+               COALESCE((SELECT 1 FROM receipts WHERE receipts.message_id = :message_id
+                                                  AND receipts.batch_number = :batch_number LIMIT 1), 0) AS has_receipts
         FROM messages WHERE message_id = :message_id
         """,
-        {"message_id": message_id},
+        {
+            "message_id": batch.message_id,
+            "batch_number": batch.number,
+            "page_id": batch.page_id,
+            "worker": worker,
+            "generation": generation,
+        },
     )
+    return msgspec.convert(dict(row), State, strict=False) if row else _GONE
 
 
-def _stopped_by(state: Row) -> Hindrance | None:
-    if state["is_cancelled"]:
+def _hindrance(state: State) -> Hindrance | None:
+    if state.is_cancelled:
         return Hindrance.MESSAGE_STOPPED
-    if state["is_paused"]:
+    if state.is_paused:
         return Hindrance.MESSAGE_PAUSED
-    return Hindrance.PAGE_HELD if state["is_held"] else None
+    if state.is_held:
+        return Hindrance.PAGE_HELD
+    return None if state.is_owned else Hindrance.PAGE_LOST
 
 
 def _erased_of(sql: Sql, batch: Batch, until: int) -> Erased:

@@ -54,9 +54,9 @@ class BatchPeople(msgspec.Struct, frozen=True):
     names: Mapping[BatchPlace, bytes]
 
 
-def people_of(sql: Sql, batch: Batch) -> BatchPeople:
-    """The query for a batch's people."""
-    erased_until, ids = erasures.last(sql), [recipient.id for recipient in batch.recipients]
+def people_of(sql: Sql, batch: Batch, erased_until: int) -> BatchPeople:
+    """The query for a batch's people; `erased_until` is the place of the last erasure, 0 when there was none."""
+    ids = [recipient.id for recipient in batch.recipients]
     origins = {(batch.message_id, recipient.origin_batch) for recipient in batch.recipients} if batch.round else ()
     own = (batch.message_id, batch.number)
     return BatchPeople(
@@ -72,11 +72,7 @@ class _Opened(msgspec.Struct, frozen=True):
     key: MessageKey
     content: Content
     has_variables: bool
-
-    @property
-    def asks_for_something(self) -> bool:
-        """The text is not the same for everybody."""
-        return bool(placeholders(self.content.text))
+    asks_for_something: bool  # the text is not the same for everybody
 
 
 class _Origin(msgspec.Struct, frozen=True):
@@ -128,7 +124,9 @@ class Letters:
             if len(self._opened) >= CACHED_MESSAGES:
                 self._opened.pop(next(iter(self._opened)))
             content = key.open_content(message.sealed_content)
-            self._opened[message_id] = _Opened(message_id, key, content, message.has_variables)
+            self._opened[message_id] = _Opened(
+                message_id, key, content, message.has_variables, asks_for_something=bool(placeholders(content.text))
+            )
         return self._opened[message_id]
 
     async def _origins(self, batch: Batch, people: BatchPeople, opened: _Opened) -> Mapping[int, _Origin]:

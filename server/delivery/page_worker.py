@@ -13,7 +13,7 @@ from domain.batch import Batch, apply, fold
 from domain.errors import Unavailable
 from domain.page_events import SendMode
 from domain.streams import batch_stream
-from projections import batches, message_rows, pages
+from projections import batches, pages
 from projections.batches import BatchRow
 from projections.pages import PageRow
 from projections.sql import Sql
@@ -21,7 +21,7 @@ from server.channels.channel import Channel, Credentials
 from server.delivery.batch_log import BatchLog
 from server.delivery.batch_run import BatchRun, Halt
 from server.delivery.evidence import receipts_of
-from server.delivery.guards import may_claim
+from server.delivery.guards import may_claim, state_of
 from server.delivery.letters import BatchLetters, Letters, people_of
 from server.delivery.ownership import Ownership, closed_for
 from server.delivery.page_work import PageAsItIs, Place, Work
@@ -112,7 +112,8 @@ class PageWorker:
 
     async def refresh(self) -> None:
         """Reads the page's token and settings anew: requests from now on use them."""
-        self._settle(*await self._log.read(self._page_as_it_is))
+        page_id = self._page.page_id
+        self._settle(*await self._log.read(lambda sql: self._page_as_it_is(sql, pages.find(sql, page_id))))
 
     def _settle(self, kept: KeptSecrets | None, row: PageRow | None, pause: float) -> None:
         if kept is None or row is None:
@@ -131,9 +132,9 @@ class PageWorker:
         self._page.pacer.set_limit(row.messages_per_second)
         self._page.pacer.close(pause)
 
-    def _page_as_it_is(self, sql: Sql) -> PageAsItIs:
+    def _page_as_it_is(self, sql: Sql, row: PageRow | None) -> PageAsItIs:
         page_id = self._page.page_id
-        return PageAsItIs(self._vault.page_secrets(page_id)(sql), pages.find(sql, page_id), closed_for(sql, page_id))
+        return PageAsItIs(self._vault.page_secrets(page_id)(sql), row, closed_for(sql, page_id))
 
     async def run(self) -> None:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
@@ -161,25 +162,24 @@ class PageWorker:
 
     def _next_work(self, sql: Sql) -> Work | None:
         """The first batch not under way here, and all that it takes to claim it, in one read."""
-        row = self._next_batch(sql)
+        page = pages.find(sql, self._page.page_id)
+        row = self._next_batch(sql, is_held=self._page.is_on_hold or (page is not None and page.is_held))
         if row is None:
             return None
-        message = message_rows.find(sql, row.message_id)
         batch = fold(events_of(sql, batch_stream(row.message_id, row.stage, row.number)))
+        state = state_of(sql, batch, self._page.worker, self._page.ownership_generation)
         return Work(
             place=(row.message_id, row.number),
             batch=batch,
             receipts=receipts_of(sql, batch),
-            people=people_of(sql, batch),
-            message_is_cancelled=message is not None and message.cancelled,
-            message_is_paused=message is not None and message.paused,
-            page=self._page_as_it_is(sql),
+            people=people_of(sql, batch, state.erased_until),
+            message_is_cancelled=state.is_cancelled,
+            message_is_paused=state.is_paused,
+            page=self._page_as_it_is(sql, page),
         )
 
-    def _next_batch(self, sql: Sql) -> BatchRow | None:
+    def _next_batch(self, sql: Sql, *, is_held: bool) -> BatchRow | None:
         """A started one is dead: its page has one owner, and that is this process. Of a held page no other is taken."""
-        page = pages.find(sql, self._page.page_id)
-        is_held = self._page.is_on_hold or (page is not None and page.is_held)
         limit = len(self._runs) + len(self._parked) + 1
         if is_held:
             found = batches.started_of_page(sql, self._page.page_id, limit)

@@ -31,7 +31,7 @@ def letters(desk: Desk) -> Letters:
 
 async def of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage]:
     batch = await desk.batch((await desk.batches(message_id))[-1])
-    people = await desk.log.read(lambda sql: people_of(sql, batch))
+    people = await desk.log.read(lambda sql: people_of(sql, batch, erased_until=0))
     return (await letters.of_batch(batch, people)).by_position
 
 
