@@ -20,7 +20,7 @@ from server.log.commit import EventLog
 from server.log.person_keys import BatchKeys, PersonErasedError, parted
 from server.log.vault import MessageKey, Vault
 
-CACHED_MESSAGES = 16
+CACHED_MESSAGES = 256  # of a few kilobytes each: more than are usually under way at once, on however many pages
 PERSON_ERASED = Fault(
     message="the person was erased: nothing is sent to them that was planned before",
     type=ErrorType.INVALID_RECIPIENT,
