@@ -1,7 +1,6 @@
 """Messages: a row each, with the counts of its recipients, and how events change it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from domain.delivery import DeliveryStatus
 from domain.event import Event
@@ -196,19 +195,6 @@ def _plan_next_round(sql: Sql, event: MessageCompleted) -> None:
     if due:
         statement = "UPDATE messages SET next_retry_time = :due WHERE message_id = :message_id"
         sql.execute(statement, {"message_id": event.message_id, "due": micros(due)})
-
-
-class Past(NamedTuple):
-    """What became of a message so far: a recipient may have more than one attempt; some attempts were removed."""
-
-    has_retries: bool
-    is_cleaned: bool
-
-
-def past(sql: Sql, message_id: str) -> Past:
-    """What became of a message so far."""
-    row = sql.row("SELECT round, is_cleaned FROM messages WHERE message_id = :message_id", {"message_id": message_id})
-    return Past(row is None or row["round"] > 0, row is not None and row["is_cleaned"] == 1)
 
 
 _SETTLE = """

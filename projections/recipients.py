@@ -17,12 +17,11 @@ from domain.delivery import DeliveryStatus, status_of
 from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
-from projections import batches, deliveries, failures, messages, outcomes
-from projections.messages import Past
+from projections import batches, deliveries, failures, outcomes
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
 from projections.tally import Tally
-from projections.touched import Standing, Touched
+from projections.touched import Past, Standing, Touched
 
 TABLES = (
     """
@@ -108,8 +107,9 @@ def _positions(event: BatchEvent) -> Sequence[int]:
 def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence[int], tally: Tally) -> None:
     place = {"message_id": event.message_id, "batch_number": event.batch_number}
     touched = Touched(place, Given((("position", int),), [(position,) for position in positions]))
-    before, past, is_echoed = _before(sql, event, touched)
-    is_asked, has_retries = _is_asked(event, past, is_echoed=is_echoed), past.has_retries or past.is_cleaned
+    past = touched.past(sql)
+    is_asked, has_retries = _is_asked(event, past), past.has_retries or past.is_cleaned
+    before = touched.attempts(sql) if is_asked else _attempts_before(sql, event, touched)
     are_first = not (is_asked or has_retries)
     with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
@@ -128,17 +128,23 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     failures.add_counts(sql, event.message_id, _by_error_type(before, after))
 
 
-def _before(sql: Sql, event: BatchEvent, touched: Touched) -> tuple[Counter[Standing], Past, bool]:
-    if isinstance(event, BatchCreated):
-        return Counter(), messages.past(sql, event.message_id), False
-    return touched.before(sql)
-
-
-def _is_asked(event: BatchEvent, past: Past, *, is_echoed: bool) -> bool:
+def _is_asked(event: BatchEvent, past: Past) -> bool:
     """Some attempts stand as sent whatever the event says, or were removed: what there is is asked, not reckoned."""
     if isinstance(event, BatchCreated):
         return False
-    return past.is_cleaned or is_echoed or isinstance(event, ReceiptsRecorded)
+    return past.is_cleaned or past.is_echoed or isinstance(event, ReceiptsRecorded)
+
+
+def _attempts_before(sql: Sql, event: BatchEvent, touched: Touched) -> Counter[Standing]:
+    """What the attempts were: only what is pending is dispatched, and only of what is sending the outcome is recorded."""
+    match event:
+        case BatchCreated():
+            return Counter()
+        case DeliveriesDispatched():
+            return Counter({Standing(DeliveryStatus.PENDING, None): len(event.positions)})
+        case OutcomesRecorded():
+            return Counter({Standing(DeliveryStatus.SENDING, None): len(event.outcomes)})
+    return touched.attempts(sql)
 
 
 def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Standing]:

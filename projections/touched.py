@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from domain.batch import BATCH_SIZE
 from domain.delivery import DeliveryStatus
-from projections.messages import Past
 from projections.sql import Given, Parameters, Row, Sql
 
 _OPEN = frozenset((DeliveryStatus.PENDING, DeliveryStatus.SENDING))
@@ -20,17 +19,27 @@ class Standing(NamedTuple):
     error_type: str | None
 
 
+class Past(NamedTuple):
+    """What became of a message and one of its batches so far.
+
+    A recipient may have more than one attempt; some attempts were removed; some delivery of the batch was echoed.
+    """
+
+    has_retries: bool
+    is_cleaned: bool
+    is_echoed: bool
+
+
 class Touched(NamedTuple):
     """Some deliveries of one batch."""
 
     place: Parameters
     positions: Given
 
-    def before(self, sql: Sql) -> tuple[Counter[Standing], Past, bool]:
-        """How many there are of each standing, the message's past, and whether some delivery of the batch is echoed."""
-        rows = sql.rows(_BEFORE, self.place, self.positions)
-        past = Past(rows[0]["round"] > 0, rows[0]["is_cleaned"] == 1)
-        return _counted(row for row in rows if row["state"]), past, rows[0]["has_receipts"] == 1
+    def past(self, sql: Sql) -> Past:
+        """What has become of their message and their batch so far."""
+        row = sql.row(_PAST, self.place) or _UNKNOWN
+        return Past(row["round"] > 0, row["is_cleaned"] == 1, row["has_receipts"] == 1)
 
     def attempts(self, sql: Sql) -> Counter[Standing]:
         """How many there are of each standing."""
@@ -90,16 +99,13 @@ _ATTEMPTS = f"""
     SELECT touched.status AS state, touched.error_type, COUNT(*) AS how_many
     {_TOUCHED} GROUP BY touched.status, touched.error_type
 """
-# All that an event's change depends on, by one statement. An unknown message may have whatever past.
-_BEFORE = f"""
-    SELECT past.*, attempts.*
-    FROM (
-        SELECT COALESCE((SELECT round FROM messages WHERE message_id = :message_id), 1) AS round,
-               COALESCE((SELECT is_cleaned FROM messages WHERE message_id = :message_id), 0) AS is_cleaned,
-               COALESCE((SELECT 1 FROM receipts WHERE message_id = :message_id AND batch_number = :batch_number
-                         LIMIT 1), 0) AS has_receipts
-    ) past LEFT JOIN ({_ATTEMPTS}) attempts ON 1 = 1
-"""  # noqa: S608 - our own words
+_PAST = """
+    SELECT round, is_cleaned,
+           COALESCE((SELECT 1 FROM receipts WHERE message_id = :message_id AND batch_number = :batch_number
+                     LIMIT 1), 0) AS has_receipts
+    FROM messages WHERE message_id = :message_id
+"""
+_UNKNOWN = {"round": 1, "is_cleaned": 0, "has_receipts": 1}  # it may have whatever past
 _RECIPIENTS = f"""
     SELECT recipient.state, recipient.error_type, recipient.attempts <= touched.attempt_number AS is_last,
            COUNT(*) AS how_many

@@ -20,7 +20,7 @@ from domain.cleanup_events import CleanedPart, CleanupStarted, DeliveriesCleaned
 from domain.delivery import DeliveryStatus as S
 from domain.event import Event
 from domain.streams import cleanup_stream
-from projections import messages, read_models, removable
+from projections import read_models, removable
 from projections.recorded import Recorded
 from projections.removable import Cursor
 from projections.sql import Sql, micros
@@ -51,11 +51,15 @@ class ReadModels:
         self._connection.close()
 
     def apply(self, recorded: Recorded) -> None:
-        if isinstance(recorded.event, BatchEvent) and messages.past(self.sql, recorded.event.message_id).is_cleaned:
+        if isinstance(recorded.event, BatchEvent) and self._is_cleaned(recorded.event.message_id):
             self.touched_after_a_cleanup += 1
         tally = Tally()
         read_models.apply(self.sql, recorded, tally)
         tally.write(self.sql)
+
+    def _is_cleaned(self, message_id: str) -> bool:
+        row = self.sql.row("SELECT is_cleaned FROM messages WHERE message_id = :message_id", {"message_id": message_id})
+        return row is not None and row["is_cleaned"] == 1
 
     def clean(self, version: int) -> int:
         """Removes all that may be; answers the version that the cleanup has then."""

@@ -51,8 +51,7 @@ outcomes: st.SearchStrategy[Outcome] = st.sampled_from([SENT, FAILED, FAILED_FOR
 @st.composite
 def worked(draw: st.DrawFn, number: int, people: Sequence[str], attempt: int) -> History:
     """A batch that is dispatched whole, and then comes to whatever end."""
-    batch = fold([batch_created(*batch_recipients(*people, attempt=attempt), batch_number=number, round=attempt - 1)])
-    batch = apply(batch, start(batch))
+    batch = fold([event for _, event in begun(number, people, attempt)])
     events: list[BatchEvent] = []
 
     def happen(decided: batch_decisions.Events) -> None:
@@ -83,9 +82,7 @@ def worked(draw: st.DrawFn, number: int, people: Sequence[str], attempt: int) ->
 @st.composite
 def ended(draw: st.DrawFn, number: int, worker: History) -> History:
     """What the worker did, and then an outcome for whoever was left, since nobody has two open attempts."""
-    batch = fold([batch_created(*batch_recipients(*PEOPLE), batch_number=number)])
-    did = [event for _, event in worker if isinstance(event, BatchEvent)]
-    batch = apply(batch, [*start(batch), *did])
+    batch = fold([event for _, event in (*begun(number, PEOPLE, 1), *worker)])
     came = [known(position, draw(outcomes), after(5)) for position in range(len(PEOPLE))]
     recorded = batch_decisions.record(batch, came, now=after(5))
     cancelled = batch_decisions.cancel(apply(batch, recorded), now=after(5))
