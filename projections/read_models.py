@@ -81,6 +81,7 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     archivable.apply(sql, recorded)
     erasures.apply(sql, recorded)
     sealed_names.apply(sql, recorded)
+    tally.pasts.heed(recorded.event)
     match recorded.event:
         case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):

@@ -18,10 +18,11 @@ from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
 from projections import batches, deliveries, failures, outcomes
+from projections.pasts import Past
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
 from projections.tally import Tally
-from projections.touched import Past, Standing, Touched
+from projections.touched import Standing, Touched
 
 TABLES = (
     """
@@ -107,7 +108,7 @@ def _positions(event: BatchEvent) -> Sequence[int]:
 def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence[int], tally: Tally) -> None:
     place = {"message_id": event.message_id, "batch_number": event.batch_number}
     touched = Touched(place, Given((("position", int),), [(position,) for position in positions]))
-    past = touched.past(sql)
+    past = tally.pasts.before(sql, event)
     is_asked, has_retries = _is_asked(event, past), past.has_retries or past.is_cleaned
     before = touched.attempts(sql) if is_asked else _attempts_before(sql, event, touched)
     are_first = not (is_asked or has_retries)
@@ -136,7 +137,7 @@ def _is_asked(event: BatchEvent, past: Past) -> bool:
 
 
 def _attempts_before(sql: Sql, event: BatchEvent, touched: Touched) -> Counter[Standing]:
-    """What the attempts were: only what is pending is dispatched, and only of what is sending the outcome is recorded."""
+    """What the attempts were: only what is pending is dispatched, and only what is sending has its outcome recorded."""
     match event:
         case BatchCreated():
             return Counter()

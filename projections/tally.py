@@ -1,4 +1,7 @@
-"""What one transaction changes of all that is counted: written at its end, one statement a message."""
+"""What one transaction changes of all that is counted: written at its end, one statement a message.
+
+It also holds what the transaction has read of the past.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +11,7 @@ import msgspec
 from domain.delivery import DeliveryStatus
 from projections import messages
 from projections.outcomes import OutcomeTally
+from projections.pasts import Pasts
 from projections.sql import Micros, Sql
 
 
@@ -25,6 +29,7 @@ class Tally:
     def __init__(self) -> None:
         self._messages: dict[str, _Changes] = {}
         self.outcomes = OutcomeTally()
+        self.pasts = Pasts()
 
     def add(
         self, message_id: str, states: Mapping[DeliveryStatus, int], time: Micros | None, *, is_started: bool

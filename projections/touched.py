@@ -19,27 +19,11 @@ class Standing(NamedTuple):
     error_type: str | None
 
 
-class Past(NamedTuple):
-    """What became of a message and one of its batches so far.
-
-    A recipient may have more than one attempt; some attempts were removed; some delivery of the batch was echoed.
-    """
-
-    has_retries: bool
-    is_cleaned: bool
-    is_echoed: bool
-
-
 class Touched(NamedTuple):
     """Some deliveries of one batch."""
 
     place: Parameters
     positions: Given
-
-    def past(self, sql: Sql) -> Past:
-        """What has become of their message and their batch so far."""
-        row = sql.row(_PAST, self.place) or _UNKNOWN
-        return Past(row["round"] > 0, row["is_cleaned"] == 1, row["has_receipts"] == 1)
 
     def attempts(self, sql: Sql) -> Counter[Standing]:
         """How many there are of each standing."""
@@ -99,13 +83,6 @@ _ATTEMPTS = f"""
     SELECT touched.status AS state, touched.error_type, COUNT(*) AS how_many
     {_TOUCHED} GROUP BY touched.status, touched.error_type
 """
-_PAST = """
-    SELECT round, is_cleaned,
-           COALESCE((SELECT 1 FROM receipts WHERE message_id = :message_id AND batch_number = :batch_number
-                     LIMIT 1), 0) AS has_receipts
-    FROM messages WHERE message_id = :message_id
-"""
-_UNKNOWN = {"round": 1, "is_cleaned": 0, "has_receipts": 1}  # it may have whatever past
 _RECIPIENTS = f"""
     SELECT recipient.state, recipient.error_type, recipient.attempts <= touched.attempt_number AS is_last,
            COUNT(*) AS how_many

@@ -10,20 +10,19 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
-from eventsourcing.persistence import StoredEvent
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from domain.event import Event
-from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
-from projections.tally import Tally
-from server.log import releases, schema
-from server.log.codec import append_id_of, decode, encode
-from server.log.commit import Commit, Committed, Conflict
+from server.log import schema
+from server.log.codec import decode
+from server.log.commit import Commit
 from server.log.group_commit import Written
 from server.log.patient_connection import WRITE_SECONDS, PatientConnection, check
+from server.log.postgres_group import PostgresGroup
+from server.log.postgres_rows import recorded, stored
 from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
 from server.log.postgres_statistics import PostgresStatistics
@@ -53,15 +52,6 @@ TABLES = (
     )
     """,
 )
-_INSERT = """
-    INSERT INTO stored_events (originator_id, originator_version, topic, state)
-    SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[])
-    RETURNING notification_id
-"""  # in binary: as text, bytes would take twice the room
-_VERSIONS = """
-    SELECT originator_id, MAX(originator_version) AS last FROM stored_events
-    WHERE originator_id = ANY(%s) GROUP BY originator_id
-"""
 
 # An attempt's row changes twice, and nothing that an index holds: with room on its page, no index is written again.
 _ROOM_FOR_UPDATES = "ALTER TABLE deliveries SET (fillfactor = 60)"
@@ -141,7 +131,7 @@ class PostgresStore:
                 "SELECT * FROM stored_events WHERE originator_id = %s ORDER BY originator_version LIMIT %s",
                 (stream, limit),
             )
-            return [decode(_stored(row)) for row in found]
+            return [decode(stored(row)) for row in found]
 
     def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
         """Events of some streams in the log's order, after a position."""
@@ -158,7 +148,7 @@ class PostgresStore:
                 """,
                 (position, list(known), limit),
             )
-            return [_recorded(row) for row in found]
+            return [recorded(row) for row in found]
 
     def last_position(self) -> int:
         """The position of the log's last event; 0 when it is empty."""
@@ -171,14 +161,11 @@ class PostgresStore:
         return PostgresShadow(self._connect(Connection), f"redrive_{name}", WRITER_LOCK)
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
-        """Writes all of them in one transaction; raises what any of them raises, and then none is written.
-
-        Statements go out in a pipeline: only an answer that is needed is waited for.
-        """
+        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
         with self._locked() as c, c.connection.pipeline():
-            tally, versions = Tally(), _last_versions(c, group)
-            written = [_write(c, commit, versions, tally) for commit in group]
-            tally.write(PostgresSql(c.connection))
+            together = PostgresGroup(c.connection, group)
+            written = [together.write(commit) for commit in group]
+            together.end()
             if any(one.recorded for one in written):
                 c.execute(f"NOTIFY {CHANNEL}")
         if self._statistics.count(written) and self._writer is not None:
@@ -237,63 +224,3 @@ class PostgresStore:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-
-def _write(c: Cursor, commit: Commit, versions: dict[str, int], tally: Tally) -> Written:
-    for append in commit.appends:
-        if versions.get(append.stream, 0) != append.expected_version:
-            return Written(_landed(c, commit) or Conflict(append.stream))
-    sql = PostgresSql(c.connection)
-    if (refusal := commit.refusal(sql)) is not None:
-        return Written(refusal)
-    if commit.are_news and releases.close_to_older(sql):
-        sql.execute(releases.REFUSE_OLDER_LEASES)
-    recorded = _append(c, sql, commit, tally)
-    versions.update({append.stream: append.expected_version + len(append.events) for append in commit.appends})
-    if commit.also is not None:
-        commit.also(sql)
-    return Written(Committed(recorded[-1].position if recorded else 0), recorded)
-
-
-def _last_versions(c: Cursor, group: Sequence[Commit]) -> dict[str, int]:
-    """The version of the last event of each stream that the commits append to; none for a new one."""
-    streams = [append.stream for commit in group for append in commit.appends]
-    return {row["originator_id"]: row["last"] for row in c.execute(_VERSIONS, (streams,))} if streams else {}
-
-
-def _landed(c: Cursor, commit: Commit) -> Committed | None:
-    """The commit was written before, although whoever handed it in has not heard of it (protocol rule 17)."""
-    first = commit.appends[0]
-    row = c.execute(
-        "SELECT * FROM stored_events WHERE originator_id = %s AND originator_version = %s",
-        (first.stream, first.expected_version + 1),
-    ).fetchone()
-    if row is None or append_id_of(_stored(row)) != commit.append_id:
-        return None
-    return Committed(row["notification_id"])
-
-
-def _append(c: Cursor, sql: Sql, commit: Commit, tally: Tally) -> Sequence[Recorded]:
-    numbered = [
-        (append.stream, append.expected_version + offset, event)
-        for append in commit.appends
-        for offset, event in enumerate(append.events, start=1)
-    ]
-    if not numbered:
-        return []
-    stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
-    columns = zip(*((s.originator_id, s.originator_version, s.topic, s.state) for s in stored), strict=True)
-    positions = [row["notification_id"] for row in c.execute(_INSERT, [list(column) for column in columns])]
-    recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
-    for one in recorded:
-        read_models.apply(sql, one, tally)
-    return recorded
-
-
-def _stored(row: DictRow) -> StoredEvent:
-    return StoredEvent(row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
-
-
-def _recorded(row: DictRow) -> Recorded:
-    stored = _stored(row)
-    return Recorded(row["notification_id"], row["originator_id"], row["originator_version"], decode(stored))
