@@ -1,16 +1,28 @@
 """Pages share the process fairly: whoever has very many waiting delays others by less than a second."""
 
 import time
+from collections.abc import AsyncIterator
+
+import pytest
 
 from domain.delivery import DeliveryStatus
 from server.delivery.slots import ALL_SLOTS, PAGE_SLOTS
 from server.sandbox.control import SandboxControl
+from server.sandbox.runner import Sandbox
 from tests.builders import crowd
+from tests.e2e.processes import running_sandbox_process
 from tests.server.delivery.works import Works
 from tests.waiting import eventually
 
 UNPACED = 100_000.0  # messages per second
 SMALL = "2002"  # a page that sends to a hundred people now and then
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A process of its own: its work is not to delay what is measured."""
+    async with running_sandbox_process() as process:
+        yield Sandbox(process.graph_url, process.control)
 
 
 async def seconds_for_a_hundred(works: Works) -> float:
