@@ -6,6 +6,7 @@ hand: {"name": "crm.example.org", "owner": "crm", "scopes": ["send", "read"]}.
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,12 +93,21 @@ class TokenFile:
             file = self._read()
             changed = msgspec.structs.replace(file, tokens=change(file.tokens))
             written = self._path.with_name(f".{self._path.name}.new")
-            mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o600
-            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                self._keep_reader(out.fileno())
                 out.write(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
             written.replace(self._path)
+
+    def _keep_reader(self, written: int) -> None:
+        """A server that cannot read the new file would go on with the old one, revoked tokens included."""
+        if not self._path.exists():
+            return
+        before, after = self._path.stat(), os.fstat(written)
+        if (before.st_uid, before.st_gid) != (after.st_uid, after.st_gid):
+            os.fchown(written, before.st_uid, before.st_gid)
+        os.fchmod(written, stat.S_IMODE(before.st_mode))
 
     def _read(self) -> AuthFile:
         try:

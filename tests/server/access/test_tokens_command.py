@@ -1,6 +1,7 @@
 """`redrive-server tokens`, and what a server does with what it keeps."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -76,6 +77,19 @@ async def test_the_file_holds_hashes_only_and_is_its_owners(path: Path) -> None:
     found = await KnownByFile(path).find(hash_of(secret))
     assert found is not None
     assert (found.owner, found.scopes) == ("crm", frozenset({Scope.SEND}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+def test_a_file_of_the_servers_user_stays_readable_to_it_when_root_changes_it(path: Path) -> None:
+    commands = Commands({"REDRIVE_AUTH_FILE": str(path)})
+    commands.create()
+    os.chown(path, 10_001, 10_002)
+    path.chmod(0o640)
+
+    commands.run("revoke", *commands.ids())
+
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (10_001, 10_002, 0o640)
 
 
 def test_what_was_written_by_hand_stays_in_the_file(path: Path) -> None:
