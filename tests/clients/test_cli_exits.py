@@ -1,6 +1,7 @@
 """Exit codes, and errors in words."""
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -254,6 +255,20 @@ async def test_a_watch_can_be_interrupted(server: "ScriptedServer") -> None:
 
     assert process.returncode == 130
     assert b"Traceback" not in stderr
+
+
+async def test_a_watch_can_be_interrupted_whichever_thread_meets_the_signal(server: "ScriptedServer") -> None:
+    """As when it comes just before the loop begins to wait: nothing but the loop's own wake-up tells of it."""
+    server.stream(WatchProgressResponse(sequence=1), server.silence())
+    process = await start("watch", "m1", "-o", "json", server=server.target)
+    assert process.stdout
+    await process.stdout.readline()
+    others = {int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()} - {process.pid}
+
+    assert ctypes.CDLL(None).tgkill(process.pid, others.pop(), signal.SIGINT) == 0
+    await process.communicate()
+
+    assert process.returncode == 130
 
 
 async def start(*arguments: str, server: str, **more: str) -> asyncio.subprocess.Process:

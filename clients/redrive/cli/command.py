@@ -3,7 +3,9 @@
 import asyncio
 import inspect
 import os
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from typing import Annotated, Any, Concatenate, NoReturn
@@ -83,18 +85,37 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
 
 def _carry_out(work: Callable[..., Awaitable[None]], settings: Settings, options: dict[str, Any]) -> None:
     async def with_client() -> None:
+        hear_interrupts()
         async with settings.connect() as client:
             await work(Session(client, Output(as_json=settings.output is OutputForm.JSON), settings), **options)
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors below say it in words
     try:
         asyncio.run(with_client())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     except typer.BadParameter as error:
         if settings.output is not OutputForm.JSON:
             raise
         _end_with(RefusedInput(error.format_message()), settings)
     except RedriveError as error:
         _end_with(error, settings)
+
+
+def hear_interrupts() -> None:
+    """Lets Ctrl-C cancel the task at once.
+
+    Python's own way does not wake a loop that waits already where another thread, of gRPC's, met the signal.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - called from a coroutine
+    with suppress(RuntimeError):  # not in the main thread, or not on this system: Python's own way is left
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+
+
+def leave_interrupts() -> None:
+    """For whoever hears signals in another way."""
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
 
 def _end_with(error: RedriveError, settings: Settings) -> NoReturn:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from redrive.cli.command import Session
+from redrive.cli.command import Session, leave_interrupts
 
 _MISSING = "The dashboard is not installed. It comes with: pip install 'redrive[dashboard]'"
 
@@ -34,6 +34,7 @@ async def dashboard(
 
     settings = session.settings
     typer.echo(f"The dashboard of {settings.target} is at http://{f'[{host}]' if ':' in host else host}:{port}/")
+    leave_interrupts()  # the web server heeds them
     await serve(
         DashboardSettings(
             server=settings.target,
