@@ -71,6 +71,9 @@ class RoundCloser:
         except Unavailable:
             logger.warning("log_away", part="round_closer", messages=len(due))
             return ()
+        except Exception:
+            logger.exception("rounds_not_read", messages=len(due))
+            return ()
         return [message_id for message_id, row in rows.items() if not _is_under_way(row)]
 
     async def _close_safely(self, message_id: str, *, swept: bool) -> None:

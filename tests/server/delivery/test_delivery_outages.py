@@ -1,10 +1,14 @@
 """A log that cannot be written for a while: sending waits, nothing is lost, and nobody is written to twice."""
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 
+from projections import message_rows
+from projections.message_rows import MessageRow
+from projections.sql import Sql
 from server.log.commit import Commit
 from server.log.group_commit import Written
 from server.sandbox.control import SandboxControl
@@ -73,3 +77,22 @@ async def test_a_log_that_fails_now_and_then_all_the_time_costs_nobody_anything(
     assert (row.status, await works.counts(message_id)) == ("SENT", {"SENT": 150})
     assert set((await works.accepted()).values()) == {1}
     assert failed[0] > 5
+
+
+async def test_a_defect_in_looking_for_rounds_that_are_over_keeps_no_message_from_its_end(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_each, broke = message_rows.find_each, asyncio.Event()
+
+    def break_once(sql: Sql, message_ids: Collection[str]) -> Mapping[str, MessageRow]:
+        if not broke.is_set():
+            broke.set()
+            raise ArithmeticError
+        return find_each(sql, message_ids)
+
+    monkeypatch.setattr("projections.message_rows.find_each", break_once)
+
+    row = await works.done(await works.send(crowd(3)))
+
+    assert broke.is_set()
+    assert row.status == "SENT"
