@@ -7,13 +7,13 @@ import msgspec
 from domain.batch_events import (
     BatchCancelled,
     BatchCompleted,
-    BatchCreated,
     BatchEvent,
     BatchReleased,
     BatchStarted,
 )
 from domain.delivery import DeliveryStatus
 from domain.message_events import MessageAbandoned, MessagePaused, MessageResumed, MessageSubmitted
+from projections.new_batches import NewBatches
 from projections.recorded import Recorded
 from projections.sql import Given, Micros, Sql, micros, one_of
 
@@ -89,10 +89,10 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of batches, but for the counts."""
+    """What events change of batches that are there, but for the counts."""
     event = recorded.event
     if isinstance(event, BatchEvent):
-        _change(sql, event, recorded.position)
+        _change(sql, event)
     match event:
         case MessageSubmitted() if event.stage:
             _publish(sql, event.message_id)
@@ -102,10 +102,8 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             sql.execute("DELETE FROM batches WHERE message_id = :message_id", {"message_id": event.message_id})
 
 
-def _change(sql: Sql, event: BatchEvent, position: int) -> None:
+def _change(sql: Sql, event: BatchEvent) -> None:
     match event:
-        case BatchCreated():
-            _create(sql, event, position)
         case BatchStarted():
             _start(sql, event)
         case BatchReleased():
@@ -116,27 +114,29 @@ def _change(sql: Sql, event: BatchEvent, position: int) -> None:
             _complete(sql, event)
 
 
-def _create(sql: Sql, event: BatchCreated, position: int) -> None:
-    """Batches of a stream that is open are STAGED: nobody sees or claims them."""
+_NEW = (("number", int), ("total", int), ("position", int))
+
+
+def create(sql: Sql, new: NewBatches) -> None:
+    """All of them pending; those of a stream that is open are STAGED: nobody sees or claims them."""
     sql.execute(
         f"""
         INSERT INTO batches (message_id, number, stage, round, page_id, status, total, pending, create_time, position,
                              due_time)
-        VALUES (:message_id, :number, :stage, :round, :page_id,
-                CASE WHEN EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 1)
-                     THEN 'PENDING' ELSE 'STAGED' END,
-                :total, 0, :time, :position, {_DUE})
+        SELECT :message_id, number, :stage, :round, :page_id,
+               CASE WHEN EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND is_visible = 1)
+                    THEN 'PENDING' ELSE 'STAGED' END,
+               total, total, :time, position, {_DUE}
+        FROM given
         """,  # noqa: S608 - here and below: our own words
-        {
-            "message_id": event.message_id,
-            "number": event.batch_number,
-            "stage": event.stage,
-            "round": event.round,
-            "page_id": event.page_id,
-            "total": len(event.recipients),
-            "time": micros(event.time),
-            "position": position,
-        },
+        new.common,
+        Given(
+            _NEW,
+            [
+                (event.batch_number, len(event.recipients), position)
+                for event, position in zip(new.created, new.log_positions, strict=True)
+            ],
+        ),
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from domain.batch_events import (
     BatchCancelled,
-    BatchCreated,
     BatchEvent,
     DeliveriesDispatched,
     DeliveriesReturned,
@@ -17,6 +16,7 @@ from domain.delivery import status_of
 from domain.message_events import MessageAbandoned
 from domain.outcome import Failed, Sent, Unconfirmed
 from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from projections.new_batches import NewBatches
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
 
@@ -58,11 +58,9 @@ TABLES = (
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of attempts; called by recipients, which counts what changes."""
+    """What events change of attempts that are there; called by recipients, which counts what changes."""
     event = recorded.event
     match event:
-        case BatchCreated():
-            _create(sql, event)
         case DeliveriesDispatched():
             _move(sql, event, event.positions, "SENDING", event.token_generation)
         case OutcomesRecorded() | LateOutcomesRecorded():
@@ -77,22 +75,17 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             sql.execute("DELETE FROM deliveries WHERE message_id = :message_id", {"message_id": event.message_id})
 
 
-_RECIPIENTS = (("position", int), ("recipient_id", str), ("recipient_name", str), ("attempt_number", int))
-
-
-def _create(sql: Sql, event: BatchCreated) -> None:
+def create(sql: Sql, new: NewBatches) -> None:
+    """Those of new batches."""
     sql.execute(
         """
         INSERT INTO deliveries (message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
                                 status, create_time, update_time)
-        SELECT :message_id, :batch_number, position, recipient_id, recipient_name, attempt_number,
+        SELECT :message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
                'PENDING', :time, :time FROM given
         """,
-        {"message_id": event.message_id, "batch_number": event.batch_number, "time": micros(event.time)},
-        Given(
-            _RECIPIENTS,
-            [(position, one.id, one.name, one.attempt_number) for position, one in enumerate(event.recipients)],
-        ),
+        new.common,
+        new.attempts,
     )
 
 

@@ -1,4 +1,7 @@
-"""All read models together: what they are made of, and how one event changes them."""
+"""All read models together: what they are made of, and how events change them."""
+
+from collections.abc import Iterable
+from itertools import groupby
 
 from domain.batch_events import BatchCompleted, BatchEvent
 from domain.message_events import MessageAbandoned, MessageEvent
@@ -14,12 +17,14 @@ from projections import (
     messages,
     outcomes,
     pages,
+    planned,
     receipts,
     recipients,
     removable,
     requests,
     sealed_names,
 )
+from projections.new_batches import NewBatches, in_common
 from projections.recorded import Recorded
 from projections.sql import Sql, micros
 from projections.tally import Tally
@@ -67,8 +72,17 @@ def drop(sql: Sql) -> None:
         sql.execute(f"DROP TABLE IF EXISTS {name}")
 
 
-def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
-    """Brings every read model up to date with one event; the tally is written at the transaction's end."""
+def apply(sql: Sql, recorded: Iterable[Recorded], tally: Tally) -> None:
+    """Brings every read model up to date with events of the log, in its order; the tally is written at the end."""
+    for common, together in groupby(recorded, in_common):
+        if common is not None:
+            planned.apply(sql, NewBatches.of(together), tally)
+            continue
+        for one in together:
+            _apply(sql, one, tally)
+
+
+def _apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     messages.apply(sql, recorded)
     batches.apply(sql, recorded)
     recipients.apply(sql, recorded, tally)

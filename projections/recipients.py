@@ -1,12 +1,11 @@
 """Recipients: a row each, folded from all of its attempts, so that the books cannot drift (protocol rule 8)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from domain.batch import BATCH_SIZE
 from domain.batch_events import (
     BatchCancelled,
-    BatchCreated,
     BatchEvent,
     DeliveriesDispatched,
     DeliveriesReturned,
@@ -22,7 +21,7 @@ from projections.pasts import Past
 from projections.recorded import Recorded
 from projections.sql import Given, Sql, micros
 from projections.tally import Tally
-from projections.touched import Standing, Touched
+from projections.touched import Change, Standing, Touched
 
 TABLES = (
     """
@@ -79,7 +78,7 @@ def known_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> froz
 
 
 def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
-    """What events change of attempts, of the recipients they belong to, and of everything that is counted."""
+    """What events change of attempts that are there, of their recipients, and of everything that is counted."""
     event = recorded.event
     if isinstance(event, MessageAbandoned):
         deliveries.apply(sql, recorded)
@@ -92,8 +91,6 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
 
 def _positions(event: BatchEvent) -> Sequence[int]:
     match event:
-        case BatchCreated():
-            return range(len(event.recipients))
         case DeliveriesDispatched() | DeliveriesReturned():
             return event.positions
         case OutcomesRecorded() | LateOutcomesRecorded():
@@ -114,33 +111,28 @@ def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence
     are_first = not (is_asked or has_retries)
     with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
-    after = touched.attempts(sql) if is_asked else _attempts_after(event, before)
-    batches.add_counts(sql, event, _by_state(before, after))
+    attempts = Change(before, touched.attempts(sql) if is_asked else _attempts_after(event, before))
+    batches.add_counts(sql, event, attempts.by_state)
     if has_retries:
-        before, after = touched.fold(sql, before, after, is_cleaned=past.is_cleaned)
-    elif isinstance(event, BatchCreated):
-        touched.create(sql)
+        change = touched.fold(sql, attempts, is_cleaned=past.is_cleaned)
     else:
+        change = attempts
         touched.fold_only_attempt(sql)
     is_dispatch = isinstance(event, DeliveriesDispatched)
     # An AUTO message that was updated after its end may have failures to retry: a receipt never brings any.
     time = None if isinstance(event, ReceiptsRecorded) else micros(event.time)
-    tally.add(event.message_id, _by_state(before, after), time, is_started=is_dispatch)
-    failures.add_counts(sql, event.message_id, _by_error_type(before, after))
+    tally.add(event.message_id, change.by_state, time, is_started=is_dispatch)
+    failures.add_counts(sql, event.message_id, change.by_error_type)
 
 
 def _is_asked(event: BatchEvent, past: Past) -> bool:
     """Some attempts stand as sent whatever the event says, or were removed: what there is is asked, not reckoned."""
-    if isinstance(event, BatchCreated):
-        return False
     return past.is_cleaned or past.is_echoed or isinstance(event, ReceiptsRecorded)
 
 
 def _attempts_before(sql: Sql, event: BatchEvent, touched: Touched) -> Counter[Standing]:
     """What the attempts were: only what is pending is dispatched, and only what is sending has its outcome recorded."""
     match event:
-        case BatchCreated():
-            return Counter()
         case DeliveriesDispatched():
             return Counter({Standing(DeliveryStatus.PENDING, None): len(event.positions)})
         case OutcomesRecorded():
@@ -151,8 +143,6 @@ def _attempts_before(sql: Sql, event: BatchEvent, touched: Touched) -> Counter[S
 def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Standing]:
     """What the attempts are that stand before the event."""
     match event:
-        case BatchCreated():
-            return Counter({Standing(DeliveryStatus.PENDING, None): len(event.recipients)})
         case DeliveriesDispatched():
             return Counter({Standing(DeliveryStatus.SENDING, None): len(event.positions)})
         case DeliveriesReturned():
@@ -166,20 +156,3 @@ def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Sta
 
 def _standing_of(outcome: Outcome) -> Standing:
     return Standing(status_of(outcome), None if isinstance(outcome, Sent) else outcome.fault.type.value)
-
-
-def _by_state(before: Counter[Standing], after: Counter[Standing]) -> Mapping[DeliveryStatus, int]:
-    changes: Counter[DeliveryStatus] = Counter()
-    for counted, sign in ((after, 1), (before, -1)):
-        for standing, how_many in counted.items():
-            changes[standing.state] += sign * how_many
-    return changes
-
-
-def _by_error_type(before: Counter[Standing], after: Counter[Standing]) -> Mapping[str, int]:
-    changes: Counter[str] = Counter()
-    for counted, sign in ((after, 1), (before, -1)):
-        for standing, how_many in counted.items():
-            if standing.error_type is not None:
-                changes[standing.error_type] += sign * how_many
-    return changes

@@ -5,8 +5,8 @@ One row for 100 people costs a send next to nothing, where each name in its deli
 
 from collections.abc import Collection, Mapping
 
-from domain.batch_events import BatchCreated
 from domain.message_events import MessageAbandoned
+from projections.new_batches import NewBatches
 from projections.recorded import Recorded
 from projections.sql import Given, Sql
 
@@ -23,16 +23,21 @@ TABLES = (
 BatchPlace = tuple[str, int]  # a batch: its message and its number
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of names; to erase somebody is to destroy a key, not to change these."""
-    match recorded.event:
-        case BatchCreated(sealed_names=names) as event if names:
+def create(sql: Sql, new: NewBatches) -> None:
+    """Those of new batches; resends have none."""
+    for event in new.created:
+        if event.sealed_names:
             sql.execute(
                 "INSERT INTO sealed_names (message_id, batch_number, names) VALUES (:message_id, :number, :names)",
-                {"message_id": event.message_id, "number": event.batch_number, "names": names},
+                {"message_id": event.message_id, "number": event.batch_number, "names": event.sealed_names},
             )
-        case MessageAbandoned(message_id=message_id):
-            sql.execute("DELETE FROM sealed_names WHERE message_id = :message_id", {"message_id": message_id})
+
+
+def apply(sql: Sql, recorded: Recorded) -> None:
+    """An abandoned message has none; to erase somebody is to destroy a key, not to change these."""
+    if isinstance(recorded.event, MessageAbandoned):
+        message = {"message_id": recorded.event.message_id}
+        sql.execute("DELETE FROM sealed_names WHERE message_id = :message_id", message)
 
 
 def of_batches(sql: Sql, places: Collection[BatchPlace]) -> Mapping[BatchPlace, bytes]:

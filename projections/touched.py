@@ -1,7 +1,7 @@
 """The deliveries that an event changes, and what their recipients come to by it (protocol rule 8)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from domain.batch import BATCH_SIZE
@@ -9,7 +9,6 @@ from domain.delivery import DeliveryStatus
 from projections.sql import Given, Parameters, Row, Sql
 
 _OPEN = frozenset((DeliveryStatus.PENDING, DeliveryStatus.SENDING))
-_CLOSED = frozenset((DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED, DeliveryStatus.CANCELLED))
 
 
 class Standing(NamedTuple):
@@ -17,6 +16,35 @@ class Standing(NamedTuple):
 
     state: DeliveryStatus
     error_type: str | None
+
+
+class Change(NamedTuple):
+    """How many there were of each standing before, and how many there are after."""
+
+    before: Counter[Standing]
+    after: Counter[Standing]
+
+    @property
+    def by_state(self) -> Mapping[DeliveryStatus, int]:
+        """How many more there are of each state, or less."""
+        changes: Counter[DeliveryStatus] = Counter()
+        for standing, change in self._changes():
+            changes[standing.state] += change
+        return changes
+
+    @property
+    def by_error_type(self) -> Mapping[str, int]:
+        """The same of each error type."""
+        changes: Counter[str] = Counter()
+        for standing, change in self._changes():
+            if standing.error_type is not None:
+                changes[standing.error_type] += change
+        return changes
+
+    def _changes(self) -> Iterator[tuple[Standing, int]]:
+        for counted, sign in ((self.after, 1), (self.before, -1)):
+            for standing, how_many in counted.items():
+                yield standing, sign * how_many
 
 
 class Touched(NamedTuple):
@@ -27,50 +55,48 @@ class Touched(NamedTuple):
 
     def attempts(self, sql: Sql) -> Counter[Standing]:
         """How many there are of each standing."""
-        return _counted(sql.rows(_ATTEMPTS, self.place, self.positions))
-
-    def create(self, sql: Sql) -> None:
-        """Their recipients, as first attempts make them."""
-        sql.execute(_CREATE, self.place, self.positions)
+        return counted(sql.rows(_ATTEMPTS, self.place, self.positions))
 
     def fold_only_attempt(self, sql: Sql) -> None:
         """Their recipients, where none has another attempt."""
         sql.execute(_FOLD_ONLY_ATTEMPT, self.place, self.positions)
 
-    def fold(
-        self, sql: Sql, before: Counter[Standing], after: Counter[Standing], *, is_cleaned: bool
-    ) -> tuple[Counter[Standing], Counter[Standing]]:
-        """Their recipients, whatever attempts they have; answers the recipients' standings before and after.
-
-        `before` and `after` are those of the touched attempts. Of a message that was cleaned, who was reached stays so.
-        """
+    def fold(self, sql: Sql, attempts: Change, *, is_cleaned: bool) -> Change:
+        """Their recipients, whatever attempts they have; `attempts` is what the event changes of the touched ones."""
         rows = sql.rows(_RECIPIENTS, self.place, self.positions)
-        recipients = _counted(rows)
-        if all(row["is_last"] for row in rows) and _decide(before, after, recipients):
+        before = counted(rows)
+        if all(row["is_last"] for row in rows) and _decide(attempts, before):
             sql.execute(_FOLD_LAST_ATTEMPT, self.place, self.positions)
-            return recipients, after
+            return Change(before, attempts.after)
+        return Change(before, self._fold_all(sql, is_cleaned=is_cleaned))
+
+    def fold_new(self, sql: Sql, *, is_cleaned: bool) -> Change:
+        """The same of attempts that are new."""
+        before = counted(sql.rows(_RECIPIENTS, self.place, self.positions))
+        return Change(before, self._fold_all(sql, is_cleaned=is_cleaned))
+
+    def _fold_all(self, sql: Sql, *, is_cleaned: bool) -> Counter[Standing]:
+        """From all of their attempts; of a message that was cleaned, who was reached stays so."""
         sql.execute(_FOLD_WHAT_IS_LEFT if is_cleaned else _FOLD, self.place, self.positions)
-        return recipients, _counted(sql.rows(_RECIPIENTS, self.place, self.positions))
+        return counted(sql.rows(_RECIPIENTS, self.place, self.positions))
 
 
-def _counted(rows: Iterable[Row]) -> Counter[Standing]:
-    counted: Counter[Standing] = Counter()
+def counted(rows: Iterable[Row]) -> Counter[Standing]:
+    """What rows say of how many there are of each standing."""
+    standings: Counter[Standing] = Counter()
     for row in rows:
-        counted[Standing(DeliveryStatus(row["state"]), row["error_type"])] += row["how_many"]
-    return counted
+        standings[Standing(DeliveryStatus(row["state"]), row["error_type"])] += row["how_many"]
+    return standings
 
 
-def _decide(before: Counter[Standing], after: Counter[Standing], recipients: Counter[Standing]) -> bool:
+def _decide(attempts: Change, recipients: Counter[Standing]) -> bool:
     """The touched attempts are what their recipients stand by, if each is its recipient's last.
 
-    True of attempts that were open, and of new ones where no other was: a recipient has one open attempt at most.
+    True of attempts that were open: a recipient has one open attempt at most.
     """
-    stood = {standing.state for standing in recipients}
-    if any(standing.state is DeliveryStatus.CANCELLED for standing in after):
+    if any(standing.state is DeliveryStatus.CANCELLED for standing in attempts.after):
         return False
-    if not before:
-        return stood <= _CLOSED
-    return stood <= _OPEN and {standing.state for standing in before} <= _OPEN
+    return {standing.state for standing in (*attempts.before, *recipients)} <= _OPEN
 
 
 # CROSS JOIN keeps SQLite's planner from walking through all of the message instead of what belongs to 100 people.
@@ -89,13 +115,6 @@ _RECIPIENTS = f"""
     {_TOUCHED.replace("deliveries touched", "deliveries touched CROSS JOIN recipients recipient")}
       AND recipient.message_id = touched.message_id AND recipient.recipient_id = touched.recipient_id
     GROUP BY 1, 2, 3
-"""
-_CREATE = f"""
-    INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
-                            origin_batch, origin_position)
-    SELECT touched.message_id, touched.recipient_id, touched.recipient_name, touched.status, touched.attempt_number,
-           touched.update_time, touched.batch_number, touched.position
-    {_TOUCHED}
 """
 _UPDATE = """
     UPDATE recipients SET

@@ -19,7 +19,7 @@ from tests.e2e.processes import client_of, running_server
 
 UNPACED = 100_000.0  # messages per second and page: the pace is not what is measured
 RETRY_AT_ONCE = RetryPolicy(type=RetryType.RETRY_TYPE_AUTO, max_retry_attempts=3)
-_KEY = "A" * 43 + "="  # 32 bytes in base64
+KEY = "A" * 43 + "="  # 32 bytes in base64
 
 
 class Ours:
@@ -38,7 +38,7 @@ class Ours:
     async def prepared(self, folder: Path, graph_url: str) -> AsyncIterator[Prepared]:
         """The server started, with its pages."""
         async with AsyncExitStack() as stack:
-            settings, stores = {"REDRIVE_SECRET_KEY": _KEY}, list[Store]()
+            settings, stores = {"REDRIVE_SECRET_KEY": KEY}, list[Store]()
             if self._on_postgres:
                 stores.append(await stack.enter_async_context(running_postgres(folder)))
                 settings["REDRIVE_DATABASE_URL"] = stores[0].url

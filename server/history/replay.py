@@ -42,8 +42,7 @@ class Replay:
         with self._in_use:
             tally, sql = Tally(), self._sql()
             self._file.execute("BEGIN")
-            for one in recorded:
-                read_models.apply(sql, one, tally)
+            read_models.apply(sql, recorded, tally)
             tally.write(sql)
             self._keep_update_time(sql)
             self._file.execute("COMMIT")

@@ -92,8 +92,7 @@ class PostgresGroup:
         ]
         if recorded:
             self._connection.execute(_INSERT, _columns(commit, recorded))
-        for one in recorded:
-            read_models.apply(self._sql, one, self._tally)
+        read_models.apply(self._sql, recorded, self._tally)
         return recorded
 
 

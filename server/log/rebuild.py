@@ -135,8 +135,7 @@ def _build(log: WholeLog, shadow: Shadow, position: int, report: Report) -> None
 
 def _apply(sql: Sql, chunk: Sequence[Recorded]) -> None:
     tally = Tally()
-    for recorded in chunk:
-        read_models.apply(sql, recorded, tally)
+    read_models.apply(sql, chunk, tally)
     tally.write(sql)
     last = chunk[-1]
     sql.execute(

@@ -50,8 +50,7 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
         stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
         positions = self._insert_events(c, stored) or ()
         recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
-        for one in recorded:
-            read_models.apply(SqliteSql(c), one, tally)
+        read_models.apply(SqliteSql(c), recorded, tally)
         return recorded
 
     def last_version(self, c: SQLiteCursor, stream: str) -> int:

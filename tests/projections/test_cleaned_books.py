@@ -54,7 +54,7 @@ class ReadModels:
         if isinstance(recorded.event, BatchEvent) and self._is_cleaned(recorded.event.message_id):
             self.touched_after_a_cleanup += 1
         tally = Tally()
-        read_models.apply(self.sql, recorded, tally)
+        read_models.apply(self.sql, [recorded], tally)
         tally.write(self.sql)
 
     def _is_cleaned(self, message_id: str) -> bool:

@@ -145,8 +145,7 @@ def books_of(history: History, *, together: int = 1) -> Mapping[str, Sequence[Ro
         recorded = [Recorded(position, *one) for position, one in enumerate(_numbered(history), start=1)]
         for begin in range(0, len(recorded), together):
             tally = Tally()
-            for one in recorded[begin : begin + together]:
-                read_models.apply(sql, one, tally)
+            read_models.apply(sql, recorded[begin : begin + together], tally)
             tally.write(sql)
         assert_balanced(sql)
         return {table: _comparable(table, rows) for table, rows in contents(sql).items()}

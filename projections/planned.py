@@ -1,0 +1,81 @@
+"""Planned: what new batches change of all that is counted, and of their recipients.
+
+Many batches by one statement each: a round of resends has a thousand of them, and somebody waits for it to be planned.
+"""
+
+from collections import Counter
+
+from domain.delivery import DeliveryStatus
+from projections import batches, deliveries, failures, sealed_names
+from projections.new_batches import NewBatches
+from projections.sql import Given, Sql, micros
+from projections.tally import Tally
+from projections.touched import Change, Standing, Touched, counted
+
+
+def apply(sql: Sql, new: NewBatches, tally: Tally) -> None:
+    """Brings all read models up to date."""
+    past = tally.pasts.before(sql, new.first)
+    batches.create(sql, new)
+    deliveries.create(sql, new)
+    sealed_names.create(sql, new)
+    are_known = past.has_retries or past.is_cleaned
+    change = _fold(sql, new, is_cleaned=past.is_cleaned) if are_known else _create(sql, new)
+    message_id = new.first.message_id
+    tally.add(message_id, change.by_state, micros(new.first.time), is_started=False)
+    tally.move(message_id, new.log_positions[-1])
+    failures.add_counts(sql, message_id, change.by_error_type)
+
+
+def _create(sql: Sql, new: NewBatches) -> Change:
+    """Recipients as first attempts make them."""
+    attempts = new.attempts
+    sql.execute(_CREATE, new.common, attempts)
+    return Change(Counter(), Counter({_PENDING: len(attempts.rows)}))
+
+
+def _fold(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
+    """Recipients that are there already: where all of them stand as failed, the new attempts are what they stand by."""
+    attempts = Given(_RETRIED, [(one.id, one.attempt_number) for batch in new.created for one in batch.recipients])
+    how_many = len(attempts.rows)
+    failed = counted(sql.rows(_FAILED, new.common, attempts))
+    if failed.total() < how_many:
+        return _fold_each(sql, new, is_cleaned=is_cleaned)
+    sql.execute(_RETRY, {**new.common, "all": how_many}, attempts)
+    return Change(failed, Counter({_PENDING: how_many}))
+
+
+def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
+    """Some were reached meanwhile, or are tried already."""
+    before, after = Counter[Standing](), Counter[Standing]()
+    for batch in new.created:
+        place = {"message_id": batch.message_id, "batch_number": batch.batch_number}
+        positions = Given((("position", int),), [(position,) for position in range(len(batch.recipients))])
+        change = Touched(place, positions).fold_new(sql, is_cleaned=is_cleaned)
+        before += change.before
+        after += change.after
+    return Change(before, after)
+
+
+_PENDING = Standing(DeliveryStatus.PENDING, None)
+_RETRIED = (("recipient_id", str), ("attempt_number", int))
+_CREATE = """
+    INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
+                            origin_batch, origin_position)
+    SELECT :message_id, recipient_id, recipient_name, 'PENDING', attempt_number, :time, batch_number, position
+    FROM given
+"""
+# Found in the index of those who failed alone.
+_FAILED = """
+    SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many FROM given CROSS JOIN recipients
+    WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
+      AND recipients.state IN ('FAILED', 'UNCONFIRMED') AND recipients.attempts < given.attempt_number
+    GROUP BY recipients.state, recipients.error_type
+"""
+_RETRY = """
+    UPDATE recipients SET
+        state = 'PENDING', attempts = retried.attempt_number, token_generation = 0, error_code = 0, error_subcode = 0,
+        error_message = '', error_type = NULL, retry = NULL, last_attempt_time = :time
+    FROM (SELECT :message_id AS message_id, recipient_id, attempt_number FROM given LIMIT :all) AS retried
+    WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
+"""
