@@ -28,11 +28,16 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...] = ()
 
 
-class OpenTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A round whose canary is under way, or whose rest is not all planned yet; these batches are the canary's."""
+class OpenRound(msgspec.Struct, frozen=True, kw_only=True):
+    """A round that is not all planned yet. With a trial these batches are its canary's, and nothing follows before."""
 
     round: int
-    trial: Trial
+    trial: Trial | None
     first_batch: int
     batches: int
     has_passed: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Its canary is not decided."""
+        return self.trial is not None and not self.has_passed

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.archive_events import MessageArchived
-from domain.canary import OpenTrial
+from domain.canary import OpenRound
 from domain.errors import CanaryUnderWay, MessageIsArchived, MessageIsCancelled, MessageIsDone, StreamInProgress
 from domain.event import Event, RequestStamp
 from domain.message_events import (
@@ -54,7 +54,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     cancelled: bool = False
     completed: bool = False
-    open_trial: OpenTrial | None = None
+    open_round: OpenRound | None = None
     archived_in: str = ""  # the file that has its events
 
 
@@ -82,13 +82,13 @@ def evolve(message: Message, event: Event) -> Message:
                 round=max(message.round, event.round),
                 retry_count=event.retry_count,
                 completed=False,
-                open_trial=_trial_after(message.open_trial, event),
+                open_round=_open_after(message.open_round, event),
             )
         case MessagePaused() | MessageResumed():
             return msgspec.structs.replace(changed, paused=isinstance(event, MessagePaused), completed=False)
         case MessageCancelled() | RetryStopped():
             cancelled = message.cancelled or isinstance(event, MessageCancelled)
-            return msgspec.structs.replace(changed, cancelled=cancelled, open_trial=None)
+            return msgspec.structs.replace(changed, cancelled=cancelled, open_round=None)
         case MessageCompleted():
             return msgspec.structs.replace(changed, completed=True, paused=False)
     raise TypeError(f"not an event of a message: {type(event).__name__}")
@@ -128,10 +128,13 @@ def check_not_archived(message: Message) -> None:
         raise MessageIsArchived(message.id, message.archived_in)
 
 
-def _trial_after(before: OpenTrial | None, slice_: RetryRequested) -> OpenTrial | None:
-    """A canary opens a trial, and the last slice of its rest ends it; slices of other rounds say nothing of it."""
-    if slice_.trial is not None:
-        return OpenTrial(round=slice_.round, trial=slice_.trial, first_batch=slice_.first_batch, batches=slice_.batches)
+def _open_after(before: OpenRound | None, slice_: RetryRequested) -> OpenRound | None:
+    """Opened by a canary, or by a slice that says that the round goes on, and ended by its last slice.
+
+    Slices of other rounds say nothing of it.
+    """
+    if slice_.trial is not None or slice_.goes_on:
+        return OpenRound(round=slice_.round, trial=slice_.trial, first_batch=slice_.first_batch, batches=slice_.batches)
     if before is None or before.round != slice_.round:
         return before
     return msgspec.structs.replace(before, has_passed=True) if slice_.last_recipient else None
@@ -195,7 +198,7 @@ def resume(
 
 def awaits_automatic_round(message: Message) -> bool:
     """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
-    return not message.paused and message.open_trial is None and _has_rounds_left(message)
+    return not message.paused and message.open_round is None and _has_rounds_left(message)
 
 
 def _has_rounds_left(message: Message) -> bool:
@@ -223,14 +226,16 @@ def check_resendable(message: Message, *, with_canary: bool = False) -> None:
     Raises CanaryUnderWay for a second canary beside one that is not decided.
     """
     _check_not_cancelled(message)
-    if with_canary and message.open_trial is not None:
+    if with_canary and message.open_round is not None and message.open_round.waits:
         raise CanaryUnderWay(message.id)
 
 
 def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: datetime) -> RetryStopped | None:
     """Ends a round whose canary is over, when too many of it failed; None when the rest may follow."""
-    opened = message.open_trial
-    if opened is None or opened.has_passed or opened.trial.canary.allows(failed + unconfirmed):
+    opened = message.open_round
+    if opened is None or opened.trial is None or opened.has_passed:
+        return None
+    if opened.trial.canary.allows(failed + unconfirmed):
         return None
     return RetryStopped(
         message_id=message.id,
@@ -254,7 +259,7 @@ def complete(
 
     `somebody_waits`: an automatic round would find somebody to retry.
     """
-    if message.life is not Life.SUBMITTED or message.completed or open_deliveries or message.open_trial is not None:
+    if message.life is not Life.SUBMITTED or message.completed or open_deliveries or message.open_round is not None:
         return None
     if message.paused and somebody_waits and _has_rounds_left(message):
         return None

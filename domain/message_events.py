@@ -57,8 +57,9 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON, or when the round
     was due by the message's own schedule. `last_recipient` is
     where the slice ended, so that the round can be gone on with. A request, the reason, whom the round does not take,
-    and a `trial` (the slice is a canary, what follows is the rest) stand on the first slice. A slice of nobody says
-    that nobody was left. `messages_per_second` caps the round; 0 does not.
+    and a `trial` (the slice is a canary, what follows is the rest) stand on the first slice, and so does that the round
+    `goes_on`: the servers plan it to its end, and whoever asked may be answered before. A slice of nobody says that
+    nobody was left. `messages_per_second` caps the round; 0 does not.
     """
 
     round: int
@@ -75,6 +76,7 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     reason: str = ""
     skipped: dict[SkipReason, int] = msgspec.field(default_factory=dict)
     trial: Trial | None = None
+    goes_on: bool = False
     messages_per_second: float = 0.0
 
 

@@ -96,4 +96,4 @@ def summed_up(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:
         """,
         given=Given((("place", int), ("message_id", str)), list(enumerate(message_ids))),
     )
-    return [msgspec.convert(dict(row), ErrorTypeRow) for row in rows]
+    return [ErrorTypeRow(**row) for row in rows]

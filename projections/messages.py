@@ -154,11 +154,11 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
 
 
 def _request_retry(sql: Sql, event: RetryRequested) -> None:
-    """Slices of two rounds may come by turns. A round has its canary until the rest is planned to the last."""
+    """Slices of two rounds may come by turns. `canary_round` is one that is open: see domain.canary.OpenRound."""
     sql.execute(
         """
         UPDATE messages SET round = CASE WHEN round > :round THEN round ELSE :round END,
-               canary_round = CASE WHEN :is_canary = 1 THEN :round WHEN canary_round = :round AND :is_last = 1 THEN 0
+               canary_round = CASE WHEN :opens = 1 THEN :round WHEN canary_round = :round AND :is_last = 1 THEN 0
                                    ELSE canary_round END, retry_count = :retry_count, batches_total = :batches_total,
                is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time
         WHERE message_id = :message_id
@@ -168,7 +168,7 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
             "round": event.round,
             "retry_count": event.retry_count,
             "batches_total": event.first_batch + event.batches - 1,
-            "is_canary": int(event.trial is not None),
+            "opens": int(event.trial is not None or event.goes_on),
             "is_last": int(not event.last_recipient),
             "time": micros(event.time),
         },

@@ -6,7 +6,8 @@ from datetime import datetime
 from domain.message import Message, awaits_automatic_round
 from domain.retry import PLAIN, RetryTrigger
 from projections.message_rows import MessageRow
-from server.commands.rounds import Round, RoundOrder, RoundStarted, Step
+from server.commands.round_order import RoundOrder
+from server.commands.rounds import Round, RoundStarted, Step
 from server.log.commit import EventLog
 
 AUTOMATIC = "redrive"  # who asks for an automatic round

@@ -1,5 +1,6 @@
 """Resend: by hand, to all that can be retried, to named recipients, or by error type."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,7 +15,9 @@ from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_message, reach
-from server.commands.rounds import Round, RoundOrder, RoundStarted, Step, would_start
+from server.commands.open_rounds import PLAN_SECONDS, OpenRoundService
+from server.commands.round_order import RoundOrder
+from server.commands.rounds import Round, RoundStarted, Step, would_start
 from server.log.commit import EventLog
 
 METHOD = "Resend"
@@ -27,9 +30,10 @@ class ResendService:
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
+        self._open_rounds = OpenRoundService(log, now)
 
     async def resend(self, command: ResendMessage) -> RoundStarted:
-        """Starts a round.
+        """Starts a round, and plans it; what a second is too short for, is planned after the answer.
 
         Raises InvalidRequest, MessageNotFound, MessageIsCancelled, CanaryUnderWay, RequestIdReused, Aborted,
         Unavailable.
@@ -45,11 +49,14 @@ class ResendService:
 
     async def _carry_out(self, the_round: Round, command: ResendMessage, stamp: RequestStamp | None) -> RoundStarted:
         """Slice after slice; when another call with this request_id was faster, its round is ours."""
+        until = time.monotonic() + PLAN_SECONDS
         for _ in range(MAX_STEPS):
             step = await the_round.advance()
-            if not the_round.has_begun and (begun := await self._begun_before(command, stamp)):
+            if step is Step.TOO_EARLY:
+                await self._open_rounds.finish(command.message_id)
+            elif not the_round.has_begun and (begun := await self._begun_before(command, stamp)):
                 the_round = begun
-            elif step is Step.DONE:
+            elif step is Step.DONE or (the_round.goes_on and time.monotonic() > until):
                 return await the_round.started()
         raise Aborted("the message changed too often meanwhile", message_id=command.message_id)
 
@@ -65,6 +72,7 @@ class ResendService:
             self._now,
             number=answered.answer["round"],
             skipped=msgspec.convert(answered.answer["skipped"], dict[SkipReason, int]),
+            total=answered.answer.get("recipients", 0),
         )
 
 

@@ -8,33 +8,19 @@ from typing import NamedTuple
 import msgspec
 
 from domain.batch_plan import BatchPlan, batches_needed, in_batches
-from domain.canary import Canary, Trial
-from domain.event import Event, RequestStamp
-from domain.message import Message, check_not_archived, fold, next_retry_count
+from domain.canary import Trial
+from domain.event import Event
+from domain.message import Message, check_not_archived, fold
 from domain.message_events import RetryRequested
-from domain.retry import RetrySelection, RetryTrigger, SkipReason, Standing
+from domain.retry import SkipReason, Standing
 from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
 from server.commands.changes import Changes
 from server.commands.retry_planning import NOBODY, RetryPlan, WhomToRetry, plan_retry
+from server.commands.round_order import RoundOrder
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
-
-
-class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who starts a round and why; `tick` names the timer's run. Empty recipient_ids name nobody."""
-
-    message_id: str
-    trigger: RetryTrigger
-    requested_by: str
-    selection: RetrySelection
-    recipient_ids: tuple[str, ...] = ()
-    tick: str = ""
-    request: RequestStamp | None = None
-    canary: Canary | None = None
-    messages_per_second: float = 0.0
-    reason: str = ""
 
 
 class RoundStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +43,7 @@ class Step(Enum):
     APPENDED = "more is to come"
     DONE = "that was all"
     BEATEN = "the message has moved on"
+    TOO_EARLY = "another round is to be planned to its end first"
 
 
 class Look(NamedTuple):
@@ -79,8 +66,8 @@ class Round:
     """One round, slice by slice; what it has done so far is read from the message's stream each time.
 
     `may_start` says whether its first slice may be appended (or raises why not). With `number` a round is gone on with
-    that was begun before, perhaps by a process that died. What follows a canary is planned by a Round `after_canary`
-    alone, and only while the message says that its canary is not settled.
+    that was begun before, perhaps by a process that died; `skipped` and `total` are what its first slice found. What is
+    left of a round that the message says is open, after its canary or after an answer, is planned by a Round `of_rest`.
     """
 
     def __init__(
@@ -92,7 +79,8 @@ class Round:
         *,
         number: int | None = None,
         skipped: Mapping[SkipReason, int] | None = None,
-        after_canary: bool = False,
+        total: int = 0,
+        of_rest: bool = False,
     ) -> None:
         self._log = log
         self._order = order
@@ -100,7 +88,9 @@ class Round:
         self._now = now
         self._number = number
         self._skipped = skipped or {}
-        self._after_canary = after_canary
+        self._total = total
+        self._of_rest = of_rest
+        self._goes_on = False
         self._taken: Sequence[Standing] = ()
         self._changes = Changes(NOBODY, order.selection.as_of_sequence)
 
@@ -108,6 +98,11 @@ class Round:
     def has_begun(self) -> bool:
         """Its first slice is durable."""
         return self._number is not None
+
+    @property
+    def goes_on(self) -> bool:
+        """It will be planned to its end, whoever goes away."""
+        return self._goes_on
 
     async def look(self, *, predicts: bool = False) -> Look:
         """The message's version first, whom to retry second (protocol rule 11)."""
@@ -150,8 +145,8 @@ class Round:
 
     def _may_go_on(self, message: Message, slices: Sequence[RetryRequested]) -> bool:
         """The last slice ended before the last recipient, and nobody has cancelled the message meanwhile."""
-        if self._after_canary:
-            return message.open_trial is not None and message.open_trial.round == self._number
+        if self._of_rest:
+            return self._is_open(message)
         has_canary = bool(slices) and slices[0].trial is not None
         return not message.cancelled and not has_canary and bool(slices) and bool(slices[-1].last_recipient)
 
@@ -159,14 +154,21 @@ class Round:
         """Appends the next slice."""
         message, slices, plan, trial, changes = await self.look()
         if plan is not None and not self.has_begun:
-            self._skipped = plan.skipped
-        if plan is None or not (plan.recipients or self._after_canary):
+            if message.open_round is not None and not message.open_round.waits:
+                return Step.TOO_EARLY  # that one has promised to take those whom it left to its later slices
+            self._skipped, self._total = plan.skipped, plan.total
+        if plan is None or not (plan.recipients or self._is_open(message)):
             return Step.DONE
         requested, appends = self._slice(message, slices, plan, trial)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
         self._number, self._taken, self._changes = requested.round, plan.taken, changes
+        self._goes_on = slices[0].goes_on if slices else requested.goes_on
         return Step.APPENDED if plan.after else Step.DONE
+
+    def _is_open(self, message: Message) -> bool:
+        """The message waits for this round's last slice, even if it is of nobody."""
+        return message.open_round is not None and message.open_round.round == self._number
 
     def _slice(
         self, message: Message, slices: Sequence[RetryRequested], plan: RetryPlan, trial: Trial | None
@@ -182,42 +184,20 @@ class Round:
         )
         created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(plan.recipients))]
         batches = [StreamEvents(batch_stream(message.id, message.stage, e.batch_number), 0, [e]) for e in created]
-        requested = self._requested(message, batch_plan, plan, trial, is_first=not slices)
+        requested = self._order.slice(message, batch_plan, plan, trial, is_first=not slices)
         return requested, [StreamEvents(message_stream(message.id), message.version, [requested]), *batches]
 
-    def _requested(
-        self, message: Message, batch_plan: BatchPlan, plan: RetryPlan, trial: Trial | None, *, is_first: bool
-    ) -> RetryRequested:
-        order = self._order
-        answer = {"round": batch_plan.round, "skipped": dict(plan.skipped)}
-        return RetryRequested(
-            message_id=message.id,
-            round=batch_plan.round,
-            trigger=order.trigger,
-            requested_by=order.requested_by,
-            selection=order.selection,
-            first_batch=batch_plan.first_batch,
-            batches=batches_needed(len(plan.recipients)),
-            recipients=len(plan.recipients),
-            last_recipient=plan.after,
-            retry_count=next_retry_count(message, order.trigger) if is_first else message.retry_count,
-            tick=order.tick,
-            request=order.request and msgspec.structs.replace(order.request, answer=answer) if is_first else None,
-            reason=order.reason if is_first else "",
-            skipped=dict(plan.skipped) if is_first else {},
-            trial=trial,
-            messages_per_second=order.messages_per_second,
-            time=batch_plan.time,
-        )
-
     async def started(self) -> RoundStarted:
-        """What the round came to, by its slices; of one with a canary, what that is."""
-        slices = self._slices(await self._log.load(message_stream(self._order.message_id)))
+        """What the round came to, by its slices, or comes to while it goes on; of one with a canary, what that is."""
+        events = await self._log.load(message_stream(self._order.message_id))
+        slices = self._slices(events)
         trial = slices[0].trial if slices else None
         counted = slices[:1] if trial else slices
+        is_open = trial is None and self._is_open(fold(self._order.message_id, events))
+        recipients = self._total if is_open else sum(one.recipients for one in counted)
         return RoundStarted(
-            recipients=sum(one.recipients for one in counted),
-            batches=sum(one.batches for one in counted),
+            recipients=recipients,
+            batches=batches_needed(recipients) if is_open else sum(one.batches for one in counted),
             start_number=slices[0].first_batch if slices else 0,
             skipped=self._skipped,
             after_canary=trial.rest if trial else 0,

@@ -20,8 +20,8 @@ from projections.message_rows import MessageRow
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
-from server.commands.canaries import CanaryService
 from server.commands.lookup import load_message
+from server.commands.open_rounds import OpenRoundService
 from server.commands.retry_planning import retryable
 from server.delivery.ownership import is_owned_by_another
 from server.log.commit import Commit, EventLog, StreamEvents
@@ -36,7 +36,7 @@ class RoundCloser:
         self._log = log
         self._worker = worker
         self._rounds = rounds
-        self._canaries = CanaryService(log, now)
+        self._open_rounds = OpenRoundService(log, now)
         self._now = now
         self._due: dict[str, bool] = {}
         self._news = asyncio.Event()
@@ -85,7 +85,7 @@ class RoundCloser:
             logger.exception("round_not_closed", message=message_id)
 
     async def close(self, message_id: str, *, swept: bool) -> None:
-        """Settles a canary that is over; ends the message's round if nothing is open, with another round or for good.
+        """Goes on with a round that is not all planned; ends one of which nothing is open, with another or for good.
 
         News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
         """
@@ -96,7 +96,8 @@ class RoundCloser:
         if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
             return
         if row.canary_round:
-            await self._canaries.settle(message_id)
+            if await self._open_rounds.go_on(message_id):
+                self._look_at(message_id, swept=False)  # others have their turn first
             row = await self._row(message_id)
         if row is not None and not row.is_open and not row.canary_round:
             await self._end_round(row)

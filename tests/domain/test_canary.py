@@ -58,7 +58,7 @@ def test_the_share_that_was_asked_for_is_allowed_itself(recipients: int, data: s
 
 
 def test_a_message_knows_which_batches_its_canary_is() -> None:
-    opened = message(CANARY).open_trial
+    opened = message(CANARY).open_round
 
     assert opened is not None
     assert (opened.round, opened.first_batch, opened.batches, opened.has_passed) == (1, 2, 1, False)
@@ -88,14 +88,14 @@ def test_what_has_gone_on_is_not_stopped_by_late_news() -> None:
     ],
 )
 def test_a_canary_is_settled_by_the_last_of_its_rest_a_stop_or_a_cancel(end: list[Event]) -> None:
-    assert message(CANARY, *end).open_trial is None
+    assert message(CANARY, *end).open_round is None
 
 
 def test_slices_of_other_rounds_say_nothing_of_a_canary() -> None:
     between = message(CANARY, rest(round_=2))
 
-    assert between.open_trial is not None
-    assert not between.open_trial.has_passed
+    assert between.open_round is not None
+    assert not between.open_round.has_passed
     assert message(CANARY, rest(round_=2), rest(first_batch=4)).round == 2
 
 

@@ -45,6 +45,6 @@ def test_the_row_tells_of_a_canary_until_it_is_settled(
     row, message = db.row(), db.message()
 
     assert (row.canary_round, row.round) == (canary_round, round_)
-    assert (message.open_trial is not None, message.round) == (canary_round > 0, round_)
+    assert (message.open_round is not None, message.round) == (canary_round > 0, round_)
     assert db.ask(message_rows.with_canary) == ([MESSAGE] if canary_round else [])
     db.assert_rebuilt_equal()

@@ -12,9 +12,8 @@ def timestamp(time: Micros | datetime | None) -> Timestamp | None:
     """A time, given as the read models or as the domain keep it."""
     if time is None:
         return None
-    written = Timestamp()
-    written.FromMicroseconds(micros(time) if isinstance(time, datetime) else time)
-    return written
+    seconds, rest = divmod(micros(time) if isinstance(time, datetime) else time, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000)
 
 
 def read_time(given: Timestamp) -> datetime:

@@ -4,6 +4,7 @@ from typing import Any
 
 import grpc
 import pytest
+from server.commands.open_rounds import OpenRoundService
 
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed, Outcome
@@ -29,7 +30,6 @@ from redrive.v1.resend_pb2 import (
     SkippedRecipients,
     SkipReason,
 )
-from server.commands.canaries import CanaryService
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, SENT, UNCONFIRMED, fault, page_held
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -188,7 +188,7 @@ async def test_a_canary_is_told_from_its_request_to_its_end(edge: Edge) -> None:
     second = await refusal_of(edge.delivery.Resend(resend(message_id, canary=Canary(recipients=1))))
     under_way = (await rounds(edge, message_id))[0]
     await edge.deliver(message_id, {"ann": FAILED}, batch_number=2)
-    await CanaryService(edge.log, lambda: NOW).settle(message_id)
+    await OpenRoundService(edge.log, lambda: NOW).finish(message_id)
 
     assert (first.recipients_to_retry, first.recipients_after_canary) == (1, 2)
     assert await edge.delivery.Resend(resend(message_id, **asked_for)) == first

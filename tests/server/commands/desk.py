@@ -37,11 +37,14 @@ from tests.builders import (
     PAGE,
     WORKER,
     after,
+    batch_created,
+    batch_recipients,
     delivered,
     page_registered,
     page_token_replaced,
     people,
     resend_message,
+    retry_requested,
     send_message,
 )
 
@@ -104,6 +107,20 @@ class Desk:
 
     async def resend(self, message_id: str, **fields: Any) -> RoundStarted:
         return await self.resends.resend(resend_message(message_id, **fields))
+
+    async def plan_round(self, message_id: str, recipient_ids: Sequence[str]) -> None:
+        """A second attempt for some, past all that the services ask for."""
+        message = await self.message(message_id)
+        number = message.batches + 1
+        round_, many = message.round + 1, len(recipient_ids)
+        requested = retry_requested(message_id=message_id, round=round_, first_batch=number, recipients=many)
+        who = batch_recipients(*recipient_ids, attempt=2)
+        created = batch_created(*who, message_id=message_id, round=round_, batch_number=number)
+        appends = [
+            StreamEvents(message_stream(message_id), message.version, [requested]),
+            StreamEvents(batch_stream(message_id, message.stage, number), 0, [created]),
+        ]
+        assert isinstance(await self.log.commit(Commit(appends)), Committed)
 
     # What there is
 

@@ -10,37 +10,16 @@ from domain.errors import CanaryUnderWay
 from domain.message_events import RetryRequested, RetryStopped
 from domain.outcome import Outcome
 from domain.retry import RetrySelection
-from server.commands.canaries import CanaryService
+from server.commands.open_rounds import OpenRoundService
 from server.commands.retry_list import CanaryState, RetryFilter, RetryRound, list_retries
 from server.commands.rounds import RoundStarted
-from server.log.commit import Commit, CommitResult, EventLog
+from server.log.commit import EventLog
 from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, cancel_message, crowd
 from tests.server.commands.desk import Desk
+from tests.server.commands.mortal_log import Killed, MortalLog
 
 ALL = [who.id for who in crowd(60)]
 TEN = Canary(recipients=10, max_failure_share=0.2)
-
-
-class Killed(Exception):
-    """The process is no more."""
-
-
-class MortalLog:
-    """A log whose process is killed at its n-th commit, right before it or right after."""
-
-    def __init__(self, log: EventLog, *, at: int, is_written: bool) -> None:
-        self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
-        self._commit = log.commit
-        self._left = at
-        self._is_written = is_written
-
-    async def commit(self, commit: Commit) -> CommitResult:
-        self._left -= 1
-        if self._left >= 0:
-            return await self._commit(commit)
-        if self._is_written:
-            await self._commit(commit)
-        raise Killed
 
 
 @pytest.fixture
@@ -61,7 +40,7 @@ def failing(*ids: str, outcome: Outcome = FAILED) -> dict[str, Outcome]:
 
 
 async def settle(desk: Desk, message_id: str, log: EventLog | None = None) -> None:
-    await CanaryService(log or desk.log, lambda: NOW).settle(message_id)
+    await OpenRoundService(log or desk.log, lambda: NOW).finish(message_id)
 
 
 async def rounds(desk: Desk, message_id: str) -> list[RetryRound]:
@@ -100,7 +79,7 @@ async def test_the_rest_follows_a_canary_that_goes_well(desk: Desk, outcomes: di
     assert await states(desk, message_id) == [CanaryState.PASSED]
     assert {created.messages_per_second for created in await desk.created(message_id, round_=1)} == {40.0}
     assert [one.recipients for one in await rounds(desk, message_id)] == [60]
-    assert (await desk.message(message_id)).open_trial is None
+    assert (await desk.message(message_id)).open_round is None
     assert (await desk.row(message_id)).canary_round == 0
 
 

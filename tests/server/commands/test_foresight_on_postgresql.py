@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from server.commands.open_rounds import OpenRoundService
 
 from domain.canary import Canary
 from domain.fault import ErrorType, RetryRule
@@ -10,7 +11,6 @@ from domain.outcome import Failed
 from domain.retry import SkipReason
 from domain.retry_prediction import Cause, Prediction
 from projections import batches, message_rows
-from server.commands.canaries import CanaryService
 from server.commands.retry_list import CanaryState, RetryFilter, list_retries
 from server.opening import log_of
 from server.settings import Settings
@@ -59,7 +59,7 @@ async def test_a_canary_is_planned_settled_and_listed(desk: Desk) -> None:
     )
     await desk.deliver(message_id, {})
 
-    await CanaryService(desk.log, lambda: NOW).settle(message_id)
+    await OpenRoundService(desk.log, lambda: NOW).finish(message_id)
 
     wanted = RetryFilter(owner=OWNER, message_id=message_id)
     (only,) = await list_retries(desk.log, wanted, before=2**62, limit=10)

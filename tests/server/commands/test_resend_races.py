@@ -201,13 +201,16 @@ class StaleLog:
 async def test_who_changes_while_a_frozen_set_is_planned_is_left_out(
     desk: Desk, interrupted: type[InterruptedLog | StaleLog]
 ) -> None:
-    """Another round takes the last ones, and fails, while the second slice is planned: it looks again."""
+    """A server of the release before, which knows of no open rounds, plans another one before the second slice.
+
+    It takes the last ones, and fails: the first one looks again.
+    """
     message_id = await all_failed(desk, 250)
     sequence = (await desk.row(message_id)).sequence
     ids = [who.id for who in crowd(250)]
 
     async def fail_again() -> None:
-        await desk.resend(message_id, recipient_ids=tuple(ids[230:]))
+        await desk.plan_round(message_id, ids[230:])
         await desk.deliver(message_id, dict.fromkeys(ids, FAILED))
 
     resends = ResendService(interrupted(desk.log, fail_again), lambda: NOW)

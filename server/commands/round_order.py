@@ -1,0 +1,59 @@
+"""What a round was ordered by: whoever goes on with it, asks for the same."""
+
+import msgspec
+
+from domain.batch_plan import BatchPlan, batches_needed
+from domain.canary import Canary, Trial
+from domain.event import RequestStamp
+from domain.message import Message, next_retry_count
+from domain.message_events import RetryRequested
+from domain.retry import RetrySelection, RetryTrigger
+from server.commands.retry_planning import RetryPlan
+
+
+class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who starts a round and why; `tick` names the timer's run. Empty recipient_ids name nobody."""
+
+    message_id: str
+    trigger: RetryTrigger
+    requested_by: str
+    selection: RetrySelection
+    recipient_ids: tuple[str, ...] = ()
+    tick: str = ""
+    request: RequestStamp | None = None
+    canary: Canary | None = None
+    messages_per_second: float = 0.0
+    reason: str = ""
+
+    def slice(
+        self, message: Message, batches: BatchPlan, plan: RetryPlan, trial: Trial | None, *, is_first: bool
+    ) -> RetryRequested:
+        """The event of the round's next slice, which brings the recipients of the plan."""
+        has_more = is_first and trial is None and bool(plan.after)
+        return RetryRequested(
+            message_id=message.id,
+            round=batches.round,
+            trigger=self.trigger,
+            requested_by=self.requested_by,
+            selection=self.selection,
+            first_batch=batches.first_batch,
+            batches=batches_needed(len(plan.recipients)),
+            recipients=len(plan.recipients),
+            last_recipient=plan.after,
+            retry_count=next_retry_count(message, self.trigger) if is_first else message.retry_count,
+            tick=self.tick,
+            request=self._answered(batches.round, plan) if is_first else None,
+            reason=self.reason if is_first else "",
+            skipped=dict(plan.skipped) if is_first else {},
+            trial=trial,
+            goes_on=has_more and message.open_round is None,  # a message has one open round
+            messages_per_second=self.messages_per_second,
+            time=batches.time,
+        )
+
+    def _answered(self, number: int, plan: RetryPlan) -> RequestStamp | None:
+        """What the same request is answered by, should it come again."""
+        if self.request is None:
+            return None
+        answer = {"round": number, "skipped": dict(plan.skipped), "recipients": plan.total}
+        return msgspec.structs.replace(self.request, answer=answer)

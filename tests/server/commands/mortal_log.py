@@ -1,0 +1,25 @@
+"""A log whose process is killed in the middle of something."""
+
+from server.log.commit import Commit, CommitResult, EventLog
+
+
+class Killed(Exception):
+    """The process is no more."""
+
+
+class MortalLog:
+    """A log whose process is killed at its n-th commit, right before it or right after."""
+
+    def __init__(self, log: EventLog, *, at: int, is_written: bool) -> None:
+        self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
+        self._commit = log.commit
+        self._left = at
+        self._is_written = is_written
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        self._left -= 1
+        if self._left >= 0:
+            return await self._commit(commit)
+        if self._is_written:
+            await self._commit(commit)
+        raise Killed
