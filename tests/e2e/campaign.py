@@ -7,6 +7,7 @@ from redrive import Client
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Counts, Message, OnUnconfirmed, RetryPolicy, RetryType
+from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
 from redrive.v1.progress_pb2 import Progress
 from tests.e2e.processes import SandboxProcess
@@ -16,9 +17,16 @@ TOKEN = "EAAG-first-token"
 TEXT = "Hello {{name}}, {{city}} is waiting."
 
 
-async def put_page(client: Client, *, rate: float = 5_000.0, token: str = TOKEN) -> None:
+async def put_page(
+    client: Client,
+    *,
+    rate: float = 5_000.0,
+    token: str = TOKEN,
+    mode: SendMode.ValueType = SendMode.SEND_MODE_UNSPECIFIED,
+) -> None:
     """Registers the page, or replaces its token."""
-    await client.put_page(PutPageRequest(page_id=PAGE, access_token=token, messages_per_second=rate))
+    request = PutPageRequest(page_id=PAGE, access_token=token, messages_per_second=rate, send_mode=mode)
+    await client.put_page(request)
 
 
 def recipients(count: int, prefix: str = "u") -> list[Recipient]:

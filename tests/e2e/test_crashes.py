@@ -1,8 +1,11 @@
 """SIGKILL in mid-send, and a restart: nothing is lost, nothing is sent twice, what was in flight is unconfirmed."""
 
+import asyncio
+
 from redrive import Client
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.message_pb2 import Message
+from redrive.v1.page_pb2 import SendMode
 from tests.e2e.campaign import (
     assert_balanced,
     assert_nobody_twice,
@@ -12,6 +15,7 @@ from tests.e2e.campaign import (
     watch_to_the_end,
 )
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
+from tests.waiting import eventually
 
 
 async def _send_until(client: Client, people: int, sent: int) -> Message:
@@ -66,6 +70,32 @@ async def test_a_message_that_was_accepted_survives_a_kill_before_anything_left(
         last = await watch_to_the_end(client, accepted.message.id)
         assert last.counts.sent + last.counts.unconfirmed == 400
         assert last.counts.unconfirmed <= 1
+    await assert_nobody_twice(sandbox)
+
+
+async def test_a_server_that_is_killed_while_it_plans_a_resend_plans_it_to_its_end(
+    server: ServerProcess, sandbox: SandboxProcess
+) -> None:
+    """Nobody asks again: what the first slice said is enough."""
+    await sandbox.control.order({"preset": "temporary", "times": 1})
+    async with client_of(server) as client:
+        await put_page(client, rate=100_000, mode=SendMode.SEND_MODE_BATCH)
+        accepted = await client.send_stream(send_request([]), recipients(25_000))
+        await watch_to_the_end(client, accepted.message.id)
+        asked = asyncio.create_task(client.resend(ResendRequest(message_id=accepted.message.id)))
+        message = await eventually(
+            lambda: client.get_message(accepted.message.id), lambda message: message.counts.failed < 25_000
+        )
+        await server.kill()
+        await asyncio.gather(asked, return_exceptions=True)
+    assert message.counts.failed > 0, "it was killed while it planned"
+
+    await server.start()
+    async with client_of(server) as client:
+        last = await watch_to_the_end(client, accepted.message.id)
+
+    assert_balanced(last.counts)
+    assert last.counts.sent + last.counts.unconfirmed == 25_000
     await assert_nobody_twice(sandbox)
 
 
