@@ -20,6 +20,8 @@ class DeliveryStatus(StrEnum):
     UNCONFIRMED = "UNCONFIRMED"
     CANCELLED = "CANCELLED"
 
+    __hash__ = str.__hash__  # an enum's own runs in Python: ten times as long, in every count
+
     @property
     def is_open(self) -> bool:
         """Something may still leave."""

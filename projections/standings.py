@@ -120,12 +120,14 @@ def _of_standings(
     if not wanted:
         return []
     matches, parameters = _any_of(wanted)
-    # No planner sees through CASE, and PostgreSQL takes <> to hold for most: else it gathers all, and sorts them.
+    # No planner sees through CASE, and PostgreSQL takes <> to hold for most: else it gathers all, and sorts them. And
+    # none finds what an expression says in an index: else SQLite goes through all who failed for the few.
     condition = matches if are_few else f"CASE WHEN {matches} THEN 1 ELSE 0 END <> 0"
+    recipient = "recipient_id || ''" if are_few else "recipient_id"
     return sql.rows(
         f"""
-        SELECT {columns} FROM recipients WHERE {_FAILED} AND recipient_id > :after AND ({condition})
-        ORDER BY recipient_id LIMIT :limit
+        SELECT {columns} FROM recipients WHERE {_FAILED} AND {recipient} > :after AND ({condition})
+        ORDER BY {recipient} LIMIT :limit
         """,  # noqa: S608 - our own words
         {**judged.parameters(), **parameters, "after": after, "limit": limit},
     )

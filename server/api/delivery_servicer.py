@@ -52,6 +52,7 @@ from server.api.translation import deliveries, events, message_requests, message
 from server.api.translation.message_requests import MessageAt
 from server.commands.attempt_list import list_attempts
 from server.commands.cancelling import CancelService
+from server.commands.failure_groups import FailureGroups, counted_anew
 from server.commands.failure_list import list_failures
 from server.commands.lookup import find_message
 from server.commands.names import Names
@@ -86,6 +87,7 @@ class DeliveryServicer(DeliveryServiceBase):
         drain: Drain,
     ) -> None:
         self._log = log
+        self._failure_groups = FailureGroups()
         self._sends = sends
         self._streams = streams
         self._resends = resends
@@ -153,7 +155,8 @@ class DeliveryServicer(DeliveryServiceBase):
         wanted = message_requests.failure_filter(request, sees(context))
         place = message_requests.failures_at(request, wanted)
         page = listings.FAILURES.page(request, (wanted, place.time))
-        found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit))
+        groups_of = counted_anew if place.time else self._failure_groups.of
+        found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit, groups_of=groups_of))
         next_round = await self._next_round(place, found.message)
         failures, token = page.cut(found.failures)
         named = await self._names.of_failures(failures, wanted.message_id)

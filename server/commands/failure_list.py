@@ -9,7 +9,8 @@ from domain.retry import PLAIN, Standing, verdict
 from projections import failures, standings
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from projections.standings import FailedRow
+from projections.standings import FailedRow, Judged
+from server.commands.failure_groups import counted_anew
 from server.commands.lookup import find_message
 from server.commands.retry_planning import judged_by
 
@@ -41,13 +42,18 @@ class FailureList(msgspec.Struct, frozen=True, kw_only=True):
     error_types: Mapping[ErrorType, int]
 
 
-def list_failures(wanted: FailureFilter, *, after: str, limit: int) -> Callable[[Sql], FailureList]:
+GroupsOf = Callable[[Sql, MessageRow, Judged], Mapping[Standing, int]]
+
+
+def list_failures(
+    wanted: FailureFilter, *, after: str, limit: int, groups_of: GroupsOf = counted_anew
+) -> Callable[[Sql], FailureList]:
     """The query for one page of failures by recipient id, after the last one seen; raises MessageNotFound."""
 
     def query(sql: Sql) -> FailureList:
         message = find_message(sql, wanted.owner, wanted.message_id)
         judged = judged_by(sql, message)
-        groups = standings.groups(sql, judged)
+        groups = groups_of(sql, message, judged)
         retryable = frozenset(s for s in groups if not message.cancelled and _takes(s, message))
         shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
         are_few = sum(groups[standing] for standing in shown) < FEW * sum(groups.values())

@@ -1,11 +1,19 @@
 """Whatever happens to messages, in whatever order, the books balance (invariants 1, 2, 3 and 6 of the design)."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 from hypothesis import seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from domain.delivery import DeliveryStatus as S
+from domain.retry import Standing
+from projections import message_rows
 from projections.batches import NEVER
 from projections.outcomes import HOUR
+from projections.sql import Sql
+from server.commands.failure_groups import FailureGroups, counted_anew
+from server.commands.retry_planning import judged_by
 from tests.projections.book_callers import BookCallers
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.driven_store import counts_of
@@ -13,6 +21,10 @@ from tests.projections.driven_store import counts_of
 
 class Books(BookCallers):
     """What is true after each step, whoever did what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups = FailureGroups()
 
     @invariant()
     def messages_add_up(self) -> None:
@@ -39,6 +51,18 @@ class Books(BookCallers):
                 id=message_id,
             )
             assert self.db.failures(message_id) == recounted == dict(model.error_types())
+
+    @invariant()
+    def what_is_kept_of_failures_is_what_is_counted_anew(self) -> None:
+        for message_id in self.model:
+            kept, anew = self.db.ask(partial(self._failure_groups, message_id))
+            assert kept == anew
+
+    def _failure_groups(self, message_id: str, sql: Sql) -> Sequence[Mapping[Standing, int]]:
+        row = message_rows.find(sql, message_id)
+        assert row is not None
+        judged = judged_by(sql, row)
+        return self.groups.of(sql, row, judged), counted_anew(sql, row, judged)
 
     @invariant()
     def outcomes_add_up(self) -> None:

@@ -111,6 +111,9 @@ def test_a_summary_seeks_the_first_and_the_last_of_each_error_type(db: DrivenSto
 
     plan = plan_of(db, lambda sql: failures.summed_up(sql, [MESSAGE]))
 
-    sought = "SEARCH recipients USING COVERING INDEX recipients_by_error (message_id=? AND error_type=?)"
-    assert plan.count(sought) == 2
+    by_error = "INDEX recipients_by_error (message_id=? AND error_type=?)"
+    assert [step for step in plan if "SEARCH recipients" in step] == [
+        f"SEARCH recipients USING COVERING {by_error}",
+        f"SEARCH recipients USING {by_error}",
+    ]
     assert [step for step in plan if step.startswith("SCAN")] == ["SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN given"]

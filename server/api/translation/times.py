@@ -12,8 +12,15 @@ def timestamp(time: Micros | datetime | None) -> Timestamp | None:
     """A time, given as the read models or as the domain keep it."""
     if time is None:
         return None
-    seconds, rest = divmod(micros(time) if isinstance(time, datetime) else time, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1_000)
+    written = Timestamp()
+    write_time(written, micros(time) if isinstance(time, datetime) else time)
+    return written
+
+
+def write_time(written: Timestamp, time: Micros) -> None:
+    """The same in its place in an answer."""
+    written.seconds, rest = divmod(time, 1_000_000)
+    written.nanos = rest * 1_000
 
 
 def read_time(given: Timestamp) -> datetime:
