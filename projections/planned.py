@@ -69,7 +69,7 @@ _CREATE = """
 _FAILED = """
     SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many FROM given CROSS JOIN recipients
     WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
-      AND recipients.state IN ('FAILED', 'UNCONFIRMED') AND recipients.attempts < given.attempt_number
+      AND recipients.state IN ('FAILED', 'UNCONFIRMED')
     GROUP BY recipients.state, recipients.error_type
 """
 _RETRY = """

@@ -291,6 +291,10 @@ Global___Canary: _TypeAlias = Canary  # noqa: Y015
 
 @_typing.final
 class ResendResponse(_message.Message):
+    """A resend of very many is answered after about a second: the numbers are those of the whole round then, and the servers go on
+    making its batches, also after a crash. Whoever is reached in that time is not taken: ListRetries has the sum.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RECIPIENTS_TO_RETRY_FIELD_NUMBER: _builtins.int
@@ -487,7 +491,7 @@ class RetryRound(_message.Message):
     """The caller; "redrive" for an automatic round."""
     reason: _builtins.str
     recipients: _builtins.int
-    """Taken so far; a canary's rest is added when it follows."""
+    """Taken so far; what a round of very many still takes is added as it is planned, a canary's rest when it follows."""
     canary_state: Global___CanaryState.ValueType
     """Unspecified for a round without a canary."""
     recipients_after_canary: _builtins.int

@@ -11,7 +11,8 @@ import pytest
 from domain.page_events import SendMode
 from server.channels.http_client import HttpClient
 from server.sandbox.runner import Sandbox
-from tests.builders import crowd
+from tests.builders import FAILED, crowd, delivered
+from tests.server.delivery.histories import batch_of, write
 from tests.server.delivery.works import Works, open_works
 
 MESSAGES = 1_000
@@ -83,3 +84,17 @@ async def test_a_thousand_one_by_one(traced: Works, costs: Costs) -> None:
     assert 10 <= costs.events["OutcomesRecorded"] <= 60
     assert costs.statements["COMMIT"] <= 100  # 39
     assert sum(costs.statements.values()) <= 1_500  # 760
+
+
+async def test_planning_a_resend_of_a_thousand(costs: Costs, database: Path, sandbox: Sandbox) -> None:
+    async with open_works(database, sandbox) as works:  # which sends nothing
+        await works.put_page()
+        message_id = await works.send(crowd(MESSAGES))
+        for number in range(1, 11):
+            batch = await batch_of(works, message_id, number)
+            await write(works, batch, *delivered(batch, {who.id: FAILED for who in crowd(MESSAGES)}))
+        costs.statements.clear()
+
+        await works.resend(message_id)
+
+    assert sum(costs.statements.values()) <= 80  # 52; 107 where each batch had statements of its own
