@@ -42,8 +42,8 @@ class Change(NamedTuple):
         return changes
 
     def _changes(self) -> Iterator[tuple[Standing, int]]:
-        for counted, sign in ((self.after, 1), (self.before, -1)):
-            for standing, how_many in counted.items():
+        for standings, sign in ((self.after, 1), (self.before, -1)):
+            for standing, how_many in standings.items():
                 yield standing, sign * how_many
 
 

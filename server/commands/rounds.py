@@ -188,16 +188,18 @@ class Round:
         return requested, [StreamEvents(message_stream(message.id), message.version, [requested]), *batches]
 
     async def started(self) -> RoundStarted:
-        """What the round came to, by its slices, or comes to while it goes on; of one with a canary, what that is."""
-        events = await self._log.load(message_stream(self._order.message_id))
-        slices = self._slices(events)
+        """What the round came to, by its slices; of one with a canary, what that is.
+
+        Of one that goes on, what its first slice found: each answer to the request says the same, whenever it comes.
+        """
+        slices = self._slices(await self._log.load(message_stream(self._order.message_id)))
         trial = slices[0].trial if slices else None
         counted = slices[:1] if trial else slices
-        is_open = trial is None and self._is_open(fold(self._order.message_id, events))
-        recipients = self._total if is_open else sum(one.recipients for one in counted)
+        goes_on = bool(slices) and slices[0].goes_on
+        recipients = self._total if goes_on else sum(one.recipients for one in counted)
         return RoundStarted(
             recipients=recipients,
-            batches=batches_needed(recipients) if is_open else sum(one.batches for one in counted),
+            batches=batches_needed(recipients) if goes_on else sum(one.batches for one in counted),
             start_number=slices[0].first_batch if slices else 0,
             skipped=self._skipped,
             after_canary=trial.rest if trial else 0,

@@ -53,7 +53,9 @@ def _retried(event: RetryRequested) -> str:
         f"Round {event.round} ({event.trigger.value}) by {event.requested_by}: {_recipients(event.recipients)}"
         f" in {_batches(event.batches)} from number {event.first_batch}"
     )
-    return words if event.trial is None else f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
+    if event.trial is not None:
+        return f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
+    return f"{words}, and more to come" if event.goes_on else words
 
 
 def _stopped(event: RetryStopped) -> str:

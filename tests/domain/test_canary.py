@@ -22,6 +22,7 @@ from tests.builders import MESSAGE, NOW, OWNER, auto, message_submitted, retry_r
 
 TEN = Canary(recipients=10, max_failure_share=0.3)
 CANARY = retry_requested(recipients=10, batches=1, last_recipient="j", trial=Trial(canary=TEN, rest=90, as_of=7))
+GOES_ON = retry_requested(recipients=10, batches=1, last_recipient="j", goes_on=True)
 STOPPED = RetryStopped(message_id=MESSAGE, round=1, recipients=10, failed=4, unconfirmed=0, time=NOW)
 
 
@@ -91,6 +92,27 @@ def test_a_canary_is_settled_by_the_last_of_its_rest_a_stop_or_a_cancel(end: lis
     assert message(CANARY, *end).open_round is None
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        [rest()],
+        [rest("m"), rest(first_batch=4)],
+        [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)],
+    ],
+)
+def test_a_round_that_goes_on_is_open_until_its_last_slice_or_a_cancel(end: list[Event]) -> None:
+    opened = message(GOES_ON).open_round
+
+    assert opened is not None
+    assert (opened.round, opened.trial, opened.waits) == (1, None, False)
+    assert message(GOES_ON, *end).open_round is None
+
+
+def test_a_round_that_goes_on_has_no_canary_to_stop_it_nor_to_be_in_anothers_way() -> None:
+    assert stop_after_canary(message(GOES_ON), failed=10, unconfirmed=0, now=NOW) is None
+    check_resendable(message(GOES_ON), with_canary=True)
+
+
 def test_slices_of_other_rounds_say_nothing_of_a_canary() -> None:
     between = message(CANARY, rest(round_=2))
 
@@ -99,7 +121,7 @@ def test_slices_of_other_rounds_say_nothing_of_a_canary() -> None:
     assert message(CANARY, rest(round_=2), rest(first_batch=4)).round == 2
 
 
-@pytest.mark.parametrize("events", [[CANARY], [CANARY, rest("m")]])
+@pytest.mark.parametrize("events", [[CANARY], [CANARY, rest("m")], [GOES_ON], [GOES_ON, rest("m")]])
 def test_a_message_is_not_done_and_starts_nothing_by_itself_before_its_canary_is_settled(events: list[Event]) -> None:
     unsettled = message(*events)
 

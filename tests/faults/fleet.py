@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,8 +13,9 @@ from random import Random
 from typing import NamedTuple
 
 from redrive import Client
-from tests.e2e.processes import PROGRAM, free_port
+from tests.e2e.processes import free_port
 
+SERVER = (sys.executable, "-m", "tests.faults.sliced_server")
 AGAIN_SECONDS = 0.2  # before a server that found no database is started again
 START_SECONDS = 5.0  # that a new process may take until it answers, on a busy machine
 WAKE_SECONDS = 1.0  # that one may take that was stopped
@@ -51,7 +53,7 @@ class Member:
             with self.log.open("ab") as log:
                 self._began = log.tell()
                 self._process = await asyncio.create_subprocess_exec(
-                    PROGRAM, env=self._environment, stdout=log, stderr=log
+                    *SERVER, env=self._environment, stdout=log, stderr=log
                 )
             code = await self._process.wait()
             if not self._is_ours and self._has_begun(self._began):

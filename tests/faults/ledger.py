@@ -50,6 +50,9 @@ class Ledger:
         self._cancelled: set[str] = set()
         self._rounds: dict[tuple[str, int], RetryRequested] = {}
         self._retry_counts: dict[str, int] = {}
+        self._begun: set[tuple[str, int]] = set()
+        self._open: dict[str, int] = {}
+        self.gone_on = 0  # rounds that were answered before their last slice
         self._claims: dict[tuple[str, int], int | None] = {}
         for recorded in log:
             if isinstance(recorded.event, RetryRequested):
@@ -59,6 +62,8 @@ class Ledger:
         for name, attempt in self.attempts.items():
             if attempt.status in OPEN:
                 self._complain(f"{name} ends {attempt.status}")
+        for message_id, number in self._open.items():
+            self._complain(f"round {number} of {message_id} was not planned to its end")
 
     def _complain(self, words: str) -> None:
         self.violations.append(words)
@@ -72,14 +77,22 @@ class Ledger:
                 self.messages[event.message_id] = event
             case MessageCancelled() as event:
                 self._cancelled.add(event.message_id)
+                self._open.pop(event.message_id, None)
             case RetryRequested() as event:
                 self._take_round(where, event)
             case BatchEvent() as event:
                 self._take_batch_event(where, recorded.version, event)
 
     def _take_round(self, where: str, event: RetryRequested) -> None:
-        """Each automatic round counts one on, whoever started it."""
-        if event.trigger is RetryTrigger.MANUAL:
+        """Each automatic round counts one on, whoever started it; one that goes on is open until its last slice."""
+        is_first = (event.message_id, event.round) not in self._begun
+        self._begun.add((event.message_id, event.round))
+        if event.goes_on:
+            self.gone_on += 1
+            self._open[event.message_id] = event.round
+        elif self._open.get(event.message_id) == event.round and not event.last_recipient:
+            del self._open[event.message_id]
+        if event.trigger is RetryTrigger.MANUAL or not is_first:
             return
         before = self._retry_counts.get(event.message_id, 0)
         if event.retry_count != before + 1:

@@ -206,4 +206,5 @@ def _judge(report: Report, database: Database, arrivals: Sequence[Arrival], sent
     report.figures["left after a take-over"] = left_late(ledger, arrivals)
     report.figures["unconfirmed"] = sum(one.status is DeliveryStatus.UNCONFIRMED for one in ledger.attempts.values())
     report.figures["deliveries"] = len(ledger.attempts)
+    report.figures["rounds that went on"] = ledger.gone_on
     report.violations += violations(books, ledger, arrivals, sent)

@@ -81,10 +81,25 @@ def test_an_ordinary_history_passes(history: Sequence[Event]) -> None:
         ((*FAILED, _asked(), _again(attempt=3)), "gets attempt 3 after 1"),
         ((*FAILED, _asked(trigger=RetryTrigger.CRON, retry_count=2)), "automatic round 2"),
         ((SUBMITTED, SUBMITTED), "submitted twice"),
+        ((*FAILED, _asked(goes_on=True, last_recipient="a")), "round 1 of m-1 was not planned to its end"),
+        ((*FAILED, _asked(goes_on=True, last_recipient="a"), _asked(last_recipient="b")), "not planned to its end"),
     ],
 )
 def test_a_history_that_must_not_happen_is_found(history: Sequence[Event], words: str) -> None:
     assert any(words in violation for violation in _ledger(*history).violations)
+
+
+@pytest.mark.parametrize("end", [_asked(), MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW)])
+def test_a_round_that_goes_on_ends_with_its_last_slice_or_with_a_cancel(end: Event) -> None:
+    ledger = _ledger(*FAILED, _asked(goes_on=True, last_recipient="a"), end)
+
+    assert (ledger.violations, ledger.gone_on) == ([], 1)
+
+
+def test_the_slices_of_an_automatic_round_count_once() -> None:
+    slices = [_asked(trigger=RetryTrigger.CRON, retry_count=1, last_recipient=last) for last in ("a", "b", "")]
+
+    assert _ledger(*FAILED, *slices).violations == []
 
 
 def test_a_resend_of_what_is_unconfirmed_passes_when_it_was_asked_for() -> None:

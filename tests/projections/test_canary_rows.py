@@ -1,4 +1,4 @@
-"""Which round's canary a message's row tells of: the same, however events are put together."""
+"""Which open round a message's row tells of, one with a canary or not: the same, however events are put together."""
 
 import pytest
 
@@ -11,6 +11,7 @@ from tests.projections.driven_store import DrivenStore
 
 TRIAL = Trial(canary=Canary(recipients=1), rest=2, as_of=3)
 CANARY = retry_requested(trial=TRIAL, last_recipient="ann")
+GOES_ON = retry_requested(goes_on=True, last_recipient="ann")
 STOPPED = RetryStopped(message_id=MESSAGE, round=1, recipients=1, failed=1, unconfirmed=0, time=NOW)
 CANCELLED = MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)
 NEXT = retry_requested(first_batch=3, last_recipient="bob")
@@ -18,6 +19,7 @@ LAST = retry_requested(first_batch=4)
 OF_ANOTHER_ROUND = retry_requested(round=2, first_batch=3)
 
 
+@pytest.mark.parametrize("opens", [CANARY, GOES_ON])
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(
     ("events", "canary_round", "round_"),
@@ -31,13 +33,13 @@ OF_ANOTHER_ROUND = retry_requested(round=2, first_batch=3)
         ([CANCELLED], 0, 1),
     ],
 )
-def test_the_row_tells_of_a_canary_until_it_is_settled(
-    db: DrivenStore, events: list[Event], canary_round: int, round_: int, *, at_once: bool
+def test_the_row_tells_of_an_open_round_until_it_is_settled(
+    db: DrivenStore, opens: Event, events: list[Event], canary_round: int, round_: int, *, at_once: bool
 ) -> None:
     db.register_page()
     db.send(MESSAGE, {"ann": FAILED, "bob": FAILED, "cid": FAILED})
     batch = db.new_batches(MESSAGE, [batch_recipients("ann", attempt=2)], first=2, round=1)
-    first: list[Event] = [CANARY, *events] if at_once else [CANARY]
+    first: list[Event] = [opens, *events] if at_once else [opens]
     db.write(db.of_message(db.message(), *first), *batch)
     for event in [] if at_once else events:
         db.write(db.of_message(db.message(), event))

@@ -4,7 +4,6 @@ from typing import Any
 
 import grpc
 import pytest
-from server.commands.open_rounds import OpenRoundService
 
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed, Outcome
@@ -30,6 +29,7 @@ from redrive.v1.resend_pb2 import (
     SkippedRecipients,
     SkipReason,
 )
+from server.commands.open_rounds import OpenRoundService
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, SENT, UNCONFIRMED, fault, page_held
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -203,6 +203,28 @@ async def test_a_canary_is_told_from_its_request_to_its_end(edge: Edge) -> None:
             "Round 1 (MANUAL) by local: 1 recipient in 1 batch from number 2, a canary: 2 more follow if it goes well",
         ),
         ("RetryStopped", "Round 1 stopped after its canary of 1: 1 failed, 0 unconfirmed"),
+    ]
+
+
+async def test_a_resend_of_very_many_is_answered_for_all_before_all_are_planned(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 2)
+    monkeypatch.setattr("server.commands.resending.PLAN_SECONDS", 0.0)
+    message_id = await failed(edge, ann=FAILED, bob=FAILED, cid=FAILED)
+
+    answer = await edge.delivery.Resend(resend(message_id))
+    so_far = (await rounds(edge, message_id))[0]
+    await OpenRoundService(edge.log, lambda: NOW).finish(message_id)
+    in_all = (await rounds(edge, message_id))[0]
+
+    assert (answer.recipients_to_retry, answer.batches.total, answer.batches.start_number) == (3, 1, 2)
+    assert (so_far.recipients, so_far.counts) == (2, Counts(total=2, pending=2))
+    assert (in_all.recipients, in_all.counts) == (3, Counts(total=3, pending=3))
+    events = (await edge.delivery.ListEvents(ListEventsRequest(message_id=message_id))).events
+    assert [one.summary for one in events if one.name == "RetryRequested"] == [
+        "Round 1 (MANUAL) by local: 2 recipients in 1 batch from number 2, and more to come",
+        "Round 1 (MANUAL) by local: 1 recipient in 1 batch from number 3",
     ]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from server.commands.open_rounds import OpenRoundService
 
 from domain.canary import Canary
 from domain.fault import ErrorType, RetryRule
@@ -11,6 +10,7 @@ from domain.outcome import Failed
 from domain.retry import SkipReason
 from domain.retry_prediction import Cause, Prediction
 from projections import batches, message_rows
+from server.commands.open_rounds import OpenRoundService
 from server.commands.retry_list import CanaryState, RetryFilter, list_retries
 from server.opening import log_of
 from server.settings import Settings
