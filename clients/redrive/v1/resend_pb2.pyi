@@ -291,8 +291,8 @@ Global___Canary: _TypeAlias = Canary  # noqa: Y015
 
 @_typing.final
 class ResendResponse(_message.Message):
-    """A resend of very many is answered after about a second: the numbers are those of the whole round then, and the servers go on
-    making its batches, also after a crash. Whoever is reached in that time is not taken: ListRetries has the sum.
+    """A resend of very many is answered after about a second, and the servers go on making its batches, also after a crash. The
+    numbers are those of the whole round as it began; whoever is reached in that time is not taken, and ListRetries has the sum.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
