@@ -36,6 +36,7 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 MESSAGE, PAGE = "5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11", "1001"
 GRAPH_BATCH = 50
 COMMITS_TOGETHER = 10
+PLANNED_TOGETHER = 50  # batches of one append
 Decide = Callable[[Batch], Sequence[BatchEvent]]
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Run:
     def measure(self) -> None:
         """All stages in their order."""
         created = self._timed("plan", self._plan)
-        self._timed("plan: log and read models", lambda: self._write([(None, [event]) for event in created]))
+        self._timed("plan: log and read models", lambda: self._write_plan(created))
         self._batches = [fold([event]) for event in created]
         self._timed("render", self._render)
         lease = TIME + timedelta(minutes=10)
@@ -107,11 +108,16 @@ class Run:
         self._timed(f"{name}: log and read models", lambda: self._write(decided))
         self._batches = [apply(batch, events) for batch, events in decided]
 
-    def _write(self, decided: Sequence[tuple[Batch | None, Sequence[BatchEvent]]]) -> None:
+    def _write_plan(self, created: Sequence[BatchEvent]) -> None:
+        """As a Send of so many does."""
+        for start in range(0, len(created), PLANNED_TOGETHER):
+            some = created[start : start + PLANNED_TOGETHER]
+            appends = [StreamEvents(batch_stream(MESSAGE, 0, event.batch_number), 0, [event]) for event in some]
+            self._store.write_together([Commit(appends)])
+
+    def _write(self, decided: Sequence[tuple[Batch, Sequence[BatchEvent]]]) -> None:
         commits = [
-            Commit(
-                [StreamEvents(batch_stream(MESSAGE, 0, events[0].batch_number), batch.version if batch else 0, events)]
-            )
+            Commit([StreamEvents(batch_stream(MESSAGE, 0, events[0].batch_number), batch.version, events)])
             for batch, events in decided
         ]
         for start in range(0, len(commits), COMMITS_TOGETHER):

@@ -36,6 +36,16 @@ class NewBatches(NamedTuple):
         return {**named, "time": micros(first.time)}
 
     @property
+    def recipients(self) -> int:
+        """How many they are for."""
+        return sum(len(batch.recipients) for batch in self.created)
+
+    @property
+    def numbers(self) -> Given:
+        """Which they are."""
+        return Given((("number", int),), [(batch.batch_number,) for batch in self.created])
+
+    @property
     def attempts(self) -> Given:
         """Their attempts."""
         return Given(

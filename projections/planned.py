@@ -29,20 +29,17 @@ def apply(sql: Sql, new: NewBatches, tally: Tally) -> None:
 
 def _create(sql: Sql, new: NewBatches) -> Change:
     """Recipients as first attempts make them."""
-    attempts = new.attempts
-    sql.execute(_CREATE, new.common, attempts)
-    return Change(Counter(), Counter({_PENDING: len(attempts.rows)}))
+    sql.execute(_CREATE, new.common, new.numbers)
+    return Change(Counter(), Counter({_PENDING: new.recipients}))
 
 
 def _fold(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
     """Recipients that are there already: where all of them stand as failed, the new attempts are what they stand by."""
-    attempts = Given(_RETRIED, [(one.id, one.attempt_number) for batch in new.created for one in batch.recipients])
-    how_many = len(attempts.rows)
-    failed = counted(sql.rows(_FAILED, new.common, attempts))
-    if failed.total() < how_many:
+    failed = counted(sql.rows(_FAILED, new.common, new.numbers))
+    if failed.total() < new.recipients:
         return _fold_each(sql, new, is_cleaned=is_cleaned)
-    sql.execute(_RETRY, {**new.common, "all": how_many}, attempts)
-    return Change(failed, Counter({_PENDING: how_many}))
+    sql.execute(_RETRY, {**new.common, "all": new.recipients}, new.numbers)
+    return Change(failed, Counter({_PENDING: new.recipients}))
 
 
 def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
@@ -58,24 +55,30 @@ def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
 
 
 _PENDING = Standing(DeliveryStatus.PENDING, None)
-_RETRIED = (("recipient_id", str), ("attempt_number", int))
-_CREATE = """
+# Their attempts are read from the rows that were just written: to hand all recipients over once more takes longer.
+_OF_PLANNED = """
+    FROM given CROSS JOIN deliveries planned
+    WHERE planned.message_id = :message_id AND planned.batch_number = given.number
+"""
+_CREATE = f"""
     INSERT INTO recipients (message_id, recipient_id, recipient_name, state, attempts, last_attempt_time,
                             origin_batch, origin_position)
-    SELECT :message_id, recipient_id, recipient_name, 'PENDING', attempt_number, :time, batch_number, position
-    FROM given
+    SELECT planned.message_id, planned.recipient_id, planned.recipient_name, planned.status, planned.attempt_number,
+           planned.update_time, planned.batch_number, planned.position
+    {_OF_PLANNED}
 """
 # Found in the index of those who failed alone.
-_FAILED = """
-    SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many FROM given CROSS JOIN recipients
-    WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
+_FAILED = f"""
+    SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many
+    {_OF_PLANNED.replace("deliveries planned", "deliveries planned CROSS JOIN recipients")}
+      AND recipients.message_id = planned.message_id AND recipients.recipient_id = planned.recipient_id
       AND recipients.state IN ('FAILED', 'UNCONFIRMED')
     GROUP BY recipients.state, recipients.error_type
 """
-_RETRY = """
+_RETRY = f"""
     UPDATE recipients SET
         state = 'PENDING', attempts = retried.attempt_number, token_generation = 0, error_code = 0, error_subcode = 0,
         error_message = '', error_type = NULL, retry = NULL, last_attempt_time = :time
-    FROM (SELECT :message_id AS message_id, recipient_id, attempt_number FROM given LIMIT :all) AS retried
+    FROM (SELECT planned.message_id, planned.recipient_id, planned.attempt_number {_OF_PLANNED} LIMIT :all) AS retried
     WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
-"""
+"""  # noqa: S608
