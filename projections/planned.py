@@ -35,11 +35,12 @@ def _create(sql: Sql, new: NewBatches) -> Change:
 
 def _fold(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
     """Recipients that are there already: where all of them stand as failed, the new attempts are what they stand by."""
-    failed = counted(sql.rows(_FAILED, new.common, new.numbers))
-    if failed.total() < new.recipients:
+    parameters = {**new.common, "all": new.recipients}
+    before = counted(sql.rows(_RECIPIENTS, parameters, new.numbers))
+    if not all(standing.state in _FAILED for standing in before):
         return _fold_each(sql, new, is_cleaned=is_cleaned)
-    sql.execute(_RETRY, {**new.common, "all": new.recipients}, new.numbers)
-    return Change(failed, Counter({_PENDING: new.recipients}))
+    sql.execute(_RETRY, parameters, new.numbers)
+    return Change(before, Counter({_PENDING: new.recipients}))
 
 
 def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
@@ -55,6 +56,7 @@ def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
 
 
 _PENDING = Standing(DeliveryStatus.PENDING, None)
+_FAILED = frozenset((DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED))
 # Their attempts are read from the rows that were just written: to hand all recipients over once more takes longer.
 _OF_PLANNED = """
     FROM given CROSS JOIN deliveries planned
@@ -67,18 +69,20 @@ _CREATE = f"""
            planned.update_time, planned.batch_number, planned.position
     {_OF_PLANNED}
 """
-# Found in the index of those who failed alone.
-_FAILED = f"""
-    SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many
-    {_OF_PLANNED.replace("deliveries planned", "deliveries planned CROSS JOIN recipients")}
-      AND recipients.message_id = planned.message_id AND recipients.recipient_id = planned.recipient_id
-      AND recipients.state IN ('FAILED', 'UNCONFIRMED')
-    GROUP BY recipients.state, recipients.error_type
+# The limit keeps PostgreSQL's planner, which may still believe that nobody failed, from looking at all who did.
+_RETRIED = f"""
+    (SELECT planned.message_id, planned.recipient_id, planned.attempt_number {_OF_PLANNED} LIMIT :all) AS retried
 """
+_RECIPIENTS = f"""
+    SELECT recipients.state, recipients.error_type, COUNT(*) AS how_many
+    FROM {_RETRIED} CROSS JOIN recipients
+    WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
+    GROUP BY recipients.state, recipients.error_type
+"""  # noqa: S608
 _RETRY = f"""
     UPDATE recipients SET
         state = 'PENDING', attempts = retried.attempt_number, token_generation = 0, error_code = 0, error_subcode = 0,
         error_message = '', error_type = NULL, retry = NULL, last_attempt_time = :time
-    FROM (SELECT planned.message_id, planned.recipient_id, planned.attempt_number {_OF_PLANNED} LIMIT :all) AS retried
+    FROM {_RETRIED}
     WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
 """  # noqa: S608
