@@ -22,7 +22,7 @@ from server.commands.round_order import RoundOrder
 from server.commands.rounds import Round, Step
 from server.log.commit import Commit, EventLog, StreamEvents
 
-PLAN_SECONDS = 1.0  # that a round is planned for before others have their turn, or whoever asked has an answer
+PLAN_SECONDS = 0.5  # that a round is planned for before others have their turn, or whoever asked has an answer
 MAX_TURNS = 1_000
 
 
@@ -40,7 +40,7 @@ class OpenRoundService:
                 return
 
     async def go_on(self, message_id: str) -> bool:
-        """Stops a round whose canary failed, or plans for a second of what follows; whether there may be more to do.
+        """Stops a round whose canary failed, or plans for half a second of what follows; whether more may be to do.
 
         Nothing while a canary is under way. Raises Unavailable.
         """

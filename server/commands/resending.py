@@ -33,7 +33,7 @@ class ResendService:
         self._open_rounds = OpenRoundService(log, now)
 
     async def resend(self, command: ResendMessage) -> RoundStarted:
-        """Starts a round, and plans it; what a second is too short for, is planned after the answer.
+        """Starts a round, and plans it; what half a second is too short for, is planned after the answer.
 
         Raises InvalidRequest, MessageNotFound, MessageIsCancelled, CanaryUnderWay, RequestIdReused, Aborted,
         Unavailable.
