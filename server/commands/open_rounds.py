@@ -24,14 +24,19 @@ from server.log.commit import Commit, EventLog, StreamEvents
 
 PLAN_SECONDS = 0.5  # that a round is planned for before others have their turn, or whoever asked has an answer
 MAX_TURNS = 1_000
+MOST_RESTS = 10  # that are kept between turns: what is kept of a round is as much as it has recipients
 
 
 class OpenRoundService:
-    """Goes on with open rounds; two at once are safe."""
+    """Goes on with open rounds; two at once are safe.
+
+    A round's rest is kept from turn to turn: who has changed since it was asked for is read once, not in each.
+    """
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
+        self._rests: dict[tuple[str, int], Round] = {}
 
     async def finish(self, message_id: str) -> None:
         """Plans to its end what may be planned of a message's open round; raises Unavailable."""
@@ -55,7 +60,13 @@ class OpenRoundService:
             if (stopped := self._stopped(message, ends)) is not None:
                 await self._log.commit(Commit([StreamEvents(message_stream(message_id), message.version, [stopped])]))
                 return True
-        return await self._plan(self._rest(message.open_round, events))
+        place = message_id, message.open_round.round
+        rest = self._rests.pop(place) if place in self._rests else self._rest(message.open_round, events)
+        rest.judge_anew()
+        has_more = await self._plan(rest)
+        if has_more:
+            self._keep(place, rest)
+        return has_more
 
     async def _plan(self, rest: Round) -> bool:
         """Slice after slice; whoever is beaten looks again at what became of the round."""
@@ -64,6 +75,12 @@ class OpenRoundService:
         while step is Step.APPENDED and time.monotonic() < until:
             step = await rest.advance()
         return step is not Step.DONE
+
+    def _keep(self, place: tuple[str, int], rest: Round) -> None:
+        """Until its next turn; whoever kept it for longest may have lost it to another process."""
+        self._rests[place] = rest
+        if len(self._rests) > MOST_RESTS:
+            del self._rests[next(iter(self._rests))]
 
     def _stopped(self, message: Message, ends: Ends) -> RetryStopped | None:
         return stop_after_canary(message, failed=ends.failed, unconfirmed=ends.unconfirmed, now=self._now())

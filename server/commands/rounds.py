@@ -104,6 +104,10 @@ class Round:
         """It will be planned to its end, whoever goes away."""
         return self._goes_on
 
+    def judge_anew(self) -> None:
+        """It rested for a while: who stands how may look otherwise by now, by another token of the page."""
+        self._taken = ()
+
     async def look(self, *, predicts: bool = False) -> Look:
         """The message's version first, whom to retry second (protocol rule 11)."""
         events = await self._log.load(message_stream(self._order.message_id))

@@ -1,6 +1,7 @@
 """Rounds that are answered before they are all planned: the servers plan them to their end, whoever dies meanwhile."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from domain.canary import Canary
 from domain.message import awaits_automatic_round, complete
 from domain.message_events import RetryRequested
 from domain.retry import RetryTrigger, SkipReason
+from projections.recorded import Recorded
+from server.commands import changes
 from server.commands.open_rounds import OpenRoundService
 from server.commands.resending import ResendService
 from server.commands.rounds import RoundStarted
 from server.log.commit import EventLog
+from server.log.stream import recorded_in
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, auto, cancel_message, crowd, resend_message
 from tests.server.commands.desk import Desk
 from tests.server.commands.mortal_log import Killed, MortalLog
@@ -166,6 +170,40 @@ async def test_who_fails_again_while_the_round_is_open_is_not_taken_twice(desk: 
 
     assert sorted(await desk.taken(message_id)) == ALL
     assert {one.round for one in await slices(desk, message_id)} == {1}
+
+
+@pytest.mark.parametrize("canary", [None, Canary(recipients=100)])
+async def test_what_has_changed_is_read_once_however_many_turns_there_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, canary: Canary | None
+) -> None:
+    message_id = await desk.sent(dict.fromkeys(ALL, FAILED))
+    sequence = (await desk.row(message_id)).sequence
+    await desk.resend(message_id, as_of_sequence=sequence, canary=canary)
+    await desk.deliver(message_id, {})
+    positions: list[int] = []
+
+    def noted(*args: Any, **options: Any) -> Sequence[Recorded]:
+        found = recorded_in(*args, **options)
+        positions.extend(one.position for one in found)
+        return found
+
+    monkeypatch.setattr(changes, "recorded_in", noted)
+    await finish(desk, message_id)
+
+    assert await desk.taken(message_id) == ALL
+    assert positions == sorted(set(positions))
+    assert positions
+
+
+async def test_another_token_between_two_turns_leaves_nobody_out(desk: Desk) -> None:
+    message_id = await resent(desk)
+    service = OpenRoundService(desk.log, lambda: NOW)
+    await service.go_on(message_id)
+
+    await desk.replace_token()
+    await service.finish(message_id)
+
+    assert await desk.taken(message_id) == ALL
 
 
 async def test_several_at_once_plan_an_open_round_once(desk: Desk) -> None:
