@@ -10,6 +10,7 @@ from domain.fault import ErrorType
 from domain.page_events import SendMode
 from domain.receipt_events import ReceiptKind
 from domain.retry import OnUnconfirmed, RetryPolicy
+from domain.stop_policy import StopPolicy
 
 
 class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.HOLD
     schedule_time: datetime | None = None
     validate_only: bool = False
+    stop_policy: StopPolicy | None = None
 
 
 class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):

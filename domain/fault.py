@@ -34,8 +34,11 @@ class RetryRule(StrEnum):
     NEVER = "NEVER"
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A classified error; code and subcode are 0 where the platform gave none."""
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A classified error; code and subcode are 0 where the platform gave none.
+
+    Of a code that is not listed in the table of codes, scope and retry rule are guesses.
+    """
 
     code: int = 0
     subcode: int = 0
@@ -43,3 +46,4 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     type: ErrorType
     scope: Scope
     retry: RetryRule
+    is_listed: bool = True

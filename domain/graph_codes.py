@@ -10,11 +10,12 @@ from domain.fault import ErrorType, RetryRule, Scope
 
 
 class Verdict(NamedTuple):
-    """What an error means for this attempt and for others."""
+    """What an error means for this attempt and for others; an unlisted one is a guess."""
 
     type: ErrorType
     scope: Scope
     retry: RetryRule
+    is_listed: bool = True
 
 
 UNAVAILABLE = Verdict(ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
@@ -29,15 +30,21 @@ PERSON_FORBIDDEN = Verdict(ErrorType.PERMISSION, Scope.RECIPIENT, RetryRule.NEVE
 NO_SUCH_PERSON = Verdict(ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
 PERSON_BUSY = Verdict(ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)
 BAD_CONTENT = Verdict(ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
-REFUSED = Verdict(
-    ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER
-)  # also the unknown: nothing says that others are hit
+REFUSED = Verdict(ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER)
+PAGE_UNREACHABLE = Verdict(ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN)  # gone, or not this token's
+APP_REFUSED = Verdict(ErrorType.PERMISSION, Scope.APP, RetryRule.NEW_TOKEN)  # until its settings are corrected
+APP_OUTDATED = Verdict(ErrorType.OTHER, Scope.APP, RetryRule.NEW_TOKEN)  # until a newer Graph version is configured
+APP_UNKNOWN = Verdict(ErrorType.ACCESS_TOKEN, Scope.APP, RetryRule.NEW_TOKEN)
+UNLISTED = REFUSED._replace(is_listed=False)
+PERSON_MAYBE_FORBIDDEN = PERSON_FORBIDDEN._replace(is_listed=False)
+PERSON_MAYBE_MISSING = NO_SUCH_PERSON._replace(is_listed=False)
 
 INTERNAL_ERROR = -1  # "send message failure": whether it was sent, the platform does not know
 PERMISSION_DENIED = 10  # with a subcode that is not listed it says nothing about the whole page
 BAD_PARAMETER = 100  # its text has to say which: a person, a credential or the content
 BAD_QUERY = 2500  # its text has to say whether the token was missing
-OBJECT_MISSING = (100, 33)  # a person who cannot be reached, or an object of another API: its type tells
+OBJECT_MISSING = (100, 33)  # the page, a person, or an object of another API: the id in its text says which
+UNKNOWN_ALIAS = 803  # "some of the aliases you requested do not exist": as OBJECT_MISSING
 SENT_ALL_THE_SAME = (1, 1357046)  # "invalid JSON reply": the message did arrive; another attempt would be a second one
 OUTSIDE_WINDOW = ((10, 2018278), (10, 2018065), (10, 2534022))  # more than 24 hours after the person's last message
 AUTOMATED_FLOW_RUNS = 2018321  # documented without its code
@@ -53,6 +60,9 @@ BY_CODE: Mapping[int, Verdict] = {
     130429: PAGE_LIMITED,  # the platform's sister API answers with this pair
     131056: PERSON_LIMITED,
     3: APP_FORBIDDEN,
+    5: APP_REFUSED,  # the server's address is not on the app's list
+    **dict.fromkeys((12, 2635), APP_OUTDATED),  # the call, or the version of the API, is no longer served
+    **dict.fromkeys((101, 104), APP_UNKNOWN),  # the app's key, or its signature, is wrong
     **dict.fromkeys((10, 2022, *range(200, 300)), PAGE_FORBIDDEN),
     368: PAGE_BLOCKED,  # for policy, for a time
     551: NO_SUCH_PERSON,
@@ -86,9 +96,26 @@ BY_SUBCODE: Mapping[tuple[int, int], Verdict] = {
     (code, subcode): verdict for code, subcodes, verdict in _ROWS for subcode in subcodes
 }
 
-# In lower case, first match wins; read only where code 100, or no code, leaves the meaning open.
-TEXTS: tuple[tuple[str, Verdict], ...] = (
+# In lower case with plain apostrophes, first match wins; read only where the code alone is ambiguous.
+PERSON_TEXTS: tuple[tuple[str, Verdict], ...] = (
+    ("outside of allowed window", PERSON_FORBIDDEN),
+    ("outside of the allowed window", PERSON_FORBIDDEN),
+    ("outside the allowed window", PERSON_FORBIDDEN),
+    ("outside of the standard messaging window", PERSON_FORBIDDEN),
+    ("outside the standard messaging window", PERSON_FORBIDDEN),
+    ("24 hour", PERSON_FORBIDDEN),
+    ("24-hour", PERSON_FORBIDDEN),
+    ("another app is controlling this thread", PERSON_FORBIDDEN),
+    ("(#551)", NO_SUCH_PERSON),
+    ("isn't receiving messages", NO_SUCH_PERSON),
+    ("is not receiving messages", NO_SUCH_PERSON),
+    ("person isn't available", NO_SUCH_PERSON),
+    ("person is not available", NO_SUCH_PERSON),
     ("no matching user found", NO_SUCH_PERSON),
+    ("user not found", NO_SUCH_PERSON),
+)
+TEXTS: tuple[tuple[str, Verdict], ...] = (
+    *PERSON_TEXTS,
     ("recipient[id]", NO_SUCH_PERSON),
     ("invalid user", NO_SUCH_PERSON),
     ("invalid fbid", NO_SUCH_PERSON),
@@ -97,3 +124,8 @@ TEXTS: tuple[tuple[str, Verdict], ...] = (
     ("unsupported post request", PAGE_FORBIDDEN),  # the token may not post to the object
     ("unsupported get request", REFUSED),
 )
+
+
+def is_permission_code(code: int | None) -> bool:
+    """Return whether a code is about permissions: of the page, or of one person, which only its text can say."""
+    return code is not None and (code == PERMISSION_DENIED or 200 <= code < 300)

@@ -17,11 +17,13 @@ from domain.message_events import (
     MessagePaused,
     MessageResumed,
     MessageStaged,
+    MessageStopped,
     MessageSubmitted,
     RetryRequested,
     RetryStopped,
 )
 from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
+from domain.stop_policy import Stop
 
 
 class Life(StrEnum):
@@ -52,6 +54,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 0
     retry_count: int = 0
     paused: bool = False
+    stop: Stop | None = None  # why the service itself paused it
     cancelled: bool = False
     completed: bool = False
     open_round: OpenRound | None = None
@@ -84,13 +87,15 @@ def evolve(message: Message, event: Event) -> Message:
                 completed=False,
                 open_round=_open_after(message.open_round, event),
             )
-        case MessagePaused() | MessageResumed():
-            return msgspec.structs.replace(changed, paused=isinstance(event, MessagePaused), completed=False)
+        case MessagePaused() | MessageStopped() | MessageResumed():
+            stop = event.stop if isinstance(event, MessageStopped) else None
+            is_paused = not isinstance(event, MessageResumed)
+            return msgspec.structs.replace(changed, paused=is_paused, stop=stop, completed=False)
         case MessageCancelled() | RetryStopped():
             cancelled = message.cancelled or isinstance(event, MessageCancelled)
             return msgspec.structs.replace(changed, cancelled=cancelled, open_round=None)
         case MessageCompleted():
-            return msgspec.structs.replace(changed, completed=True, paused=False)
+            return msgspec.structs.replace(changed, completed=True, paused=False, stop=None)
     raise TypeError(f"not an event of a message: {type(event).__name__}")
 
 
@@ -184,6 +189,14 @@ def pause(
         return None
     _check_not_done(message, somebody_waits=somebody_waits)
     return MessagePaused(message_id=message.id, requested_by=requested_by, request=request, time=now)
+
+
+def stop(message: Message, reason: Stop, *, pending_deliveries: int, now: datetime) -> MessageStopped | None:
+    """Pause a message on behalf of the service; None when nothing is pending, or it is held back or over already."""
+    is_held_back = message.paused or message.cancelled or message.completed
+    if message.life is not Life.SUBMITTED or is_held_back or not pending_deliveries:
+        return None
+    return MessageStopped(message_id=message.id, stop=reason, time=now)
 
 
 def resume(

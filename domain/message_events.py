@@ -7,6 +7,7 @@ import msgspec
 from domain.canary import Trial
 from domain.event import Event, RequestStamp
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger, SkipReason
+from domain.stop_policy import Stop, StopPolicy
 
 
 class MessageEvent(Event, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     has_variables: bool = True
     schedule_time: datetime | None = None
     request: RequestStamp | None = None
+    stop_policy: StopPolicy = StopPolicy()
 
 
 class RetryRequested(MessageEvent, frozen=True, kw_only=True):
@@ -94,6 +96,12 @@ class MessagePaused(MessageEvent, frozen=True, kw_only=True):
 
     requested_by: str
     request: RequestStamp | None = None
+
+
+class MessageStopped(MessageEvent, frozen=True, kw_only=True):
+    """The service paused the message by itself, since more attempts would fail like those before."""
+
+    stop: Stop
 
 
 class MessageResumed(MessageEvent, frozen=True, kw_only=True):

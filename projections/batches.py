@@ -12,7 +12,13 @@ from domain.batch_events import (
     BatchStarted,
 )
 from domain.delivery import DeliveryStatus
-from domain.message_events import MessageAbandoned, MessagePaused, MessageResumed, MessageSubmitted
+from domain.message_events import (
+    MessageAbandoned,
+    MessagePaused,
+    MessageResumed,
+    MessageStopped,
+    MessageSubmitted,
+)
 from projections.new_batches import NewBatches
 from projections.recorded import Recorded
 from projections.sql import Given, Micros, Sql, micros, one_of
@@ -96,7 +102,7 @@ def apply(sql: Sql, recorded: Recorded) -> None:
     match event:
         case MessageSubmitted() if event.stage:
             _publish(sql, event.message_id)
-        case MessagePaused() | MessageResumed():
+        case MessagePaused() | MessageStopped() | MessageResumed():
             _settle_due_times(sql, event.message_id)
         case MessageAbandoned():
             sql.execute("DELETE FROM batches WHERE message_id = :message_id", {"message_id": event.message_id})

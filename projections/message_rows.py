@@ -7,9 +7,10 @@ import msgspec
 from domain.delivery import DeliveryStatus
 from domain.owner import ANYBODY
 from domain.retry import OnUnconfirmed, RetryPolicy
+from domain.stop_policy import Stop
 from projections import pages
 from projections.pages import HoldRow
-from projections.policy_columns import policy_of
+from projections.policy_columns import policy_of, stop_of
 from projections.sql import Given, Micros, Row, Sql, one_of
 
 
@@ -42,6 +43,8 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     schedule_time: Micros | None = None
     next_retry_time: Micros | None = None
     page_hold: HoldRow | None = None
+    stop: Stop | None = None
+    stop_time: Micros | None = None
     canary_round: int = 0
 
     @property
@@ -84,6 +87,8 @@ def message_row(row: Row) -> MessageRow:
         schedule_time=row["schedule_time"] or None,
         next_retry_time=row["next_retry_time"],
         canary_round=row["canary_round"],
+        stop=stop_of(row["stop"]),
+        stop_time=row["stop_time"],
     )
 
 

@@ -1,7 +1,10 @@
 """Messages: a row each, with the counts of its recipients, and how events change it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from domain.batch_events import RecordedOutcome
 from domain.delivery import DeliveryStatus
 from domain.event import Event
 from domain.message_events import (
@@ -12,11 +15,14 @@ from domain.message_events import (
     MessagePaused,
     MessageResumed,
     MessageStaged,
+    MessageStopped,
     MessageSubmitted,
     RetryRequested,
     RetryStopped,
 )
-from projections.policy_columns import delay_column, policy_of
+from domain.outcome import Sent
+from domain.stop_policy import is_counted
+from projections.policy_columns import delay_column, policy_of, stop_column, stop_policy_column
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql, micros
 
@@ -57,7 +63,12 @@ TABLES = (
         next_retry_time BIGINT,
         is_cleaned INTEGER NOT NULL DEFAULT 0,
         canary_round INTEGER NOT NULL DEFAULT 0,
-        is_archived INTEGER NOT NULL DEFAULT 0
+        is_archived INTEGER NOT NULL DEFAULT 0,
+        stop_policy TEXT NOT NULL DEFAULT '',
+        recent_attempts BIGINT NOT NULL DEFAULT 0,
+        recent_failures BIGINT NOT NULL DEFAULT 0,
+        stop TEXT NOT NULL DEFAULT '',
+        stop_time BIGINT
     )
     """,
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
@@ -81,10 +92,10 @@ TABLES = (
 
 _ASSIGNMENTS: Mapping[type[Event], str] = {
     MessagePaused: "is_paused = 1, is_completed = 0, end_time = NULL, next_retry_time = NULL",
-    MessageResumed: "is_paused = 0",
-    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL, canary_round = 0",
+    MessageResumed: "is_paused = 0, stop = '', stop_time = NULL",
+    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL, canary_round = 0, stop = '', stop_time = NULL",
     RetryStopped: "canary_round = 0",
-    MessageCompleted: "is_completed = 1, is_paused = 0, end_time = :time",
+    MessageCompleted: "is_completed = 1, is_paused = 0, end_time = :time, stop = '', stop_time = NULL",
 }
 
 
@@ -98,6 +109,8 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             _insert(sql, event, visible=False)
         case MessageSubmitted():
             _submit(sql, event)
+        case MessageStopped():
+            _stop(sql, event)
         case RetryRequested():
             _request_retry(sql, event)
         case MessageCompleted():
@@ -136,6 +149,7 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
         """
         UPDATE messages SET title = :title, is_visible = 1, worker = '', retry_type = :retry_type,
                max_retry_attempts = :max_retry_attempts, retry_delay = :retry_delay, on_unconfirmed = :on_unconfirmed,
+               stop_policy = :stop_policy,
                batches_total = :batches, schedule_time = :schedule_time, create_time = :time, update_time = :time
         WHERE message_id = :message_id
         """,
@@ -146,6 +160,7 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
             "max_retry_attempts": event.retry_policy.max_retry_attempts,
             "retry_delay": delay_column(event.retry_policy.delay),
             "on_unconfirmed": event.on_unconfirmed.value,
+            "stop_policy": stop_policy_column(event.stop_policy),
             "batches": event.batches,
             "schedule_time": 0 if event.schedule_time is None else max(0, micros(event.schedule_time)),
             "time": micros(event.time),
@@ -175,6 +190,17 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
     )
 
 
+def _stop(sql: Sql, event: MessageStopped) -> None:
+    sql.execute(
+        """
+        UPDATE messages SET is_paused = 1, is_completed = 0, end_time = NULL, next_retry_time = NULL, stop = :stop,
+               stop_time = :time, update_time = :time
+        WHERE message_id = :message_id
+        """,
+        {"message_id": event.message_id, "stop": stop_column(event.stop), "time": micros(event.time)},
+    )
+
+
 def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
     sql.execute(
         f"UPDATE messages SET {assignments}, update_time = :time WHERE message_id = :message_id",  # noqa: S608 - own words
@@ -197,6 +223,28 @@ def _plan_next_round(sql: Sql, event: MessageCompleted) -> None:
         sql.execute(statement, {"message_id": event.message_id, "due": micros(due)})
 
 
+class RecentAttempts(msgspec.Struct):
+    """A message's attempts that its stop policy counts, as one transaction changes them.
+
+    They are counted since the message was sent, resumed or resent by hand, or since its page was released, and as they
+    were known first: later evidence about an unconfirmed attempt changes nothing here.
+    """
+
+    is_reset: bool = False
+    attempts: int = 0
+    failures: int = 0
+
+    def reset(self) -> None:
+        """Start at 0."""
+        self.is_reset, self.attempts, self.failures = True, 0, 0
+
+    def add(self, outcomes: Sequence[RecordedOutcome]) -> None:
+        """Count attempts; unconfirmed ones are failures here."""
+        counted = [known.outcome for known in outcomes if is_counted(known.outcome)]
+        self.attempts += len(counted)
+        self.failures += sum(not isinstance(outcome, Sent) for outcome in counted)
+
+
 _SETTLE = """
     UPDATE messages SET
         sequence = :position,
@@ -209,6 +257,8 @@ _SETTLE = """
         unconfirmed = unconfirmed + :UNCONFIRMED,
         cancelled = cancelled + :CANCELLED,
         batches_completed = batches_completed + :completed_batches,
+        recent_attempts = CASE WHEN :resumed = 1 THEN 0 ELSE recent_attempts END + :attempts,
+        recent_failures = CASE WHEN :resumed = 1 THEN 0 ELSE recent_failures END + :failures,
         is_started = CASE WHEN :started = 1 THEN 1 ELSE is_started END,
         status = CASE
             WHEN is_cancelled = 1 THEN 'CANCELLED'
@@ -228,6 +278,7 @@ def settle(
     changes: Mapping[DeliveryStatus, int],
     *,
     completed_batches: int,
+    attempts: RecentAttempts,
     is_started: bool,
     update_time: Micros | None,
     position: int,
@@ -239,6 +290,9 @@ def settle(
             **{status.value: changes.get(status, 0) for status in DeliveryStatus},
             "TOTAL": sum(changes.values()),
             "completed_batches": completed_batches,
+            "resumed": int(attempts.is_reset),
+            "attempts": attempts.attempts,
+            "failures": attempts.failures,
             "started": int(is_started),
             "time": update_time,
             "position": position,

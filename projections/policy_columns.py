@@ -1,4 +1,4 @@
-"""A retry policy as columns of the messages' table."""
+"""Retry and stop policies as columns of the messages' table."""
 
 from functools import lru_cache
 
@@ -6,6 +6,7 @@ import msgspec
 
 from domain.retry import RetryPolicy, RetryType
 from domain.retry_delay import RetryDelay
+from domain.stop_policy import Stop, StopPolicy
 from projections.sql import Row
 
 
@@ -27,3 +28,23 @@ def _policy(retry_type: str, max_retry_attempts: int, delay: str) -> RetryPolicy
         max_retry_attempts=max_retry_attempts,
         delay=msgspec.json.decode(delay, type=RetryDelay) if delay else None,
     )
+
+
+def stop_policy_column(policy: StopPolicy) -> str:
+    """Return a stop policy as it is kept; empty for the default."""
+    return "" if policy == StopPolicy() else msgspec.json.encode(policy).decode()
+
+
+def stop_policy_of(column: str) -> StopPolicy:
+    """Return the stop policy that a column keeps."""
+    return msgspec.json.decode(column, type=StopPolicy) if column else StopPolicy()
+
+
+def stop_column(stop: Stop) -> str:
+    """Return the reason for a stop as it is kept."""
+    return msgspec.json.encode(stop).decode()
+
+
+def stop_of(column: str) -> Stop | None:
+    """Return the reason for a stop that a column keeps; None where there is none."""
+    return msgspec.json.decode(column, type=Stop) if column else None

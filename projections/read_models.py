@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from domain.batch_events import BatchCompleted, BatchEvent
-from domain.message_events import MessageAbandoned, MessageEvent
+from domain.batch_events import BatchCompleted, BatchEvent, OutcomesRecorded
+from domain.event import Event
+from domain.message_events import MessageAbandoned, MessageEvent, MessageResumed, RetryRequested
 from domain.page_events import PageHeld, PageReleased
+from domain.retry import RetryTrigger
 from projections import (
     archivable,
     batches,
@@ -96,10 +98,26 @@ def _apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     erasures.apply(sql, recorded)
     sealed_names.apply(sql, recorded)
     tally.pasts.heed(recorded.event)
+    _count(sql, recorded, tally)
+    _count_recent_attempts(sql, recorded.event, tally)
+
+
+def _count_recent_attempts(sql: Sql, event: Event, tally: Tally) -> None:
+    match event:
+        case OutcomesRecorded():
+            tally.recent_attempts(event.message_id).add(event.outcomes)
+        case MessageResumed(message_id=message_id) | RetryRequested(message_id=message_id, trigger=RetryTrigger.MANUAL):
+            tally.recent_attempts(message_id).reset()
+        case PageReleased(page_id=page_id):
+            for message_id in message_rows.open_of_page(sql, page_id):
+                tally.recent_attempts(message_id).reset()
+
+
+def _count(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     match recorded.event:
         case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):
-                tally.move(message_id, recorded.position)  # who watches it is to see why it stands still
+                tally.move(message_id, recorded.position)  # watchers are to see why it does not move
         case MessageAbandoned(message_id=message_id):
             tally.forget(message_id)
         case MessageEvent(message_id=message_id, time=time):

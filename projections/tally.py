@@ -10,6 +10,7 @@ import msgspec
 
 from domain.delivery import DeliveryStatus
 from projections import messages
+from projections.messages import RecentAttempts
 from projections.outcomes import OutcomeTally
 from projections.pasts import Pasts
 from projections.sql import Micros, Sql
@@ -18,6 +19,7 @@ from projections.sql import Micros, Sql
 class _Changes(msgspec.Struct):
     states: Counter[DeliveryStatus] = msgspec.field(default_factory=Counter)
     completed_batches: int = 0
+    attempts: RecentAttempts = msgspec.field(default_factory=RecentAttempts)
     is_started: bool = False
     update_time: Micros | None = None
     position: int = 0
@@ -48,6 +50,10 @@ class Tally:
         """One more of the message's batches has come to its end."""
         self._messages.setdefault(message_id, _Changes()).completed_batches += 1
 
+    def recent_attempts(self, message_id: str) -> RecentAttempts:
+        """Return the message's attempts that its stop policy counts, to add to."""
+        return self._messages.setdefault(message_id, _Changes()).attempts
+
     def move(self, message_id: str, position: int, time: Micros | None = None) -> None:
         """An event of the message stands at this position of the log; with a time, it is an update."""
         changes = self._messages.setdefault(message_id, _Changes())
@@ -66,6 +72,7 @@ class Tally:
                 message_id,
                 changes.states,
                 completed_batches=changes.completed_batches,
+                attempts=changes.attempts,
                 is_started=changes.is_started,
                 update_time=changes.update_time,
                 position=changes.position,

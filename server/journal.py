@@ -14,6 +14,7 @@ from domain.message_events import (
     MessageCompleted,
     MessagePaused,
     MessageResumed,
+    MessageStopped,
     MessageSubmitted,
     RetryRequested,
 )
@@ -29,6 +30,7 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
     MessageAbandoned: ("message_abandoned", ("message_id",)),
     RetryRequested: ("retry_requested", ("message_id", "round", "trigger", "recipients")),
     MessagePaused: ("message_paused", ("message_id",)),
+    MessageStopped: ("message_stopped", ("message_id",)),
     MessageResumed: ("message_resumed", ("message_id",)),
     MessageCancelled: ("message_cancelled", ("message_id",)),
     MessageCompleted: ("message_completed", ("message_id",)),

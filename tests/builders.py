@@ -35,6 +35,7 @@ from domain.page_events import (
 from domain.recipient import Recipient
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
 from domain.retry_delay import FixedInterval, RetryDelay
+from domain.stop_policy import StopPolicy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = "local"
@@ -232,6 +233,9 @@ def people(*ids: str) -> Sequence[Recipient]:
 def crowd(size: int, prefix: str = "u") -> Sequence[Recipient]:
     """So many people, their ids in alphabetical order."""
     return people(*(f"{prefix}{number:05}" for number in range(size)))
+
+
+NEVER_STOPPED = StopPolicy(min_attempts=2**31 - 1)
 
 
 def send_message(text: str = "Hello {{name}}", **fields: Any) -> SendMessage:

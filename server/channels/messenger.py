@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import httpx
 
-from domain.classification import unwritable
+from domain.classification import attribute, unwritable
 from domain.fault import RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from server.channels.answer import Answer, read_answer
@@ -84,9 +84,10 @@ class MessengerChannel(Channel):
 def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMessage) -> Attempted:
     if isinstance(attempt.outcome, Sent):
         return attempt
+    outcome = attribute(attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id)
     text = message.content.text
     secrets = [*secrets_of(credentials), text if len(text) >= _SHORTEST_TEXT else ""]
-    return Attempted(outcome=redact(attempt.outcome, secrets), advice=attempt.advice)
+    return Attempted(outcome=redact(outcome, secrets), advice=attempt.advice)
 
 
 def _token_check(outcome: Outcome, credentials: Credentials) -> TokenCheck:

@@ -14,6 +14,7 @@ from domain.event import RequestStamp
 from domain.message import Life
 from domain.message_events import MessageSubmitted
 from domain.recipient import Recipient
+from domain.stop_policy import StopPolicy
 from domain.streams import message_stream
 from projections.message_rows import MessageRow
 from projections.sql import Sql, micros
@@ -145,6 +146,7 @@ def submission(
         retry_policy=command.retry_policy,
         on_unconfirmed=command.on_unconfirmed,
         schedule_time=command.schedule_time,
+        stop_policy=command.stop_policy or StopPolicy(),
         stage=stage,
         total=total,
         batches=batches_needed(total),

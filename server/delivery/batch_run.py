@@ -16,6 +16,7 @@ from server.channels.channel import Attempted, Channel, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
 from server.delivery.guards import AlreadySent, Erased, Hindrance, may_leave
 from server.delivery.letters import PERSON_ERASED, BatchLetters
+from server.delivery.message_health import MessageHealth
 from server.delivery.ownership import boot_time
 from server.delivery.pacer import wait
 from server.delivery.round_cap import RoundCap
@@ -63,9 +64,11 @@ class BatchRun:
         page: SendingPage,
         channel: Channel,
         now: Callable[[], datetime],
+        health: MessageHealth,
         cap: RoundCap | None = None,
     ) -> None:
         self._log = batch_log
+        self._health = health
         self._cap = cap
         self._letters = letters
         self._page = page
@@ -88,33 +91,46 @@ class BatchRun:
         return self._log.batch.message_id
 
     @property
-    def is_capped(self) -> bool:
-        """Its round has a pace of its own."""
-        return self._cap is not None
+    def dispatches_aside(self) -> bool:
+        """It may have to wait by itself: for its round's own pace, or for the first outcomes of its message."""
+        room = self._health.room
+        return self._cap is not None or (room is not None and room < len(self._log.batch.pending))
 
     def halt(self, cause: Halt) -> None:
         """Lets nothing more leave; takes effect before the next request. A pause may still become something else."""
         if self._halted_by in (None, Halt.PAUSED, Halt.PAGE_HELD):
             self._halted_by = cause
             self._halt.set()
+            self._health.wake()
 
     async def dispatch(self) -> None:
         """Lets chunk after chunk leave, at the page's pace; one of a capped round waits for that first."""
-        while not self._halt.is_set() and (pending := self._log.batch.pending):
-            mode = self._page.send_mode
-            size = GRAPH_BATCH if mode is SendMode.BATCH else 1
+        while self._log.batch.pending and await self._health.wait_for_room(self._halt):
+            pending = self._log.batch.pending
             chunk = pending[: self._chunk(len(pending))]
-            if self._cap is not None and not await self._cap.take(len(chunk), self._halt):
-                return
-            if await self._page.clear(min(size, len(chunk)), self._halt):
-                await self._dispatch_chunk(chunk, size)
+            self._health.reserve(len(chunk))
+            left = 0
+            try:
+                left = await self._clear_and_dispatch(chunk)
+            finally:
+                self._health.give_back(len(chunk) - left)
+
+    async def _clear_and_dispatch(self, chunk: Sequence[int]) -> int:
+        """Dispatch a chunk once it may leave; return how many deliveries left."""
+        size = GRAPH_BATCH if self._page.send_mode is SendMode.BATCH else 1
+        if self._cap is not None and not await self._cap.take(len(chunk), self._halt):
+            return 0
+        if not await self._page.clear(min(size, len(chunk)), self._halt):
+            return 0
+        return await self._dispatch_chunk(chunk, size)
 
     def _chunk(self, most: int) -> int:
         """How many may be dispatched together."""
-        at_pace = self._page.pacer.chunk(most)
+        room = self._health.room
+        at_pace = self._page.pacer.chunk(most if room is None else min(most, room))
         return at_pace if self._cap is None else self._cap.chunk(at_pace)
 
-    async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> None:
+    async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> int:
         """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
         term = self._page.term
         written = await self._append_dispatch(chunk)
@@ -122,8 +138,8 @@ class BatchRun:
         if written is not Written.DONE or not leaving:
             self._page.slots.give_back()
             await self._heed(written)
-            return
-        await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)], term)
+            return 0
+        return await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)], term)
 
     async def _append_dispatch(self, chunk: Sequence[int]) -> Written | Refused:
         guard = may_leave(
@@ -154,21 +170,25 @@ class BatchRun:
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
-    async def _send_chunk(self, requests: Sequence[Sequence[int]], term: int) -> None:
+    async def _send_chunk(self, requests: Sequence[Sequence[int]], term: int) -> int:
+        """Send the requests that may still leave and take the rest back; return how many deliveries left."""
         fresh_until = boot_time() + FRESH_SECONDS
+        sent = 0
         for index, together in enumerate(requests):
             left = fresh_until - boot_time()
             if index and not await self._page.clear(len(together), self._halt, within=left):
                 await self._take_back(requests[index:], term)
-                return
+                break
             if self._halt.is_set() or not self._page.is_held(term) or boot_time() > fresh_until:
                 self._page.slots.give_back()
                 await self._take_back(requests[index:], term)
-                return
+                break
             self._in_flight += 1
+            sent += len(together)
             task = asyncio.create_task(self._attempt(together))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
+        return sent
 
     async def _take_back(self, requests: Sequence[Sequence[int]], term: int) -> None:
         """These provably did not leave; they are dispatched again later, after another look at the guards."""
@@ -192,11 +212,19 @@ class BatchRun:
             self._page.slots.give_back()
         now = self._now()
         for position, one in zip(together, attempted, strict=True):
-            self._page.heed(one, generation)
+            self._observe(one, generation)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
+        self._health.give_back(len(together))
+        self._health.stop_if_due()
         self._news.set()
         if not self._in_flight:
             self._enough.set()
+
+    def _observe(self, attempted: Attempted, token_generation: int) -> None:
+        """Learn from an attempt about the page and the message; an erased recipient got no request."""
+        if attempted.outcome != Failed(PERSON_ERASED):
+            self._page.heed(attempted, token_generation)
+            self._health.observe(attempted.outcome)
 
     async def _send_letters(self, together: Sequence[int]) -> Sequence[Attempted]:
         """To who was erased nothing leaves, and that is all that becomes of it."""

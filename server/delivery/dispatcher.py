@@ -9,13 +9,24 @@ import structlog
 
 from domain.batch_events import BatchCreated, BatchReleased
 from domain.errors import Unavailable
+from domain.event import Event
 from domain.fault import ErrorType, Fault
-from domain.message_events import MessageCancelled, MessagePaused, MessageResumed, MessageSubmitted
-from domain.page_events import PageEvent
+from domain.message_events import (
+    MessageCancelled,
+    MessagePaused,
+    MessageResumed,
+    MessageStopped,
+    MessageSubmitted,
+    RetryRequested,
+)
+from domain.page_events import PageEvent, PageReleased
 from domain.page_faults import PageFaults
+from domain.retry import RetryTrigger
+from domain.stop_policy import Stop
 from projections.recorded import Recorded
 from server.channels.channel import Channel, TokenAccepted
 from server.commands.holding_pages import PageHoldService
+from server.commands.stopping import StopService
 from server.delivery.batch_run import Halt
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, close_page
@@ -56,6 +67,7 @@ class Dispatcher:
         self._news = asyncio.Event()
         self._draining = False
         self._holds = PageHoldService(log, vault, now)
+        self._stops = StopService(log, now)
         log.listen(self._hear)
 
     def _pacer(self, page_id: str) -> Pacer:
@@ -76,13 +88,34 @@ class Dispatcher:
 
     async def _hold(self, page_id: str, fault: Fault, token_generation: int) -> None:
         logger.warning("page_faulty", page=page_id, code=fault.code, subcode=fault.subcode, type=fault.type)
-        if fault.type is ErrorType.ACCESS_TOKEN and await self._token_is_good(page_id):
-            self._faults[page_id].acquit()
-        else:
-            await self._holds.hold_for(page_id, fault, token_generation=token_generation)
+        certain = await self._certain_fault(page_id, fault)
+        if certain is not None:
+            await self._holds.hold_for(page_id, certain, token_generation=token_generation)
         if page_id in self._workers:
             await self._workers[page_id].hold_is_settled()
         self.wake()
+
+    async def _certain_fault(self, page_id: str, fault: Fault) -> Fault | None:
+        """Ask the platform about a suspected token; what enough sends were answered outweighs what it says."""
+        faults = self._faults[page_id]
+        if faults.confirmed is not None or fault.type is not ErrorType.ACCESS_TOKEN:
+            return faults.confirmed or fault
+        if not await self._token_is_good(page_id):
+            return fault
+        faults.token_accepted()
+        return faults.confirmed  # more refusals may have come in
+
+    def _message_failing(self, message_id: str, reason: Stop) -> None:
+        """Nothing more of the message leaves, at once here and for good by an event."""
+        self._aside(self._stop(message_id, reason))
+
+    async def _stop(self, message_id: str, reason: Stop) -> None:
+        logger.warning("message_failing", message=message_id, cause=reason.cause, failed=reason.failed)
+        try:
+            await self._stops.stop(message_id, reason)
+        finally:
+            for worker in self._workers.values():
+                worker.count_from_database(message_id)
 
     async def _token_is_good(self, page_id: str) -> bool:
         """The platform says so, when it is asked with one harmless call."""
@@ -105,17 +138,30 @@ class Dispatcher:
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
         for one in recorded:
+            self._count_again(one.event)
             match one.event:
                 case BatchCreated() | MessageSubmitted() | BatchReleased() | MessageResumed():
                     self.wake()
                 case MessageCancelled(message_id=message_id):
                     self._halt(message_id, Halt.CANCELLED)
-                case MessagePaused(message_id=message_id):
+                case MessagePaused(message_id=message_id) | MessageStopped(message_id=message_id):
                     self._halt(message_id, Halt.PAUSED)
                 case PageEvent(page_id=page_id):
                     self.wake()
                     if page_id in self._workers:
                         self._aside(self._workers[page_id].refresh())
+
+    def _count_again(self, event: Event) -> None:
+        """After a person's decision to go on, earlier failures count no more."""
+        match event:
+            case (
+                MessageResumed(message_id=message_id)
+                | RetryRequested(message_id=message_id, trigger=RetryTrigger.MANUAL)
+            ):
+                for worker in self._workers.values():
+                    worker.count_from_database(message_id)
+            case PageReleased(page_id=page_id) if page_id in self._workers:
+                self._workers[page_id].count_from_database()
 
     def _halt(self, message_id: str, cause: Halt) -> None:
         for worker in self._workers.values():
@@ -170,7 +216,15 @@ class Dispatcher:
             partial(self._page_faulty, page_id),
         )
         worker = PageWorker(
-            page, self._log, self._vault, self._letters, self._channel, self._ownership, self._parked, self._now
+            page,
+            self._log,
+            self._vault,
+            self._letters,
+            self._channel,
+            self._ownership,
+            self._parked,
+            self._now,
+            self._message_failing,
         )
         self._workers[page_id] = worker
         self._tasks[page_id] = asyncio.create_task(self._supervise(page_id, worker))

@@ -45,6 +45,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_owned: bool = False
     erased_until: int = 0
     has_receipts: bool = False
+    stop_policy: str = ""
+    recent_attempts: int = 0
+    recent_failures: int = 0
 
 
 _GONE = State(is_cancelled=True)
@@ -80,7 +83,7 @@ def state_of(sql: Sql, batch: Batch, worker: str, generation: int) -> State:
     """All that can keep a batch from leaving by a worker, in one look; a message that is not there is cancelled."""
     row = sql.row(
         """
-        SELECT is_cancelled, is_paused,
+        SELECT is_cancelled, is_paused, stop_policy, recent_attempts, recent_failures,
                COALESCE((SELECT is_held FROM pages WHERE pages.page_id = :page_id), 0) AS is_held,
                (SELECT COUNT(*) FROM page_owners
                 WHERE page_id = :page_id AND worker = :worker AND generation = :generation) AS is_owned,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from domain.batch import Batch
 from domain.batch_decisions import Receipts
 from projections.pages import PageRow
+from server.delivery.guards import State
 from server.delivery.letters import BatchPeople
 from server.log.vault import KeptSecrets
 
@@ -26,6 +27,5 @@ class Work(NamedTuple):
     batch: Batch
     receipts: Receipts
     people: BatchPeople
-    message_is_cancelled: bool
-    message_is_paused: bool
+    state: State
     page: PageAsItIs

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from domain import batch_decisions
 from domain.batch import Batch, apply, fold
 from domain.errors import Unavailable
 from domain.page_events import SendMode
+from domain.stop_policy import Stop
 from domain.streams import batch_stream
 from projections import batches, pages
 from projections.batches import BatchRow
@@ -23,6 +25,7 @@ from server.delivery.batch_run import BatchRun, Halt
 from server.delivery.evidence import receipts_of
 from server.delivery.guards import may_claim, state_of
 from server.delivery.letters import BatchLetters, Letters, people_of
+from server.delivery.message_health import MessageHealths
 from server.delivery.ownership import Ownership, closed_for
 from server.delivery.page_work import PageAsItIs, Place, Work
 from server.delivery.round_cap import Round, RoundCaps
@@ -52,6 +55,7 @@ class PageWorker:
         ownership: Ownership,
         parked: dict[Place, float],
         now: Callable[[], datetime],
+        on_stop: Callable[[str, Stop], None],
     ) -> None:
         self._page = page
         self._log = log
@@ -64,7 +68,8 @@ class PageWorker:
         self._claiming: Place | None = None
         self._runs: dict[Place, BatchRun] = {}
         self._caps = RoundCaps()
-        self._capped: dict[Place, Round] = {}  # those that dispatch aside, at a pace of their round's own
+        self._healths = MessageHealths(partial(self._stop, on_stop))
+        self._aside_rounds: dict[Place, Round] = {}  # that dispatch aside: at their round's pace, or awaiting outcomes
         self._finishing: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._is_over = False
@@ -87,6 +92,22 @@ class PageWorker:
         for run in self._runs.values():
             if run.message_id == message_id:
                 run.halt(cause)
+
+    def _stop(self, on_stop: Callable[[str, Stop], None], message_id: str, reason: Stop) -> None:
+        """Halt what is under way of a message that is to be stopped; a fault of the whole page holds that instead."""
+        if self._page.is_on_hold:
+            self._healths.forget(message_id)
+            return
+        self.halt(message_id, Halt.PAUSED)
+        on_stop(message_id, reason)
+
+    def count_from_database(self, message_id: str = "") -> None:
+        """Start over with the attempts of a message, or of all: resumed, resent, released, or a stop was decided."""
+        if message_id:
+            self._healths.forget(message_id)
+        else:
+            self._healths.forget_all()
+        self._news.set()
 
     @property
     def credentials(self) -> Credentials:
@@ -141,7 +162,7 @@ class PageWorker:
         try:
             while not self._is_over:
                 self._news.clear()
-                is_free = len(self._runs) - len(self._capped) < OPEN_BATCHES
+                is_free = len(self._runs) - len(self._aside_rounds) < OPEN_BATCHES
                 work = await self._log.read(self._next_work) if is_free else None
                 if work is not None:
                     await self._work(work)
@@ -173,8 +194,7 @@ class PageWorker:
             batch=batch,
             receipts=receipts_of(sql, batch),
             people=people_of(sql, batch, state.erased_until),
-            message_is_cancelled=state.is_cancelled,
-            message_is_paused=state.is_paused,
+            state=state,
             page=self._page_as_it_is(sql, page),
         )
 
@@ -184,10 +204,11 @@ class PageWorker:
         if is_held:
             found = batches.started_of_page(sql, self._page.page_id, limit)
         else:
-            found = batches.claimable_of_page(sql, self._page.page_id, limit, but_for=set(self._capped.values()))
+            found = batches.claimable_of_page(sql, self._page.page_id, limit, but_for=set(self._aside_rounds.values()))
         for row in found:
             place = (row.message_id, row.number)
-            if place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic():
+            is_free = place not in self._runs and self._parked.get(place, 0.0) <= time.monotonic()
+            if is_free and not self._healths.is_stopping(row.message_id):
                 return row
         return None
 
@@ -199,8 +220,8 @@ class PageWorker:
             run = await self._begin(work)
         finally:
             self._claiming = None
-        if run is not None and run.is_capped:
-            self._capped[work.place] = (work.batch.message_id, work.batch.round)
+        if run is not None and run.dispatches_aside:
+            self._aside_rounds[work.place] = (work.batch.message_id, work.batch.round)
             self._aside(self._dispatch_and_finish(run, work.place))
         elif run is not None:
             await run.dispatch()
@@ -208,6 +229,8 @@ class PageWorker:
 
     async def _begin(self, work: Work) -> BatchRun | None:
         """The run of a batch that was claimed; None when there is none to work."""
+        health = self._healths.of(work.batch.message_id, work.state)
+        health.stop_if_due()
         letters = await self._open(work)
         claimed = None if letters is None else await self._claim(work)
         if letters is None or claimed is None or claimed.claim is None:
@@ -218,6 +241,7 @@ class PageWorker:
             self._page,
             self._channel,
             self._now,
+            health,
             self._caps.of(claimed),
         )
         self._runs[work.place] = run
@@ -225,6 +249,8 @@ class PageWorker:
             run.halt(Halt.DRAINING)
         elif self._page.is_on_hold:
             run.halt(Halt.PAGE_HELD)  # it was claimed while the hold came
+        elif health.is_stopping:
+            run.halt(Halt.PAUSED)
         return run
 
     async def _open(self, work: Work) -> BatchLetters | None:
@@ -249,9 +275,9 @@ class PageWorker:
             now=now,
             receipts=work.receipts,
         )
-        if work.message_is_cancelled:
+        if work.state.is_cancelled:
             events = (*events, *batch_decisions.cancel(apply(batch, events), now=now))
-        elif work.message_is_paused or self._page.is_on_hold:
+        elif work.state.is_paused or self._page.is_on_hold:
             events = (*events, *batch_decisions.release(apply(batch, events), now=now))
         stream = batch_stream(batch.message_id, batch.stage, batch.number)
         guard = may_claim(batch.page_id, worker=self._page.worker, generation=self._page.ownership_generation)
@@ -267,14 +293,14 @@ class PageWorker:
         task.add_done_callback(self._finishing.discard)
 
     async def _dispatch_and_finish(self, run: BatchRun, place: Place) -> None:
-        """A capped batch keeps no other from leaving; the next of its round is claimed when it has left."""
+        """Dispatch without keeping other batches from leaving; the next of its round is claimed when it has left."""
         try:
             await run.dispatch()
         except Exception:
             logger.exception("batch_broke", message=place[0], batch=place[1])
             run.halt(Halt.BROKEN)
         finally:
-            del self._capped[place]
+            del self._aside_rounds[place]
             self._news.set()
         await self._finish(run, place)
 

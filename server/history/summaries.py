@@ -26,6 +26,7 @@ from domain.message_events import (
     MessagePaused,
     MessageResumed,
     MessageStaged,
+    MessageStopped,
     MessageSubmitted,
     RetryRequested,
     RetryStopped,
@@ -81,6 +82,12 @@ def _replaced(event: PageTokenReplaced) -> str:
     return f"The page's token was replaced{doubt}"
 
 
+def _message_stopped(event: MessageStopped) -> str:
+    stop = event.stop
+    cause = stop.cause.value.lower().replace("_", " ")
+    return f"Stopped by the service ({cause}): {stop.failed:,} of {stop.attempts:,} attempts failed"
+
+
 def _received(event: ReceiptsRecorded) -> str:
     return f"Receipts: {_counted(receipt.kind.value.lower() for receipt in event.receipts)}"
 
@@ -92,6 +99,7 @@ _LINES: Mapping[type[Event], Callable[[Any], str]] = {
     RetryRequested: _retried,
     RetryStopped: _stopped,
     MessagePaused: lambda event: f"Paused by {event.requested_by}",
+    MessageStopped: _message_stopped,
     MessageResumed: lambda event: f"Resumed by {event.requested_by}",
     MessageCancelled: lambda event: f"Cancelled by {event.requested_by}",
     MessageCompleted: lambda _: "Done: no delivery is open",

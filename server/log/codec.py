@@ -39,6 +39,7 @@ TYPES: dict[str, type[Event]] = {
     "RetryRequested.v1": message_events.RetryRequested,
     "RetryStopped.v1": message_events.RetryStopped,
     "MessagePaused.v1": message_events.MessagePaused,
+    "MessageStopped.v1": message_events.MessageStopped,
     "MessageResumed.v1": message_events.MessageResumed,
     "MessageCancelled.v1": message_events.MessageCancelled,
     "MessageCompleted.v1": message_events.MessageCompleted,

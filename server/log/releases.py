@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from domain.batch_events import BatchCreated
 from domain.event import Event
 from domain.message_events import MessageSubmitted, RetryRequested
+from domain.stop_policy import StopPolicy
 from projections.sql import Sql
 from server.log import schema
 from server.log.codec import name_of
@@ -56,7 +57,8 @@ def _says_more(event: Event) -> bool:
         case RetryRequested():
             return event.trial is not None
         case MessageSubmitted():
-            return event.schedule_time is not None or event.retry_policy.delay is not None
+            has_schedule = event.schedule_time is not None or event.retry_policy.delay is not None
+            return has_schedule or event.stop_policy != StopPolicy()
     return False
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.classification import PlatformError, classify
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Failed, Sent, Unconfirmed
 from domain.page_faults import CONFIRMED_BY, SUSPECTED_BY, PageFaults
@@ -35,15 +36,37 @@ def test_a_token_that_the_platform_calls_good_is_not_suspected_again_soon() -> N
     faults = PageFaults()
     for _ in range(SUSPECTED_BY):
         faults.found(DEAD, 1)
-    faults.acquit()
+    faults.token_accepted()
 
     later = [faults.found(DEAD, 1) is not None for _ in range(CONFIRMED_BY - SUSPECTED_BY)]
     assert later == [False] * (CONFIRMED_BY - SUSPECTED_BY - 1) + [True]
 
 
-@pytest.mark.parametrize("between", [Sent("m_1"), NO_SUCH_PERSON])
-def test_an_answer_that_shows_the_page_in_order_begins_the_count_anew(between: Sent | Failed) -> None:
-    assert not any(found(*[DEAD] * (SUSPECTED_BY - 1), between, *[DEAD] * (SUSPECTED_BY - 1)))
+def test_a_success_resets_the_count() -> None:
+    assert not any(found(*[DEAD] * (SUSPECTED_BY - 1), Sent("m_1"), *[DEAD] * (SUSPECTED_BY - 1)))
+
+
+def test_a_recipients_own_error_does_not_reset_the_count() -> None:
+    assert found(*[BLOCKED, BLOCKED, NO_SUCH_PERSON] * CONFIRMED_BY)[3 * (CONFIRMED_BY // 2)]
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(98765, 0), (98765, 7), (10, 7777777)])
+def test_equal_unlisted_errors_without_a_success_are_a_fault_of_the_page(code: int, subcode: int) -> None:
+    unlisted = classify(PlatformError(code=code, subcode=subcode, message="?"))
+
+    assert found(*[unlisted] * CONFIRMED_BY) == [False] * (CONFIRMED_BY - 1) + [True]
+
+
+def test_different_unlisted_errors_are_not_added_up() -> None:
+    unlisted = [classify(PlatformError(code=90_000 + number, message="?")) for number in range(3 * CONFIRMED_BY)]
+
+    assert not any(found(*unlisted))
+
+
+def test_listed_errors_of_recipients_hold_no_page_however_many() -> None:
+    dead = classify(PlatformError(code=551, subcode=1545041, message="?"))
+
+    assert not any(found(*[dead] * 4 * CONFIRMED_BY))
 
 
 def test_an_unknown_outcome_says_nothing() -> None:

@@ -85,6 +85,7 @@ class SendRequest(_message.Message):
     ON_UNCONFIRMED_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
+    STOP_POLICY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """At most 128 characters. The same id with the same request gets the first answer; with another request ALREADY_EXISTS
     (reason REQUEST_ID_REUSED). Give one: it makes a repeated call safe.
@@ -113,6 +114,10 @@ class SendRequest(_message.Message):
         means at once. At most 366 days ahead. Until then it is PENDING, and can be paused or cancelled.
         """
 
+    @_builtins.property
+    def stop_policy(self) -> Global___StopPolicy:
+        """When the service stops the message by itself; the default when not given."""
+
     def __init__(
         self,
         *,
@@ -125,14 +130,44 @@ class SendRequest(_message.Message):
         on_unconfirmed: _message_pb2.OnUnconfirmed.ValueType = ...,
         validate_only: _builtins.bool = ...,
         schedule_time: _timestamp_pb2.Timestamp | None = ...,
+        stop_policy: Global___StopPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop_policy", b"stop_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "on_unconfirmed", b"on_unconfirmed", "page_id", b"page_id", "recipients", b"recipients", "request_id", b"request_id", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "title", b"title", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "on_unconfirmed", b"on_unconfirmed", "page_id", b"page_id", "recipients", b"recipients", "request_id", b"request_id", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop_policy", b"stop_policy", "title", b"title", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendRequest: _TypeAlias = SendRequest  # noqa: Y015
+
+@_typing.final
+class StopPolicy(_message.Message):
+    """Stops a message (status PAUSED, see Message.stop) once the share of its attempts that failed or are unconfirmed reaches
+    max_failure_share, from min_attempts on. At most min_attempts are in flight before the first outcomes are known. Rate limits and
+    faults of the whole page are left out: they slow the page down or put it on hold.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_FAILURE_SHARE_FIELD_NUMBER: _builtins.int
+    MIN_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    max_failure_share: _builtins.float
+    """0 to 1; 0 means the default, 1: none of the attempts reached anybody."""
+    min_attempts: _builtins.int
+    """From 1; 0 means the default, 100. 2147483647 never stops the message."""
+    def __init__(
+        self,
+        *,
+        max_failure_share: _builtins.float = ...,
+        min_attempts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_failure_share", b"max_failure_share", "min_attempts", b"min_attempts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopPolicy: _TypeAlias = StopPolicy  # noqa: Y015
 
 @_typing.final
 class SendResponse(_message.Message):

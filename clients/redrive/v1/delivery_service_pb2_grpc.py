@@ -214,7 +214,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeMessage(self, request, context):
-        """Lets a paused message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+        """Lets a paused or stopped message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

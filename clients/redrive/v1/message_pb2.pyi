@@ -8,6 +8,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from redrive.v1 import error_pb2 as _error_pb2
 from redrive.v1 import page_pb2 as _page_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,31 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _StopCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StopCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOP_CAUSE_UNSPECIFIED: _StopCause.ValueType  # 0
+    STOP_CAUSE_CONTENT: _StopCause.ValueType  # 1
+    """The platform refused the content 25 times without a success in between: correct it with Resend.content."""
+    STOP_CAUSE_REPEATED_ERROR: _StopCause.ValueType  # 2
+    """25 equal errors of another kind without a success in between, while other messages of the page were sent."""
+    STOP_CAUSE_FAILURE_SHARE: _StopCause.ValueType  # 3
+    """The share of failures reached the message's stop policy: by default, none of the first 100 attempts reached anybody."""
+
+class StopCause(_StopCause, metaclass=_StopCauseEnumTypeWrapper): ...
+
+STOP_CAUSE_UNSPECIFIED: StopCause.ValueType  # 0
+STOP_CAUSE_CONTENT: StopCause.ValueType  # 1
+"""The platform refused the content 25 times without a success in between: correct it with Resend.content."""
+STOP_CAUSE_REPEATED_ERROR: StopCause.ValueType  # 2
+"""25 equal errors of another kind without a success in between, while other messages of the page were sent."""
+STOP_CAUSE_FAILURE_SHARE: StopCause.ValueType  # 3
+"""The share of failures reached the message's stop policy: by default, none of the first 100 attempts reached anybody."""
+Global___StopCause: _TypeAlias = StopCause  # noqa: Y015
 
 class _MessageStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -38,7 +64,7 @@ class _MessageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Message
     MESSAGE_STATUS_FAILED: _MessageStatus.ValueType  # 5
     """Done, and no recipient is known to have been sent to."""
     MESSAGE_STATUS_PAUSED: _MessageStatus.ValueType  # 6
-    """Held back by PauseMessage. Not done, even where nothing is open: an automatic round may be waiting for the resume."""
+    """Held back by PauseMessage, or stopped by the service (see Message.stop). Not done, even where nothing is open: an automatic round may be waiting for the resume."""
     MESSAGE_STATUS_CANCELLED: _MessageStatus.ValueType  # 7
     """Stopped for good by CancelMessage."""
 
@@ -56,7 +82,7 @@ MESSAGE_STATUS_PARTIALLY_SENT: MessageStatus.ValueType  # 4
 MESSAGE_STATUS_FAILED: MessageStatus.ValueType  # 5
 """Done, and no recipient is known to have been sent to."""
 MESSAGE_STATUS_PAUSED: MessageStatus.ValueType  # 6
-"""Held back by PauseMessage. Not done, even where nothing is open: an automatic round may be waiting for the resume."""
+"""Held back by PauseMessage, or stopped by the service (see Message.stop). Not done, even where nothing is open: an automatic round may be waiting for the resume."""
 MESSAGE_STATUS_CANCELLED: MessageStatus.ValueType  # 7
 """Stopped for good by CancelMessage."""
 Global___MessageStatus: _TypeAlias = MessageStatus  # noqa: Y015
@@ -131,6 +157,7 @@ class Message(_message.Message):
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     title: _builtins.str
     page_id: _builtins.str
@@ -171,6 +198,12 @@ class Message(_message.Message):
     def page_hold(self) -> _page_pb2.PageHold:
         """Present while the message's page is on hold: why nothing moves."""
 
+    @_builtins.property
+    def stop(self) -> Global___Stop:
+        """Present while the service itself has paused the message (status PAUSED), since more attempts would fail like those before.
+        Nothing is lost: what is pending stays pending. ResumeMessage, or a Resend with corrected content, lets it go on.
+        """
+
     def __init__(
         self,
         *,
@@ -192,14 +225,65 @@ class Message(_message.Message):
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
         page_hold: _page_pb2.PageHold | None = ...,
         sequence: _builtins.int = ...,
+        stop: Global___Stop | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop", b"stop", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "stop", b"stop", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class Stop(_message.Message):
+    """Why the service stopped a message. Faults of the whole page put the page on hold instead: see PageHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    ERROR_TYPE_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    ERROR_SUBCODE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    cause: Global___StopCause.ValueType
+    error_type: _error_pb2.ErrorType.ValueType
+    """Of the fault that was met last; unspecified, 0 and empty where there was none."""
+    error_code: _builtins.int
+    error_subcode: _builtins.int
+    failed: _builtins.int
+    """Attempts that failed or are unconfirmed, and all attempts, counted since the message was sent, resumed or resent by hand, or
+    since its page was released. Rate limits and faults of the whole page are left out.
+    """
+    attempts: _builtins.int
+    error_message: _builtins.str
+    """What the platform said."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        cause: Global___StopCause.ValueType = ...,
+        error_type: _error_pb2.ErrorType.ValueType = ...,
+        error_code: _builtins.int = ...,
+        error_subcode: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        attempts: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        error_message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cause", b"cause", "error_code", b"error_code", "error_message", b"error_message", "error_subcode", b"error_subcode", "error_type", b"error_type", "failed", b"failed", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stop: _TypeAlias = Stop  # noqa: Y015
 
 @_typing.final
 class Counts(_message.Message):

@@ -40,6 +40,7 @@ class Progress(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     status: _message_pb2.MessageStatus.ValueType
     batches_total: _builtins.int
@@ -66,6 +67,10 @@ class Progress(_message.Message):
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
         """When an automatic round is due next, once the message is done and waits for one: see Message."""
 
+    @_builtins.property
+    def stop(self) -> _message_pb2.Stop:
+        """Present while the service itself has paused the message: see Message."""
+
     def __init__(
         self,
         *,
@@ -80,10 +85,11 @@ class Progress(_message.Message):
         round: _builtins.int = ...,
         page_hold: _page_pb2.PageHold | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
+        stop: _message_pb2.Stop | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "round", b"round", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "round", b"round", "status", b"status", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,3 +61,10 @@ Owner = Annotated[str, up_to(LONGEST_ID)]
 RecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]
 Time = Annotated[Any, AfterValidator(_readable)]
+
+
+def share(value: float) -> float:
+    """Return a share from 0 to 1; raises a broken rule for anything else, so also for what is not a number."""
+    if not 0 <= value <= 1:
+        raise broken_rule("must be from 0 to 1")
+    return value

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from domain.canary import MAX_CANARY
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.delivery_rules import ErrorTypes, OneMessageRules
-from server.api.rules.field_kinds import PageSize, RecipientId, RequestId, up_to
+from server.api.rules.field_kinds import PageSize, RecipientId, RequestId, share, up_to
 from server.api.rules.rule_set import Rules
 
 FASTEST = 100_000  # messages per second
@@ -21,12 +21,6 @@ def _canary_size(recipients: int) -> int:
     return recipients
 
 
-def _share(share: float) -> float:
-    if not 0 <= share <= 1:  # so is none that is no number
-        raise broken_rule("must be from 0 to 1")
-    return share
-
-
 def _cap(messages_per_second: float) -> float:
     if not 0 < messages_per_second <= FASTEST:
         raise broken_rule(f"must be above 0 and at most {FASTEST:,}; 0 stands for no cap")
@@ -37,7 +31,7 @@ class CanaryRules(Rules):
     """A canary."""
 
     recipients: Annotated[int, AfterValidator(_canary_size), Field(validate_default=True)] = 0
-    max_failure_share: Annotated[float, AfterValidator(_share)] = 0.0
+    max_failure_share: Annotated[float, AfterValidator(share)] = 0.0
 
 
 class ResendRules(OneMessageRules):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from redrive.v1.message_pb2 import OnUnconfirmed
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules
-from server.api.rules.field_kinds import PageId, RequestId, Time, known, up_to
+from server.api.rules.field_kinds import PageId, RequestId, Time, known, share, up_to
 from server.api.rules.recipient_rules import RecipientRules
 from server.api.rules.retry_rules import RetryPolicyRules
 from server.api.rules.rule_set import Rules
@@ -28,6 +28,19 @@ def _not_too_far_ahead(scheduled: Timestamp) -> Timestamp:
     return scheduled
 
 
+def _min_attempts(attempts: int) -> int:
+    if attempts < 0:
+        raise broken_rule("must be at least 1; 0 means the default, 100")
+    return attempts
+
+
+class StopPolicyRules(Rules):
+    """When the service stops the message by itself."""
+
+    max_failure_share: Annotated[float, AfterValidator(share)] = 0.0
+    min_attempts: Annotated[int, AfterValidator(_min_attempts)] = 0
+
+
 class MessageRules(Rules):
     """What is sent, but for the recipients."""
 
@@ -38,6 +51,7 @@ class MessageRules(Rules):
     retry_policy: RetryPolicyRules | None = None
     on_unconfirmed: Annotated[int, known(OnUnconfirmed.DESCRIPTOR)] = 0
     schedule_time: Annotated[Time, AfterValidator(_not_too_far_ahead)] = None
+    stop_policy: StopPolicyRules | None = None
 
 
 class SendRules(MessageRules):

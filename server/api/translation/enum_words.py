@@ -7,7 +7,7 @@ from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
-from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryType
+from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryType, StopCause
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.receipt_service_pb2 import ReceiptKind
 from redrive.v1.resend_pb2 import CanaryState, ResendCause, RetryTrigger, SkipReason
@@ -53,3 +53,4 @@ RETRY_TYPES = EnumWords(RetryType.items())
 SCHEDULED_RETRY_STATUSES = EnumWords(ScheduledRetryStatus.items())
 SEND_MODES = EnumWords(SendMode.items())
 SKIP_REASONS = EnumWords(SkipReason.items())
+STOP_CAUSES = EnumWords(StopCause.items())

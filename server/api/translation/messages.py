@@ -6,6 +6,7 @@ from datetime import datetime
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType
 from projections.message_rows import MessageRow
+from redrive.v1 import error_pb2
 from redrive.v1.delivery_service_pb2 import (
     ListMessagesResponse,
     SendResponse,
@@ -13,12 +14,13 @@ from redrive.v1.delivery_service_pb2 import (
     WatchProgressResponse,
 )
 from redrive.v1.error_pb2 import ErrorTypeCount
-from redrive.v1.message_pb2 import Counts, Message
+from redrive.v1.message_pb2 import Counts, Message, Stop
 from redrive.v1.progress_pb2 import Progress as ProgressAnswer
 from server.api.translation.enum_words import (
     ERROR_TYPES,
     MESSAGE_STATUSES,
     ON_UNCONFIRMED,
+    STOP_CAUSES,
 )
 from server.api.translation.pages import page_hold
 from server.api.translation.retry_policies import policy_shown
@@ -48,6 +50,24 @@ def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past
         next_retry_time=timestamp(next_retry_time),
         page_hold=page_hold(row.page_hold),
         sequence=0 if is_past else row.sequence,
+        stop=_stop(row),
+    )
+
+
+def _stop(row: MessageRow) -> Stop | None:
+    """Return why the service stopped a message, if it did."""
+    stop = row.stop
+    if stop is None:
+        return None
+    return Stop(
+        cause=STOP_CAUSES.number(stop.cause),
+        error_type=ERROR_TYPES.number(stop.fault.type) if stop.fault else error_pb2.ERROR_TYPE_UNSPECIFIED,
+        error_code=stop.fault.code if stop.fault else 0,
+        error_subcode=stop.fault.subcode if stop.fault else 0,
+        error_message=stop.fault.message if stop.fault else "",
+        failed=stop.failed,
+        attempts=stop.attempts,
+        time=timestamp(row.stop_time),
     )
 
 
@@ -99,6 +119,7 @@ def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgres
             round=row.round,
             page_hold=page_hold(row.page_hold),
             next_retry_time=timestamp(next_retry_time),
+            stop=_stop(row),
         ),
     )
 

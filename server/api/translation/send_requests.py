@@ -7,7 +7,8 @@ from domain.commands import SendMessage
 from domain.errors import InvalidRequest, Violation
 from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed
-from redrive.v1 import content_pb2
+from domain.stop_policy import DEFAULT_MAX_FAILURE_SHARE, DEFAULT_MIN_ATTEMPTS, StopPolicy
+from redrive.v1 import content_pb2, delivery_service_pb2
 from redrive.v1.delivery_service_pb2 import Recipients, SendRequest, SendStreamRequest
 from server.api.rules.filled_text import FilledText
 from server.api.rules.recipient_rules import surely_keeps_rules
@@ -72,6 +73,14 @@ def _command(request: SendRequest, owner: str) -> SendMessage:
         on_unconfirmed=OnUnconfirmed(ON_UNCONFIRMED.word(request.on_unconfirmed, OnUnconfirmed.HOLD)),
         schedule_time=read_time(request.schedule_time) if request.HasField("schedule_time") else None,
         validate_only=request.validate_only,
+        stop_policy=_stop_policy(request.stop_policy) if request.HasField("stop_policy") else None,
+    )
+
+
+def _stop_policy(given: delivery_service_pb2.StopPolicy) -> StopPolicy:
+    return StopPolicy(
+        max_failure_share=given.max_failure_share or DEFAULT_MAX_FAILURE_SHARE,
+        min_attempts=given.min_attempts or DEFAULT_MIN_ATTEMPTS,
     )
 
 

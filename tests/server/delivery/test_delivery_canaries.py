@@ -11,7 +11,18 @@ from domain.message_events import MessageEvent, RetryRequested, RetryStopped
 from domain.retry import RetryTrigger
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from tests.builders import FAILED, SENT, auto, cancel_message, crowd, delivered, pause_message, people, resume_message
+from tests.builders import (
+    FAILED,
+    NEVER_STOPPED,
+    SENT,
+    auto,
+    cancel_message,
+    crowd,
+    delivered,
+    pause_message,
+    people,
+    resume_message,
+)
 from tests.server.delivery.histories import batch_of, write
 from tests.server.delivery.works import Works, open_works
 from tests.waiting import eventually
@@ -24,7 +35,7 @@ EVERYBODY = [who.id for who in crowd(150)]
 
 async def all_failed(works: Works, control: SandboxControl, size: int = 150, **fields: object) -> str:
     await control.order(HICCUP)
-    message_id = await works.send(crowd(size), **fields)
+    message_id = await works.send(crowd(size), stop_policy=NEVER_STOPPED, **fields)
     await works.done(message_id)
     return message_id
 
@@ -149,7 +160,7 @@ async def test_a_capped_resend_leaves_no_faster_and_slows_nobody_down(works: Wor
     await works.resend(message_id, messages_per_second=12.0)
     await works.arrived(21)
 
-    other = await works.send(people(*(f"other{number}" for number in range(300))))
+    other = await works.send(people(*(f"other{number}" for number in range(300))), stop_policy=NEVER_STOPPED)
     await works.done(other)
     left = (await works.row(message_id)).open_deliveries
     await works.done(message_id)

@@ -8,7 +8,7 @@ from domain.delivery import DeliveryStatus
 from domain.message_events import MessageCompleted, RetryRequested
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from tests.builders import FAILED, crowd, delivered, pause_message
+from tests.builders import FAILED, NEVER_STOPPED, crowd, delivered, pause_message
 from tests.server.delivery.histories import batch_of, write
 from tests.server.delivery.works import Works, open_works
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def all_failed(works: Works, control: SandboxControl) -> str:
     await control.order(HICCUP)
-    message_id = await works.send(crowd(450))
+    message_id = await works.send(crowd(450), stop_policy=NEVER_STOPPED)
     await works.done(message_id)
     return message_id
 
