@@ -77,3 +77,7 @@ class Channel(Protocol):
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         """Tries the token with one harmless call."""
         ...
+
+    async def is_page_token(self, credentials: Credentials) -> bool:
+        """Return whether the platform confirms that the token is this page's own; False when it cannot be asked."""
+        ...

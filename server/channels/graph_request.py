@@ -37,8 +37,15 @@ class GraphRequests:
 
     def probe(self, credentials: Credentials) -> httpx.Request:
         """The harmless call that tries a token."""
+        return self._read_id(credentials, _path(credentials))
+
+    def identity(self, credentials: Credentials) -> httpx.Request:
+        """Ask whose token it is: the page itself only for a token of this page."""
+        return self._read_id(credentials, "me")
+
+    def _read_id(self, credentials: Credentials, path: str) -> httpx.Request:
         query = {"fields": "id"} | _proof(credentials)
-        url = httpx.URL(f"{self._graph_url}/{_path(credentials)}", params=query)
+        url = httpx.URL(f"{self._graph_url}/{path}", params=query)
         return httpx.Request("GET", url, headers=_bearer(credentials) | _ACCEPT)
 
     def _page(self, credentials: Credentials) -> "_PageRequests":

@@ -69,6 +69,14 @@ class MessengerChannel(Channel):
             return TokenAccepted()
         return _token_check(reply.refusal(), credentials)
 
+    async def is_page_token(self, credentials: Credentials) -> bool:
+        """Ask the platform whose token it is; a user's token can read the page too, but is not the page's."""
+        answer = await self._exchange(lambda: self._requests.identity(credentials))
+        if not isinstance(answer, Answer):
+            return False
+        reply = read_reply(answer)
+        return reply.is_success and str(reply.body.get("id")) == credentials.page_id
+
     async def _exchange(self, write: Callable[[], httpx.Request]) -> Answer | Failed | Unconfirmed:
         try:
             request = write()

@@ -24,7 +24,7 @@ from domain.page_faults import PageFaults
 from domain.retry import RetryTrigger
 from domain.stop_policy import Stop
 from projections.recorded import Recorded
-from server.channels.channel import Channel, TokenAccepted
+from server.channels.channel import Channel
 from server.commands.holding_pages import PageHoldService
 from server.commands.stopping import StopService
 from server.delivery.batch_run import Halt
@@ -120,7 +120,7 @@ class Dispatcher:
     async def _token_is_good(self, page_id: str) -> bool:
         """The platform says so, when it is asked with one harmless call."""
         worker = self._workers.get(page_id)
-        return worker is not None and isinstance(await self._channel.check_token(worker.credentials), TokenAccepted)
+        return worker is not None and await self._channel.is_page_token(worker.credentials)
 
     def paces(self) -> Mapping[str, float]:
         """Messages per second at this moment, of each page that is worked on here."""

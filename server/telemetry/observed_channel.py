@@ -42,6 +42,15 @@ class ObservedChannel(Channel):
             came(type(check).__name__)
             return check
 
+    async def is_page_token(self, credentials: Credentials) -> bool:
+        """Return whether the platform confirms that the token is this page's own."""
+        if self._tracing is None:
+            return await self._channel.is_page_token(credentials)
+        with self._tracing.checking(credentials.page_id) as came:
+            confirmed = await self._channel.is_page_token(credentials)
+            came(f"PageToken{confirmed}")
+            return confirmed
+
     async def _send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
         if self._tracing is None:
             return await self._channel.send(credentials, message)

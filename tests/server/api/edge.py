@@ -84,6 +84,9 @@ class TokenChannel:
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         return self.token_check
 
+    async def is_page_token(self, credentials: Credentials) -> bool:
+        return isinstance(self.token_check, TokenAccepted)
+
 
 @dataclass
 class ScriptedHub:

@@ -86,3 +86,31 @@ async def test_a_time_out_leaves_the_token_untried(
 ) -> None:
     graph.get("/v25.0/1001").mock(side_effect=httpx.ReadTimeout)
     assert isinstance(await channel.check_token(credentials), TokenUntried)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_own"),
+    [
+        (httpx.Response(200, json={"id": "1001"}), True),
+        (httpx.Response(200, json={"id": 1001}), True),
+        (httpx.Response(200, json={"id": "77"}), False),
+        (httpx.Response(200, json={"name": "Shop"}), False),
+        (httpx.Response(400, json={"error": {"code": 190, "message": "expired"}}), False),
+        (httpx.Response(503, text="<html>"), False),
+    ],
+)
+async def test_only_the_pages_own_token_is_answered_with_the_page(
+    reply: httpx.Response, is_own: bool, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    """A user's token that may read the page is answered with the user."""
+    graph.get("/v25.0/me", params={"fields": "id"}).mock(return_value=reply)
+
+    assert await channel.is_page_token(credentials) is is_own
+
+
+async def test_a_platform_out_of_reach_confirms_no_token(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    graph.get("/v25.0/me").mock(side_effect=httpx.ConnectError("refused"))
+
+    assert not await channel.is_page_token(credentials)

@@ -102,6 +102,7 @@ class LimitingChannel:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.send_batch, self.check_token = channel.send_batch, channel.check_token
+        self.is_page_token = channel.is_page_token
         self._refused = False
 
     async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
