@@ -46,6 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     sealed_content: bytes = b""
     has_variables: bool = True
+    fills_every_string: bool = False
     retry_policy: RetryPolicy = RetryPolicy()
     on_unconfirmed: OnUnconfirmed = OnUnconfirmed.HOLD
     stage: int = 0
@@ -108,6 +109,7 @@ def _submitted(message: Message, event: MessageSubmitted) -> Message:
         title=event.title,
         sealed_content=event.sealed_content,
         has_variables=event.has_variables,
+        fills_every_string=event.fills_every_string,
         retry_policy=event.retry_policy,
         on_unconfirmed=event.on_unconfirmed,
         stage=event.stage,

@@ -33,7 +33,9 @@ class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
 
-    `has_variables` tells that some recipient's text takes more than the name, so that its variables have to be opened.
+    `has_variables` tells that some recipient's content takes more than the name, and its variables have to be opened.
+    `fills_every_string` is true where placeholders have defaults or are outside the text: a server of the release
+    before would send those as they are written. Without it only the text is filled in.
     Nothing leaves before the `schedule_time`, if there is one.
     """
 
@@ -48,6 +50,7 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     batches: int
     duplicates_dropped: int
     has_variables: bool = True
+    fills_every_string: bool = False
     schedule_time: datetime | None = None
     request: RequestStamp | None = None
     stop_policy: StopPolicy = StopPolicy()

@@ -9,10 +9,10 @@ T = TypeVar("T")
 SLICE = 250  # recipients dealt with in one step: less than a millisecond, ten where each has fifty variables
 
 
-def slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def slices(items: Sequence[T], size: int = SLICE) -> Iterator[Sequence[T]]:
     """The items, a step's worth at a time."""
-    for start in range(0, len(items), SLICE):
-        yield items[start : start + SLICE]
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 async def in_turns(steps: Iterable[T]) -> AsyncIterator[T]:

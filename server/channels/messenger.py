@@ -1,12 +1,14 @@
 """Sends through the Messenger Send API, one request a message or many in a Graph batch."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import httpx
 
 from domain.classification import attribute, unwritable
+from domain.content import strings_of
 from domain.fault import RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from server.channels.answer import Answer, read_answer
@@ -27,6 +29,7 @@ from server.channels.no_answer import no_answer
 from server.channels.redaction import redact
 
 _SHORTEST_TEXT = 4  # a shorter text tells nothing, and taking it out would leave holes all over an error
+_PLATFORM_WORD = re.compile(r".*(type|ratio|style)")  # fields of a template that hold words of the platform's own
 
 
 class MessengerChannel(Channel):
@@ -93,8 +96,8 @@ def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMes
     if isinstance(attempt.outcome, Sent):
         return attempt
     outcome = attribute(attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id)
-    text = message.content.text
-    secrets = [*secrets_of(credentials), text if len(text) >= _SHORTEST_TEXT else ""]
+    texts = (string.text for string in strings_of(message.content) if not _PLATFORM_WORD.fullmatch(string.path))
+    secrets = [*secrets_of(credentials), *(text for text in texts if len(text) >= _SHORTEST_TEXT)]
     return Attempted(outcome=redact(outcome, secrets), advice=attempt.advice)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.batch_plan import BatchPlan, batches_needed
 from domain.commands import SendMessage
-from domain.content import placeholders
+from domain.content import FillableContent
 from domain.delivery import DeliveryStatus
 from domain.errors import Aborted, StreamInProgress
 from domain.event import RequestStamp
@@ -90,7 +90,7 @@ class SendService:
             first_batch=1,
             time=self._now(),
         )
-        planning = new_batches(plan, fresh, placeholders(command.content.text), key, by_person=by_person)
+        planning = new_batches(plan, fresh, FillableContent(command.content).variables, key, by_person=by_person)
         batches = [batch async for batch in in_turns(planning)]
         submitted = submission(
             message_id,
@@ -152,6 +152,7 @@ def submission(
         batches=batches_needed(total),
         duplicates_dropped=dropped,
         has_variables=has_variables,
+        fills_every_string=not FillableContent(command.content).is_plain,
         request=stamp and msgspec.structs.replace(stamp, answer={"duplicates_dropped": dropped}),
         time=now,
     )

@@ -11,7 +11,7 @@ from domain import message as messages
 from domain.batch import BATCH_SIZE
 from domain.batch_plan import BatchPlan, batches_needed
 from domain.commands import SendMessage
-from domain.content import placeholders
+from domain.content import FillableContent
 from domain.errors import Aborted, StreamInProgress
 from domain.message import Life
 from domain.recipient import Recipient
@@ -119,7 +119,7 @@ class StagedStream:
         self._now = now
         self._end = end
         self._has_variables = False
-        self._wanted = placeholders(staged.command.content.text)
+        self._wanted = FillableContent(staged.command.content).variables
         self._payload = PayloadHash(staged.command, staged.vault.payload_key)
         self._waiting: list[Recipient] = []
         self._dropped = 0

@@ -212,7 +212,9 @@ class BatchRun:
             self._page.slots.give_back()
         now = self._now()
         for position, one in zip(together, attempted, strict=True):
-            self._observe(one, generation)
+            if self._leaves(position):
+                self._page.heed(one, generation)
+                self._health.observe(one.outcome)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
         self._health.give_back(len(together))
         self._health.stop_if_due()
@@ -220,18 +222,16 @@ class BatchRun:
         if not self._in_flight:
             self._enough.set()
 
-    def _observe(self, attempted: Attempted, token_generation: int) -> None:
-        """Learn from an attempt about the page and the message; an erased recipient got no request."""
-        if attempted.outcome != Failed(PERSON_ERASED):
-            self._page.heed(attempted, token_generation)
-            self._health.observe(attempted.outcome)
-
     async def _send_letters(self, together: Sequence[int]) -> Sequence[Attempted]:
-        """To who was erased nothing leaves, and that is all that becomes of it."""
-        letters = [self._letters.by_position.get(position) for position in together]
-        leaving = [letter for letter in letters if letter is not None]
+        """Send what can be sent; a person who was erased, and a recipient who lacks a value, fail without a request."""
+        letters = [self._letters.by_position.get(position, PERSON_ERASED) for position in together]
+        leaving = [letter for letter in letters if isinstance(letter, OutgoingMessage)]
         answers = iter(await self._send(leaving) if leaving else ())
-        return [Attempted(outcome=Failed(PERSON_ERASED)) if letter is None else next(answers) for letter in letters]
+        return [Attempted(outcome=Failed(one)) if isinstance(one, Fault) else next(answers) for one in letters]
+
+    def _leaves(self, position: int) -> bool:
+        """Return whether a request is made: what failed without one says nothing of page and content."""
+        return isinstance(self._letters.by_position.get(position), OutgoingMessage)
 
     async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         if len(letters) == 1:

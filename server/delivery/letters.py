@@ -6,7 +6,7 @@ import msgspec
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
-from domain.content import Content, fill_in, placeholders
+from domain.content import Content, ContentProblem, FillableContent
 from domain.delivery import delivery_id
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.streams import batch_stream
@@ -30,9 +30,12 @@ PERSON_ERASED = Fault(
 
 
 class BatchLetters(msgspec.Struct, frozen=True):
-    """The message for each position but for those of people who were erased, as of an erasure's place in the log."""
+    """The message for each position but for those of people who were erased, as of an erasure's place in the log.
 
-    by_position: Mapping[int, OutgoingMessage]
+    A fault instead of a message says why the content cannot be filled in for the recipient.
+    """
+
+    by_position: Mapping[int, OutgoingMessage | Fault]
     erased_until: int
 
     def without(self, positions: Iterable[int], erased_until: int) -> "BatchLetters":
@@ -70,9 +73,8 @@ def people_of(sql: Sql, batch: Batch, erased_until: int) -> BatchPeople:
 class _Opened(msgspec.Struct, frozen=True):
     message_id: str
     key: MessageKey
-    content: Content
+    content: FillableContent
     has_variables: bool
-    asks_for_something: bool  # the text is not the same for everybody
 
 
 class _Origin(msgspec.Struct, frozen=True):
@@ -105,16 +107,12 @@ class Letters:
     async def of_batch(self, batch: Batch, people: BatchPeople) -> BatchLetters:
         """The messages; none to whom was erased. Raises Unavailable."""
         opened = await self._open(batch.message_id)
-        origins = await self._origins(batch, people, opened) if opened.asks_for_something else {}
-        letters = {}
+        origins = await self._origins(batch, people, opened) if opened.content.variables else {}
+        letters: dict[int, OutgoingMessage | Fault] = {}
         for position, recipient in enumerate(batch.recipients):
             content = _content(batch, position, opened, origins)
             if content is not None and recipient.id not in people.erased:
-                letters[position] = OutgoingMessage(
-                    delivery_id=delivery_id(batch.message_id, batch.number, position),
-                    recipient_id=recipient.id,
-                    content=content,
-                )
+                letters[position] = _letter(batch, position, content)
         return BatchLetters(letters, people.erased_until)
 
     async def _open(self, message_id: str) -> _Opened:
@@ -124,9 +122,8 @@ class Letters:
             if len(self._opened) >= CACHED_MESSAGES:
                 self._opened.pop(next(iter(self._opened)))
             content = key.open_content(message.sealed_content)
-            self._opened[message_id] = _Opened(
-                message_id, key, content, message.has_variables, asks_for_something=bool(placeholders(content.text))
-            )
+            fillable = FillableContent(content, text_only=not message.fills_every_string)
+            self._opened[message_id] = _Opened(message_id, key, fillable, message.has_variables)
         return self._opened[message_id]
 
     async def _origins(self, batch: Batch, people: BatchPeople, opened: _Opened) -> Mapping[int, _Origin]:
@@ -158,14 +155,31 @@ class Letters:
         )
 
 
-def _content(batch: Batch, position: int, opened: _Opened, origins: Mapping[int, _Origin]) -> Content | None:
-    """What a recipient is told; None for who was erased."""
-    if not opened.asks_for_something:
-        return opened.content
+def _content(
+    batch: Batch, position: int, opened: _Opened, origins: Mapping[int, _Origin]
+) -> Content | ContentProblem | None:
+    """Return what a recipient gets, or why they cannot; None for a person who was erased."""
+    if not opened.content.variables:
+        return opened.content.filled({})
     recipient = batch.recipients[position]
     number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
     try:
         fillings = origins[number].fillings(recipient, place)
     except PersonErasedError:
         return None
-    return msgspec.structs.replace(opened.content, text=fill_in(opened.content.text, fillings))
+    return opened.content.filled(fillings)
+
+
+def _letter(batch: Batch, position: int, content: Content | ContentProblem) -> OutgoingMessage | Fault:
+    if isinstance(content, ContentProblem):
+        return Fault(
+            message=f"nothing was sent: the recipient {content.words}",
+            type=ErrorType.OTHER,
+            scope=Scope.RECIPIENT,
+            retry=RetryRule.NEVER,
+        )
+    return OutgoingMessage(
+        delivery_id=delivery_id(batch.message_id, batch.number, position),
+        recipient_id=batch.recipients[position].id,
+        content=content,
+    )

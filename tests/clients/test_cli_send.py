@@ -84,6 +84,24 @@ async def test_a_dry_run_shows_the_first_persons_text_and_the_duplicates(
     ]
 
 
+async def test_a_dry_run_shows_defaults_and_how_many_get_them(
+    server: "ScriptedServer", redrive: "Redrive", people: Path
+) -> None:
+    server.answer("Send", SENT)
+    text = "{{name|friend}} of {{ city | nowhere }} on {{day|Monday}}{{gift|}}"
+
+    result = await redrive("send", "--page", "1", "--text", text, "--csv", str(people), "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-5:] == [
+        "The text for 17:",
+        "Ada of London on Monday",
+        "1 without city: they get the text's default.",
+        "2 without day: they get the text's default.",
+        "2 without gift: they get the text's default.",
+    ]
+
+
 async def test_duplicates_are_told_before_the_watch(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
     server.answer("Send", SENT)
     server.stream(DONE)

@@ -74,6 +74,24 @@ async def test_an_attachment_needs_its_address_and_takes_no_text(tmp_path: Path)
     assert composition.header().content.attachment.url == "https://shop.example/a.png"
 
 
+async def test_the_address_of_an_attachment_is_checked_with_its_variables(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    composition.text, composition.attachment_type = "", AttachmentType.ATTACHMENT_TYPE_IMAGE
+    composition.attachment_url = "{{image}}?of={{name}}"
+    assert list(composition.gaps()) == []
+
+    check = await composition.check_text()
+
+    assert check is not None
+    assert (check.no_column, check.limit) == (["image"], 2_048)
+
+
+async def test_a_text_of_spaces_is_missing(tmp_path: Path) -> None:
+    composition = await _written(tmp_path)
+    composition.text = " \u00a0\u200b"
+    assert list(composition.gaps()) == ["Write a text, or attach a file."]
+
+
 async def test_half_a_time_is_not_at_once(tmp_path: Path) -> None:
     composition = await _written(tmp_path)
     assert not composition.header().HasField("schedule_time")

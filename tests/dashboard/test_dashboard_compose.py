@@ -102,8 +102,14 @@ async def test_what_is_wrong_with_a_file_is_told_by_line(stage: Stage, visit: Vi
     await page.get_by_role("textbox", name="Text").fill("{{name}}: {{city}} {{city}}")
     await expect(page.get_by_role("table", name="Too long").locator("tbody tr")).to_contain_text(["has 2,006"])
     await expect(page.get_by_role("table", name="Empty cells").locator("tbody tr")).to_have_text(["2city is empty"])
+    await expect(page.get_by_text("One cell is empty for which the text has no default")).to_be_visible()
     await page.get_by_role("button", name="Show the longest").click()
     await expect(page.get_by_text("2,006 of 2,000 characters")).to_be_visible()
+    await page.get_by_role("textbox", name="Text").fill("{{name}} of {{city|nowhere}}")
+    await expect(page.get_by_role("table", name="default takes their place").locator("tbody tr")).to_have_text(
+        ["2city is empty"]
+    )
+    await expect(page.get_by_role("region", name="Preview")).to_contain_text("Ada of nowhere")
 
 
 async def test_a_dry_run_sends_nothing_and_a_reload_loses_nothing(stage: Stage, visit: Visit) -> None:

@@ -34,13 +34,32 @@ def test_a_text_too_long_for_some_is_told_by_line(tmp_path: Path) -> None:
     assert not list(text_gaps(file.check("{{city}}")))
 
 
-def test_a_variable_without_a_column_is_missing_and_an_empty_cell_is_a_gap(tmp_path: Path) -> None:
-    file = _file(tmp_path, "id,name,city\n1,Ada,\n2,,Rome\n")
+def test_a_variable_without_a_column_or_with_an_empty_cell_is_missing(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id,name,city\n1,Ada,\u200b\n2,,Rome\n")
 
     assert file.check("{{day}} in {{city}}").no_column == ["day"]
     check = file.check("{{name}} in {{city}}")
-    assert check.blank.first == [(2, "city is empty"), (3, "name is empty")]
+    assert check.lacking.first == [(2, "city is empty"), (3, "name is empty")]
+    assert list(text_gaps(check)) == [
+        "2 cells are empty for which the text has no default: fill them, or write one, as in {{name|friend}}."
+    ]
+
+
+def test_a_default_takes_the_place_of_a_column_and_of_empty_cells(tmp_path: Path) -> None:
+    file = _file(tmp_path, "id,name\n1,Ada\n2,\n")
+    check = file.check("{{name|friend}} on {{day|Monday}}")
+
+    assert check.defaults.first == [(2, "day is empty"), (3, "name is empty"), (3, "day is empty")]
     assert not list(text_gaps(check))
+    assert check.longest is not None
+    assert check.longest.id == "2"
+
+
+def test_a_text_of_which_nothing_is_left_is_a_gap(tmp_path: Path) -> None:
+    check = _file(tmp_path, "id,name\n1,Ada\n2, \n").check(" {{name|}}\u200b")
+
+    assert check.blank.first == [(3, "nothing is left of the text")]
+    assert list(text_gaps(check)) == ["The text is blank for 1 of the recipients."]
 
 
 def test_a_text_without_variables_is_too_long_for_everybody_or_for_nobody(tmp_path: Path) -> None:

@@ -59,7 +59,14 @@ async def refused(client: Client, message_id: str) -> None:
     scheduled = request(PAGES[0], "later")
     scheduled.schedule_time.GetCurrentTime()
     scheduled.schedule_time.seconds += 60
-    for asked in (client.pause_message(message_id), client.hold_page(PAGES[1]), client.send(scheduled)):
+    with_default = request(PAGES[0], "default")
+    with_default.content.text = "Hi {{name|friend}}"
+    for asked in (
+        client.pause_message(message_id),
+        client.hold_page(PAGES[1]),
+        client.send(scheduled),
+        client.send(with_default),
+    ):
         with pytest.raises(Unavailable) as refusal:
             await asked
         assert refusal.value.reason == "OLDER_RELEASE_LIVES"

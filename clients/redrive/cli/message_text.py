@@ -1,18 +1,64 @@
-"""The text of a message before it is sent: what it asks for, and how one person will read it."""
+"""The text or address of a message before it is sent: what it asks for, and what one recipient gets.
+
+Placeholders are {{name}} and {{name|default}}; the default serves recipients whose value is missing or blank.
+"""
 
 import re
+from urllib.parse import quote
 
 from redrive.v1.content_pb2 import Recipient
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*(?:\|([^{}]*))?\}\}")
+# What the server takes for blank: spaces, control characters, and characters that show nothing.
+_BLANK = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
 
 
 def variables_of(text: str) -> list[str]:
-    """The variables that the text asks for, each once, in its order."""
-    return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+    """Return the variables that the text asks for, each once, in its order."""
+    return list(dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(text)))
+
+
+def required_by(text: str) -> list[str]:
+    """Return the variables for which the text has no default, each once, in its order."""
+    return list(dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(text) if found[2] is None))
 
 
 def filled_in(text: str, recipient: Recipient) -> str:
-    """The text for one person; what the person lacks stays as it stands."""
-    values = {"name": recipient.name, **recipient.variables}
-    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    """Return the text for one recipient; a placeholder without value and default stays as it is written."""
+    return _PLACEHOLDER.sub(lambda found: _value(found, recipient), text)
+
+
+def filled_address(url: str, recipient: Recipient) -> str:
+    """Return the address for one recipient: values are percent-encoded, except for one that begins it."""
+
+    def fill(found: re.Match[str]) -> str:
+        value = _value(found, recipient)
+        return value if not found.start() or value == found[0] else quote(value, safe="")
+
+    return _PLACEHOLDER.sub(fill, url)
+
+
+def lacks(recipient: Recipient, name: str) -> bool:
+    """Return whether a recipient has no value for a variable, or a blank one."""
+    return is_blank(_given(recipient, name))
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text is empty, or all spaces and invisible characters."""
+    return _BLANK.fullmatch(text) is not None
+
+
+def _given(recipient: Recipient, name: str) -> str:
+    if name in recipient.variables:
+        return recipient.variables[name]
+    return recipient.name if name == "name" else ""
+
+
+def _value(found: re.Match[str], recipient: Recipient) -> str:
+    value = _given(recipient, found[1])
+    if not is_blank(value):
+        return value
+    return found[0] if found[2] is None else found[2].strip()

@@ -1,6 +1,7 @@
 """`redrive send`: one message to many people."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.text import Text
 from redrive.cli.command import Session
 from redrive.cli.csv_columns import ID_COLUMNS
 from redrive.cli.exits import RefusedInput
-from redrive.cli.message_text import filled_in, variables_of
+from redrive.cli.message_text import filled_in, lacks, required_by, variables_of
 from redrive.cli.messages import render_message
 from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
 from redrive.cli.retry_options import Backoff, Interval, Jitter, Maximum, Multiplier, growth, with_schedule
@@ -34,7 +35,11 @@ async def send(
     session: Session,
     page: Annotated[str, typer.Option(show_default=False, help="The page that sends.")],
     text: Annotated[
-        str, typer.Option(show_default=False, help="May say {{name}}, or {{city}} for a column city of the CSV.")
+        str,
+        typer.Option(
+            show_default=False,
+            help="May say {{name}}, or {{city}} for a column city of the CSV, with a default: {{name|friend}}.",
+        ),
     ],
     csv: Annotated[
         Path | None,
@@ -95,6 +100,8 @@ async def send(
     if dry_run:
         first = next(iter(recipients))
         session.output.say(f"The text for {first.id}:\n{filled_in(text, first)}")
+        for name, count in _defaults_used(text, recipients).items():
+            session.output.say(f"{count:,} without {name}: they get the text's default.")
     elif watch:
         await follow(session, answer.message.id)
 
@@ -110,10 +117,18 @@ def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable
         recipients = RecipientsCsv(path)
     except BadCsv as error:
         raise RefusedInput(f"Nothing was sent. {error}") from error
-    missing = [name for name in variables_of(text) if name not in recipients.variables]
+    missing = [name for name in required_by(text) if name not in recipients.variables]
     if missing:
         raise RefusedInput(f"Nothing was sent. {_no_column(path, missing, recipients.variables)}")
     return recipients
+
+
+def _defaults_used(text: str, recipients: Sendable) -> dict[str, int]:
+    """Return how many recipients lack each variable for which the text has a default."""
+    required = required_by(text)
+    names = [name for name in variables_of(text) if name not in required]
+    counts = Counter(name for one in recipients for name in names if lacks(one, name)) if names else Counter[str]()
+    return {name: counts[name] for name in names if counts[name]}
 
 
 def _no_column(path: Path, missing: list[str], there: list[str]) -> str:

@@ -53,7 +53,7 @@ class _Compose:
                 RecipientsPart(self._made, self._other_recipients)
                 text_room = Tag("div")
                 RetriesPart(self._made)
-                OptionsPart(self._made)
+                OptionsPart(self._made, self._other_attachment)
             with Tag("div", "", "aside") as aside:
                 with text_room:
                     self._text = TextPart(self._made, aside)
@@ -80,6 +80,9 @@ class _Compose:
     async def _other_recipients(self) -> None:
         self._state.say("")
         self._text.show_recipients()
+
+    def _other_attachment(self) -> None:
+        self._text.preview.show()
 
     async def _ready(self) -> RecipientFile | None:
         """The recipients, when nothing is missing; what is, is told."""

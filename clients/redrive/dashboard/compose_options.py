@@ -1,5 +1,7 @@
 """The part of a composition that most messages leave as it is: kind, tag, sound, an attachment."""
 
+from collections.abc import Callable
+
 from redrive.dashboard.composition import Composition
 from redrive.dashboard.elements import Tag, choice
 from redrive.dashboard.entries import entry
@@ -27,10 +29,11 @@ _ATTACHMENTS = {
 
 
 class OptionsPart:
-    """Writes each choice into the composition at once."""
+    """Writes each choice into the composition at once; `changed` is called when what is attached changes."""
 
-    def __init__(self, composition: Composition) -> None:
+    def __init__(self, composition: Composition, changed: Callable[[], None]) -> None:
         self._composition = composition
+        self._changed = changed
         with Tag("section", "", "card", aria_label="Kind"):
             Tag("h2", "Kind")
             choice("The message is", _KINDS, self._choose_kind, value=str(composition.messaging_type))
@@ -44,7 +47,11 @@ class OptionsPart:
             self._address = Tag("div")
             with self._address:
                 entry("Its address", self._enter_address, value=composition.attachment_url, kind="url")
-                Tag("p", "The platform fetches it there. It takes no text beside an attachment.", "hint")
+                Tag(
+                    "p",
+                    "The platform fetches it there. It may hold variables. No text goes beside an attachment.",
+                    "hint",
+                )
         self._show()
 
     def _choose_kind(self, value: str) -> None:
@@ -61,9 +68,11 @@ class OptionsPart:
     def _choose_attachment(self, value: str) -> None:
         self._composition.attachment_type = AttachmentType.ValueType(int(value))
         self._show()
+        self._changed()
 
     def _enter_address(self, value: str) -> None:
         self._composition.attachment_url = value
+        self._changed()
 
     def _show(self) -> None:
         made = self._composition

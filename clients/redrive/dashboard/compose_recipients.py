@@ -40,7 +40,8 @@ class RecipientsPart:
             Tag(
                 "p",
                 "A CSV file: the first row names the columns, one of them id or recipient_id. A column name fills "
-                "{{name}}, and each other column a variable of its own name.",
+                "{{name}}, and each other column a variable of its own name. {{name|friend}} has a default for empty "
+                "cells.",
                 "muted",
             )
             with Tag("label", "", "button file"):

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from redrive.cli.message_text import filled_in, variables_of
+from redrive.cli.message_text import filled_address, filled_in, variables_of
 from redrive.dashboard.compose_recipients import found
 from redrive.dashboard.composition import Composition, text_gaps
 from redrive.dashboard.elements import Tag, button
 from redrive.dashboard.entries import text_entry
 from redrive.dashboard.formats import number
-from redrive.dashboard.recipient_file import MAX_TEXT, TextCheck
+from redrive.dashboard.recipient_file import TextCheck
 from redrive.v1.content_pb2 import Recipient
 
 _PAUSE = 0.4  # seconds without a key until everybody's texts are looked at
@@ -59,7 +59,9 @@ class TextPart:
             for words in text_gaps(check):
                 Tag("p", words, "note")
             found("Too long", check.too_long)
-            found("Empty cells: the text has a gap there", check.blank)
+            found("Empty cells without a default", check.lacking)
+            found("Blank texts", check.blank)
+            found("Empty cells: the default takes their place", check.defaults)
         self.preview.show()
 
     def _type(self, text: str) -> None:
@@ -105,15 +107,17 @@ class Preview:
         self._back.attributes(disabled=not self._place)
         self._on.attributes(disabled=self._place + 1 >= len(first))
         self._who.say(self._which(person, len(first)))
-        text = self._composition.text
-        self._say(filled_in(text, person) if person is not None else text)
-        self._to_longest.show(when=bool(first and self.longest and variables_of(text)))
+        made, text = self._composition, self._composition.filled_string
+        if person is not None:
+            text = (filled_address if made.attachment_type else filled_in)(text, person)
+        self._say(text)
+        self._to_longest.show(when=bool(first and self.longest and variables_of(made.filled_string)))
 
     def _say(self, text: str) -> None:
         self._text.say(text or "The text stands here as it will be read.")
         self._text.look("bubble" if text else "bubble muted")
-        self._length.say(f"{number(len(text))} of {number(MAX_TEXT)} characters")
-        self._length.look("muted" if len(text) <= MAX_TEXT else "too-long")
+        self._length.say(f"{number(len(text))} of {number(self._composition.limit)} characters")
+        self._length.look("muted" if len(text) <= self._composition.limit else "too-long")
 
     def _which(self, person: Recipient | None, first: int) -> str:
         file = self._composition.recipients

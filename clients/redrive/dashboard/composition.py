@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from redrive.cli.csv_columns import CsvProblem
+from redrive.cli.message_text import is_blank
 from redrive.cli.recipients_csv import BadCsv
 from redrive.client import Client
-from redrive.dashboard.recipient_file import MAX_TEXT, RecipientFile, TextCheck
+from redrive.dashboard.recipient_file import MAX_ADDRESS, MAX_TEXT, RecipientFile, TextCheck
 from redrive.dashboard.retry_choice import RetryChoice
 from redrive.send_any import send_any
 from redrive.times import timestamp
@@ -64,10 +65,20 @@ class Composition:
             self.csv_problems = error.problems
 
     async def check_text(self) -> TextCheck | None:
-        """What the text comes to with everybody's variables; None without recipients."""
+        """Return what the text, or the attachment's address, comes to for every recipient; None without recipients."""
         if self.recipients is None:
             return None
-        return await asyncio.to_thread(self.recipients.check, self.text)
+        return await asyncio.to_thread(self.recipients.check, self.filled_string, self.limit)
+
+    @property
+    def filled_string(self) -> str:
+        """The string that variables are filled in in: the attachment's address, or else the text."""
+        return self.attachment_url.strip() if self.attachment_type else self.text
+
+    @property
+    def limit(self) -> int:
+        """The most characters that it may have once it is filled in."""
+        return MAX_ADDRESS if self.attachment_type else MAX_TEXT
 
     def gaps(self) -> Iterator[str]:
         """What has to be given or mended before it can be sent, in words."""
@@ -82,11 +93,11 @@ class Composition:
 
     def _content_gaps(self) -> Iterator[str]:
         has_attachment = bool(self.attachment_type)
-        if not self.text.strip() and not has_attachment:
+        if is_blank(self.text) and not has_attachment:
             yield "Write a text, or attach a file."
         if self.text and has_attachment:
             yield "Leave the text empty, or attach nothing: the platform takes one or the other."
-        if has_attachment and not self.attachment_url.startswith(("https://", "http://")):
+        if has_attachment and not self.attachment_url.strip().startswith(("https://", "http://", "{{")):
             yield "The attachment: give its address, which begins with https://."
         if self.is_tagged and not self.tag:
             yield "Choose the tag."
@@ -130,8 +141,13 @@ class Composition:
 
 
 def text_gaps(check: TextCheck) -> Iterator[str]:
-    """What has to be mended in a text, given everybody's variables."""
+    """What has to be corrected in a text or an address, given every recipient's variables."""
     for name in check.no_column:
         yield f"The text says {{{{{name}}}}}, and the file has no column {name}."
     if check.too_long.count:
-        yield f"The text is longer than {MAX_TEXT:,} characters for {check.too_long.count:,} of the recipients."
+        yield f"The text is longer than {check.limit:,} characters for {check.too_long.count:,} of the recipients."
+    if check.lacking.count:
+        cells = f"{check.lacking.count:,} cells are empty" if check.lacking.count > 1 else "One cell is empty"
+        yield f"{cells} for which the text has no default: fill them, or write one, as in {{{{name|friend}}}}."
+    if check.blank.count:
+        yield f"The text is blank for {check.blank.count:,} of the recipients."

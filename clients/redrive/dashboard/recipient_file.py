@@ -6,13 +6,14 @@ from itertools import islice
 from pathlib import Path
 from weakref import finalize
 
-from redrive.cli.message_text import filled_in, variables_of
+from redrive.cli.message_text import filled_in, is_blank, lacks, required_by, variables_of
 from redrive.cli.recipients_csv import RecipientsCsv
 from redrive.v1.content_pb2 import Recipient
 
 PREVIEWED = 500  # recipients whose texts can be stepped through; the longest text is always among what is shown
 TOLD = 10  # findings of one kind that are told by line
 MAX_TEXT = 2_000  # characters after filling in: the platform's limit
+MAX_ADDRESS = 2_048  # of an attachment's address
 
 
 @dataclass
@@ -31,10 +32,17 @@ class Findings:
 
 @dataclass
 class TextCheck:
-    """What a text comes to with everybody's variables: `no_column` are variables that the file does not have."""
+    """What a text, or the address of an attachment, comes to with every recipient's variables.
 
+    `no_column` are variables without a default that the file does not have, `lacking` empty cells for which there is no
+    default, `defaults` those for which there is one, `blank` recipients for whom nothing is left of the text.
+    """
+
+    limit: int = MAX_TEXT
     no_column: list[str] = field(default_factory=list)
     too_long: Findings = field(default_factory=Findings)
+    lacking: Findings = field(default_factory=Findings)
+    defaults: Findings = field(default_factory=Findings)
     blank: Findings = field(default_factory=Findings)
     longest: Recipient | None = None
 
@@ -57,25 +65,32 @@ class RecipientFile:
         """Recipients, each once."""
         return len(self.people) - self.duplicates.count
 
-    def check(self, text: str) -> TextCheck:
-        """Fills the text in for everybody; about a second for each 300,000."""
-        asked = variables_of(text)
-        check = TextCheck(no_column=[name for name in asked if name not in self.people.variables])
+    def check(self, text: str, limit: int = MAX_TEXT) -> TextCheck:
+        """Return what the text comes to for every recipient; about a second for each 300,000."""
+        asked, required = variables_of(text), required_by(text)
+        check = TextCheck(limit, no_column=[name for name in required if name not in self.people.variables])
         if check.no_column or not asked:
             check.longest = self.first[0]
-            if len(text) > MAX_TEXT and not asked:
+            if len(text) > limit and not asked:
                 check.too_long.count = len(self)
             return check
         longest = -1
         for line, recipient in self.people.numbered():
-            length = len(filled_in(text, recipient))
-            if length > longest:
-                longest, check.longest = length, recipient
-            if length > MAX_TEXT:
-                check.too_long.add(line, _too_long(length))
-            for name in _blanks(asked, recipient):
-                check.blank.add(line, f"{name} is empty")
+            filled = filled_in(text, recipient)
+            if len(filled) > longest:
+                longest, check.longest = len(filled), recipient
+            _check_filled(check, line, filled)
+            for name in asked:
+                if lacks(recipient, name):
+                    (check.lacking if name in required else check.defaults).add(line, f"{name} is empty")
         return check
+
+
+def _check_filled(check: TextCheck, line: int, filled: str) -> None:
+    if len(filled) > check.limit:
+        check.too_long.add(line, _too_long(len(filled), check.limit))
+    if is_blank(filled):
+        check.blank.add(line, "nothing is left of the text")
 
 
 def _duplicates(people: RecipientsCsv) -> Iterator[tuple[int, str]]:
@@ -94,11 +109,5 @@ def _once(people: RecipientsCsv) -> Iterator[Recipient]:
             yield recipient
 
 
-def _blanks(asked: list[str], recipient: Recipient) -> Iterator[str]:
-    for name in asked:
-        if not (recipient.name if name == "name" else recipient.variables[name]):
-            yield name
-
-
-def _too_long(length: int) -> str:
-    return f"the text has {length:,} characters, and at most {MAX_TEXT:,} are allowed"
+def _too_long(length: int, limit: int) -> str:
+    return f"the text has {length:,} characters, and at most {limit:,} are allowed"

@@ -83,7 +83,20 @@ Global___NotificationType: _TypeAlias = NotificationType  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
-    """What is sent. At least one of text and attachment; the same for every recipient, but for the variables in the text."""
+    """What is sent. At least one of text and attachment; the same for every recipient, but for the variables in it.
+
+    Variables are filled in in the text, in quick replies' titles and payloads, in an attachment's url, and in every string
+    of a template but its keys: {{name}} or any variable of the recipient, and {{name|friend}} with a default for recipients
+    whose value is missing or blank (only spaces or invisible characters). Spaces around name and default do not count; a
+    default may be empty, and holds no braces. A value that looks like a placeholder itself is sent as it is. In an address
+    (a url, and a template's values whose key is url or ends in _url) values are percent-encoded, except for a placeholder
+    that begins it, which may hold a whole address.
+
+    Refused with INVALID_ARGUMENT, on validate_only too: a recipient who lacks a value without a default, at
+    recipients[i].name or recipients[i].variables; a recipient for whom a string becomes too long, blank where it is
+    required, or no http(s) address, at recipients[i].variables; and double braces that are no placeholder, at their field
+    (a payload may hold the }} of JSON).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,9 +107,7 @@ class Content(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     NOTIFICATION_TYPE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """At most 2,000 characters after variables are filled in, and 10,000 before. May say {{name}} or any variable of the
-    recipient; one that a recipient lacks, and braces that stand for nothing, are errors at Send that name them.
-    """
+    """At most 2,000 characters after variables are filled in, and 10,000 before. Never blank, neither as written nor filled in."""
     messaging_type: Global___MessagingType.ValueType
     """MESSAGING_TYPE_UPDATE when not given."""
     tag: _builtins.str
@@ -141,12 +152,15 @@ class Attachment(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     type: Global___AttachmentType.ValueType
     url: _builtins.str
-    """An http(s) address of at most 2,048 characters. Required, except for a template."""
+    """An http(s) address of at most 2,048 characters, once variables are filled in. Required, except for a template."""
     is_reusable: _builtins.bool
     """Lets the platform keep the file for later messages."""
     @_builtins.property
     def template(self) -> _struct_pb2.Struct:
-        """The template's payload as the platform documents it. Required for a template, else empty."""
+        """The template's payload as the platform documents it. Required for a template, else empty. At most 500 placeholders; a
+        string with placeholders has at most 2,000 characters once they are filled in (an address 2,048), and all such strings
+        together 50,000. No placeholders in keys. What is called text or title is never blank.
+        """
 
     def __init__(
         self,
@@ -176,9 +190,9 @@ class QuickReply(_message.Message):
     content_type: _builtins.str
     """text (the default), user_phone_number or user_email."""
     title: _builtins.str
-    """1 to 20 characters; required for text."""
+    """1 to 20 characters once variables are filled in; required for text, and then never blank."""
     payload: _builtins.str
-    """At most 1,000 characters; comes back to the page's webhook."""
+    """At most 1,000 characters once variables are filled in; comes back to the page's webhook."""
     def __init__(
         self,
         *,
@@ -226,10 +240,12 @@ class Recipient(_message.Message):
     id: _builtins.str
     """The page-scoped id: 1 to 128 characters, no spaces. The second of two equal ids in a request is dropped and counted."""
     name: _builtins.str
-    """At most 200 characters; fills {{name}}."""
+    """At most 200 characters; fills {{name}}, unless a variable of that name is given. Blank counts as missing."""
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 50, keys of letters, digits and underscores (at most 64 characters), values of at most 1,000 characters."""
+        """At most 50, keys of letters, digits and underscores (at most 64 characters), values of at most 1,000 characters.
+        A blank value counts as missing.
+        """
 
     def __init__(
         self,

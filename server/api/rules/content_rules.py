@@ -4,25 +4,42 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Annotated, Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct, Value
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
+from domain.content import OTHER_TITLE, PAYLOAD, TEXT, TITLE, URL, StringRule, template_strings
+from domain.placeholders import Fillable
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.field_kinds import NO_NUL, WEB_ADDRESS, known, up_to
-from server.api.rules.filled_text import FilledText
+from server.api.rules.content_strings import string_problem, template_problem
+from server.api.rules.field_kinds import NO_NUL, known
 from server.api.rules.rule_set import Rules
-from server.api.rules.stray_braces import stray_braces
 
 CONTENT_TYPES = ("text", "user_phone_number", "user_email")
 TAGS = ("HUMAN_AGENT", "CUSTOMER_FEEDBACK")
+MOST_PLACEHOLDERS = 500  # of a template: five for each string of ten cards with three buttons
+_LONGEST_PATH = 100  # characters shown of a path inside a template
+
+WithoutNul = Annotated[str, StringConstraints(pattern=NO_NUL.pattern)]
+
+
+def _checked(text: str, rule: StringRule) -> str:
+    if (problem := string_problem(text, rule)) is not None:
+        raise broken_rule(problem)
+    return text
+
+
+def _of(rule: StringRule) -> AfterValidator:
+    """A string that placeholders are filled in in, and that may be left out."""
+    return AfterValidator(lambda text: _checked(text, rule) if text else text)
 
 
 class AttachmentRules(Rules):
     """A file by its address, or a template."""
 
     type: Annotated[int, known(AttachmentType.DESCRIPTOR, required=True)]
-    url: Annotated[str, up_to(2048, WEB_ADDRESS)] | None = Field(default=None, validate_default=True)
+    url: Annotated[str, _of(URL)] | None = Field(default=None, validate_default=True)
     template: Any = Field(default=None, validate_default=True)
 
     @field_validator("url")
@@ -45,6 +62,8 @@ class AttachmentRules(Rules):
             raise broken_rule("must be empty, except for a template")
         if not all(map(_is_plain, _leaves(fields))):
             raise broken_rule("must not hold NUL characters or numbers that are not finite")
+        if (problem := _template_problem(MessageToDict(template) if template else {})) is not None:
+            raise broken_rule(problem)
         return template
 
 
@@ -71,6 +90,28 @@ def _is_plain(leaf: str | float) -> bool:
     return "\0" not in leaf if isinstance(leaf, str) else isfinite(leaf)
 
 
+def _template_problem(template: dict[str, Any]) -> str | None:
+    """Return what is wrong with the first wrong string or key of a template, and where it is."""
+    if any("{{" in key or "}}" in key for key in _keys(template)):
+        return "must not have {{ or }} in a key: only values are filled in"
+    placeholders = 0
+    for string in template_strings(template):
+        if (problem := template_problem(string.text, string.rule)) is not None:
+            path = string.path if len(string.path) <= _LONGEST_PATH else f"{string.path[:_LONGEST_PATH]}…"
+            return f"{path} {problem}"
+        placeholders += Fillable(string.text).count if "{{" in string.text else 0
+    if placeholders > MOST_PLACEHOLDERS:
+        return f"must have at most {MOST_PLACEHOLDERS} placeholders, has {placeholders:,}"
+    return None
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(inner)
+
+
 def _known_content_type(content_type: str) -> str:
     if content_type not in CONTENT_TYPES:
         raise broken_rule("must be text, user_phone_number or user_email")
@@ -81,22 +122,22 @@ class QuickReplyRules(Rules):
     """A button under the text."""
 
     content_type: Annotated[str, AfterValidator(_known_content_type)] = "text"
-    title: Annotated[str, up_to(20)] = Field(default="", validate_default=True)
-    payload: Annotated[str, up_to(1000)] = ""
+    title: Annotated[WithoutNul, _of(OTHER_TITLE)] = Field(default="", validate_default=True)
+    payload: Annotated[WithoutNul, _of(PAYLOAD)] = ""
 
     @field_validator("title")
     @classmethod
     def _title_of_a_text(cls, title: str, given: ValidationInfo) -> str:
         if not title and given.data.get("content_type") == "text":
             raise broken_rule("must have 1 to 20 characters, unless content_type is another than text")
-        return title
+        return _checked(title, TITLE) if given.data.get("content_type") == "text" else title
 
 
 class ContentRules(Rules):
     """A text or an attachment, and what goes with it."""
 
     attachment: AttachmentRules | None = None
-    text: Annotated[str, StringConstraints(pattern=NO_NUL.pattern)] = Field(default="", validate_default=True)
+    text: WithoutNul = Field(default="", validate_default=True)
     quick_replies: Annotated[list[QuickReplyRules], Field(default_factory=list, max_length=13)]
     messaging_type: Annotated[int, known(MessagingType.DESCRIPTOR)] = 0
     tag: str = Field(default="", validate_default=True)
@@ -110,9 +151,7 @@ class ContentRules(Rules):
             raise broken_rule("is required without an attachment")
         if text and has_attachment:
             raise broken_rule("must be empty with an attachment: the platform takes one or the other")
-        if (problem := FilledText(text).problem() or stray_braces(text)) is not None:
-            raise broken_rule(problem)
-        return text
+        return _checked(text, TEXT) if text else text
 
     @field_validator("tag")
     @classmethod

@@ -20,9 +20,8 @@ NO_NUL = Shape(r"^[^\x00]*$", "must not hold NUL characters")
 NO_SPACES = Shape(r"^[^\s\x00]*$", "must not hold spaces or NUL characters")
 PAGE_ID = Shape(r"^[A-Za-z0-9._-]*$", "may hold only letters, digits, dots, dashes and underscores")
 VARIABLE = Shape(r"^[A-Za-z0-9_]{1,64}$", "its name must be 1 to 64 letters, digits or underscores")
-WEB_ADDRESS = Shape(r"^(?i:https?)://[^\s\x00/?#]+[^\s\x00]*$", "must be an http or https address")
 
-WORDS_OF_SHAPES = {shape.pattern: shape.words for shape in (NO_NUL, NO_SPACES, PAGE_ID, VARIABLE, WEB_ADDRESS)}
+WORDS_OF_SHAPES = {shape.pattern: shape.words for shape in (NO_NUL, NO_SPACES, PAGE_ID, VARIABLE)}
 
 
 def up_to(limit: int, shape: Shape = NO_NUL, *, at_least: int = 0) -> StringConstraints:

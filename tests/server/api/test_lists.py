@@ -32,7 +32,7 @@ async def send(edge: Edge, *ids: str, **fields: Any) -> str:
 
 
 async def send_to_many(edge: Edge, count: int) -> str:
-    return await send(edge, recipients=[Recipient(id=f"u{number:04}") for number in range(count)])
+    return await send(edge, recipients=[Recipient(id=f"u{number:04}", name="Ann") for number in range(count)])
 
 
 async def test_messages_come_newest_first_page_by_page(edge: Edge) -> None:

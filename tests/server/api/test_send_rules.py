@@ -24,6 +24,8 @@ from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, 
 URL = "https://example.org/a.png"
 TEMPLATE_LEAVES = "must not hold NUL characters or numbers that are not finite"
 NO_NAME = "has {{ }} around something else than a name of letters, digits and underscores"
+BLANK = "must not be blank: it has only spaces or invisible characters"
+BRACES_IN_KEY = "must not have {{ or }} in a key: only values are filled in"
 TAGGED = "must be HUMAN_AGENT or CUSTOMER_FEEDBACK with MESSAGING_TYPE_MESSAGE_TAG"
 
 
@@ -77,6 +79,11 @@ BROKEN: list[tuple[Message, str, str]] = [
     (send_request(text="{{name}} }} {{"), "content.text", "has }} without {{ before it"),
     (send_request(text="Hi {{first name}}"), "content.text", NO_NAME),
     (send_request(text="Hi {{}}"), "content.text", NO_NAME),
+    (send_request(text="Hi {{|friend}}"), "content.text", NO_NAME),
+    (send_request(text="Hi {{name|a {friend}}}"), "content.text", "has a default with braces in {{ }}"),
+    (send_request(text="Hi {{name|{{nick}}}}"), "content.text", "has a default with braces in {{ }}"),
+    (send_request(text="   "), "content.text", BLANK),
+    (send_request(text="\u00a0\u200b\t"), "content.text", BLANK),
     (
         replying(*[QuickReply(title="Yes")] * 14),
         "content.quick_replies",
@@ -93,8 +100,26 @@ BROKEN: list[tuple[Message, str, str]] = [
         "must have 1 to 20 characters, unless content_type is another than text",
     ),
     (replying(QuickReply(title="t" * 21)), "content.quick_replies[0].title", at_most(20, 21)),
+    (
+        replying(QuickReply(title="{{name}}" + "t" * 21)),
+        "content.quick_replies[0].title",
+        at_most(20, 21) + " without its variables",
+    ),
+    (replying(QuickReply(title="\u3164 ")), "content.quick_replies[0].title", BLANK),
+    (replying(QuickReply(title="{{first name}}")), "content.quick_replies[0].title", NO_NAME),
     (replying(QuickReply(title="a\0")), "content.quick_replies[0].title", NUL),
     (replying(QuickReply(title="a", payload="p" * 1001)), "content.quick_replies[0].payload", at_most(1000, 1001)),
+    (
+        replying(QuickReply(title="a", payload='{"a":"name}}"}')),
+        "content.quick_replies[0].payload",
+        "has }} without {{ before it",
+    ),
+    (replying(QuickReply(title="a", payload="{{")), "content.quick_replies[0].payload", "has {{ without }} after it"),
+    (
+        replying(QuickReply(title="a", payload="{{a}}" * 2_001)),
+        "content.quick_replies[0].payload",
+        at_most(1_000, 10_005) + " before its variables are filled in",
+    ),
     (replying(QuickReply(title="a", payload="\0")), "content.quick_replies[0].payload", NUL),
     (
         sending(messaging_type=7),
@@ -125,7 +150,31 @@ BROKEN: list[tuple[Message, str, str]] = [
     (attached(type=IMAGE, url="https://"), "content.attachment.url", "must be an http or https address"),
     (attached(type=IMAGE, url="https://a b"), "content.attachment.url", "must be an http or https address"),
     (attached(type=IMAGE, url=f"{URL}?{'q' * 2048}"), "content.attachment.url", at_most(2048, 2074)),
+    (attached(type=IMAGE, url="https://e.org/{{a b}}"), "content.attachment.url", NO_NAME),
+    (attached(type=IMAGE, url="ftp://{{host}}"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url="https://{{a}} {{b}}"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url="https://e.org/\u200b"), "content.attachment.url", "must be an http or https address"),
+    (attached(type=IMAGE, url="https://:80/a"), "content.attachment.url", "must be an http or https address"),
     (attached(type=TEMPLATE), "content.attachment.template", "is required for a template"),
+    (template(a=[{"b": "{{x"}]), "content.attachment.template", "a[0].b has {{ without }} after it"),
+    (template(**{"{{x}}": 1}), "content.attachment.template", BRACES_IN_KEY),
+    (template(a=[{"x}}": 1}]), "content.attachment.template", BRACES_IN_KEY),
+    (template(buttons=[{"title": ""}]), "content.attachment.template", f"buttons[0].title {BLANK}"),
+    (
+        template(buttons=[{"url": "ftp://{{x}}"}]),
+        "content.attachment.template",
+        "buttons[0].url must be an http or https address",
+    ),
+    (
+        template(subtitle="{{x}}" + "y" * 2_001),
+        "content.attachment.template",
+        f"subtitle {at_most(2_000, 2_001)} without its variables",
+    ),
+    (
+        template(a=["{{x}}"] * 501),
+        "content.attachment.template",
+        "must have at most 500 placeholders, has 501",
+    ),
     (
         attached(type=IMAGE, url=URL, template={"a": 1}),
         "content.attachment.template",
@@ -179,6 +228,12 @@ FITTING: list[Message] = [
     send_request(text="x" * 2000),
     send_request(text="{{{name}}} {{ city }}{{city}} {a} } {"),
     send_request(text="{{" + " " * 5000 + "name}}" + "x" * 1000),
+    send_request(text="{{name|}}{{name| my | friend }}"),
+    replying(QuickReply(title="{{name|my friend from the shop}}", payload='{"a":{"b":{"n":{{n}}}}}')),
+    replying(QuickReply(content_type="user_email", title=" ")),
+    attached(type=IMAGE, url="{{image_url}}"),
+    attached(type=IMAGE, url="https://e.org/{{path|" + "p" * 3_000 + "}}"),
+    template(text="x" * 5_000, title="Hello {{name}}", url="tel:+1", buttons=[{"url": "{{u}}"}], a=["{{x}}"] * 498),
     retrying(),
     retrying(max_retry_attempts=10),
     attached(type=IMAGE, url="HTTP://example.org"),

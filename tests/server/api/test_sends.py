@@ -211,6 +211,6 @@ async def test_a_request_that_is_checked_more_closely_is_sent_like_any_other(edg
     """The quick look doubts some characters that the rules let pass."""
     doubtful = Recipient(id="ann\x1c", name="Ann")
 
-    answer = await edge.delivery.Send(send_request(recipients=[doubtful, Recipient(id="bob")]))
+    answer = await edge.delivery.Send(send_request(recipients=[doubtful, Recipient(id="bob", name="Bob")]))
 
     assert answer.message.counts.total == 2

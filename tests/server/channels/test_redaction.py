@@ -7,7 +7,7 @@ import respx
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.content import Content
+from domain.content import Attachment, Content, QuickReply
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Failed, Sent
 from server.channels.channel import Credentials, OutgoingMessage, TokenRefused
@@ -81,6 +81,23 @@ async def test_no_secret_of_the_page_and_no_text_comes_back(
         assert isinstance(attempt.outcome, Failed)
         assert attempt.outcome.fault.message == "*** and *** and *** and ***"
         assert not any(secret in repr(attempt) for secret in secrets)
+
+
+async def test_no_string_of_a_content_comes_back_but_for_the_platforms_own_words(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    """An address and a button hold a recipient's values like a text does."""
+    template = {"template_type": "button", "text": "Dear Nguyễn", "buttons": [{"url": "https://e.org/?n=Ann"}]}
+    content = Content(
+        attachment=Attachment(type="template", template=template), quick_replies=[QuickReply(title="Go, Ann")]
+    )
+    said = "button: Dear Nguyễn, https://e.org/?n=Ann, Go, Ann"
+    graph.route().mock(return_value=httpx.Response(400, json={"error": {"message": said, "code": 42}}))
+
+    outcome = (await channel.send(credentials, msgspec.structs.replace(message, content=content))).outcome
+
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == "button: ***, ***, ***"
 
 
 async def test_a_text_too_short_to_tell_anything_leaves_the_error_readable(

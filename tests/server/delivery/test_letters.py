@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.content import Attachment, Content, QuickReply
+from domain.fault import Fault
 from domain.recipient import Recipient
 from server.channels.channel import OutgoingMessage
 from server.delivery.letters import CACHED_MESSAGES, Letters, people_of
@@ -29,10 +30,15 @@ def letters(desk: Desk) -> Letters:
     return Letters(desk.log, desk.vault)
 
 
-async def of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage]:
+async def all_of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage | Fault]:
     batch = await desk.batch((await desk.batches(message_id))[-1])
     people = await desk.log.read(lambda sql: people_of(sql, batch, erased_until=0))
     return (await letters.of_batch(batch, people)).by_position
+
+
+async def of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage]:
+    found = await all_of_last_batch(desk, letters, message_id)
+    return {position: letter for position, letter in found.items() if isinstance(letter, OutgoingMessage)}
 
 
 async def texts(desk: Desk, letters: Letters, text: str, *recipients: Recipient, **fields: Any) -> list[str]:

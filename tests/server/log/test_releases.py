@@ -75,6 +75,7 @@ async def test_news_wait_until_the_last_older_server_is_gone(log: StoreLog) -> N
     [
         {"schedule_time": after(60)},
         {"retry_policy": RetryPolicy(delay=FixedInterval(interval=timedelta(minutes=1)))},
+        {"fills_every_string": True},
     ],
 )
 async def test_what_only_a_new_field_says_waits_too(log: StoreLog, news: dict[str, Any]) -> None:
