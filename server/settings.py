@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -103,6 +104,10 @@ def _postgres_url(text: str) -> str:
 
 
 def _graph_url(text: str) -> str:
+    for character in text:
+        if not "!" <= character <= "~":
+            name = unicodedata.name(character, "a control character")
+            raise ValueError(f"must not hold U+{ord(character):04X} {name}")
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:  # it is shown: no password in it
         raise ValueError("must be an http(s) address, as in https://graph.facebook.com/v25.0")

@@ -9,9 +9,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-GENERATED = ROOT / "clients" / "redrive" / "v1"
-SOURCE_SUFFIXES = {".py", ".pyi", ".proto", ".sh", ".sql"}
-MAX_LINES = 300
 
 # Put together here, so that this file does not contain what it forbids.
 REGISTRY_HOSTS = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
@@ -36,15 +33,6 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
     ]
 
     assert not found
-
-
-def test_every_source_file_stays_short() -> None:
-    sources = [path for path in repository_files() if path.suffix in SOURCE_SUFFIXES and GENERATED not in path.parents]
-
-    too_long = [path.relative_to(ROOT) for path in sources if len(path.read_text().splitlines()) >= MAX_LINES]
-
-    assert Path(__file__) in sources
-    assert not too_long
 
 
 def test_the_lock_holds_what_both_distributions_ask_for() -> None:

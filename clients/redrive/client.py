@@ -17,7 +17,7 @@ from redrive.retries import RetryCalls
 class Client(MessageCalls, RetryCalls, ReportCalls, PageCalls, MaintenanceCalls):
     """A connection to one Redrive server, made in a running event loop and closed by `close` or `async with`.
 
-    `token` goes with every call; ValueError unless it is printable ASCII. `tls` trusts the usual certificate
+    `token` goes with every call; ValueError for characters that no token has. `tls` trusts the usual certificate
     authorities, `root_certificates` (PEM) only these; `client_certificate` (a chain and its key, PEM) is shown to a
     server that asks for one. `timeout` is in seconds and holds for one call with all its
     attempts; a watch may be silent for as long. Reads, and writes that carry a request_id, are attempted again when the

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from redrive.backoff import Backoff
 from redrive.errors import RedriveError, Unavailable
 from redrive.refusal import error_of
+from redrive.secret_text import impossible_characters
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer")
@@ -37,8 +38,8 @@ class Connection:
         client_certificate: ClientCertificate | None,
         timeout: float,
     ) -> None:
-        if token and not (token.isascii() and token.isprintable()):
-            raise ValueError("The token holds something else than printable ASCII characters.")
+        if token and (problem := impossible_characters(token)):
+            raise ValueError(f"The token {problem}.")
         self.timeout = timeout
         self.backoff = Backoff()
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()

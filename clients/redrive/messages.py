@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from redrive.connection import Connection
@@ -177,10 +177,15 @@ class MessageCalls:
         request = with_request_id(CancelMessageRequest(message_id=message_id, request_id=request_id))
         return (await self._connection.ask(self._deliveries.CancelMessage, request)).message
 
-    def watch_progress(self, message_id: str) -> AsyncGenerator[WatchProgressResponse, None]:
+    def watch_progress(
+        self, message_id: str, *, wait_for_retries: bool = False
+    ) -> AsyncGenerator[WatchProgressResponse, None]:
         """A snapshot, then changes and heartbeats, never back in sequence; ends when the message is done.
 
-        Goes on where it was after a lost connection or a restarted server.
+        Goes on where it was after a lost connection or a restarted server. With `wait_for_retries` it goes on, too,
+        while an automatic round is due (`progress.next_retry_time`) that has recipients to retry: the last answer of a
+        round is then repeated every few seconds. It ends when no round is left, no recipient can be retried, the page
+        is on hold, or the message was cancelled; while the message is paused it waits, with status PAUSED.
         """
         request = WatchProgressRequest(message_id=message_id)
         watch = Watch(
@@ -188,4 +193,12 @@ class MessageCalls:
             patience=self._connection.timeout,
             backoff=self._connection.backoff,
         )
-        return watch.answers()
+        return (
+            watch.answers_through_retries(partial(self._count_retryable, message_id))
+            if wait_for_retries
+            else watch.answers()
+        )
+
+    async def _count_retryable(self, message_id: str) -> int:
+        """Return how many recipients an automatic round would take now."""
+        return (await self.list_failed(message_id, retryable_only=True, page_size=1).page()).retryable_count

@@ -1,7 +1,8 @@
 """Follows a message's progress through lost connections and restarted servers, until it is done."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TypeAlias
 
 import grpc
@@ -21,6 +22,11 @@ _DONE = {
     MessageStatus.MESSAGE_STATUS_FAILED,
     MessageStatus.MESSAGE_STATUS_CANCELLED,
 }
+# Between two looks at a message that waits for its next automatic round: a pause, a cancel or a hold shows as fast.
+_LONGEST_LOOK_SECONDS = 5.0
+_SHORTEST_LOOK_SECONDS = 0.5  # a round that is due starts within a second or so
+
+CountRetryable: TypeAlias = Callable[[], Awaitable[int]]
 
 
 class Watch:
@@ -63,6 +69,29 @@ class Watch:
             if not self._done:
                 await self._wait_after(error)
 
+    async def answers_through_retries(
+        self, count_retryable: CountRetryable
+    ) -> AsyncGenerator[WatchProgressResponse, None]:
+        """Yield answers in order until the message is done and no automatic round is due. Raises RedriveError.
+
+        While a round is due later, the message is looked at every few seconds. `count_retryable` returns how many
+        recipients an automatic round would take; the watch ends when there are none.
+        """
+        checked: tuple[int, int] | None = None  # counting is not cheap for a large message: once per round is enough
+        while True:
+            latest: WatchProgressResponse | None = None
+            async with aclosing(self.answers()) as answers:
+                async for latest in answers:
+                    yield latest
+            if latest is None or not latest.progress.HasField("next_retry_time"):
+                return
+            round_due = latest.sequence, latest.progress.next_retry_time.ToNanoseconds()
+            if round_due != checked and not await _has_retryable(count_retryable):
+                return
+            checked = round_due
+            await asyncio.sleep(_seconds_to_next_look(latest))
+            self._done = False
+
     async def _read(self, stream: Stream) -> WatchProgressResponse | None:
         async with asyncio.timeout(self._patience):
             answer = await stream.read()
@@ -97,3 +126,17 @@ class Watch:
 
 def _is_done(progress: Progress) -> bool:
     return progress.status in _DONE and progress.counts.pending + progress.counts.sending == 0
+
+
+async def _has_retryable(count_retryable: CountRetryable) -> bool:
+    """Return whether a round would take a recipient; True while the server is away: the next look asks again."""
+    try:
+        return await count_retryable() > 0
+    except (Unavailable, DeadlineExceeded):
+        return True
+
+
+def _seconds_to_next_look(answer: WatchProgressResponse) -> float:
+    """Return how long to wait for a round that is due later; both times are the server's."""
+    due_in = (answer.progress.next_retry_time.ToNanoseconds() - answer.time.ToNanoseconds()) / 1e9
+    return min(_LONGEST_LOOK_SECONDS, max(_SHORTEST_LOOK_SECONDS, due_in))

@@ -1,7 +1,7 @@
 """When messages are retried next by themselves: by a schedule of their own, or by the timer."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -11,11 +11,14 @@ from projections import pages
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
 from server.api.ports import RetryTimer
+from server.delivery.due_rounds import OWNER_SECONDS
 from server.delivery.ownership import closings
 from server.delivery.timer_report import RetrySchedule
 from server.log.commit import EventLog
 
 Times = Mapping[str, datetime]  # by message
+# A round that is due starts within about a second, or OWNER_SECONDS where another process owns the page.
+STARTS_WITHIN = timedelta(seconds=OWNER_SECONDS + 5) // timedelta(microseconds=1)
 
 
 class _Obstacles(msgspec.Struct, frozen=True):
@@ -57,11 +60,11 @@ def _obstacles(sql: Sql, page_ids: Collection[str]) -> _Obstacles:
 
 
 def _time(message: MessageRow, obstacles: _Obstacles, schedule: RetrySchedule) -> datetime | None:
-    """A time of its own that has passed found nobody to retry."""
+    """Return when the next round is due; None if its time passed and it found no recipient to retry."""
     if message.page_id in obstacles.held:
         return None
     opens = obstacles.closed_until.get(message.page_id, 0)
     if message.next_retry_time is None:
         return schedule.run_from(from_micros(opens))
     due = max(message.next_retry_time, opens)
-    return from_micros(due) if due > obstacles.now else None
+    return from_micros(due) if due > obstacles.now - STARTS_WITHIN else None

@@ -65,8 +65,8 @@ class MessengerChannel(Channel):
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         """Tries the token with one harmless call; only an answer that waiting would not change refuses it."""
         answer = await self._exchange(lambda: self._requests.probe(credentials))
-        if not isinstance(answer, Answer):
-            return _token_check(answer, credentials)
+        if not isinstance(answer, Answer):  # nothing that the platform said: it cannot refuse the token
+            return TokenUntried(answer.fault.message)
         reply = read_reply(answer)
         if reply.is_success and reply.body.get("id"):
             return TokenAccepted()
@@ -83,7 +83,7 @@ class MessengerChannel(Channel):
     async def _exchange(self, write: Callable[[], httpx.Request]) -> Answer | Failed | Unconfirmed:
         try:
             request = write()
-        except ValueError as error:
+        except (ValueError, httpx.InvalidURL) as error:
             return unwritable(type(error).__name__)
         try:
             async with asyncio.timeout(self._deadline):

@@ -1,12 +1,27 @@
 """When the retry timer runs: every so many seconds, by a cron expression (UTC), or never by itself."""
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
+SHORTEST_INTERVAL = timedelta(seconds=0.1)
 LONGEST_INTERVAL = timedelta(days=366)
 OFF = "off"
+FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
+EXAMPLE = "*/15 * * * *"
+_LARGEST_STEP = dict(zip(FIELDS, (59, 23, 31, 12, 7), strict=True))
+_ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+_RANDOM = re.compile(r"(?<![a-z])[rh](?![a-z])", re.IGNORECASE)
+_STEP = re.compile(r"/([0-9]+)")
+_SPAN = re.compile(
+    r"(?:@every )?([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(s|sec|seconds|m|min|minutes|h|hours|d|days)", re.IGNORECASE
+)
+_SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "min": 60, "minutes": 60, "h": 3_600, "hours": 3_600}
+_SECONDS |= {"d": 86_400, "days": 86_400}
+_SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Timetable(Protocol):
@@ -48,23 +63,70 @@ class Never:
 
 
 def parse_timetable(text: str) -> Timetable:
-    """Seconds (more than 0), a cron expression or `off`; raises ValueError for anything else."""
+    """Seconds, a cron expression or `off`; raises ValueError for anything else, with what is probably meant."""
     if text == OFF:
         return Never()
     try:
         seconds = float(text)
     except ValueError:
         return _parse_cron(text)
-    if not 0 < seconds <= LONGEST_INTERVAL.total_seconds():
-        raise ValueError("must be more than 0 seconds, and at most a year")
+    if not SHORTEST_INTERVAL.total_seconds() <= seconds <= LONGEST_INTERVAL.total_seconds():
+        raise ValueError(f"{text!r} is no interval: it must be at least 0.1 seconds, and at most a year")
     return Every(timedelta(seconds=seconds))
 
 
 def _parse_cron(text: str) -> Cron:
-    """A cron expression that falls due some time; raises ValueError."""
+    """Return a cron expression of five fields, or an alias such as @hourly, that falls due some time.
+
+    Raises ValueError. croniter alone would take six fields too, and read the sixth as seconds, where most people write
+    them first: `0 */15 * * * *` would run each second for a minute.
+    """
+    fields = text.split()
+    if not _is_alias(fields) and len(fields) != len(FIELDS):
+        raise ValueError(f"{text!r} {_what_it_is(fields)}{_hint(fields)}")
+    if problem := _problem(text):
+        raise ValueError(f"{text!r} {problem}")
+    return Cron(text)
+
+
+def _problem(text: str) -> str:
+    """Return what is wrong with an expression of five fields; empty if it falls due some time."""
+    for name, field in zip(FIELDS, text.split(), strict=False):
+        if _RANDOM.search(field):
+            return "has a field of R or H, whose meaning differs from process to process"
+        if (step := _STEP.search(field)) and int(step[1]) > _LARGEST_STEP[name]:
+            return f"has a step that is larger than the {name} field; give an interval in seconds instead"
     try:
-        cron = Cron(text)
-        cron.after(datetime(2026, 1, 1, tzinfo=UTC))
-    except (CroniterError, ValueError) as error:
-        raise ValueError(f"{text!r} is neither seconds nor a cron expression that ever falls due, nor off") from error
-    return cron
+        Cron(text).after(_SOME_TIME)
+    except CroniterBadDateError:
+        return "never falls due: no such day comes"
+    except (CroniterError, ValueError, OverflowError):
+        return "is no cron expression that can be read"
+    return ""
+
+
+def _what_it_is(fields: Sequence[str]) -> str:
+    if len(fields) in (len(FIELDS) + 1, len(FIELDS) + 2):
+        return f"has {'six' if len(fields) == len(FIELDS) + 1 else 'seven'} fields, but a cron expression here has five"
+    return "is neither seconds, nor off, nor a cron expression of five fields"
+
+
+def _hint(fields: Sequence[str]) -> str:
+    """Return what a cron expression is made of, and what is probably meant."""
+    suggested = _suggestion(fields)
+    return f": {' '.join(FIELDS)}; " + (f"do you mean {suggested!r}?" if suggested else f"as in {EXAMPLE!r}")
+
+
+def _suggestion(fields: Sequence[str]) -> str:
+    """Return seconds for a span, or five of six or seven fields: without the seconds, and without the year."""
+    if span := _SPAN.fullmatch(" ".join(fields)):
+        seconds = float(span[1]) * _SECONDS[span[2].lower()]
+        return f"{seconds:.15g}" if seconds else ""
+    if len(fields) <= len(FIELDS):
+        return ""
+    five = " ".join(fields[1 : len(FIELDS) + 1]).replace("?", "*")
+    return "" if _problem(five) else five
+
+
+def _is_alias(fields: Sequence[str]) -> bool:
+    return len(fields) == 1 and fields[0].lower() in _ALIASES

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from redrive import RedriveError
-from server.webhooks.events import UnreadableError, receipts_in
+from server.webhooks.events import UnreadableError, read_body
 from server.webhooks.feeder import Feeder
 from server.webhooks.seal import SIGNATURE_HEADER, Seal, is_signature
 
@@ -66,12 +66,14 @@ class _Endpoint:
 
     async def _take(self, body: bytes) -> web.Response:
         try:
-            receipts = receipts_in(body)
+            reading = read_body(body)
         except UnreadableError:
             return _refuse("unreadable", 400)
+        if reading.odd:
+            logger.warning("webhook_parts_not_understood", parts=dict(reading.odd))
         try:
-            if receipts:
-                await self._feeder.feed(receipts)
+            if reading.receipts:
+                await self._feeder.feed(reading.receipts)
         except RedriveError as error:
             logger.warning("receipts_not_recorded", code=error.code.name, reason=error.reason)
             return web.Response(status=503)

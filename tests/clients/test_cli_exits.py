@@ -18,6 +18,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from redrive.cli.main import main
 from redrive.cli.settings import Settings
 from redrive.v1.delivery_service_pb2 import GetMessageResponse, WatchProgressResponse
+from redrive.v1.message_pb2 import Counts, MessageStatus
+from redrive.v1.progress_pb2 import Progress
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
@@ -217,7 +219,7 @@ async def test_no_server_is_said_in_words_by_the_installed_command(server: "Scri
     assert b"Traceback" not in stderr
 
 
-@pytest.mark.parametrize(("name", "value"), [("REDRIVE_TOKEN", "t0k\n"), ("REDRIVE_ROOT_CERTIFICATES", "nowhere.pem")])
+@pytest.mark.parametrize(("name", "value"), [("REDRIVE_TOKEN", "t0\nk"), ("REDRIVE_ROOT_CERTIFICATES", "nowhere.pem")])
 async def test_bad_settings_are_bad_input(
     redrive: "Redrive", monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -255,6 +257,24 @@ async def test_a_watch_can_be_interrupted(server: "ScriptedServer") -> None:
 
     assert process.returncode == 130
     assert b"Traceback" not in stderr
+
+
+async def test_an_interrupted_watch_says_what_is_known(server: "ScriptedServer") -> None:
+    counts = Counts(total=2, sent=1, pending=1)
+    progress = Progress(status=MessageStatus.MESSAGE_STATUS_SENDING, counts=counts)
+    server.stream(WatchProgressResponse(sequence=1, progress=progress), server.silence())
+
+    process = await start("watch", "m1", server=server.target)
+    assert process.stdout
+    await process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    stdout, _ = await process.communicate()
+
+    assert process.returncode == 130
+    assert stdout.decode().splitlines() == [
+        "Interrupted. SENDING: 1 of 2 sent, 0 failed, 0 unconfirmed, 1 pending",
+        "The message goes on; redrive watch m1 shows it again.",
+    ]
 
 
 async def test_a_watch_can_be_interrupted_whichever_thread_meets_the_signal(server: "ScriptedServer") -> None:

@@ -81,6 +81,17 @@ async def test_without_a_terminal_the_token_is_read_from_standard_input(
     assert "EAAB-secret" not in result.output
 
 
+@pytest.mark.parametrize("token", [" EAAB-secret\n", "\tEAAB-secret\r\n", "\xa0EAAB-secret "])
+async def test_spaces_around_a_token_are_left_out(server: "ScriptedServer", redrive: "Redrive", token: str) -> None:
+    server.answer("PutPage", PutPageResponse(page=PAGE))
+
+    await redrive("--token", " callers\n", "page", "put", "1", "--token", token, "--app-secret", token)
+    await redrive("page", "put", "1", input=f"{token}\n".lstrip("\n"))
+
+    first, second = server.asked("PutPage")
+    assert (first.access_token, first.app_secret, second.access_token) == ("EAAB-secret",) * 3
+
+
 async def test_a_new_page_without_a_token_is_told_how_to_give_one(server: "ScriptedServer", redrive: "Redrive") -> None:
     details = BadRequest()
     details.field_violations.add(field="access_token", description="is required for a new page")

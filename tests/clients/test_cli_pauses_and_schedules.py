@@ -1,6 +1,6 @@
 """`redrive pause`, `redrive resume`, and the options of `redrive send` that say when."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +53,7 @@ async def test_a_resumed_message_is_shown_as_it_is_now(server: "ScriptedServer",
 async def test_a_time_with_its_offset_is_that_moment(server: "ScriptedServer", redrive: "Redrive", given: str) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
-    result = await redrive(*SEND, "--schedule-time", given)
+    result = await redrive(*SEND, "--schedule-time", given, "--yes")
 
     assert result.exit_code == 0, result.output
     wanted = Timestamp()
@@ -64,7 +64,7 @@ async def test_a_time_with_its_offset_is_that_moment(server: "ScriptedServer", r
 async def test_a_time_without_one_is_the_readers(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
-    await redrive(*SEND, "--schedule-time", "2026-12-24T18:00")
+    await redrive(*SEND, "--schedule-time", "2026-12-24T18:00", "--yes")
 
     local = datetime(2026, 12, 24, 18).astimezone()
     assert server.asked("Send")[0].schedule_time.ToDatetime(tzinfo=UTC) == local
@@ -174,3 +174,73 @@ async def test_a_message_shows_when_it_is_sent_and_retried(
     assert words in result.stdout
     assert "2026-03-01 12:00:00" in result.stdout
     assert "2026-03-01 13:00:00" in result.stdout
+
+
+# A schedule time that has passed
+
+
+def ago(minutes: float) -> str:
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+
+
+async def test_a_schedule_time_that_has_passed_is_refused_where_nothing_can_be_asked(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    result = await redrive(*SEND, "--schedule-time", ago(61))
+
+    assert result.exit_code == 2
+    assert "Nothing was sent." in result.stderr
+    assert "was 1 hour ago" in result.stderr
+    assert "--yes" in result.stderr
+    assert not server.asked("Send")
+
+
+async def test_a_schedule_time_that_has_passed_is_sent_with_yes_and_a_warning(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, "--schedule-time", ago(2 * 24 * 60 + 5), "--yes")
+
+    assert result.exit_code == 0
+    assert "Warning: --schedule-time" in result.stderr
+    assert "2 days ago: the message is sent at once" in result.stderr
+    assert len(server.asked("Send")) == 1
+
+
+@pytest.mark.parametrize(("answer", "exit_code", "sent"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)])
+async def test_a_person_is_asked_about_a_schedule_time_that_has_passed(
+    server: "ScriptedServer",
+    redrive: "Redrive",
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    exit_code: int,
+    sent: int,
+) -> None:
+    monkeypatch.setattr("redrive.cli.past_times.is_terminal", lambda: True)
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, "--schedule-time", ago(61), input=answer)
+
+    assert (result.exit_code, len(server.asked("Send"))) == (exit_code, sent)
+    assert "Send it now?" in result.stderr
+
+
+@pytest.mark.parametrize("minutes", [0.5, 0, -90])
+async def test_a_schedule_time_of_the_last_minute_or_to_come_is_no_surprise(
+    server: "ScriptedServer", redrive: "Redrive", minutes: float
+) -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, "--schedule-time", ago(minutes))
+
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+async def test_a_dry_run_warns_of_a_schedule_time_that_has_passed(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SendResponse())
+
+    result = await redrive(*SEND, "--schedule-time", ago(61), "--dry-run")
+
+    assert result.exit_code == 0
+    assert "1 hour ago" in result.stderr

@@ -1,15 +1,24 @@
 """`redrive watch`: lines, a live bar, JSON, and how it ends."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from redrive.v1.delivery_service_pb2 import ResendResponse, SkippedRecipients, SkipReason, WatchProgressResponse
-from redrive.v1.message_pb2 import Counts, MessageStatus
+from redrive.v1.delivery_service_pb2 import (
+    GetMessageResponse,
+    ListFailedResponse,
+    ResendResponse,
+    SkippedRecipients,
+    SkipReason,
+    WatchProgressResponse,
+)
+from redrive.v1.message_pb2 import Counts, Message, MessageStatus, RetryPolicy, RetryType
+from redrive.v1.page_pb2 import PageHold
 from redrive.v1.progress_pb2 import Progress
+from redrive.v1.retry_service_pb2 import GetRetryScheduleResponse
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
@@ -74,6 +83,7 @@ async def test_the_exit_code_says_how_the_message_ended(
     ended = Progress(status=MessageStatus.Value(f"MESSAGE_STATUS_{status}"), counts=counts)
     server.stream(at(1, ended))
     server.answer("Resend", ResendResponse())
+    server.answer("GetMessage", GetMessageResponse())
 
     result = await redrive("watch", "m1")
 
@@ -103,6 +113,7 @@ async def test_the_last_line_says_what_would_work(
     server.stream(at(1, WITH_FAILURES))
     skipped = [SkippedRecipients(reason=reason, count=1)]
     server.answer("Resend", ResendResponse(recipients_to_retry=taken, skipped=skipped))
+    server.answer("GetMessage", GetMessageResponse())
 
     result = await redrive("watch", "m1")
 
@@ -118,6 +129,7 @@ async def test_how_a_message_ended_is_told_even_if_nothing_else_can_be_asked(
 ) -> None:
     server.stream(at(1, WITH_FAILURES))
     server.refuse("Resend", grpc.StatusCode.FAILED_PRECONDITION)
+    server.refuse("GetMessage", grpc.StatusCode.UNAVAILABLE)
 
     result = await redrive("watch", "m1")
 
@@ -150,3 +162,123 @@ async def test_watching_an_unknown_message_is_not_found(server: "ScriptedServer"
 
     assert result.exit_code == 3
     assert result.stderr == "There is no message m1.\n"
+
+
+# While an automatic round is due later
+
+DUE = 1_800_000_000  # seconds
+
+
+def waiting(sequence: int, *, now: float = DUE - 0.01, hold: PageHold | None = None) -> WatchProgressResponse:
+    """A message with a failure; its next round is due in 10 ms unless the page is on hold."""
+    progress = Progress(
+        status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=Counts(total=2, sent=1, failed=1), page_hold=hold
+    )
+    if hold is None:
+        progress.next_retry_time.FromSeconds(DUE)
+    answer = WatchProgressResponse(sequence=sequence, progress=progress)
+    answer.time.FromMicroseconds(int(now * 1e6))
+    return answer
+
+
+def with_rounds_left(server: "ScriptedServer", policy: RetryPolicy, **message: Any) -> None:
+    server.answer("GetMessage", GetMessageResponse(message=Message(retry_policy=policy, page_id="1001", **message)))
+    server.answer("Resend", ResendResponse())
+
+
+AUTO = RetryPolicy(type=RetryType.RETRY_TYPE_AUTO, max_retry_attempts=3)
+CRON = RetryPolicy(type=RetryType.RETRY_TYPE_CRON, max_retry_attempts=3)
+
+
+@pytest.mark.parametrize("command", [("watch", "m1"), ("resend", "m1", "--watch")])
+async def test_a_watch_stays_while_a_retry_is_due(
+    server: "ScriptedServer", redrive: "Redrive", command: tuple[str, ...]
+) -> None:
+    server.stream(waiting(1))
+    server.stream(waiting(1))
+    server.stream(at(2, SENDING), at(3, SENT))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=1))
+    server.answer("Resend", ResendResponse())
+
+    result = await redrive(*command)
+
+    assert result.exit_code == 0, result.output
+    assert "next retry 20" in result.stdout
+    assert result.stdout.count("PARTIALLY_SENT") == 1
+    assert len(server.asked("WatchProgress")) == 3
+
+
+async def test_a_watch_that_does_not_wait_for_retries_says_that_one_is_due(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.stream(waiting(1))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=1))
+    with_rounds_left(server, AUTO)
+
+    result = await redrive("watch", "m1", "--no-wait-for-retries")
+
+    assert result.exit_code == 12
+    assert "next retry 20" in result.stdout
+    assert len(server.asked("WatchProgress")) == 1
+
+
+@pytest.mark.parametrize("option", [(), ("--no-wait-for-retries",)])
+async def test_no_watch_waits_for_a_round_that_has_no_recipient_to_retry(
+    server: "ScriptedServer", redrive: "Redrive", option: tuple[str, ...]
+) -> None:
+    server.stream(waiting(1))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=0))
+    with_rounds_left(server, AUTO)
+
+    result = await redrive("watch", "m1", *option)
+
+    assert result.exit_code == 10
+    assert len(server.asked("WatchProgress")) == 1
+
+
+async def test_a_page_put_on_hold_ends_the_wait_and_is_named(server: "ScriptedServer", redrive: "Redrive") -> None:
+    hold = PageHold(reason="the token is dead")
+    server.stream(waiting(1))
+    server.stream(waiting(1, hold=hold))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=1))
+    with_rounds_left(server, AUTO, page_hold=hold)
+
+    result = await redrive("watch", "m1")
+
+    assert result.exit_code == 10
+    assert "page on hold: the token is dead" in result.stdout
+    assert "No automatic round starts while page 1001 is on hold." in result.stdout
+
+
+async def test_a_cancel_ends_the_wait(server: "ScriptedServer", redrive: "Redrive") -> None:
+    cancelled = Progress(status=MessageStatus.MESSAGE_STATUS_CANCELLED, counts=Counts(total=2, sent=1, failed=1))
+    server.stream(waiting(1))
+    server.stream(at(2, cancelled))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=1))
+
+    assert (await redrive("watch", "m1")).exit_code == 11
+
+
+async def test_a_pause_is_shown_and_waited_for(server: "ScriptedServer", redrive: "Redrive") -> None:
+    paused = Progress(status=MessageStatus.MESSAGE_STATUS_PAUSED, counts=Counts(total=2, sent=1, failed=1))
+    server.stream(waiting(1))
+    server.stream(at(2, paused), at(2, paused), at(3, SENT))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=1))
+
+    result = await redrive("watch", "m1")
+
+    assert result.exit_code == 0
+    assert "PAUSED: 1 of 2 sent, 1 failed" in result.stdout
+
+
+async def test_a_cron_message_is_not_waited_for_while_the_timer_is_off(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    server.stream(at(1, WITH_FAILURES))
+    with_rounds_left(server, CRON)
+    server.answer("GetRetrySchedule", GetRetryScheduleResponse())
+
+    result = await redrive("watch", "m1")
+
+    assert result.exit_code == 10
+    assert "The server's retry timer is off: redrive retry run starts the next round." in result.stdout

@@ -122,11 +122,9 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, url: str) -> AsyncIterator[Visit]:
+async def visiting(browser: Browser, url: str, *, time_zone: str = "Asia/Ho_Chi_Minh") -> AsyncIterator[Visit]:
     """A window of its own; at its end nothing went outside, and the browser had nothing to complain of."""
-    context = await browser.new_context(
-        viewport=WINDOW, color_scheme="light", timezone_id="Asia/Ho_Chi_Minh", locale="en-GB"
-    )
+    context = await browser.new_context(viewport=WINDOW, color_scheme="light", timezone_id=time_zone, locale="en-GB")
     context.set_default_timeout(10_000)
     page = await context.new_page()
     visit = Visit(context, page, url)

@@ -168,3 +168,19 @@ async def test_a_composition_goes_with_its_file_when_its_caller_logs_out_or_stay
     compositions.drop_old()
     await eventually(file_bytes, lambda left: left == 0)
     compositions.close()
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (None, ""),
+        (datetime(2026, 12, 24, 13, tzinfo=UTC), ""),
+        (datetime(2026, 12, 24, 11, 59, 30, tzinfo=UTC), ""),
+        (datetime(2026, 12, 24, 11, tzinfo=UTC), "The time to send at passed 1 h ago."),
+    ],
+)
+def test_a_time_to_send_at_that_has_passed_is_named(time: datetime | None, words: str) -> None:
+    composition = Composition("c1")
+    composition.schedule = Schedule("typed", time)
+
+    assert composition.schedule_passed(datetime(2026, 12, 24, 12, tzinfo=UTC)) == words

@@ -4,13 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import Browser, FilePayload, Page, expect
 
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Message, RetryType
 from tests.dashboard.looks import look_everywhere
-from tests.dashboard.stage import Stage, Visit
+from tests.dashboard.stage import Stage, Visit, visiting
 from tests.waiting import eventually
 
 _SLOW_DOWN = {"kind": "error", "code": 613, "subcode": 2018338}  # for this person alone
@@ -213,3 +213,33 @@ async def test_compose_is_accessible_in_the_light_in_the_dark_and_on_a_phone(sta
     await visit.page.get_by_role("combobox", name="Resend failures").select_option(str(RetryType.RETRY_TYPE_AUTO))
     await expect(visit.page.get_by_text("Hello Ada Lovelace, see you in London!")).to_be_visible()
     await look_everywhere(visit, "compose")
+
+
+async def test_a_time_that_the_clock_skips_is_shown_as_what_it_is_taken_for(browser: Browser, stage: Stage) -> None:
+    async with visiting(browser, stage.url, time_zone="Europe/Berlin") as visit:
+        await visit.open("/compose")
+        await expect(visit.page.get_by_text("In your time zone, Europe/Berlin.")).to_be_visible()
+
+        await visit.page.get_by_label("Send at").fill("2027-03-28T02:30")
+        skipped = "The clock skips this time here: it is taken as 28 Mar 2027, 03:30:00"
+        await expect(visit.page.get_by_text(skipped)).to_be_visible()
+        await visit.page.get_by_label("Send at").fill("2027-10-31T02:30")
+        await expect(visit.page.get_by_text("This time comes twice here: the first is taken")).to_be_visible()
+        await visit.page.reload()
+        await expect(visit.page.get_by_text("Central European Summer Time (Europe/Berlin)")).to_be_visible()
+
+
+async def test_a_time_that_has_passed_is_named_before_it_is_sent(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("late")
+    page = visit.page
+    passed = datetime.now(UTC) + timedelta(hours=7) - timedelta(minutes=90)  # as the viewer's clock has it
+
+    await visit.open("/compose")
+    await _compose(page, "late", "Too late", _people(2, "late"))
+    await page.get_by_label("Send at").fill(f"{passed:%Y-%m-%dT%H:%M}")
+    await page.get_by_role("button", name="Dry run").click()
+    await expect(page.get_by_text("The time to send at passed 1 h 30 min ago. Nothing was sent.")).to_be_visible()
+    await page.get_by_role("button", name="Send …").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("passed 1 h 30 min ago. It is sent at once.")
+    await page.get_by_role("button", name="Send to 2 recipients").click()
+    await expect(page.get_by_role("heading", name="Too late")).to_be_visible()

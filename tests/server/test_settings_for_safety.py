@@ -60,3 +60,18 @@ def test_the_forms_of_an_address_that_libpq_knows_are_good(url: str) -> None:
 
 def test_no_setting_shows_the_server_key() -> None:
     assert "a-key-in-base64" not in repr(Settings(secret_key="a-key-in-base64"))
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://graph.facebook.com\u200b/v25.0", "must not hold U\\+200B ZERO WIDTH SPACE"),
+        ("https://graph.facebook.com/v25.0\xa0", "must not hold U\\+00A0 NO-BREAK SPACE"),
+        ("https://graph.facebook.com/v25.0\n", "must not hold U\\+000A a control character"),
+        (" https://graph.facebook.com/v25.0", "must not hold U\\+0020 SPACE"),
+        ("https://gr\u0430ph.facebook.com/v25.0", "must not hold U\\+0430 CYRILLIC SMALL LETTER A"),
+    ],
+)
+def test_a_hidden_character_of_the_graph_url_is_named(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Settings(graph_url=url)

@@ -34,12 +34,13 @@ class ExitCode(IntEnum):
     NOT_ALLOWED = 6
     ENDED_WITH_FAILURES = 10
     ENDED_CANCELLED = 11
+    RETRY_IS_DUE = 12
 
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 unexpected; 2 bad usage or input; 3 not found; 4 in conflict with what is there; "
     "5 server unavailable or too slow; 6 not allowed; and of a watch: 10 ended with failed or unconfirmed "
-    "recipients, 11 cancelled."
+    "recipients, 11 cancelled, 12 an automatic retry is due later (only with --no-wait-for-retries); 130 interrupted."
 )
 
 

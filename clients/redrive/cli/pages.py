@@ -60,13 +60,14 @@ async def put_page(
     """Registers a page, or replaces its token and settings.
 
     What is not given stays as it is. The token may come from REDRIVE_PAGE_TOKEN, from standard input
-    (echo TOKEN | redrive page put ID), or be typed when asked; an empty one keeps the token that the page has.
+    (echo TOKEN | redrive page put ID), or be typed when asked; an empty one keeps the token that the page has. Spaces
+    and line ends around the token and the secret are left out; another character that no token has is refused by name.
     """
     request = PutPageRequest(
         page_id=page_id,
         name=name,
-        access_token=token or _read_token(page_id),
-        app_secret=app_secret,
+        access_token=token.strip() or _read_token(page_id).strip(),
+        app_secret=app_secret.strip(),
         messages_per_second=rate,
         send_mode=SendMode.Value(send_mode) if send_mode else SendMode.SEND_MODE_UNSPECIFIED,
     )
@@ -103,7 +104,7 @@ def is_terminal() -> bool:
 def _read_token(page_id: str) -> str:
     """One line, from whoever is there."""
     if not is_terminal():
-        return sys.stdin.readline().strip()
+        return sys.stdin.readline()
     question = f"Access token of page {page_id} (may stay empty if it has one)"
     answer: str = typer.prompt(question, default="", show_default=False, hide_input=True, err=True)
     return answer

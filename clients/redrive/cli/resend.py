@@ -12,7 +12,7 @@ from redrive.cli.failed import ErrorTypes
 from redrive.cli.messages import MessageId
 from redrive.cli.output import table
 from redrive.cli.skip_reasons import REASONS, way_on
-from redrive.cli.watch import follow
+from redrive.cli.watch import NoWait, follow
 from redrive.cli.words import word
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.resend_pb2 import (
@@ -65,6 +65,7 @@ async def resend(
     reason: Annotated[str, typer.Option(help="Why; redrive retries shows it.", show_default=False)] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would be.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
+    no_wait_for_retries: NoWait = False,
 ) -> None:
     """Resends to those who failed, never to those who were sent to.
 
@@ -84,7 +85,7 @@ async def resend(
     answer = await session.client.resend(request)
     session.output.show(answer, _render, one_line=watch)
     if watch and not dry_run:
-        await follow(session, message_id)
+        await follow(session, message_id, wait_for_retries=not no_wait_for_retries)
 
 
 def _canary(recipients: int | None, max_failure_share: float) -> Canary | None:

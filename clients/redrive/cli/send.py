@@ -16,10 +16,11 @@ from redrive.cli.csv_columns import ID_COLUMNS
 from redrive.cli.exits import RefusedInput
 from redrive.cli.message_text import filled_in, lacks, required_by, variables_of
 from redrive.cli.messages import render_message
+from redrive.cli.past_times import confirm_past_time
 from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
 from redrive.cli.retry_options import Backoff, Interval, Jitter, Maximum, Multiplier, growth, with_schedule
 from redrive.cli.time_options import time_option
-from redrive.cli.watch import follow
+from redrive.cli.watch import NoWait, follow
 from redrive.cli.words import enum_option
 from redrive.client import Client
 from redrive.errors import DeadlineExceeded, Unavailable
@@ -66,6 +67,10 @@ async def send(
     schedule_time: Annotated[
         datetime | None, time_option("--schedule-time", text="Not before, like 2026-12-24T18:00; else at once.")
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Without asking, also if the schedule time has passed: then it is sent at once."),
+    ] = False,
     on_unconfirmed: Annotated[
         str, enum_option(OnUnconfirmed, text="Whom the message may have reached: wait, or resend and risk it twice.")
     ] = "hold",
@@ -76,10 +81,13 @@ async def send(
         bool, typer.Option("--dry-run", help="Checks everything, shows the first person's text, sends nothing.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
+    no_wait_for_retries: NoWait = False,
 ) -> None:
     """Sends a message to the recipients of a CSV file, or to those named.
 
-    The whole file is checked first: a bad row names its line and column, and nothing is sent.
+    The whole file is checked first: a bad row names its line and column, and nothing is sent. A schedule time without
+    an offset is a time of this machine's zone (TZ). One that passed more than a minute ago is asked about; where no
+    person can be asked, it is refused unless --yes is given.
     """
     policy = RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0)
     waits = growth(retry_multiplier, retry_maximum, retry_jitter)
@@ -94,6 +102,7 @@ async def send(
         validate_only=dry_run,
     )
     if schedule_time is not None:
+        confirm_past_time(schedule_time, yes=yes, only_warn=dry_run)
         header.schedule_time.FromDatetime(schedule_time)
     answer = await _sent(session.client, header, recipients)
     session.output.show(answer, _render, one_line=watch)
@@ -103,7 +112,7 @@ async def send(
         for name, count in _defaults_used(text, recipients).items():
             session.output.say(f"{count:,} without {name}: they get the text's default.")
     elif watch:
-        await follow(session, answer.message.id)
+        await follow(session, answer.message.id, wait_for_retries=not no_wait_for_retries)
 
 
 def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable:

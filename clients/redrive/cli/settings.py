@@ -74,7 +74,7 @@ class Settings:
         try:
             return Client(
                 self.target,
-                token=self.token or os.environ.get("REDRIVE_TOKEN"),
+                token=(self.token or os.environ.get("REDRIVE_TOKEN") or "").strip() or None,
                 tls=bool(self.tls),
                 root_certificates=self.certificates(),
                 client_certificate=self.client_certificate(),

@@ -1,7 +1,9 @@
 """`redrive watch`: follows a message until it is done."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -16,28 +18,65 @@ from redrive.cli.words import word
 from redrive.client import Client
 from redrive.errors import RedriveError
 from redrive.v1.delivery_service_pb2 import ResendRequest, WatchProgressResponse
-from redrive.v1.message_pb2 import MessageStatus
+from redrive.v1.message_pb2 import MessageStatus, RetryType
 from redrive.v1.progress_pb2 import Progress
 
-
-async def watch_message(session: Session, message_id: MessageId) -> None:
-    """Follows a message until it is done. Exit code 10: failed or unconfirmed recipients are left; 11: cancelled."""
-    await follow(session, message_id)
+_WITH_FAILURES = {ExitCode.ENDED_WITH_FAILURES, ExitCode.RETRY_IS_DUE}
 
 
-async def follow(session: Session, message_id: str) -> None:
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait-for-retries",
+        help="End when nothing is pending, even if an automatic round is due later (exit code 12).",
+    ),
+]
+
+
+async def watch_message(session: Session, message_id: MessageId, no_wait_for_retries: NoWait = False) -> None:
+    """Follows a message until it is done and no automatic retry is due.
+
+    Between two rounds it shows when the next one is due. It ends if the page is put on hold meanwhile, as nothing is
+    retried then; a paused message is waited for. Ctrl-C ends the watch, not the message.
+
+    Exit code 10: failed or unconfirmed recipients are left; 11: cancelled; 12: an automatic retry is due later
+    (with --no-wait-for-retries).
+    """
+    await follow(session, message_id, wait_for_retries=not no_wait_for_retries)
+
+
+async def follow(session: Session, message_id: str, *, wait_for_retries: bool) -> None:
     """Shows each change; ends the command with the code that says how the message ended."""
     progress = Progress()
-    with _display(session.output) as show:
-        async for answer in session.client.watch_progress(message_id):
-            progress = answer.progress
-            show(answer)
-    code = _exit_code(progress)
-    if code is ExitCode.ENDED_WITH_FAILURES and not session.output.as_json:
+    try:
+        with _display(session.output) as show:
+            async for answer in session.client.watch_progress(message_id, wait_for_retries=wait_for_retries):
+                progress = answer.progress
+                show(answer)
+    except asyncio.CancelledError:
+        _say_what_is_known(session.output, message_id, progress)
+        raise
+    retry_is_due = not wait_for_retries and await _retry_is_due(session.client, message_id, progress)
+    code = ExitCode.RETRY_IS_DUE if retry_is_due else _exit_code(progress)
+    if code in _WITH_FAILURES and not session.output.as_json:
         for line in await _ways_on(session.client, message_id):
             session.output.say(line)
     if code is not ExitCode.OK:
         raise typer.Exit(code)
+
+
+async def _retry_is_due(client: Client, message_id: str, progress: Progress) -> bool:
+    """Return whether an automatic round is due that has recipients to retry."""
+    if not progress.HasField("next_retry_time"):
+        return False
+    return (await client.list_failed(message_id, retryable_only=True, page_size=1).page()).retryable_count > 0
+
+
+def _say_what_is_known(output: Output, message_id: str, progress: Progress) -> None:
+    """Print the last progress after Ctrl-C."""
+    if progress.HasField("counts"):
+        output.say(f"Interrupted. {_line(progress)}")
+    output.say(f"The message goes on; redrive watch {message_id} shows it again.")
 
 
 async def _ways_on(client: Client, message_id: str) -> list[str]:
@@ -48,7 +87,23 @@ async def _ways_on(client: Client, message_id: str) -> list[str]:
         if resend.recipients_to_retry:
             lines.append(f"redrive resend {message_id} resends to {resend.recipients_to_retry:,}.")
         lines += [way for group in resend.skipped if (way := way_on(group.reason))]
+    with suppress(RedriveError):
+        lines += await _why_no_retry(client, message_id)
     return lines
+
+
+async def _why_no_retry(client: Client, message_id: str) -> list[str]:
+    """Return what keeps automatic rounds from starting although the message has some left."""
+    message = await client.get_message(message_id)
+    policy = message.retry_policy
+    if policy.type == RetryType.RETRY_TYPE_MANUAL or message.retry_count >= policy.max_retry_attempts:
+        return []
+    if message.HasField("page_hold"):
+        return [f"No automatic round starts while page {message.page_id} is on hold."]
+    is_by_timer = policy.type == RetryType.RETRY_TYPE_CRON and policy.WhichOneof("schedule") is None
+    if is_by_timer and not (await client.get_retry_schedule()).HasField("next_run_time"):
+        return ["The server's retry timer is off: redrive retry run starts the next round."]
+    return []
 
 
 @contextmanager
@@ -99,7 +154,7 @@ def _line(progress: Progress) -> str:
         return ", ".join(parts)  # what is still on its way ends at once: no pace, no time left
     if progress.HasField("page_hold"):
         return ", ".join([*parts, f"page on hold: {progress.page_hold.reason or 'by hand'}"])
-    if progress.messages_per_second:
+    if progress.messages_per_second and _open(progress):
         parts.append(f"{progress.messages_per_second:,.1f}/s")
     if progress.HasField("eta"):
         parts.append(f"{progress.eta.ToTimedelta().total_seconds():,.0f} s left")

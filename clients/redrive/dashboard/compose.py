@@ -1,6 +1,7 @@
 """Compose: writes a message to the people of a file, tries it, and sends it once."""
 
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 
 from fastapi import FastAPI
 from nicegui import ui
@@ -113,7 +114,8 @@ class _Compose:
             would = counted(answer.message.counts.total, "recipient")
             dropped = answer.duplicates_dropped
             left_out = f" {counted(dropped, 'duplicate is', 'duplicates are')} left out." if dropped else ""
-            self._state.say(f"In order: it would go to {would}.{left_out} Nothing was sent.")
+            passed = f" {words}" if (words := self._made.schedule_passed(datetime.now(UTC))) else ""
+            self._state.say(f"In order: it would go to {would}.{left_out}{passed} Nothing was sent.")
 
     async def _ask(self) -> None:
         recipients = await self._ready()
@@ -123,6 +125,8 @@ class _Compose:
         people = counted(len(recipients), "recipient")
         with self._frame.dialog.opened(f"Send to {people}?"):
             _summary(header)
+            if passed := self._made.schedule_passed(datetime.now(UTC)):
+                Tag("p", f"{passed} It is sent at once.", "note", role="alert")
             if header.content.text:
                 Tag("p", filled_in(header.content.text, recipients.first[0]), "bubble")
             Tag("p", "What has left cannot be called back.", "muted")
@@ -182,7 +186,7 @@ def _summary(header: SendRequest) -> None:
             Tag("dt", "When")
             with Tag("dd"):
                 if header.HasField("schedule_time"):
-                    time_of(header.schedule_time)
+                    time_of(header.schedule_time, with_zone=True)
                 else:
                     Tag("span", "At once")
 

@@ -11,10 +11,11 @@ from redrive.cli.csv_columns import CsvProblem
 from redrive.cli.message_text import is_blank
 from redrive.cli.recipients_csv import BadCsv
 from redrive.client import Client
+from redrive.dashboard.formats import span
 from redrive.dashboard.recipient_file import MAX_ADDRESS, MAX_TEXT, RecipientFile, TextCheck
 from redrive.dashboard.retry_choice import RetryChoice
 from redrive.send_any import send_any
-from redrive.times import timestamp
+from redrive.times import time_passed, timestamp
 from redrive.v1.content_pb2 import Attachment, AttachmentType, Content, MessagingType, NotificationType
 from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse
 from redrive.v1.message_pb2 import OnUnconfirmed
@@ -101,6 +102,11 @@ class Composition:
             yield "The attachment: give its address, which begins with https://."
         if self.is_tagged and not self.tag:
             yield "Choose the tag."
+
+    def schedule_passed(self, now: datetime) -> str:
+        """Return in words how long ago the time to send at was; empty if it is to come or less than a minute ago."""
+        ago = time_passed(self.schedule.time, now) if self.schedule.time else None
+        return f"The time to send at passed {span(ago.total_seconds())} ago." if ago else ""
 
     @property
     def is_tagged(self) -> bool:

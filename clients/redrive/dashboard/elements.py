@@ -114,9 +114,9 @@ def tick(label: str | None, changed: Switched, *, is_on: bool = False) -> Tag:
     return box.on("change", note, js_handler="(event) => emit(event.target.checked)")
 
 
-def time_of(value: Timestamp, *, as_age: bool = False) -> Tag:
+def time_of(value: Timestamp, *, as_age: bool = False, with_zone: bool = False) -> Tag:
     """A time in the viewer's zone, or how long ago it was; the browser keeps it right (static/dashboard.js)."""
-    return Tag("red-time", "", "", datetime=moment(value), age=as_age)
+    return Tag("red-time", "", "", datetime=moment(value), age=as_age, zone=with_zone)
 
 
 _VALUE = "(event) => emit(event.target.value)"

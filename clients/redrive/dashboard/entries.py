@@ -40,14 +40,21 @@ def text_entry(label: str, changed: Callable[[str], None], *, value: str = "", *
 def time_entry(
     label: str, changed: Callable[[str, datetime | None], Awaitable[None] | None], *, value: str = ""
 ) -> Tag:
-    """A day and a time in the viewer's zone: as typed (? when half of it is), and the moment; None for none."""
-    with Tag("label", "", "field"):
-        Tag("span", label)
-        typed = Tag("input", "", "", type="datetime-local", max="9999-12-31T23:59")
+    """A day and a time in the viewer's zone: as typed (? when half of it is), and the moment; None for none.
+
+    The zone and the moment are shown below it (static/dashboard.js), as the clock may skip a time or show it twice.
+    """
+    with Tag("div"):
+        with Tag("label", "", "field"):
+            Tag("span", label)
+            typed = Tag("input", "", "", type="datetime-local", max="9999-12-31T23:59")
+        with Tag("p", "", "hint", role="status"):
+            meaning = Tag("red-moment", typed=value)
     typed.attributes(**{"^value": value or None})
 
     def note(event: GenericEventArguments) -> Awaitable[None] | None:
         local, moment = event.args
+        meaning.attributes(typed=str(local))
         return changed(str(local), moment_of(str(moment)))
 
     typed.on("input", note, js_handler=_MOMENT)

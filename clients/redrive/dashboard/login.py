@@ -12,7 +12,6 @@ from redrive.errors import RedriveError, Unauthenticated
 
 HEAD = '<script src="/static/dashboard.js"></script><link rel="stylesheet" href="/static/dashboard.css">'
 _REFUSED = Words("The server does not know this token.", "Look whether all of it was pasted, or ask for another.")
-_NO_TOKEN = Words("This cannot be a token.", "It holds something else than letters, digits and signs.")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Log in · Redrive</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">{head}</head>
@@ -40,8 +39,8 @@ def add_login(app: FastAPI, sessions: Sessions) -> None:
         await sessions.log_out(request.cookies)
         try:
             session_id = await sessions.log_in(token.strip())
-        except ValueError:
-            return _form(next, _NO_TOKEN)
+        except ValueError as error:
+            return _form(next, Words("This cannot be a token.", str(error)))
         except RedriveError as error:
             return _form(next, _REFUSED if isinstance(error, Unauthenticated) else in_words(error))
         return _entered(session_id, next, is_secure=request.url.scheme == "https")

@@ -229,7 +229,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchProgress(self, request, context):
-        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end.
+        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -130,7 +130,7 @@ class DeliveryServiceStub:
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
+    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -186,7 +186,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
     """
     WatchProgress: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]  # type: ignore[assignment]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
+    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sends one message to many recipients, shows every attempt, and resends safely.
@@ -323,6 +323,6 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.WatchProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchProgressResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchProgressResponse]]:
-        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK at the end."""
+        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

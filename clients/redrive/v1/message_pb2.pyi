@@ -191,7 +191,7 @@ class Message(_message.Message):
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
         """When an automatic round is due next; it starts if anybody can be retried then, and not within a Retry-After of the page.
         Absent when none is to come: no failures, rounds used up, paused, the page on hold, or AUTO without a schedule, whose rounds
-        start at once. Shown by GetMessage and ListMessages.
+        start at once. Up to 15 seconds in the past while the round is about to start. Shown by GetMessage and ListMessages.
         """
 
     @_builtins.property

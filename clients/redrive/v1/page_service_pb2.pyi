@@ -35,11 +35,13 @@ class PutPageRequest(_message.Message):
     name: _builtins.str
     """At most 200 characters. Empty keeps the name of a page that is registered."""
     access_token: _builtins.str
-    """1 to 2,000 characters without spaces. Required for a new page; empty keeps the token of a page that is registered.
+    """1 to 2,000 printable ASCII characters without spaces, quotes, angle brackets, backslashes, commas and semicolons, and without
+    "Bearer " before it. INVALID_ARGUMENT names any other character (U+200B ZERO WIDTH SPACE), at the ends too: nothing is trimmed.
+    Required for a new page; empty keeps the token of a page that is registered.
     Stored encrypted; never shown again.
     """
     app_secret: _builtins.str
-    """At most 200 characters without spaces. With it every call carries appsecret_proof. Empty keeps the one there is."""
+    """At most 200 characters, the same ones as in a token. With it every call carries appsecret_proof. Empty keeps the one there is."""
     messages_per_second: _builtins.float
     """Any value above 0, at most 100,000; 0 = the server's default (10) for a new page, and keeps the pace of one that is
     registered. Above 300 is allowed, with a warning.

@@ -65,7 +65,9 @@ class Progress(_message.Message):
 
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When an automatic round is due next, once the message is done and waits for one: see Message."""
+        """When an automatic round is due next, once the message is done and waits for one: see Message. The watch ends all the same; another
+        WatchProgress at that time shows the round. The watch of a message that is paused goes on until that is done or cancelled.
+        """
 
     @_builtins.property
     def stop(self) -> _message_pb2.Stop:

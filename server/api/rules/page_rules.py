@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from redrive.v1.page_pb2 import SendMode
-from server.api.rules.field_kinds import NO_SPACES, PageId, PageSize, RequestId, known, up_to
+from server.api.rules.broken_rule import broken_rule
+from server.api.rules.field_kinds import PageId, PageSize, RequestId, known, up_to
 from server.api.rules.rule_set import Rules
+from server.secret_text import impossible_characters
+
+
+def _possible(secret: str) -> str:
+    """Refuse what no header can carry here: the platform would be blamed for it. Nothing is trimmed."""
+    if problem := impossible_characters(secret):
+        raise broken_rule(problem)
+    return secret
 
 
 class PutPageRules(Rules):
@@ -14,8 +23,8 @@ class PutPageRules(Rules):
 
     page_id: PageId
     name: Annotated[str, up_to(200)] = ""
-    access_token: Annotated[str, up_to(2000, NO_SPACES)] = ""
-    app_secret: Annotated[str, up_to(200, NO_SPACES)] = ""
+    access_token: Annotated[str, Field(max_length=2000), AfterValidator(_possible)] = ""
+    app_secret: Annotated[str, Field(max_length=200), AfterValidator(_possible)] = ""
     messages_per_second: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] = 0.0
     send_mode: Annotated[int, known(SendMode.DESCRIPTOR)] = 0
     request_id: RequestId = ""

@@ -29,6 +29,15 @@ from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, ids, 
 
 NO_TIME = Timestamp(seconds=2**62)
 A_TIME = "must be a time in the years 1 to 9999"
+CR_LF = "U+000D CARRIAGE RETURN (character 3 of 4), U+000A LINE FEED"
+BEARER = "begins with 'Bearer ' (U+0020 SPACE): give the token alone"
+
+
+def impossible(character: str, number: int, length: int) -> str:
+    if character == CR_LF:
+        number = length
+    return f"holds {character} (character {number} of {length}): copy it again without"
+
 
 BROKEN: list[tuple[Message, str, str]] = [
     # Requests about a message
@@ -151,10 +160,22 @@ BROKEN: list[tuple[Message, str, str]] = [
     (put(name="n" * 201), "name", at_most(200, 201)),
     (put(name="\0"), "name", NUL),
     (put(access_token="t" * 2001), "access_token", at_most(2000, 2001)),
-    (put(access_token="a b"), "access_token", NO_SPACES),
-    (put(access_token="a\nb"), "access_token", NO_SPACES),
+    (put(access_token="a b"), "access_token", impossible("U+0020 SPACE", 2, 3)),
+    (put(access_token="a\nb"), "access_token", impossible("U+000A LINE FEED", 2, 3)),
+    (put(access_token="ab\r\n"), "access_token", impossible(CR_LF, 3, 4)),
+    (put(access_token="EAA\u200bB"), "access_token", impossible("U+200B ZERO WIDTH SPACE", 4, 5)),
+    (put(access_token="\ufeffEAA"), "access_token", impossible("U+FEFF ZERO WIDTH NO-BREAK SPACE", 1, 4)),
+    (put(access_token="EAA\xa0"), "access_token", impossible("U+00A0 NO-BREAK SPACE", 4, 4)),
+    (put(access_token="\u0415AA"), "access_token", impossible("U+0415 CYRILLIC CAPITAL LETTER IE", 1, 3)),
+    (put(access_token="E\U0001f600"), "access_token", impossible("U+1F600 GRINNING FACE", 2, 2)),
+    (put(access_token="\ue000"), "access_token", impossible("U+E000 a character without a name", 1, 1)),
+    (put(access_token='EAA"'), "access_token", impossible("U+0022 QUOTATION MARK", 4, 4)),
+    (put(access_token="EAA\u2019"), "access_token", impossible("U+2019 RIGHT SINGLE QUOTATION MARK", 4, 4)),
+    (put(access_token="Bearer EAA"), "access_token", BEARER),
+    (put(access_token="bearer EAA"), "access_token", BEARER),
+    (put(app_secret="abc\u200b"), "app_secret", impossible("U+200B ZERO WIDTH SPACE", 4, 4)),
     (put(app_secret="s" * 201), "app_secret", at_most(200, 201)),
-    (put(app_secret="\0"), "app_secret", NO_SPACES),
+    (put(app_secret="\0"), "app_secret", impossible("U+0000 NULL", 1, 1)),
     (put(messages_per_second=-0.5), "messages_per_second", "must be at least 0"),
     (put(messages_per_second=100_000.5), "messages_per_second", "must be at most 100,000"),
     (put(messages_per_second=math.inf), "messages_per_second", "must be a finite number"),

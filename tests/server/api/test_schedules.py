@@ -218,6 +218,13 @@ async def test_nothing_is_shown_while_the_page_is_on_hold(edge: Edge) -> None:
     assert await next_times(edge, message_id) == (None,) * 4
 
 
+async def test_a_round_that_is_about_to_start_is_still_shown(edge: Edge) -> None:
+    message_id = await ended(edge, RetryPolicy(type=CRON, interval=span(60)), ago=MINUTE + timedelta(seconds=2))
+    end = (await get(edge, message_id)).end_time.ToMicroseconds()
+
+    assert await next_times(edge, message_id) == (end + 60_000_000,) * 4
+
+
 async def test_a_time_that_passed_without_anybody_to_retry_is_not_shown(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=CRON, interval=span(60)), ago=2 * MINUTE)
 

@@ -14,7 +14,7 @@ import respx
 from domain.content import Attachment, Content, QuickReply
 from domain.fault import ErrorType
 from domain.outcome import Failed, Sent
-from server.channels.channel import Credentials, OutgoingMessage, TokenRefused
+from server.channels.channel import Credentials, OutgoingMessage, TokenUntried
 from server.channels.messenger import MessengerChannel
 
 SENT = httpx.Response(200, json={"recipient_id": "psid-1", "message_id": "m_1"})
@@ -210,7 +210,7 @@ async def test_a_batch_of_nobody_asks_for_nothing(
 
 
 @pytest.mark.parametrize("token", ["EAAé", "EAA\x00", "EAA\nX-Evil: 1"])
-async def test_a_token_that_no_header_can_carry_sends_nothing_and_is_refused(
+async def test_a_token_that_no_header_can_carry_sends_nothing_and_blames_no_platform(
     token: str,
     graph: respx.MockRouter,
     channel: MessengerChannel,
@@ -220,7 +220,7 @@ async def test_a_token_that_no_header_can_carry_sends_nothing_and_is_refused(
     broken = msgspec.structs.replace(credentials, access_token=token)
     attempts = [await channel.send(broken, message), *await channel.send_batch(broken, [message])]
     assert all(isinstance(attempt.outcome, Failed) for attempt in attempts)
-    assert isinstance(await channel.check_token(broken), TokenRefused)
+    assert isinstance(await channel.check_token(broken), TokenUntried)
     assert not graph.calls
 
 

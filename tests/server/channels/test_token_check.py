@@ -81,6 +81,26 @@ async def test_a_platform_out_of_reach_leaves_the_token_untried(
     assert check.reason
 
 
+@pytest.mark.parametrize(("token", "page_id"), [("EAA\u200bB", "1001"), ("EAAB", "1\ud800")])
+async def test_a_request_that_cannot_be_written_leaves_the_token_untried(
+    graph: respx.MockRouter, channel: MessengerChannel, token: str, page_id: str
+) -> None:
+    check = await channel.check_token(Credentials(page_id=page_id, access_token=token, app_secret=""))
+
+    assert isinstance(check, TokenUntried)
+    assert token not in check.reason
+    assert not graph.calls
+
+
+@pytest.mark.parametrize("graph_url", ["https://[graph", "https://graph.example:port", "https://gra\x00ph.example"])
+async def test_an_address_that_cannot_be_read_leaves_the_token_untried(
+    graph: respx.MockRouter, credentials: Credentials, graph_url: str
+) -> None:
+    channel = MessengerChannel(httpx.MockTransport(graph.async_handler), graph_url)
+
+    assert isinstance(await channel.check_token(credentials), TokenUntried)
+
+
 async def test_a_time_out_leaves_the_token_untried(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:

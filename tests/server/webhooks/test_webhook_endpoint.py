@@ -179,9 +179,11 @@ async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
     message_id = await unconfirmed(edge, "ann")
     await post(http, address, body_of(echo(message_id, 0, text="a private text")))
     await post(http, address, b'{"object": "page", "entry": "a private text"}')
+    await post(http, address, body_of({"a private text": "a private text"}))
     await http.get(address, params={"hub.mode": "subscribe", "hub.verify_token": "a private text"})
 
-    assert logs
+    [odd] = [line for line in logs if line["event"] == "webhook_parts_not_understood"]
+    assert odd["parts"] == {"unknown_kind": 1}
     assert not any(word in repr(logs) for word in ("private", APP_SECRET, VERIFY_TOKEN))
     assert APP_SECRET not in repr(settings(edge.address))
 

@@ -35,7 +35,7 @@ class RedTime extends HTMLElement {
   }
   draw() {
     const time = new Date(this.getAttribute("datetime"));
-    const text = isNaN(time) ? "–" : this.hasAttribute("age") ? age(time) : full(time, "short");
+    const text = isNaN(time) ? "–" : this.hasAttribute("age") ? age(time) : full(time, this.hasAttribute("zone") ? "long" : "short");
     if (this.textContent !== text) this.textContent = text;
     if (!isNaN(time)) this.title = full(time, "long");
   }
@@ -54,6 +54,35 @@ function age(time) {
 }
 customElements.define("red-time", RedTime);
 setInterval(() => RedTime.all.forEach((element) => element.draw()), 5000);
+
+// <red-moment typed="2027-03-28T02:30"> says which moment a local time of the viewer is: `new Date` reads one that the clock skips
+// with the offset before the change, and takes the first of two.
+class RedMoment extends HTMLElement {
+  static observedAttributes = ["typed"];
+  connectedCallback() {
+    this.draw();
+  }
+  attributeChangedCallback() {
+    this.draw();
+  }
+  draw() {
+    const text = meaning(this.getAttribute("typed") ?? "");
+    if (this.textContent !== text) this.textContent = text;
+  }
+}
+function meaning(typed) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const time = new Date(typed);
+  if (isNaN(time)) return `In your time zone, ${zone}.`;
+  const words = `${full(time, "long")} (${zone}).`;
+  const offset = (days) => new Date(+time + days * 864e5).getTimezoneOffset();
+  const wall = (moment) => +moment - moment.getTimezoneOffset() * 6e4;
+  const change = offset(1) - offset(-1); // minutes that the clock goes back
+  if (Math.abs(wall(time) - Date.parse(typed + "Z")) >= 6e4) return `The clock skips this time here: it is taken as ${words}`;
+  const second = new Date(+time + change * 6e4);
+  return change > 0 && wall(second) === wall(time) ? `This time comes twice here: the first is taken, ${words}` : words;
+}
+customElements.define("red-moment", RedMoment);
 
 // What NiceGUI draws comes after this script: its head gets the theme's name, and its content the skip link's target.
 new MutationObserver((_, observer) => {
