@@ -12,8 +12,9 @@ from redrive.v1.delivery_service_pb2 import (
     PauseMessageResponse,
     ResumeMessageResponse,
     SendResponse,
+    StopPolicy,
 )
-from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType
+from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType, Stop, StopCause
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
@@ -244,3 +245,47 @@ async def test_a_dry_run_warns_of_a_schedule_time_that_has_passed(server: "Scrip
 
     assert result.exit_code == 0
     assert "1 hour ago" in result.stderr
+
+
+# A message that the service stopped
+
+
+STOP = Stop(
+    cause=StopCause.STOP_CAUSE_CONTENT,
+    error_code=100,
+    error_subcode=2018008,
+    error_message="Failed to fetch the file",
+    failed=89,
+    attempts=99,
+)
+
+
+async def test_a_stopped_message_says_why_and_what_to_do(server: "ScriptedServer", redrive: "Redrive") -> None:
+    stopped = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_PAUSED, stop=STOP)
+    server.answer("GetMessage", GetMessageResponse(message=stopped))
+
+    result = await redrive("message", "m1")
+
+    shown = " ".join(result.stdout.split())
+    assert "89 of 99 attempts failed; last error 100-2018008: Failed to fetch the file" in shown
+    assert "Resend with corrected content" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ((), None),
+        (("--stop-share", "0.5"), StopPolicy(max_failure_share=0.5)),
+        (("--stop-share", "0.2", "--stop-after", "50"), StopPolicy(max_failure_share=0.2, min_attempts=50)),
+    ],
+)
+async def test_a_stop_policy_is_asked_for_only_when_given(
+    server: "ScriptedServer", redrive: "Redrive", options: tuple[str, ...], wanted: StopPolicy | None
+) -> None:
+    server.answer("Send", SendResponse(message=Message(id="m1")))
+
+    result = await redrive(*SEND, *options)
+
+    assert result.exit_code == 0, result.output
+    sent = server.asked("Send")[0]
+    assert (sent.stop_policy if sent.HasField("stop_policy") else None) == wanted

@@ -13,6 +13,7 @@ from redrive.cli.output import facts, local_time, table
 from redrive.cli.retry_options import policy_in_words
 from redrive.cli.time_options import time_option
 from redrive.cli.words import enum_option, word
+from redrive.stop_text import cause_of, remedy_for
 from redrive.v1.delivery_service_pb2 import ListMessagesResponse
 from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed
 
@@ -53,6 +54,8 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("page", message.page_id),
             ("owner", message.owner),
             ("status", word(MessageStatus, message.status)),
+            ("stopped", cause_of(message.stop) if message.HasField("stop") else ""),
+            ("what to do", remedy_for(message.stop) if message.HasField("stop") else ""),
             ("page on hold", message.page_hold.reason or "yes" if message.HasField("page_hold") else ""),
             ("recipients", counts.total),
             ("open", counts.pending + counts.sending),

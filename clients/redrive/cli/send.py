@@ -26,7 +26,7 @@ from redrive.client import Client
 from redrive.errors import DeadlineExceeded, Unavailable
 from redrive.send_any import send_any
 from redrive.v1.content_pb2 import Content, Recipient
-from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse
+from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse, StopPolicy
 from redrive.v1.message_pb2 import OnUnconfirmed, RetryPolicy, RetryType
 
 Sendable = list[Recipient] | RecipientsCsv
@@ -71,6 +71,10 @@ async def send(
         bool,
         typer.Option("--yes", help="Without asking, also if the schedule time has passed: then it is sent at once."),
     ] = False,
+    stop_share: Annotated[
+        float, typer.Option("--stop-share", min=0, max=1, help="Stop when this share of attempts failed; 0 means all.")
+    ] = 0,
+    stop_after: Annotated[int, typer.Option("--stop-after", min=0, help="From so many attempts on; 0 means 100.")] = 0,
     on_unconfirmed: Annotated[
         str, enum_option(OnUnconfirmed, text="Whom the message may have reached: wait, or resend and risk it twice.")
     ] = "hold",
@@ -100,6 +104,7 @@ async def send(
         retry_policy=with_schedule(policy, retry_interval, retry_backoff, waits),
         on_unconfirmed=OnUnconfirmed.Value(on_unconfirmed),
         validate_only=dry_run,
+        stop_policy=_stop_policy(stop_share, stop_after),
     )
     if schedule_time is not None:
         confirm_past_time(schedule_time, yes=yes, only_warn=dry_run)
@@ -113,6 +118,11 @@ async def send(
             session.output.say(f"{count:,} without {name}: they get the text's default.")
     elif watch:
         await follow(session, answer.message.id, wait_for_retries=not no_wait_for_retries)
+
+
+def _stop_policy(share: float, attempts: int) -> StopPolicy | None:
+    """Return the policy that the options ask for; None leaves the service its default."""
+    return StopPolicy(max_failure_share=share, min_attempts=attempts) if share or attempts else None
 
 
 def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable:

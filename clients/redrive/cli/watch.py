@@ -17,6 +17,7 @@ from redrive.cli.skip_reasons import way_on
 from redrive.cli.words import word
 from redrive.client import Client
 from redrive.errors import RedriveError
+from redrive.stop_text import cause_of, remedy_for
 from redrive.v1.delivery_service_pb2 import ResendRequest, WatchProgressResponse
 from redrive.v1.message_pb2 import MessageStatus, RetryType
 from redrive.v1.progress_pb2 import Progress
@@ -152,6 +153,8 @@ def _line(progress: Progress) -> str:
         parts.append(f"{counts.cancelled:,} cancelled")
     if progress.status == MessageStatus.MESSAGE_STATUS_CANCELLED:
         return ", ".join(parts)  # what is still on its way ends at once: no pace, no time left
+    if progress.HasField("stop"):
+        return ", ".join([*parts, f"stopped: {cause_of(progress.stop)}. {remedy_for(progress.stop)}"])
     if progress.HasField("page_hold"):
         return ", ".join([*parts, f"page on hold: {progress.page_hold.reason or 'by hand'}"])
     if progress.messages_per_second and _open(progress):

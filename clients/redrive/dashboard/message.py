@@ -14,6 +14,7 @@ from redrive.dashboard.progress_card import ProgressCard
 from redrive.dashboard.rounds import rounds_table
 from redrive.dashboard.site import Site
 from redrive.dashboard.timeline import Entry, EventReader, timeline
+from redrive.stop_text import cause_of, remedy_for
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.message_pb2 import Message
 from redrive.v1.progress_pb2 import Progress
@@ -62,6 +63,7 @@ class _MessagePage:
                 self._age = time_of(Timestamp(), as_age=True)
             self._actions = MessageActions(self._frame, self._id)
         self._hold = Tag("p", "", "note")
+        self._stop = Tag("p", "", "note")
         self._next = Tag("p", "", "note info")
         with self._next:
             Tag("span", "The next retry starts by itself: ")
@@ -79,7 +81,7 @@ class _MessagePage:
             with Tag("section", "", "card", aria_labelledby="timeline-title"):
                 Tag("h2", "What happened", id="timeline-title")
                 self._timeline = Tag("ol", "", "timeline")
-        for later in (self._hold, self._next, self._failures, self._rounds_box):
+        for later in (self._hold, self._stop, self._next, self._failures, self._rounds_box):
             later.show(when=False)
 
     def _draw_charts(self) -> None:
@@ -104,6 +106,7 @@ class _MessagePage:
         self._next_time.attributes(datetime=moment(message.next_retry_time))
         self._actions.show(message)
         self._show_hold(message)
+        self._show_stop(message)
         if self._stage is None:
             self._progress.show_counts(message.counts)
             self._status.show(status_label(message.status))
@@ -119,6 +122,10 @@ class _MessagePage:
             f"Nothing moves: page {message.page_id} is on hold. {message.page_hold.reason} "
             "What is pending stays pending until the page is released or its token is replaced."
         )
+
+    def _show_stop(self, message: Message) -> None:
+        self._stop.show(when=message.HasField("stop"))
+        self._stop.say(f"Stopped: {cause_of(message.stop)}. {remedy_for(message.stop)} What is pending stays pending.")
 
     def _show_progress(self, progress: Progress) -> None:
         if (progress.status, progress.round) != self._stage:

@@ -14,6 +14,7 @@ _ICONS: Mapping[str, str] = {
     "RetryRequested": "replay",
     "RetryStopped": "block",
     "MessagePaused": "pause_circle",
+    "MessageStopped": "report",
     "MessageResumed": "play_circle",
     "MessageCancelled": "cancel",
     "MessageCompleted": "check_circle",
