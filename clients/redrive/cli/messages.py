@@ -54,8 +54,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("page", message.page_id),
             ("owner", message.owner),
             ("status", word(MessageStatus, message.status)),
-            ("stopped", cause_of(message.stop) if message.HasField("stop") else ""),
-            ("what to do", remedy_for(message.stop) if message.HasField("stop") else ""),
+            *_stop_facts(message),
             ("page on hold", message.page_hold.reason or "yes" if message.HasField("page_hold") else ""),
             ("recipients", counts.total),
             ("open", counts.pending + counts.sending),
@@ -73,6 +72,12 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("sequence", str(message.sequence or "")),
         ]
     )
+
+
+def _stop_facts(message: Message) -> list[tuple[str, object]]:
+    if not message.HasField("stop"):
+        return []
+    return [("stopped", cause_of(message.stop)), ("what to do", remedy_for(message.stop))]
 
 
 def _render_list(answer: ListMessagesResponse) -> Iterator[RenderableType]:
