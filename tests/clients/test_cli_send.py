@@ -57,7 +57,7 @@ async def test_a_csv_becomes_one_send(server: "ScriptedServer", redrive: "Redriv
             content=Content(text="Hi {{name}}"),
             recipients=[
                 Recipient(id="17", name="Ada", variables={"city": "London"}),
-                Recipient(id="18", name="Grace", variables={"city": ""}),
+                Recipient(id="18", name="Grace"),
             ],
             retry_policy=RetryPolicy(type=RetryType.RETRY_TYPE_CRON, max_retry_attempts=5),
             on_unconfirmed=OnUnconfirmed.ON_UNCONFIRMED_RESEND,
@@ -178,9 +178,34 @@ async def test_a_bad_csv_sends_nothing(server: "ScriptedServer", redrive: "Redri
 
     assert result.exit_code == 2
     assert "Nothing was sent." in result.stderr
-    assert "people.csv: line 3, column id: holds a space" in result.stderr
+    assert "people.csv: line 3, column id: holds U+0020 SPACE" in result.stderr
     assert not server.requests
     assert not server.parts
+
+
+async def test_recipients_can_come_from_standard_input(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("Send", SENT)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", "-", input='id;name\n17;"Ada"\n')
+    refused = await redrive("send", "--page", "1", "--text", "Hi", "--csv", "-", input="id\n1.2E+15\n")
+
+    assert result.exit_code == 0, result.output
+    assert list(server.asked("Send")[0].recipients) == [Recipient(id="17", name="Ada")]
+    assert refused.exit_code == 2
+    assert "standard input: line 2, column id: is a number that a spreadsheet has rounded" in refused.stderr
+    assert len(server.asked("Send")) == 1
+
+
+async def test_ids_that_may_have_been_rounded_are_noted(
+    server: "ScriptedServer", redrive: "Redrive", people: Path
+) -> None:
+    people.write_text("id\n" + "".join(f"{10**14 + number}0\n" for number in range(5)))
+    server.answer("Send", SENT)
+
+    result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(people))
+
+    assert result.exit_code == 0, result.output
+    assert "Note: 5 of 5 ids with more than 15 digits end in zeros." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -189,9 +214,9 @@ async def test_a_bad_csv_sends_nothing(server: "ScriptedServer", redrive: "Redri
         ([], "Give the recipients"),
         (["--recipient", "17", "--csv", "people.csv"], "Give the recipients"),
         (["--csv", "nowhere.csv"], "does not exist"),
-        (["--csv", "/dev/null"], "must be a file"),
+        (["--csv", "/dev/null"], "/dev/null: line 1, column id: is missing"),
     ],
-    ids=["nobody", "both", "no such file", "nothing to read twice"],
+    ids=["nobody", "both", "no such file", "nothing to read"],
 )
 async def test_recipients_come_from_one_place(
     redrive: "Redrive", people: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str

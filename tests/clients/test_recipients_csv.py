@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from redrive.cli.recipients_csv import PROBLEMS_SHOWN, BadCsv, RecipientsCsv
+from redrive.recipients_csv import PROBLEMS_SHOWN, BadCsv, RecipientsCsv, RepeatedId
 from redrive.v1.content_pb2 import Recipient
 
+MISSING = "is missing: the first row names the columns, one of them id or recipient_id"
+EXPECTED = "it names id, perhaps name, and at most 50 variables"
+NO_HEADER = "holds a value, and the header has no name for this column"
 NO_NAME = "is no name of a variable: 1 to 64 letters, digits and underscores"
 
 
@@ -29,7 +32,7 @@ def problems(file: Path, content: str | bytes) -> list[str]:
 def test_columns_become_id_name_and_variables(file: Path) -> None:
     assert read(file, "id,name,city\n17,Ada,London\n18,,\n") == [
         Recipient(id="17", name="Ada", variables={"city": "London"}),
-        Recipient(id="18", name="", variables={"city": ""}),
+        Recipient(id="18"),
     ]
 
 
@@ -76,20 +79,26 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
     ("content", "problem"),
     [
         ("id,name\n1,A\n,B\n", "line 3, column id: is empty"),
-        ("name;recipient_id\nA;1 2\n", "line 2, column recipient_id: holds a space"),
+        ("name;recipient_id\nA;1 2\n", "line 2, column recipient_id: holds U+0020 SPACE"),
         ("id\n" + "1" * 129, "line 2, column id: has 129 characters, and at most 128 are allowed"),
         ("id,name\n1," + "n" * 201, "line 2, column name: has 201 characters, and at most 200 are allowed"),
         ("id,city\n1," + "c" * 1_001, "line 2, column city: has 1,001 characters, and at most 1,000 are allowed"),
-        ("id,name,city\n1,A\n", "line 2, column city: the row has 2 cells, and the header 3"),
-        ("id,name\n1,A,x\n", "line 2, column number 3: the row has 3 cells, and the header 2"),
-        (b"id,name\n1,Ada\n2,Andr\xe9\n", "line 3, column name: is not UTF-8"),
-        ('id,note\n1,"two\nlines"\n ,x\n', "line 4, column id: holds a space"),
+        ("name,id\nAda\n", "line 2, column id: is empty"),
+        ("id,name\n1,A,x\n", f"line 2, column number 3: {NO_HEADER}"),
+        ("id,name,,\n1,A,,\n2,B,,x\n", f"line 3, column number 4: {NO_HEADER}"),
+        ("id,,name\n1,,A\n2,x,B\n", f"line 3, column number 2: {NO_HEADER}"),
+        (b"id,name\n1,Ada\n2,Andr\xe9\n", "line 3, column name: is not UTF-8 (byte 0xE9): save the file as CSV UTF-8"),
+        ('id,note\n1,"two\nlines"\n ,x\n', "line 4, column id: is empty"),
         (
             "name,city\nA,B\n",
-            "line 1, column id: is missing: the first row names the columns, one of them id or recipient_id",
+            f"line 1, column id: {MISSING}",
         ),
-        ("", "line 1, column id: is missing: the first row names the columns, one of them id or recipient_id"),
-        ("id,name,name\n1,A,B\n", "line 1, column name: stands in the header twice"),
+        ("", f"line 1, column id: {MISSING}"),
+        (
+            "ID,Name\n1,A\n",
+            f"line 1, column id: {MISSING} (in lower case)",
+        ),
+        ("id,name,name\n1,A,B\n", "line 1, column name: is in the header twice"),
         ("id,recipient_id\n1,2\n", "line 1, column recipient_id: is one too many: id is there already"),
         (
             "id,home town\n1,A\n",
@@ -99,14 +108,18 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
             "id, Prénom (usuel) \n1,A\n",
             f"line 1, column Prénom (usuel): {NO_NAME}, such as Prenom_usuel",
         ),
-        ("id,\n1,A\n", f"line 1, column number 2: {NO_NAME}"),
         ("id,город\n1,A\n", f"line 1, column город: {NO_NAME}"),
-        (b"id,\xe9\n1,A\n", "line 1, column number 2: is not UTF-8"),
+        ("id,name\u200b\n1,A\n", "line 1, column number 2: holds U+200B ZERO WIDTH SPACE"),
+        ("id,home\u00a0town\n1,A\n", "line 1, column number 2: holds U+00A0 NO-BREAK SPACE"),
+        (b"id,\xe9\n1,A\n", "line 1, column number 2: is not UTF-8 (byte 0xE9): save the file as CSV UTF-8"),
         ("id," + ",".join(f"v{n}" for n in range(51)), "line 1, column v50: 51 variables, and at most 50 are allowed"),
         ("id\n", "line 2, column id: no recipient follows the header"),
-        ('id,"na"me\n1,a\n', "line 1: cannot be read: ',' expected after '\"'"),
-        ('id,note\n1,"a"b\n', "line 2: cannot be read: ',' expected after '\"'"),
-        ('id,note\n1,a\n2,"never closed\n', "line 3: cannot be read: unexpected end of data"),
+        (
+            'id,"na"me\n1,a\n',
+            f"line 1: the header has characters after a closing quotation mark; {EXPECTED}",
+        ),
+        ('id,note\n1,"a"b\n', "line 2: has characters after a closing quotation mark"),
+        ('id,note\n1,a\n2,"never closed\n', "line 3: has a quotation mark that is never closed"),
     ],
 )
 def test_a_bad_file_names_line_and_column(file: Path, content: str | bytes, problem: str) -> None:
@@ -114,7 +127,69 @@ def test_a_bad_file_names_line_and_column(file: Path, content: str | bytes, prob
 
 
 def test_several_bad_rows_are_named_at_once_but_not_without_end(file: Path) -> None:
-    found = problems(file, "id\n" + "1 2\n" * 500)
+    file.write_text("id\n" + "1 2\n" * 500)
 
-    assert found[:2] == ["line 2, column id: holds a space", "line 3, column id: holds a space"]
-    assert len(found) == PROBLEMS_SHOWN
+    with pytest.raises(BadCsv) as raised:
+        RecipientsCsv(file)
+
+    lines = str(raised.value).splitlines()
+    assert len(raised.value.problems) == PROBLEMS_SHOWN == 20
+    assert lines[1] == f"{file}: line 3, column id: holds U+0020 SPACE"
+    assert lines[-1] == "and 480 more"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '2002, "Bo B"',
+        '2002 ,"Bo B" ',
+        '"2002" , "Bo B" , ',
+        '2002,\u00a0"Bo B"\u00a0',
+        '2002,\t"Bo B"',
+        "2002,\u2003Bo B\t",
+    ],
+)
+def test_spaces_around_cells_are_no_part_of_them(file: Path, row: str) -> None:
+    assert read(file, f"id, name\n{row}\n") == [Recipient(id="2002", name="Bo B")]
+
+
+def test_blank_rows_and_columns_are_left_out(file: Path) -> None:
+    text = 'id,name,city,,\n17,Ada,London,,\n,,\n18,Bo\n" ",,,,,,,,\n\n,\n,,,,\n'
+
+    assert read(file, text) == [
+        Recipient(id="17", name="Ada", variables={"city": "London"}),
+        Recipient(id="18", name="Bo"),
+    ]
+
+
+def test_a_nul_is_named_by_the_line_and_column_of_its_row(file: Path) -> None:
+    rows = "".join(f'{number},"two\nlines"\n' for number in range(7_159))
+
+    assert problems(file, f"id,name\n{rows}9000,A\0\n") == ["line 14320, column name: holds U+0000 NULL"]
+
+
+def test_ids_that_a_spreadsheet_has_changed_are_refused_by_line(file: Path) -> None:
+    text = "id\n1.23457E+15\n1.23457E+15\n1234567890123456\u200b\n1234567890123456\u00a0\n'=\"1234567890123456\"'\n"
+
+    assert problems(file, text.replace("'=", '"=').replace("\"'", '"""').replace('="1', '=""1')) == [
+        "line 2, column id: is a number that a spreadsheet has rounded",
+        "line 3, column id: is a number that a spreadsheet has rounded",
+        "line 4, column id: holds U+200B ZERO WIDTH SPACE",
+        "line 5, column id: holds U+00A0 NO-BREAK SPACE",
+        "line 6, column id: begins with U+003D EQUALS SIGN, like a formula or an error of a spreadsheet",
+    ]
+
+
+def test_ids_that_all_end_in_zeros_after_15_digits_are_noted(file: Path) -> None:
+    file.write_text("id\n" + "".join(f"{number}00\n" for number in range(10**14, 10**14 + 5)))
+    assert "5 of 5 ids" in RecipientsCsv(file).notes[0]
+
+    file.write_text("id\n" + "".join(f"{number}\n" for number in range(10**15, 10**15 + 50)))
+    assert RecipientsCsv(file).notes == []
+
+
+def test_repeated_ids_are_counted_and_the_first_are_named(file: Path) -> None:
+    file.write_text("id\n1\n2\n1\n\n1\n2\n")
+
+    assert RecipientsCsv(file).repeated_ids(2) == (3, [RepeatedId(4, "1", 2), RepeatedId(6, "1", 2)])
+    assert RecipientsCsv(file).lines_of({0, 3}) == {0: 2, 3: 6}

@@ -88,7 +88,7 @@ async def test_what_is_wrong_with_a_file_is_told_by_line(stage: Stage, visit: Vi
     await _compose(page, "line", "Nobody gets this", "id,name,city\n1,Ada,Rome\n,Bob,Paris\n4 4,Cy,Oslo\n")
     await expect(page.get_by_text("people.csv cannot be sent as it is: nobody is chosen.")).to_be_visible()
     problems = page.get_by_role("table", name="Problems").locator("tbody tr")
-    assert await problems.all_inner_texts() == ["3\tid: is empty", "4\tid: holds a space"]
+    assert await problems.all_inner_texts() == ["3\tid: is empty", "4\tid: holds U+0020 SPACE"]
     await page.get_by_role("button", name="Send …").click()
     await expect(page.get_by_role("alert")).to_contain_text("Give the recipients: a CSV file without problems.")
     assert await visit.accessibility_faults() == []
@@ -96,7 +96,7 @@ async def test_what_is_wrong_with_a_file_is_told_by_line(stage: Stage, visit: Vi
     file = f"id,name,city\n1,Ada,\n2,Bob,{'x' * 1_000}\n1,Ada,Rome\n"
     await page.get_by_label("Choose a CSV file").set_input_files(_csv(file))
     duplicates = page.get_by_role("table", name="Left out").locator("tbody tr")
-    await expect(duplicates).to_have_text(["41 stands in line 2 already"])
+    await expect(duplicates).to_have_text(["41 is in line 2 already"])
     await page.get_by_role("textbox", name="Text").fill("{{name}}: {{city}} {{city}} {{day}}")
     await expect(page.get_by_text("The text says {{day}}, and the file has no column day.")).to_be_visible()
     await page.get_by_role("textbox", name="Text").fill("{{name}}: {{city}} {{city}}")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from redrive.cli.recipients_csv import BadCsv
 from redrive.dashboard.composition import text_gaps
 from redrive.dashboard.recipient_file import PREVIEWED, TOLD, RecipientFile
+from redrive.recipients_csv import BadCsv
 
 
 def _file(folder: Path, text: str) -> RecipientFile:
@@ -18,7 +18,7 @@ def _file(folder: Path, text: str) -> RecipientFile:
 def test_duplicates_are_told_by_line_and_counted_once(tmp_path: Path) -> None:
     file = _file(tmp_path, "id,name\n1,Ada\n2,Bob\n1,Ada again\n")
 
-    assert file.duplicates.first == [(4, "1 stands in line 2 already")]
+    assert file.duplicates.first == [(4, "1 is in line 2 already")]
     assert len(file) == 2
     assert [person.name for person in file.first] == ["Ada", "Bob"]
 

@@ -8,6 +8,8 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.e2e.processes import SandboxProcess, ServerProcess
 
 PROGRAM = Path(sys.executable).with_name("redrive")
@@ -76,6 +78,24 @@ async def test_a_bad_csv_names_line_and_column_and_sends_nothing(
     assert sent.code == 2
     assert "line 3" in sent.errors
     assert "id" in sent.errors
+    assert (await sandbox.control.summary()).received == 0
+
+
+@pytest.mark.parametrize("count", [100, 12_000], ids=["in one request", "in a stream"])
+async def test_what_the_server_refuses_is_shown_by_line_and_column(
+    server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path, count: int
+) -> None:
+    people = tmp_path / "people.csv"
+    rows = [f'u{number},"Ada\nof Line {number}",Hanoi\n' for number in range(count)]
+    rows[-2] = f"long,{'n' * 200},{'c' * 1_000}\n"
+    people.write_text("id,name,city\n\n" + "".join(rows))
+    await _redrive(server, "page", "put", "1001")
+
+    text = "{{name}} {{city}} {{city}}"
+    sent = await _redrive(server, "send", "--page", "1001", "--text", text, "--csv", str(people))
+
+    assert sent.code == 2
+    assert f"line {2 * count - 1}, columns name, city: makes a text of 2,202 characters" in sent.errors
     assert (await sandbox.control.summary()).received == 0
 
 

@@ -12,18 +12,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from redrive.cli.command import Session
-from redrive.cli.csv_columns import ID_COLUMNS
 from redrive.cli.exits import RefusedInput
 from redrive.cli.message_text import filled_in, lacks, required_by, variables_of
 from redrive.cli.messages import render_message
 from redrive.cli.past_times import confirm_past_time
-from redrive.cli.recipients_csv import BadCsv, RecipientsCsv
 from redrive.cli.retry_options import Backoff, Interval, Jitter, Maximum, Multiplier, growth, with_schedule
 from redrive.cli.time_options import time_option
 from redrive.cli.watch import NoWait, follow
 from redrive.cli.words import enum_option
 from redrive.client import Client
+from redrive.csv_columns import ID_COLUMNS
 from redrive.errors import DeadlineExceeded, Unavailable
+from redrive.recipients_csv import BadCsv, RecipientsCsv
 from redrive.send_any import send_any
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import SendRequest, SendResponse, SendStreamResponse, StopPolicy
@@ -45,10 +45,10 @@ async def send(
     csv: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="Recipients: a header row with id (or recipient_id), perhaps name; all other columns are variables.",
+            help="Recipients: a header row with id (or recipient_id), perhaps name; all other columns are variables. "
+            "- reads standard input.",
         ),
     ] = None,
     recipient: Annotated[list[str] | None, typer.Option(help="A recipient's id; repeatable. Instead of --csv.")] = None,
@@ -96,6 +96,9 @@ async def send(
     policy = RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0)
     waits = growth(retry_multiplier, retry_maximum, retry_jitter)
     recipients = _recipients(csv, recipient, text)
+    if isinstance(recipients, RecipientsCsv) and not session.output.as_json:
+        for note in recipients.notes:
+            typer.echo(f"Note: {note}", err=True)
     header = SendRequest(
         request_id=request_id or str(uuid.uuid4()),
         page_id=page,
@@ -130,15 +133,16 @@ def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable
         raise typer.BadParameter("Give the recipients with --csv, or with --recipient.")
     if path is None:
         return [Recipient(id=recipient_id) for recipient_id in ids or ()]
-    if not path.is_file():
-        raise typer.BadParameter("must be a file, as it is read twice.", param_hint="--csv")
+    is_stdin = str(path) == "-"
+    if not is_stdin and not path.exists():  # typer's own check knows no standard input
+        raise typer.BadParameter(f"file {str(path)!r} does not exist.", param_hint="--csv")
     try:
-        recipients = RecipientsCsv(path)
+        recipients = RecipientsCsv(typer.get_binary_stream("stdin") if is_stdin else path)
     except BadCsv as error:
         raise RefusedInput(f"Nothing was sent. {error}") from error
     missing = [name for name in required_by(text) if name not in recipients.variables]
     if missing:
-        raise RefusedInput(f"Nothing was sent. {_no_column(path, missing, recipients.variables)}")
+        raise RefusedInput(f"Nothing was sent. {_no_column(Path(recipients.name).name, missing, recipients.variables)}")
     return recipients
 
 
@@ -150,15 +154,17 @@ def _defaults_used(text: str, recipients: Sendable) -> dict[str, int]:
     return {name: counts[name] for name in names if counts[name]}
 
 
-def _no_column(path: Path, missing: list[str], there: list[str]) -> str:
+def _no_column(name: str, missing: list[str], there: list[str]) -> str:
     ids = " (its ids are no part of a text)" if any(name in ID_COLUMNS for name in missing) else ""
     has = ", ".join(there) or "no column but the ids"
-    return f"{path.name} has no column {', '.join(missing)}{ids}; it has {has}."
+    return f"{name} has no column {', '.join(missing)}{ids}; it has {has}."
 
 
 async def _sent(client: Client, header: SendRequest, recipients: Sendable) -> SendResponse | SendStreamResponse:
     try:
         return await send_any(client, header, recipients)
+    except BadCsv as error:  # the file has changed since it was checked
+        raise RefusedInput(str(error)) from error
     except (Unavailable, DeadlineExceeded) as error:
         error.add_note(f"The same with --request-id {header.request_id} sends it once, even if this one did arrive.")
         raise

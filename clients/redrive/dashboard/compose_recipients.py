@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from nicegui.events import GenericEventArguments
 
-from redrive.cli.recipients_csv import PROBLEMS_SHOWN
 from redrive.dashboard.composition import Composition
 from redrive.dashboard.elements import Tag, icon
 from redrive.dashboard.formats import counted, number
@@ -59,14 +58,16 @@ class RecipientsPart:
         self._findings.clear()
         if made.csv_problems:
             self._state.say(f"{made.file_name} cannot be sent as it is: nobody is chosen.")
-            more = len(made.csv_problems) >= PROBLEMS_SHOWN
+            more = f"The first problems; {number(made.more_csv_problems)} more are not listed"
             rows = [(str(one.line), f"{one.column}: {one.description}".lstrip(": ")) for one in made.csv_problems]
             with self._findings:
-                _table("The first problems" if more else "Problems", rows, "bad")
+                _table(more if made.more_csv_problems else "Problems", rows, "bad")
         elif file is not None:
             self._state.say(f"{made.file_name}: {counted(len(file), 'recipient')}.")
             with self._findings:
-                found("Left out, since they stand in the file before", file.duplicates)
+                for note in file.people.notes:
+                    Tag("p", note, "note")
+                found("Left out, since their id is in an earlier row", file.duplicates)
         else:
             self._state.say("No file yet.")
 

@@ -7,13 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from redrive.cli.csv_columns import CsvProblem
 from redrive.cli.message_text import is_blank
-from redrive.cli.recipients_csv import BadCsv
 from redrive.client import Client
 from redrive.dashboard.formats import span
 from redrive.dashboard.recipient_file import MAX_ADDRESS, MAX_TEXT, RecipientFile, TextCheck
 from redrive.dashboard.retry_choice import RetryChoice
+from redrive.recipients_csv import BadCsv, CsvProblem
 from redrive.send_any import send_any
 from redrive.times import time_passed, timestamp
 from redrive.v1.content_pb2 import Attachment, AttachmentType, Content, MessagingType, NotificationType
@@ -42,6 +41,7 @@ class Composition:
         self.file_name = ""
         self.recipients: RecipientFile | None = None
         self.csv_problems: list[CsvProblem] = []
+        self.more_csv_problems = 0  # those that are not listed
         self.retry = RetryChoice()
         self.on_unconfirmed = OnUnconfirmed.ON_UNCONFIRMED_HOLD
         self.messaging_type = MessagingType.MESSAGING_TYPE_UPDATE
@@ -55,7 +55,7 @@ class Composition:
 
     def forget_file(self) -> None:
         """Another file is on its way: nobody is sent to meanwhile."""
-        self.recipients, self.csv_problems = None, []
+        self.recipients, self.csv_problems, self.more_csv_problems = None, [], 0
 
     async def take_file(self, path: Path) -> None:
         """Reads what was uploaded; a file with problems leaves no recipients."""
@@ -63,7 +63,7 @@ class Composition:
         try:
             self.recipients = await asyncio.to_thread(RecipientFile, path)
         except BadCsv as error:
-            self.csv_problems = error.problems
+            self.csv_problems, self.more_csv_problems = error.problems, error.more
 
     async def check_text(self) -> TextCheck | None:
         """Return what the text, or the attachment's address, comes to for every recipient; None without recipients."""

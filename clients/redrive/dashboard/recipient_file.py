@@ -7,7 +7,7 @@ from pathlib import Path
 from weakref import finalize
 
 from redrive.cli.message_text import filled_in, is_blank, lacks, required_by, variables_of
-from redrive.cli.recipients_csv import RecipientsCsv
+from redrive.recipients_csv import RecipientsCsv
 from redrive.v1.content_pb2 import Recipient
 
 PREVIEWED = 500  # recipients whose texts can be stepped through; the longest text is always among what is shown
@@ -50,15 +50,15 @@ class TextCheck:
 class RecipientFile:
     """A file that was checked by line, and that is gone with this object.
 
-    Raises BadCsv (`redrive.cli.recipients_csv`) for one that cannot be sent.
+    Raises BadCsv (`redrive.recipients_csv`) for one that cannot be sent.
     """
 
     def __init__(self, path: Path) -> None:
         finalize(self, path.unlink, missing_ok=True)
         self.people = RecipientsCsv(path)
-        self.duplicates = Findings()
-        for line, words in _duplicates(self.people):
-            self.duplicates.add(line, words)
+        count, first = self.people.repeated_ids(TOLD)
+        told = [(again.line, f"{again.recipient_id} is in line {again.first_line} already") for again in first]
+        self.duplicates = Findings(count, told)
         self.first = list(islice(_once(self.people), PREVIEWED))
 
     def __len__(self) -> int:
@@ -91,14 +91,6 @@ def _check_filled(check: TextCheck, line: int, filled: str) -> None:
         check.too_long.add(line, _too_long(len(filled), check.limit))
     if is_blank(filled):
         check.blank.add(line, "nothing is left of the text")
-
-
-def _duplicates(people: RecipientsCsv) -> Iterator[tuple[int, str]]:
-    lines: dict[str, int] = {}
-    for line, recipient in people.numbered():
-        first = lines.setdefault(recipient.id, line)
-        if first != line:
-            yield line, f"{recipient.id} stands in line {first} already"
 
 
 def _once(people: RecipientsCsv) -> Iterator[Recipient]:

@@ -454,7 +454,7 @@ class ListDeliveriesRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     recipient_id: _builtins.str
-    """Only this recipient's."""
+    """Only this recipient's; the rule of Recipient.id holds for it."""
     page_size: _builtins.int
     """0 to 1,000; 0 means 100."""
     page_token: _builtins.str

@@ -489,7 +489,7 @@ class ExportDeliveriesRequest(_message.Message):
     page_id: _builtins.str
     """All of the caller's messages of this page, newest first."""
     recipient_id: _builtins.str
-    """Only this recipient's."""
+    """Only this recipient's; the rule of Recipient.id holds for it."""
     rows: Global___ExportRows.ValueType
     """EXPORT_ROWS_ATTEMPTS when not given."""
     format: Global___ExportFormat.ValueType

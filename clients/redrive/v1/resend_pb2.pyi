@@ -225,7 +225,7 @@ class ResendRequest(_message.Message):
     """Why, for whoever reads ListRetries; at most 500 characters."""
     @_builtins.property
     def recipient_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these recipients, at most 10,000. With error_types too: those that are in both."""
+        """Only these recipients, at most 10,000; the rule of Recipient.id holds for each. With error_types too: those that are in both."""
 
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:

@@ -6,6 +6,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from pydantic import AfterValidator, Field, StringConstraints
 
 from server.api.rules.broken_rule import broken_rule
+from server.api.rules.recipient_ids import id_problem
 
 
 class Shape(NamedTuple):
@@ -51,13 +52,22 @@ def _readable(time: Any) -> Any:
     return time
 
 
+def _valid_id(recipient_id: str) -> str:
+    """Refuse an id that holds hidden characters or that a spreadsheet has changed."""
+    if words := id_problem(recipient_id):
+        raise broken_rule(words)
+    return recipient_id
+
+
 LONGEST_ID = 128
 
 RequestId = Annotated[str, up_to(LONGEST_ID)]
 MessageId = Annotated[str, up_to(LONGEST_ID)]
 PageId = Annotated[str, up_to(64, PAGE_ID)]
 Owner = Annotated[str, up_to(LONGEST_ID)]
-RecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
+RecipientId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(_valid_id)]
+# Releases before the rule accepted other ids: their receipts are still recorded, and their people still erased.
+StoredRecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]
 Time = Annotated[Any, AfterValidator(_readable)]
 

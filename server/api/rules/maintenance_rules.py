@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.api.rules.field_kinds import LONGEST_ID, RecipientId, RequestId, up_to
+from server.api.rules.field_kinds import LONGEST_ID, RequestId, StoredRecipientId, up_to
 from server.api.rules.rule_set import Rules
 
 MOST_DAYS = 3_650
@@ -26,5 +26,5 @@ class GetCleanupRules(Rules):
 class ErasePersonRules(Rules):
     """ErasePerson."""
 
-    recipient_id: RecipientId
+    recipient_id: StoredRecipientId
     request_id: RequestId = ""

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from redrive.v1.receipt_service_pb2 import ReceiptKind
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.field_kinds import PageId, RecipientId, Time, known, up_to
+from server.api.rules.field_kinds import PageId, StoredRecipientId, Time, known, up_to
 from server.api.rules.rule_set import Rules
 
 MOST_RECEIPTS = 1_000
@@ -18,7 +18,7 @@ class ReceiptRules(Rules):
 
     kind: Annotated[int, known(ReceiptKind.DESCRIPTOR, required=True)]
     page_id: PageId
-    recipient_id: RecipientId
+    recipient_id: StoredRecipientId
     delivery_id: Annotated[str, up_to(LONGEST_METADATA)] = Field(default="", validate_default=True)
     provider_message_id: Annotated[str, up_to(LONGEST_METADATA)] = Field(default="", validate_default=True)
     watermark: Time | None = Field(default=None, validate_default=True)

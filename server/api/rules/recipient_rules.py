@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import FailFast, Field
 
 from domain.recipient import Recipient
-from server.api.rules.field_kinds import LONGEST_ID, NO_SPACES, VARIABLE, RecipientId, up_to
+from server.api.rules.field_kinds import LONGEST_ID, VARIABLE, RecipientId, up_to
+from server.api.rules.recipient_ids import id_problem
 from server.api.rules.rule_set import Rules
 
 LONGEST_NAME = 200
@@ -29,8 +30,6 @@ class RecipientRules(Rules):
     variables: Annotated[Variables, Field(default_factory=dict, max_length=MOST_VARIABLES), FailFast()]
 
 
-# Python counts a few control characters among the spaces that the rules let pass: they are doubted, no more.
-_without_spaces = re.compile(NO_SPACES.pattern).fullmatch
 _is_variable = re.compile(VARIABLE.pattern).fullmatch
 
 
@@ -39,7 +38,7 @@ def surely_keeps_rules(recipient: Recipient) -> bool:
     id_, name, variables = recipient.id, recipient.name, recipient.variables
     return (
         0 < len(id_) <= LONGEST_ID
-        and _without_spaces(id_) is not None
+        and not id_problem(id_)
         and len(name) <= LONGEST_NAME
         and "\0" not in name
         and (not variables or _surely_keep_rules(variables))

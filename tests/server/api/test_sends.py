@@ -3,6 +3,7 @@
 import asyncio
 
 import grpc
+import pytest
 
 from domain.content import Content as KeptContent
 from redrive.v1.content_pb2 import AttachmentType, Content, MessagingType, Recipient
@@ -145,7 +146,7 @@ async def test_every_wrong_field_is_named_and_nothing_is_kept(edge: Edge) -> Non
     assert refused.info.reason == "INVALID_REQUEST"
     assert refused.violations == {
         "title": "must have at most 200 characters, has 312",
-        "recipients[1].id": "must not hold spaces or NUL characters",
+        "recipients[1].id": "holds U+0020 SPACE",
         'recipients[1].variables["city"]': "must have at most 1,000 characters, has 1,001",
     }
     assert await edge.rows("messages") == 0
@@ -207,10 +208,19 @@ async def test_while_ten_thousand_recipients_are_checked_others_have_their_turn(
     assert turns >= 50
 
 
-async def test_a_request_that_is_checked_more_closely_is_sent_like_any_other(edge: Edge) -> None:
-    """The quick look doubts some characters that the rules let pass."""
-    doubtful = Recipient(id="ann\x1c", name="Ann")
+@pytest.mark.parametrize(
+    ("bad_id", "words"),
+    [
+        ("1234567890123456\u200b", "holds U+200B ZERO WIDTH SPACE"),
+        ("\u0661\u0662", "holds U+0661 ARABIC-INDIC DIGIT ONE"),
+        ("1.23457E+15", "is a number that a spreadsheet has rounded"),
+        ("=\u201c1234\u201d", "begins with U+003D EQUALS SIGN, like a formula or an error of a spreadsheet"),
+    ],
+)
+async def test_an_id_that_a_spreadsheet_has_changed_is_refused(edge: Edge, bad_id: str, words: str) -> None:
+    both = [Recipient(id=bad_id, name="Ann"), Recipient(id=bad_id, name="Bob")]
 
-    answer = await edge.delivery.Send(send_request(recipients=[doubtful, Recipient(id="bob", name="Bob")]))
+    refused = await refusal_of(edge.delivery.Send(send_request(recipients=both)))
 
-    assert answer.message.counts.total == 2
+    assert refused.violations == {"recipients[0].id": words, "recipients[1].id": words}
+    assert await edge.rows("messages") == 0

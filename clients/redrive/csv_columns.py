@@ -1,0 +1,194 @@
+"""What the columns of a recipients' CSV mean, and what they may hold (the limits of `redrive.v1.Recipient`)."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from redrive.csv_rows import MAX_COLUMNS, Row
+from redrive.recipient_ids import character_name, id_problem
+from redrive.v1.content_pb2 import Recipient
+
+ID_COLUMNS = ("id", "recipient_id")
+NAME_COLUMN = "name"
+MAX_ID = 128
+MAX_NAME = 200
+MAX_VARIABLE = 1_000
+MAX_VARIABLES = 50
+_VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+_UNDECODED = re.compile("[\udc80-\udcff]")  # how bytes that are not UTF-8 are read
+_SHOWN = 64  # characters of a column's name
+_NO_NAME = "holds a value, and the header has no name for this column"
+_MISSING = "is missing: the first row names the columns, one of them id or recipient_id"
+_HINT = "save the file as CSV UTF-8"
+
+
+@dataclass(frozen=True)
+class CsvProblem:
+    """Where the file is wrong, and how; the column is empty when the row as a whole cannot be read."""
+
+    line: int
+    column: str
+    description: str
+
+    def __str__(self) -> str:
+        return f"{place_of(self.line, *filter(None, [self.column]))}: {self.description}"
+
+
+def place_of(line: int, *columns: str) -> str:
+    """Return the words for a place in the file: `line 3, column city`, without columns for the row as a whole."""
+    if not columns:
+        return f"line {line}"
+    return f"line {line}, {'column' if len(columns) == 1 else 'columns'} {', '.join(columns)}"
+
+
+class Columns:
+    """The columns by the header's names; `is_utf8` says how the file was decoded.
+
+    A column without a name may only be empty.
+    """
+
+    def __init__(self, header: Row, *, is_utf8: bool = True) -> None:
+        self._header = header
+        self._is_utf8 = is_utf8
+        self.names = [name.strip() for name in header.cells]
+        while self.names and not self.names[-1]:
+            self.names.pop()
+        self._ids = [place for place, name in enumerate(self.names) if name in ID_COLUMNS]
+        self.id_column = self.names[self._ids[0]] if self._ids else ID_COLUMNS[0]
+        self._variables = [name for name in self.variables if name != NAME_COLUMN]
+
+    @cached_property
+    def _checks(self) -> list[Callable[[str], str]]:
+        """What finds a problem in a cell, for each column; only a good header needs it."""
+        return [self._check_of(name) for name in self.names]
+
+    @property
+    def variables(self) -> list[str]:
+        """What a text can ask for: all columns but the ids'."""
+        return [name for name in self.names if name and name not in ID_COLUMNS]
+
+    def problems(self) -> Iterator[CsvProblem]:
+        """Yield what is wrong with the header."""
+        line = self._header.line
+        if self._header.problem:
+            expected = f"it names id, perhaps name, and at most {MAX_VARIABLES} variables"
+            yield CsvProblem(line, "", f"the header {self._header.problem}; {expected}")
+            return
+        if len(self._header.cells) > MAX_COLUMNS or len(self._variables) > MAX_VARIABLES:
+            yield CsvProblem(line, *self._too_many())
+            return
+        if not self._ids:
+            in_small = " (in lower case)" if any(name.lower() in ID_COLUMNS for name in self.names) else ""
+            yield CsvProblem(line, "id", f"{_MISSING}{in_small}")
+        before: set[str] = set()
+        for place, name in enumerate(self.names):
+            if description := self._wrong_name(place, name, before):
+                yield CsvProblem(line, self._shown(place), description)
+            before.add(name)
+
+    def row_problems(self, row: Row) -> Iterator[CsvProblem]:
+        """Yield what is wrong with a row that is not blank."""
+        if row.problem:
+            yield CsvProblem(row.line, "", row.problem)
+            return
+        if len(row.cells) <= self._ids[0]:
+            yield CsvProblem(row.line, self.id_column, "is empty")
+        for place, (cell, check) in enumerate(zip(row.cells, self._checks, strict=False)):
+            if description := check(cell):
+                yield CsvProblem(row.line, self._shown(place), description)
+        width = len(self.names)
+        for place, cell in enumerate(row.cells[width:], width):
+            if cell.strip():
+                yield CsvProblem(row.line, f"number {place + 1}", _NO_NAME)
+                return
+
+    def id_of(self, row: Row) -> str:
+        """Return the id as it is in the file, whatever is wrong with it."""
+        place = self._ids[0]
+        return row.cells[place].strip() if place < len(row.cells) else ""
+
+    def recipient(self, row: Row) -> Recipient:
+        """Return the recipient of a row that has no problems; a blank cell is a variable that the recipient lacks."""
+        values = dict(zip(self.names, map(str.strip, row.cells), strict=False))
+        variables = {name: value for name in self._variables if (value := values.get(name))}
+        return Recipient(id=values[self.id_column], name=values.get(NAME_COLUMN, ""), variables=variables)
+
+    def _check_of(self, name: str) -> Callable[[str], str]:
+        if not name:
+            return lambda cell: _NO_NAME if cell.strip() else ""
+        if name in ID_COLUMNS:
+            return self._wrong_id
+        most = MAX_NAME if name == NAME_COLUMN else MAX_VARIABLE
+        return lambda cell: self._wrong_value(cell, most)
+
+    def _wrong_id(self, cell: str) -> str:
+        cell = cell.strip(" \t")
+        if not cell:
+            return "is empty"
+        if len(cell) > MAX_ID:
+            return _too_long(cell, MAX_ID)
+        return self._undecoded(cell) or id_problem(cell)
+
+    def _wrong_value(self, cell: str, most: int) -> str:
+        if cell.isascii() and len(cell) <= most and "\0" not in cell:
+            return ""
+        cell = cell.strip()
+        if len(cell) > most:
+            return _too_long(cell, most)
+        return f"holds {character_name(chr(0))}" if "\0" in cell else self._undecoded(cell)
+
+    def _undecoded(self, text: str) -> str:
+        """Return what to do where the file's bytes are not of its encoding."""
+        if not self._is_utf8:
+            return f"is not valid in the file's encoding: {_HINT}" if "\ufffd" in text else ""
+        found = _UNDECODED.search(text)
+        return f"is not UTF-8 (byte 0x{ord(found[0]) - 0xDC00:02X}): {_HINT}" if found else ""
+
+    def _wrong_name(self, place: int, name: str, before: set[str]) -> str:
+        if not name or (_VARIABLE_NAME.fullmatch(name) and name not in before and name not in ID_COLUMNS):
+            return ""
+        if undecoded := self._undecoded(name):
+            return undecoded
+        if name in before:
+            return "is in the header twice"
+        if name in ID_COLUMNS:
+            return "" if place == self._ids[0] else f"is one too many: {self.id_column} is there already"
+        if hidden := next((character for character in name if not character.isprintable()), ""):
+            return f"holds {character_name(hidden)}"
+        return f"is no name of a variable: 1 to 64 letters, digits and underscores{_proposal(name)}"
+
+    def _shown(self, place: int) -> str:
+        """Return a column's name as it can be shown, or else its number."""
+        name = self.names[place]
+        if not name or not name.isprintable() or self._undecoded(name):
+            return f"number {place + 1}"
+        return _shortened(name)
+
+    def _too_many(self) -> tuple[str, str]:
+        if len(self._variables) <= MAX_VARIABLES:
+            return "", f"the header has {len(self._header.cells):,} columns, and at most {MAX_COLUMNS:,} are allowed"
+        return _shortened(
+            self._variables[-1]
+        ), f"{len(self._variables):,} variables, and at most {MAX_VARIABLES} are allowed"
+
+
+def is_blank(row: Row) -> bool:
+    """Return whether the row holds delimiters and spaces at most."""
+    return not row.problem and not any(map(str.strip, row.cells))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+
+
+def _too_long(cell: str, most: int) -> str:
+    return f"has {len(cell):,} characters, and at most {most:,} are allowed"
+
+
+def _proposal(name: str) -> str:
+    """Return the nearest name that is allowed, without accents; nothing where no letter is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    proposed = re.sub(r"\W+", "_", plain).strip("_")[:64]
+    return f", such as {proposed}" if proposed else ""
