@@ -103,6 +103,7 @@ async def test_details_are_the_fields_of_the_event(edge: Edge) -> None:
             "type": "INVALID_RECIPIENT",
             "scope": "RECIPIENT",
             "retry": "NEVER",
+            "is_listed": True,
         },
     }
     assert recorded["outcomes"][2]["outcome"] == {"type": "sent", "provider_message_id": "mid.1"}
