@@ -14,6 +14,7 @@ class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True,
 
     `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; both 0 in the first round.
     The name is empty: only a release before wrote it in the clear, and not with the batch's sealed names.
+    `content_round` is the round whose Resend brought the content of this attempt; 0 is the original content.
     """
 
     id: str
@@ -21,6 +22,7 @@ class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True,
     attempt_number: int
     origin_batch: int = 0
     origin_position: int = 0
+    content_round: int = 0
 
 
 class RecordedOutcome(msgspec.Struct, frozen=True, kw_only=True):

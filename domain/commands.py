@@ -29,7 +29,10 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Resend to those who failed; empty lists name nothing, and 0 stands for no sequence and no cap."""
+    """Resend to those who failed; empty lists name nothing, and 0 stands for no sequence and no cap.
+
+    With a `content` the round sends that instead of the message's own.
+    """
 
     owner: str
     sees: str = ""  # whose messages the owner may change; its own, where nothing is said
@@ -42,6 +45,7 @@ class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
     canary: Canary | None = None
     messages_per_second: float = 0.0
     reason: str = ""
+    content: Content | None = None
     validate_only: bool = False
 
 

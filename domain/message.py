@@ -1,6 +1,6 @@
 """A message: what was asked for, and what its sender may still ask."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ from domain.message_events import (
     RetryRequested,
     RetryStopped,
 )
-from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
+from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger, RetryType
 from domain.stop_policy import Stop
 
 
@@ -36,7 +36,11 @@ class Life(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events of a message's stream amount to; `version` is the last one's."""
+    """What the events of a message's stream amount to; `version` is the last one's.
+
+    `contents` holds the corrected contents, sealed, by the round that brought them. The content of `replaced_round`
+    replaces all older ones; 0 if none does.
+    """
 
     id: str
     version: int = 0
@@ -45,6 +49,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     page_id: str = ""
     title: str = ""
     sealed_content: bytes = b""
+    contents: Mapping[int, bytes] = {}
+    replaced_round: int = 0
     has_variables: bool = True
     fills_every_string: bool = False
     retry_policy: RetryPolicy = RetryPolicy()
@@ -87,6 +93,8 @@ def evolve(message: Message, event: Event) -> Message:
                 retry_count=event.retry_count,
                 completed=False,
                 open_round=_open_after(message.open_round, event),
+                contents=_contents_after(message.contents, event),
+                replaced_round=event.round if event.replaces_content else message.replaced_round,
             )
         case MessagePaused() | MessageStopped() | MessageResumed():
             stop = event.stop if isinstance(event, MessageStopped) else None
@@ -133,6 +141,10 @@ def check_not_archived(message: Message) -> None:
     """Raises MessageIsArchived: nothing is decided without a message's events."""
     if message.archived_in:
         raise MessageIsArchived(message.id, message.archived_in)
+
+
+def _contents_after(before: Mapping[int, bytes], slice_: RetryRequested) -> Mapping[int, bytes]:
+    return {**before, slice_.round: slice_.sealed_content} if slice_.sealed_content else before
 
 
 def _open_after(before: OpenRound | None, slice_: RetryRequested) -> OpenRound | None:
@@ -260,6 +272,30 @@ def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: d
         unconfirmed=unconfirmed,
         time=now,
     )
+
+
+def replaces_content(message: Message, selection: RetrySelection) -> bool:
+    """Return whether a corrected content also replaces the older contents of pending and later deliveries.
+
+    While the message is held back it does, but a person who names recipients means these alone.
+    """
+    return message.paused and not selection.recipients_named
+
+
+def resume_corrected(message: Message, *, requested_by: str, now: datetime) -> MessageResumed | None:
+    """Let a message go on that the service stopped, once its content is replaced; None for any other."""
+    if message.stop is None:
+        return None
+    return MessageResumed(message_id=message.id, requested_by=requested_by, time=now)
+
+
+def content_in_force(message: Message, content_round: int) -> bytes:
+    """Return the sealed content of a delivery that was planned with the content of a round; 0 is the original.
+
+    Raise KeyError if that round brought no content: a wrong text must not be sent.
+    """
+    in_force = max(content_round, message.replaced_round)
+    return message.contents[in_force] if in_force else message.sealed_content
 
 
 def next_retry_count(message: Message, trigger: RetryTrigger) -> int:

@@ -64,7 +64,9 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     where the slice ended, so that the round can be gone on with. A request, the reason, whom the round does not take,
     and a `trial` (the slice is a canary, what follows is the rest) stand on the first slice, and so does that the round
     `goes_on`: the servers plan it to its end, and whoever asked may be answered before. A slice of nobody says that
-    nobody was left. `messages_per_second` caps the round; 0 does not.
+    nobody was left. `messages_per_second` caps the round; 0 does not. `sealed_content`, sealed with the message's key,
+    is the corrected content of the round, on the first slice. With `replaces_content` it also replaces every older
+    content of the message, for all deliveries that have not left.
     """
 
     round: int
@@ -83,6 +85,8 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     trial: Trial | None = None
     goes_on: bool = False
     messages_per_second: float = 0.0
+    sealed_content: bytes = b""
+    replaces_content: bool = False
 
 
 class RetryStopped(MessageEvent, frozen=True, kw_only=True):

@@ -66,12 +66,14 @@ class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
     """What a resend asks for. `recipients_named` tells that recipients were named; who they were, its batches tell.
 
     With `as_of_sequence` nobody is taken who has changed since that position of the log; 0 stands for none.
+    `content_changed` says that the round brings a corrected content.
     """
 
     recipients_named: bool = False
     error_types: tuple[ErrorType, ...] = ()
     include_unconfirmed: bool = False
     as_of_sequence: int = 0
+    content_changed: bool = False
 
     @property
     def names_something(self) -> bool:
@@ -133,11 +135,16 @@ def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnc
         return SkipReason.UNCONFIRMED
     if standing.state is DeliveryStatus.UNCONFIRMED:
         return None
-    return None if selection.names_something else why_hopeless(standing)
+    return None if selection.names_something else why_hopeless(standing, content_changed=selection.content_changed)
 
 
-def why_hopeless(standing: Standing) -> SkipReason | None:
-    """Why another attempt would fail the same way, if it would."""
+def why_hopeless(standing: Standing, *, content_changed: bool = False) -> SkipReason | None:
+    """Why another attempt would fail the same way, if it would.
+
+    With a corrected content an error of type OTHER may pass: the platform's words about a content are of that type.
+    """
+    if content_changed and standing.error_type is ErrorType.OTHER:
+        return None
     if standing.retry is RetryRule.NEW_TOKEN:
         return None if standing.token_replaced else SkipReason.TOKEN_NOT_REPLACED
     return None if standing.retry is RetryRule.AUTOMATIC else SkipReason.PERMANENT_ERROR

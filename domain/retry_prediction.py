@@ -35,13 +35,18 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def predicted(
-    standing: Standing, skipped: SkipReason | None, *, outside_window: bool, page_is_held: bool
+    standing: Standing,
+    skipped: SkipReason | None,
+    *,
+    outside_window: bool,
+    page_is_held: bool,
+    content_changed: bool = False,
 ) -> Prediction:
     """What to expect of recipients of a standing; `skipped` is why a resend does not take them, if it does not.
 
     Who is taken because somebody insisted will fail again all the same.
     """
-    reason = skipped or _why_in_vain(standing)
+    reason = skipped or _why_in_vain(standing, content_changed=content_changed)
     if reason is None:
         cause = Cause.PAGE_ON_HOLD if page_is_held else Cause.RETRYABLE_NOW
     elif reason is SkipReason.PERMANENT_ERROR:
@@ -51,5 +56,6 @@ def predicted(
     return Prediction(cause, standing.error_type)
 
 
-def _why_in_vain(standing: Standing) -> SkipReason | None:
-    return why_hopeless(standing) if standing.state is DeliveryStatus.FAILED else None
+def _why_in_vain(standing: Standing, *, content_changed: bool) -> SkipReason | None:
+    is_failed = standing.state is DeliveryStatus.FAILED
+    return why_hopeless(standing, content_changed=content_changed) if is_failed else None

@@ -68,7 +68,8 @@ TABLES = (
         recent_attempts BIGINT NOT NULL DEFAULT 0,
         recent_failures BIGINT NOT NULL DEFAULT 0,
         stop TEXT NOT NULL DEFAULT '',
-        stop_time BIGINT
+        stop_time BIGINT,
+        replaced_round INTEGER NOT NULL DEFAULT 0
     )
     """,
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
@@ -174,7 +175,9 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
         """
         UPDATE messages SET round = CASE WHEN round > :round THEN round ELSE :round END,
                canary_round = CASE WHEN :opens = 1 THEN :round WHEN canary_round = :round AND :is_last = 1 THEN 0
-                                   ELSE canary_round END, retry_count = :retry_count, batches_total = :batches_total,
+                                   ELSE canary_round END,
+               replaced_round = CASE WHEN :replaces = 1 THEN :round ELSE replaced_round END,
+               retry_count = :retry_count, batches_total = :batches_total,
                is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time
         WHERE message_id = :message_id
         """,
@@ -185,6 +188,7 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
             "batches_total": event.first_batch + event.batches - 1,
             "opens": int(event.trial is not None or event.goes_on),
             "is_last": int(not event.last_recipient),
+            "replaces": int(event.replaces_content),
             "time": micros(event.time),
         },
     )

@@ -41,6 +41,11 @@ class NewBatches(NamedTuple):
         return sum(len(batch.recipients) for batch in self.created)
 
     @property
+    def bring_content(self) -> bool:
+        """Whether their round brings a corrected content, which all of their recipients get then."""
+        return self.first.round > 0 and self.first.recipients[0].content_round == self.first.round
+
+    @property
     def numbers(self) -> Given:
         """Which they are."""
         return Given((("number", int),), [(batch.batch_number,) for batch in self.created])

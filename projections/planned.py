@@ -37,10 +37,12 @@ def _fold(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
     """Recipients that are there already: where all of them stand as failed, the new attempts are what they stand by."""
     parameters = {**new.common, "all": new.recipients}
     before = counted(sql.rows(_RECIPIENTS, parameters, new.numbers))
-    if not all(standing.state in _FAILED for standing in before):
-        return _fold_each(sql, new, is_cleaned=is_cleaned)
-    sql.execute(_RETRY, parameters, new.numbers)
-    return Change(before, Counter({_PENDING: new.recipients}))
+    if all(standing.state in _FAILED for standing in before):
+        sql.execute(_RETRY_WITH_CONTENT if new.bring_content else _RETRY, parameters, new.numbers)
+        return Change(before, Counter({_PENDING: new.recipients}))
+    if new.bring_content:
+        sql.execute(_SET_CONTENT, parameters, new.numbers)
+    return _fold_each(sql, new, is_cleaned=is_cleaned)
 
 
 def _fold_each(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> Change:
@@ -84,5 +86,10 @@ _RETRY = f"""
         state = 'PENDING', attempts = retried.attempt_number, token_generation = 0, error_code = 0, error_subcode = 0,
         error_message = '', error_type = NULL, retry = NULL, last_attempt_time = :time
     FROM {_RETRIED}
+    WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
+"""  # noqa: S608
+_RETRY_WITH_CONTENT = _RETRY.replace("SET", "SET content_round = :round,", 1)
+_SET_CONTENT = f"""
+    UPDATE recipients SET content_round = :round FROM {_RETRIED}
     WHERE recipients.message_id = retried.message_id AND recipients.recipient_id = retried.recipient_id
 """  # noqa: S608

@@ -42,6 +42,7 @@ TABLES = (
         origin_batch INTEGER NOT NULL,
         origin_position INTEGER NOT NULL,
         is_erased INTEGER NOT NULL DEFAULT 0,
+        content_round INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (message_id, recipient_id)
     )
     """,

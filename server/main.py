@@ -197,7 +197,7 @@ class Service:
             log=log,
             sends=sends,
             streams=streams,
-            resends=ResendService(log, now),
+            resends=ResendService(log, vault, now),
             cancels=cancels,
             pauses=PauseService(log, now),
             pages=PutPageService(log, vault, channel, now, settings.messages_per_second),

@@ -43,7 +43,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 # Fields of requests that came with a later release: where one is not given, the hash is that of the releases before.
 _ADDED_LATER: Mapping[type[Write], Sequence[str]] = {
     SendMessage: ("schedule_time", "stop_policy"),
-    ResendMessage: ("as_of_sequence", "canary", "messages_per_second", "reason"),
+    ResendMessage: ("as_of_sequence", "canary", "messages_per_second", "reason", "content"),
 }
 _ADDED_TO_POLICIES = ("delay",)
 

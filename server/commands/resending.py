@@ -13,12 +13,14 @@ from domain.message import Message, check_resendable
 from domain.owner import is_meant
 from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
+from server.commands.corrected_content import sealed_correction
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_message, reach
 from server.commands.open_rounds import PLAN_SECONDS, OpenRoundService
 from server.commands.round_order import RoundOrder
 from server.commands.rounds import Round, RoundStarted, Step, would_start
 from server.log.commit import EventLog
+from server.log.vault import Vault
 
 METHOD = "Resend"
 MAX_STEPS = 1_000  # slices and redos of one resend: 10,000,000 recipients
@@ -27,8 +29,9 @@ MAX_STEPS = 1_000  # slices and redos of one resend: 10,000,000 recipients
 class ResendService:
     """Plans resends so that two at the same moment make one plan."""
 
-    def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
         self._log = log
+        self._vault = vault
         self._now = now
         self._open_rounds = OpenRoundService(log, now)
 
@@ -38,11 +41,14 @@ class ResendService:
         Raises InvalidRequest, MessageNotFound, MessageIsCancelled, CanaryUnderWay, RequestIdReused, Aborted,
         Unavailable.
         """
-        stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
+        key = self._vault.payload_key if command.content else b""  # without a text the hash is that of old requests
+        stamp = stamp_for(METHOD, command, PayloadHash(command, key).hexdigest())
         await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
         if (begun := await self._begun_before(command, stamp)) is not None:
             return await self._carry_out(begun, command, stamp)
-        the_round = Round(self._log, _order(command, stamp), _may_start(command), self._now)
+        sealed_content = await sealed_correction(self._log, self._vault, command)
+        order = _order(command, stamp, sealed_content)
+        the_round = Round(self._log, order, _may_start(command), self._now)
         if command.validate_only:
             return would_start(await the_round.look(predicts=True))
         return await self._carry_out(the_round, command, stamp)
@@ -76,7 +82,7 @@ class ResendService:
         )
 
 
-def _order(command: ResendMessage, stamp: RequestStamp | None) -> RoundOrder:
+def _order(command: ResendMessage, stamp: RequestStamp | None, sealed_content: bytes = b"") -> RoundOrder:
     return RoundOrder(
         message_id=command.message_id,
         trigger=RetryTrigger.MANUAL,
@@ -86,12 +92,14 @@ def _order(command: ResendMessage, stamp: RequestStamp | None) -> RoundOrder:
             error_types=command.error_types,
             include_unconfirmed=command.include_unconfirmed,
             as_of_sequence=command.as_of_sequence,
+            content_changed=command.content is not None,
         ),
         recipient_ids=command.recipient_ids,
         request=stamp,
         canary=command.canary,
         messages_per_second=command.messages_per_second,
         reason=command.reason,
+        sealed_content=sealed_content,
     )
 
 

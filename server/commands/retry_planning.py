@@ -125,10 +125,11 @@ def _is_taken(row: FailedRow, message: MessageRow, whom: WhomToRetry) -> bool:
 
 
 def _next_attempt(row: FailedRow) -> BatchRecipient:
-    return standings.next_attempt(
-        recipient_id=row.recipient_id,
-        recipient_name=row.recipient_name,
-        attempts=row.attempts,
+    return BatchRecipient(
+        id=row.recipient_id,
+        name=row.recipient_name,
+        attempt_number=row.attempts + 1,
         origin_batch=row.origin_batch,
         origin_position=row.origin_position,
+        content_round=row.content_round,
     )

@@ -84,7 +84,7 @@ def judge(survey: Survey, message: MessageRow, selection: RetrySelection) -> Fin
     total = 0
     for kind, count in survey.kinds.items():
         reason = why_not(kind.standing, message, selection, has_changed=kind.has_changed)
-        predictions[_predicted(kind, message, reason)] += count
+        predictions[_predicted(kind, message, selection, reason)] += count
         if reason is None:
             taken[kind.standing] = None
             total += count
@@ -101,6 +101,11 @@ def why_not(
     return SkipReason.CHANGED_SINCE if reason is None and has_changed else reason
 
 
-def _predicted(kind: Kind, message: MessageRow, skipped: SkipReason | None) -> Prediction:
-    is_held = message.page_hold is not None
-    return predicted(kind.standing, skipped, outside_window=kind.outside_window, page_is_held=is_held)
+def _predicted(kind: Kind, message: MessageRow, selection: RetrySelection, skipped: SkipReason | None) -> Prediction:
+    return predicted(
+        kind.standing,
+        skipped,
+        outside_window=kind.outside_window,
+        page_is_held=message.page_hold is not None,
+        content_changed=selection.content_changed,
+    )

@@ -1,12 +1,15 @@
 """What a round was ordered by: whoever goes on with it, asks for the same."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import msgspec
 
 from domain.batch_plan import BatchPlan, batches_needed
 from domain.canary import Canary, Trial
 from domain.event import RequestStamp
-from domain.message import Message, next_retry_count
-from domain.message_events import RetryRequested
+from domain.message import Message, next_retry_count, replaces_content, resume_corrected
+from domain.message_events import MessageResumed, RetryRequested
 from domain.retry import RetrySelection, RetryTrigger
 from server.commands.retry_planning import RetryPlan
 
@@ -24,6 +27,7 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
     canary: Canary | None = None
     messages_per_second: float = 0.0
     reason: str = ""
+    sealed_content: bytes = b""  # corrected; empty for a round that sends what its recipients were sent before
 
     def slice(
         self, message: Message, batches: BatchPlan, plan: RetryPlan, trial: Trial | None, *, is_first: bool
@@ -48,8 +52,21 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
             trial=trial,
             goes_on=has_more and message.open_round is None,  # a message has one open round
             messages_per_second=self.messages_per_second,
+            sealed_content=self.sealed_content if is_first else b"",
+            replaces_content=is_first and self.replaces_content(message),
             time=batches.time,
         )
+
+    def replaces_content(self, message: Message) -> bool:
+        """Return whether the round's content also replaces those of deliveries that the round does not take."""
+        return bool(self.sealed_content) and replaces_content(message, self.selection)
+
+    def resumes(self, message: Message, now: datetime) -> Sequence[MessageResumed]:
+        """Return the event that lets a stopped message go on with the corrected content; a canary goes first alone."""
+        if self.canary is not None or not self.replaces_content(message):
+            return ()
+        resumed = resume_corrected(message, requested_by=self.requested_by, now=now)
+        return () if resumed is None else (resumed,)
 
     def _answered(self, number: int, plan: RetryPlan) -> RequestStamp | None:
         """What the same request is answered by, should it come again."""

@@ -161,7 +161,7 @@ class Round:
             if message.open_round is not None and not message.open_round.waits:
                 return Step.TOO_EARLY  # that one has promised to take those whom it left to its later slices
             self._skipped, self._total = plan.skipped, plan.total
-        if plan is None or not (plan.recipients or self._is_open(message)):
+        if plan is None or not (plan.recipients or self._is_open(message) or self._replaces(message, slices)):
             return Step.DONE
         requested, appends = self._slice(message, slices, plan, trial)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
@@ -173,6 +173,10 @@ class Round:
     def _is_open(self, message: Message) -> bool:
         """The message waits for this round's last slice, even if it is of nobody."""
         return message.open_round is not None and message.open_round.round == self._number
+
+    def _replaces(self, message: Message, slices: Sequence[RetryRequested]) -> bool:
+        """Return whether the first slice corrects what is pending, even if the round takes no recipient."""
+        return not slices and self._order.replaces_content(message)
 
     def _slice(
         self, message: Message, slices: Sequence[RetryRequested], plan: RetryPlan, trial: Trial | None
@@ -186,10 +190,14 @@ class Round:
             time=self._now(),
             messages_per_second=self._order.messages_per_second,
         )
-        created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(plan.recipients))]
+        recipients = plan.recipients
+        if slices[0].sealed_content if slices else self._order.sealed_content:
+            recipients = [msgspec.structs.replace(one, content_round=batch_plan.round) for one in recipients]
+        created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(recipients))]
         batches = [StreamEvents(batch_stream(message.id, message.stage, e.batch_number), 0, [e]) for e in created]
         requested = self._order.slice(message, batch_plan, plan, trial, is_first=not slices)
-        return requested, [StreamEvents(message_stream(message.id), message.version, [requested]), *batches]
+        resumed = () if slices else self._order.resumes(message, batch_plan.time)
+        return requested, [StreamEvents(message_stream(message.id), message.version, [requested, *resumed]), *batches]
 
     async def started(self) -> RoundStarted:
         """What the round came to, by its slices; of one with a canary, what that is.
@@ -204,7 +212,7 @@ class Round:
         return RoundStarted(
             recipients=recipients,
             batches=batches_needed(recipients) if goes_on else sum(one.batches for one in counted),
-            start_number=slices[0].first_batch if slices else 0,
+            start_number=slices[0].first_batch if recipients else 0,
             skipped=self._skipped,
             after_canary=trial.rest if trial else 0,
         )

@@ -52,6 +52,16 @@ class Halt(StrEnum):
     DRAINING = "DRAINING"
     CLAIM_LOST = "CLAIM_LOST"
     BROKEN = "BROKEN"
+    CONTENT_REPLACED = "CONTENT_REPLACED"
+
+
+_RELEASING = (Halt.DRAINING, Halt.PAUSED, Halt.PAGE_HELD, Halt.CONTENT_REPLACED)  # another claim goes on
+_HALTED_BY = {
+    Hindrance.MESSAGE_STOPPED: Halt.CANCELLED,
+    Hindrance.MESSAGE_PAUSED: Halt.PAUSED,
+    Hindrance.PAGE_HELD: Halt.PAGE_HELD,
+    Hindrance.CONTENT_REPLACED: Halt.CONTENT_REPLACED,
+}
 
 
 class BatchRun:
@@ -98,7 +108,7 @@ class BatchRun:
 
     def halt(self, cause: Halt) -> None:
         """Lets nothing more leave; takes effect before the next request. A pause may still become something else."""
-        if self._halted_by in (None, Halt.PAUSED, Halt.PAGE_HELD):
+        if self._halted_by in (None, Halt.PAUSED, Halt.PAGE_HELD, Halt.CONTENT_REPLACED):
             self._halted_by = cause
             self._halt.set()
             self._health.wake()
@@ -148,6 +158,7 @@ class BatchRun:
             worker=self._page.worker,
             generation=self._page.ownership_generation,
             erased_until=self._letters.erased_until,
+            replaced_round=self._letters.replaced_round,
         )
         generation = self._page.token_generation
         return await self._log.append(
@@ -161,12 +172,8 @@ class BatchRun:
             await self._log.append(lambda batch: batch_decisions.drop(batch, sent, now=self._now()))
         elif isinstance(written, Refused) and isinstance(written.cause, Erased):
             self._letters = self._letters.without(written.cause.positions, written.cause.until)
-        elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_STOPPED:
-            self.halt(Halt.CANCELLED)
-        elif isinstance(written, Refused) and written.cause is Hindrance.MESSAGE_PAUSED:
-            self.halt(Halt.PAUSED)
-        elif isinstance(written, Refused) and written.cause is Hindrance.PAGE_HELD:
-            self.halt(Halt.PAGE_HELD)
+        elif isinstance(written, Refused) and written.cause in _HALTED_BY:
+            self.halt(_HALTED_BY[written.cause])
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
@@ -273,5 +280,5 @@ class BatchRun:
         await self._recorder
         if self._halted_by is Halt.CANCELLED:
             await self._log.append(lambda batch: batch_decisions.cancel(batch, now=self._now()))
-        elif self._halted_by in (Halt.DRAINING, Halt.PAUSED, Halt.PAGE_HELD):
+        elif self._halted_by in _RELEASING:
             await self._log.append(lambda batch: batch_decisions.release(batch, now=self._now()))

@@ -18,6 +18,7 @@ class Hindrance(StrEnum):
     MESSAGE_PAUSED = "the message is paused"
     PAGE_HELD = "the page is on hold"
     PAGE_LOST = "another process owns the page"
+    CONTENT_REPLACED = "a corrected content replaced the one that was rendered"
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_held: bool = False
     is_owned: bool = False
     erased_until: int = 0
+    replaced_round: int = 0
     has_receipts: bool = False
     stop_policy: str = ""
     recent_attempts: int = 0
@@ -54,17 +56,20 @@ _GONE = State(is_cancelled=True)
 
 
 def may_leave(
-    batch: Batch, positions: Sequence[int], *, worker: str, generation: int, erased_until: int
+    batch: Batch, positions: Sequence[int], *, worker: str, generation: int, erased_until: int, replaced_round: int
 ) -> Callable[[Sql], Cause | None]:
     """The guard of a dispatch: what keeps these deliveries from leaving, or None.
 
-    Their letters know of erasures up to that one.
+    Their letters know of erasures up to that one, and were rendered when `replaced_round` was the last that replaced
+    older contents.
     """
 
     def guard(sql: Sql) -> Cause | None:
         state = state_of(sql, batch, worker, generation)
         if (hindrance := _hindrance(state)) is not None:
             return hindrance
+        if state.replaced_round != replaced_round:
+            return Hindrance.CONTENT_REPLACED
         if state.erased_until != erased_until:
             return _erased_of(sql, batch, state.erased_until)
         may_be_sent = batch.round or state.has_receipts
@@ -83,7 +88,7 @@ def state_of(sql: Sql, batch: Batch, worker: str, generation: int) -> State:
     """All that can keep a batch from leaving by a worker, in one look; a message that is not there is cancelled."""
     row = sql.row(
         """
-        SELECT is_cancelled, is_paused, stop_policy, recent_attempts, recent_failures,
+        SELECT is_cancelled, is_paused, replaced_round, stop_policy, recent_attempts, recent_failures,
                COALESCE((SELECT is_held FROM pages WHERE pages.page_id = :page_id), 0) AS is_held,
                (SELECT COUNT(*) FROM page_owners
                 WHERE page_id = :page_id AND worker = :worker AND generation = :generation) AS is_owned,

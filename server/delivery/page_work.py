@@ -21,7 +21,10 @@ class PageAsItIs(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A batch that waits, with all that it takes to claim it."""
+    """A batch that waits, with all that it takes to claim it.
+
+    The content of `replaced_round` replaces all older ones of the message.
+    """
 
     place: Place
     batch: Batch

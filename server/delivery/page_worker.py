@@ -256,7 +256,7 @@ class PageWorker:
     async def _open(self, work: Work) -> BatchLetters | None:
         """A batch that cannot be opened is left for a while, so that it does not keep others from leaving."""
         try:
-            return await self._letters.of_batch(work.batch, work.people)
+            return await self._letters.of_batch(work.batch, work.people, work.state.replaced_round)
         except Unavailable:
             raise
         except Exception:

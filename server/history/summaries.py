@@ -54,6 +54,8 @@ def _retried(event: RetryRequested) -> str:
         f"Round {event.round} ({event.trigger.value}) by {event.requested_by}: {_recipients(event.recipients)}"
         f" in {_batches(event.batches)} from number {event.first_batch}"
     )
+    if event.sealed_content:
+        words += ", with a corrected content" + (" for all that has not left" if event.replaces_content else "")
     if event.trial is not None:
         return f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
     return f"{words}, and more to come" if event.goes_on else words

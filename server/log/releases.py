@@ -52,13 +52,14 @@ def are_news(events: Iterable[Event]) -> bool:
 def _says_more(event: Event) -> bool:
     """It would send without names, or faster; the rest of a canary too; before its time, or by its own timetable.
 
-    Or with placeholders as they are written, outside the text and those with defaults.
+    Or with placeholders as they are written, outside the text and those with defaults; or the content before it was
+    corrected.
     """
     match event:
         case BatchCreated():
             return event.sealed_by_person or event.messages_per_second > 0
         case RetryRequested():
-            return event.trial is not None
+            return event.trial is not None or bool(event.sealed_content)
         case MessageSubmitted():
             is_timed = event.schedule_time is not None or event.retry_policy.delay is not None
             return is_timed or event.fills_every_string or event.stop_policy != StopPolicy()

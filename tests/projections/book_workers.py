@@ -80,7 +80,7 @@ class BookWorkers(BookKeeping):
         batch, now = self.db.batch(*place), self.now()
         events = batch_decisions.dispatch(batch, positions, token_generation=self.token_generation, now=now)
         worker, generation = self.at(place).owner or ("", 0)
-        guard = may_leave(batch, positions, worker=worker, generation=generation, erased_until=0)
+        guard = may_leave(batch, positions, worker=worker, generation=generation, erased_until=0, replaced_round=0)
         result = self.db.write(self.db.of_batch(batch, events), guard=guard)
         expected = self.hindrance(place, positions)
         if expected is not None:

@@ -23,43 +23,44 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from redrive.v1 import content_pb2 as redrive_dot_v1_dot_content__pb2
 from redrive.v1 import error_pb2 as redrive_dot_v1_dot_error__pb2
 from redrive.v1 import message_pb2 as redrive_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17redrive/v1/resend.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\"\x97\x02\n\rResendRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x15\n\rrecipient_ids\x18\x02 \x03(\t\x12*\n\x0b\x65rror_types\x18\x03 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x1b\n\x13include_unconfirmed\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x16\n\x0e\x61s_of_sequence\x18\x07 \x01(\x03\x12\"\n\x06\x63\x61nary\x18\x08 \x01(\x0b\x32\x12.redrive.v1.Canary\x12\x1b\n\x13messages_per_second\x18\t \x01(\x01\x12\x0e\n\x06reason\x18\n \x01(\t\"7\n\x06\x43\x61nary\x12\x12\n\nrecipients\x18\x01 \x01(\x05\x12\x19\n\x11max_failure_share\x18\x02 \x01(\x01\"\xdd\x01\n\x0eResendResponse\x12\x1b\n\x13recipients_to_retry\x18\x01 \x01(\x05\x12*\n\x07\x62\x61tches\x18\x02 \x01(\x0b\x32\x19.redrive.v1.ResendBatches\x12.\n\x07skipped\x18\x03 \x03(\x0b\x32\x1d.redrive.v1.SkippedRecipients\x12\x31\n\x0bpredictions\x18\x04 \x03(\x0b\x32\x1c.redrive.v1.ResendPrediction\x12\x1f\n\x17recipients_after_canary\x18\x05 \x01(\x05\"B\n\rResendBatches\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x14\n\x0cstart_number\x18\x03 \x01(\x05\"J\n\x11SkippedRecipients\x12&\n\x06reason\x18\x01 \x01(\x0e\x32\x16.redrive.v1.SkipReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"t\n\x10ResendPrediction\x12&\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x17.redrive.v1.ResendCause\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12)\n\nerror_type\x18\x03 \x01(\x0e\x32\x15.redrive.v1.ErrorType\"O\n\x12ListRetriesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListRetriesResponse\x12&\n\x06rounds\x18\x01 \x03(\x0b\x32\x16.redrive.v1.RetryRound\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x03\n\nRetryRound\x12\r\n\x05round\x18\x01 \x01(\x05\x12)\n\x07trigger\x18\x02 \x01(\x0e\x32\x18.redrive.v1.RetryTrigger\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12-\n\tselection\x18\x05 \x01(\x0b\x32\x1a.redrive.v1.RetrySelection\x12\x30\n\x0crequest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrecipients\x18\x07 \x01(\x05\x12*\n\x07\x62\x61tches\x18\x08 \x01(\x0b\x32\x19.redrive.v1.ResendBatches\x12.\n\x07skipped\x18\t \x03(\x0b\x32\x1d.redrive.v1.SkippedRecipients\x12\"\n\x06\x63ounts\x18\n \x01(\x0b\x32\x12.redrive.v1.Counts\x12-\n\x0c\x63\x61nary_state\x18\x0b \x01(\x0e\x32\x17.redrive.v1.CanaryState\x12\x1f\n\x17recipients_after_canary\x18\x0c \x01(\x05\"\xcc\x01\n\x0eRetrySelection\x12\x18\n\x10recipients_named\x18\x01 \x01(\x08\x12*\n\x0b\x65rror_types\x18\x02 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x1b\n\x13include_unconfirmed\x18\x03 \x01(\x08\x12\x16\n\x0e\x61s_of_sequence\x18\x04 \x01(\x03\x12\"\n\x06\x63\x61nary\x18\x05 \x01(\x0b\x32\x12.redrive.v1.Canary\x12\x1b\n\x13messages_per_second\x18\x06 \x01(\x01*\xe7\x02\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18SKIP_REASON_ALREADY_SENT\x10\x01\x12\x1b\n\x17SKIP_REASON_IN_PROGRESS\x10\x02\x12 \n\x1cSKIP_REASON_ATTEMPTS_USED_UP\x10\x03\x12\x1f\n\x1bSKIP_REASON_PERMANENT_ERROR\x10\x04\x12\x1b\n\x17SKIP_REASON_UNCONFIRMED\x10\x05\x12 \n\x1cSKIP_REASON_OTHER_ERROR_TYPE\x10\x06\x12!\n\x1dSKIP_REASON_UNKNOWN_RECIPIENT\x10\x07\x12\x19\n\x15SKIP_REASON_CANCELLED\x10\x08\x12\"\n\x1eSKIP_REASON_TOKEN_NOT_REPLACED\x10\t\x12\x1d\n\x19SKIP_REASON_CHANGED_SINCE\x10\n*\xd3\x03\n\x0bResendCause\x12\x1c\n\x18RESEND_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aRESEND_CAUSE_RETRYABLE_NOW\x10\x01\x12\x1f\n\x1bRESEND_CAUSE_OUTSIDE_WINDOW\x10\x02\x12 \n\x1cRESEND_CAUSE_WILL_FAIL_AGAIN\x10\x03\x12#\n\x1fRESEND_CAUSE_TOKEN_NOT_REPLACED\x10\x04\x12\x1d\n\x19RESEND_CAUSE_ALREADY_SENT\x10\x05\x12!\n\x1dRESEND_CAUSE_ATTEMPTS_USED_UP\x10\x06\x12\x1c\n\x18RESEND_CAUSE_UNCONFIRMED\x10\x07\x12\x1c\n\x18RESEND_CAUSE_IN_PROGRESS\x10\x08\x12\x1a\n\x16RESEND_CAUSE_CANCELLED\x10\t\x12!\n\x1dRESEND_CAUSE_OTHER_ERROR_TYPE\x10\n\x12\"\n\x1eRESEND_CAUSE_UNKNOWN_RECIPIENT\x10\x0b\x12\x1d\n\x19RESEND_CAUSE_PAGE_ON_HOLD\x10\x0c\x12\x1e\n\x1aRESEND_CAUSE_CHANGED_SINCE\x10\r*w\n\x0cRetryTrigger\x12\x1d\n\x19RETRY_TRIGGER_UNSPECIFIED\x10\x00\x12\x18\n\x14RETRY_TRIGGER_MANUAL\x10\x01\x12\x16\n\x12RETRY_TRIGGER_AUTO\x10\x02\x12\x16\n\x12RETRY_TRIGGER_CRON\x10\x03*z\n\x0b\x43\x61naryState\x12\x1c\n\x18\x43\x41NARY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43\x41NARY_STATE_UNDER_WAY\x10\x01\x12\x17\n\x13\x43\x41NARY_STATE_PASSED\x10\x02\x12\x18\n\x14\x43\x41NARY_STATE_STOPPED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17redrive/v1/resend.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18redrive/v1/content.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\"\xbd\x02\n\rResendRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x15\n\rrecipient_ids\x18\x02 \x03(\t\x12*\n\x0b\x65rror_types\x18\x03 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x1b\n\x13include_unconfirmed\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x16\n\x0e\x61s_of_sequence\x18\x07 \x01(\x03\x12\"\n\x06\x63\x61nary\x18\x08 \x01(\x0b\x32\x12.redrive.v1.Canary\x12\x1b\n\x13messages_per_second\x18\t \x01(\x01\x12\x0e\n\x06reason\x18\n \x01(\t\x12$\n\x07\x63ontent\x18\x0b \x01(\x0b\x32\x13.redrive.v1.Content\"7\n\x06\x43\x61nary\x12\x12\n\nrecipients\x18\x01 \x01(\x05\x12\x19\n\x11max_failure_share\x18\x02 \x01(\x01\"\xdd\x01\n\x0eResendResponse\x12\x1b\n\x13recipients_to_retry\x18\x01 \x01(\x05\x12*\n\x07\x62\x61tches\x18\x02 \x01(\x0b\x32\x19.redrive.v1.ResendBatches\x12.\n\x07skipped\x18\x03 \x03(\x0b\x32\x1d.redrive.v1.SkippedRecipients\x12\x31\n\x0bpredictions\x18\x04 \x03(\x0b\x32\x1c.redrive.v1.ResendPrediction\x12\x1f\n\x17recipients_after_canary\x18\x05 \x01(\x05\"B\n\rResendBatches\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x14\n\x0cstart_number\x18\x03 \x01(\x05\"J\n\x11SkippedRecipients\x12&\n\x06reason\x18\x01 \x01(\x0e\x32\x16.redrive.v1.SkipReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"t\n\x10ResendPrediction\x12&\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x17.redrive.v1.ResendCause\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12)\n\nerror_type\x18\x03 \x01(\x0e\x32\x15.redrive.v1.ErrorType\"O\n\x12ListRetriesRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListRetriesResponse\x12&\n\x06rounds\x18\x01 \x03(\x0b\x32\x16.redrive.v1.RetryRound\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x03\n\nRetryRound\x12\r\n\x05round\x18\x01 \x01(\x05\x12)\n\x07trigger\x18\x02 \x01(\x0e\x32\x18.redrive.v1.RetryTrigger\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12-\n\tselection\x18\x05 \x01(\x0b\x32\x1a.redrive.v1.RetrySelection\x12\x30\n\x0crequest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrecipients\x18\x07 \x01(\x05\x12*\n\x07\x62\x61tches\x18\x08 \x01(\x0b\x32\x19.redrive.v1.ResendBatches\x12.\n\x07skipped\x18\t \x03(\x0b\x32\x1d.redrive.v1.SkippedRecipients\x12\"\n\x06\x63ounts\x18\n \x01(\x0b\x32\x12.redrive.v1.Counts\x12-\n\x0c\x63\x61nary_state\x18\x0b \x01(\x0e\x32\x17.redrive.v1.CanaryState\x12\x1f\n\x17recipients_after_canary\x18\x0c \x01(\x05\"\xe5\x01\n\x0eRetrySelection\x12\x18\n\x10recipients_named\x18\x01 \x01(\x08\x12*\n\x0b\x65rror_types\x18\x02 \x03(\x0e\x32\x15.redrive.v1.ErrorType\x12\x1b\n\x13include_unconfirmed\x18\x03 \x01(\x08\x12\x16\n\x0e\x61s_of_sequence\x18\x04 \x01(\x03\x12\"\n\x06\x63\x61nary\x18\x05 \x01(\x0b\x32\x12.redrive.v1.Canary\x12\x1b\n\x13messages_per_second\x18\x06 \x01(\x01\x12\x17\n\x0f\x63ontent_changed\x18\x07 \x01(\x08*\xe7\x02\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18SKIP_REASON_ALREADY_SENT\x10\x01\x12\x1b\n\x17SKIP_REASON_IN_PROGRESS\x10\x02\x12 \n\x1cSKIP_REASON_ATTEMPTS_USED_UP\x10\x03\x12\x1f\n\x1bSKIP_REASON_PERMANENT_ERROR\x10\x04\x12\x1b\n\x17SKIP_REASON_UNCONFIRMED\x10\x05\x12 \n\x1cSKIP_REASON_OTHER_ERROR_TYPE\x10\x06\x12!\n\x1dSKIP_REASON_UNKNOWN_RECIPIENT\x10\x07\x12\x19\n\x15SKIP_REASON_CANCELLED\x10\x08\x12\"\n\x1eSKIP_REASON_TOKEN_NOT_REPLACED\x10\t\x12\x1d\n\x19SKIP_REASON_CHANGED_SINCE\x10\n*\xd3\x03\n\x0bResendCause\x12\x1c\n\x18RESEND_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aRESEND_CAUSE_RETRYABLE_NOW\x10\x01\x12\x1f\n\x1bRESEND_CAUSE_OUTSIDE_WINDOW\x10\x02\x12 \n\x1cRESEND_CAUSE_WILL_FAIL_AGAIN\x10\x03\x12#\n\x1fRESEND_CAUSE_TOKEN_NOT_REPLACED\x10\x04\x12\x1d\n\x19RESEND_CAUSE_ALREADY_SENT\x10\x05\x12!\n\x1dRESEND_CAUSE_ATTEMPTS_USED_UP\x10\x06\x12\x1c\n\x18RESEND_CAUSE_UNCONFIRMED\x10\x07\x12\x1c\n\x18RESEND_CAUSE_IN_PROGRESS\x10\x08\x12\x1a\n\x16RESEND_CAUSE_CANCELLED\x10\t\x12!\n\x1dRESEND_CAUSE_OTHER_ERROR_TYPE\x10\n\x12\"\n\x1eRESEND_CAUSE_UNKNOWN_RECIPIENT\x10\x0b\x12\x1d\n\x19RESEND_CAUSE_PAGE_ON_HOLD\x10\x0c\x12\x1e\n\x1aRESEND_CAUSE_CHANGED_SINCE\x10\r*w\n\x0cRetryTrigger\x12\x1d\n\x19RETRY_TRIGGER_UNSPECIFIED\x10\x00\x12\x18\n\x14RETRY_TRIGGER_MANUAL\x10\x01\x12\x16\n\x12RETRY_TRIGGER_AUTO\x10\x02\x12\x16\n\x12RETRY_TRIGGER_CRON\x10\x03*z\n\x0b\x43\x61naryState\x12\x1c\n\x18\x43\x41NARY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43\x41NARY_STATE_UNDER_WAY\x10\x01\x12\x17\n\x13\x43\x41NARY_STATE_PASSED\x10\x02\x12\x18\n\x14\x43\x41NARY_STATE_STOPPED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.resend_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SKIPREASON']._serialized_start=1760
-  _globals['_SKIPREASON']._serialized_end=2119
-  _globals['_RESENDCAUSE']._serialized_start=2122
-  _globals['_RESENDCAUSE']._serialized_end=2589
-  _globals['_RETRYTRIGGER']._serialized_start=2591
-  _globals['_RETRYTRIGGER']._serialized_end=2710
-  _globals['_CANARYSTATE']._serialized_start=2712
-  _globals['_CANARYSTATE']._serialized_end=2834
-  _globals['_RESENDREQUEST']._serialized_start=123
-  _globals['_RESENDREQUEST']._serialized_end=402
-  _globals['_CANARY']._serialized_start=404
-  _globals['_CANARY']._serialized_end=459
-  _globals['_RESENDRESPONSE']._serialized_start=462
-  _globals['_RESENDRESPONSE']._serialized_end=683
-  _globals['_RESENDBATCHES']._serialized_start=685
-  _globals['_RESENDBATCHES']._serialized_end=751
-  _globals['_SKIPPEDRECIPIENTS']._serialized_start=753
-  _globals['_SKIPPEDRECIPIENTS']._serialized_end=827
-  _globals['_RESENDPREDICTION']._serialized_start=829
-  _globals['_RESENDPREDICTION']._serialized_end=945
-  _globals['_LISTRETRIESREQUEST']._serialized_start=947
-  _globals['_LISTRETRIESREQUEST']._serialized_end=1026
-  _globals['_LISTRETRIESRESPONSE']._serialized_start=1028
-  _globals['_LISTRETRIESRESPONSE']._serialized_end=1114
-  _globals['_RETRYROUND']._serialized_start=1117
-  _globals['_RETRYROUND']._serialized_end=1550
-  _globals['_RETRYSELECTION']._serialized_start=1553
-  _globals['_RETRYSELECTION']._serialized_end=1757
+  _globals['_SKIPREASON']._serialized_start=1849
+  _globals['_SKIPREASON']._serialized_end=2208
+  _globals['_RESENDCAUSE']._serialized_start=2211
+  _globals['_RESENDCAUSE']._serialized_end=2678
+  _globals['_RETRYTRIGGER']._serialized_start=2680
+  _globals['_RETRYTRIGGER']._serialized_end=2799
+  _globals['_CANARYSTATE']._serialized_start=2801
+  _globals['_CANARYSTATE']._serialized_end=2923
+  _globals['_RESENDREQUEST']._serialized_start=149
+  _globals['_RESENDREQUEST']._serialized_end=466
+  _globals['_CANARY']._serialized_start=468
+  _globals['_CANARY']._serialized_end=523
+  _globals['_RESENDRESPONSE']._serialized_start=526
+  _globals['_RESENDRESPONSE']._serialized_end=747
+  _globals['_RESENDBATCHES']._serialized_start=749
+  _globals['_RESENDBATCHES']._serialized_end=815
+  _globals['_SKIPPEDRECIPIENTS']._serialized_start=817
+  _globals['_SKIPPEDRECIPIENTS']._serialized_end=891
+  _globals['_RESENDPREDICTION']._serialized_start=893
+  _globals['_RESENDPREDICTION']._serialized_end=1009
+  _globals['_LISTRETRIESREQUEST']._serialized_start=1011
+  _globals['_LISTRETRIESREQUEST']._serialized_end=1090
+  _globals['_LISTRETRIESRESPONSE']._serialized_start=1092
+  _globals['_LISTRETRIESRESPONSE']._serialized_end=1178
+  _globals['_RETRYROUND']._serialized_start=1181
+  _globals['_RETRYROUND']._serialized_end=1614
+  _globals['_RETRYSELECTION']._serialized_start=1617
+  _globals['_RETRYSELECTION']._serialized_end=1846
 # @@protoc_insertion_point(module_scope)

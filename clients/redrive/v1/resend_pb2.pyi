@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from redrive.v1 import content_pb2 as _content_pb2
 from redrive.v1 import error_pb2 as _error_pb2
 from redrive.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
@@ -204,6 +205,7 @@ class ResendRequest(_message.Message):
     CANARY_FIELD_NUMBER: _builtins.int
     MESSAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Required."""
     include_unconfirmed: _builtins.bool
@@ -237,6 +239,19 @@ class ResendRequest(_message.Message):
     def canary(self) -> Global___Canary:
         """To a few first; the rest only if that goes well."""
 
+    @_builtins.property
+    def content(self) -> _content_pb2.Content:
+        """The corrected content of this round, and of later rounds of the recipients that it takes; the other recipients keep theirs.
+        Checked as in SendRequest. It may ask for {{name}} and for the variables that the message's original content asked for: no
+        others were kept, and asking for one is an error that names it. A recipient that lacks a variable, or whose filled-in text
+        is too long, fails without a request (ERROR_TYPE_OTHER, not retried by itself). With nothing named, a resend with a content
+        also takes errors of ERROR_TYPE_OTHER that an automatic retry would not help: the old content may have caused them.
+        While the message is paused and no recipient_ids are named, the content also replaces every older content of the message:
+        pending deliveries and later rounds of all its recipients get it, also when this round takes no recipient. A message that the
+        service stopped (Message.stop) then goes on at once, unless there is a canary: that one waits for ResumeMessage.
+        UNAVAILABLE while a server of the release before still runs on the same database: it would send the old content.
+        """
+
     def __init__(
         self,
         *,
@@ -250,10 +265,11 @@ class ResendRequest(_message.Message):
         canary: Global___Canary | None = ...,
         messages_per_second: _builtins.float = ...,
         reason: _builtins.str = ...,
+        content: _content_pb2.Content | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary", "content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_sequence", b"as_of_sequence", "canary", b"canary", "error_types", b"error_types", "include_unconfirmed", b"include_unconfirmed", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "reason", b"reason", "recipient_ids", b"recipient_ids", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_sequence", b"as_of_sequence", "canary", b"canary", "content", b"content", "error_types", b"error_types", "include_unconfirmed", b"include_unconfirmed", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "reason", b"reason", "recipient_ids", b"recipient_ids", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,11 +562,14 @@ class RetrySelection(_message.Message):
     AS_OF_SEQUENCE_FIELD_NUMBER: _builtins.int
     CANARY_FIELD_NUMBER: _builtins.int
     MESSAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CONTENT_CHANGED_FIELD_NUMBER: _builtins.int
     recipients_named: _builtins.bool
     """Recipients were named; who they were, the round's deliveries tell."""
     include_unconfirmed: _builtins.bool
     as_of_sequence: _builtins.int
     messages_per_second: _builtins.float
+    content_changed: _builtins.bool
+    """The round brought a corrected content (ResendRequest.content). Rounds without one send what their recipients were sent before."""
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]: ...
     @_builtins.property
@@ -564,10 +583,11 @@ class RetrySelection(_message.Message):
         as_of_sequence: _builtins.int = ...,
         canary: Global___Canary | None = ...,
         messages_per_second: _builtins.float = ...,
+        content_changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_sequence", b"as_of_sequence", "canary", b"canary", "error_types", b"error_types", "include_unconfirmed", b"include_unconfirmed", "messages_per_second", b"messages_per_second", "recipients_named", b"recipients_named"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_sequence", b"as_of_sequence", "canary", b"canary", "content_changed", b"content_changed", "error_types", b"error_types", "include_unconfirmed", b"include_unconfirmed", "messages_per_second", b"messages_per_second", "recipients_named", b"recipients_named"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from domain.canary import MAX_CANARY
 from server.api.rules.broken_rule import broken_rule
+from server.api.rules.content_rules import ContentRules
 from server.api.rules.delivery_rules import ErrorTypes, OneMessageRules
 from server.api.rules.field_kinds import PageSize, RecipientId, RequestId, share, up_to
 from server.api.rules.rule_set import Rules
@@ -44,6 +45,7 @@ class ResendRules(OneMessageRules):
     canary: CanaryRules | None = None
     messages_per_second: Annotated[float, AfterValidator(_cap)] = 0.0
     reason: Annotated[str, up_to(500)] = ""
+    content: ContentRules | None = None
 
 
 class ListRetriesRules(OneMessageRules):

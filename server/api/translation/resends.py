@@ -23,6 +23,7 @@ from redrive.v1.resend_pb2 import (
     SkippedRecipients,
 )
 from server.api.rules import resend_rules as rules
+from server.api.translation.content import content
 from server.api.translation.enum_words import (
     CANARY_STATES,
     ERROR_TYPES,
@@ -52,6 +53,7 @@ def resend(request: ResendRequest, owner: str, sees: str) -> ResendMessage:
         canary=_canary(request.canary) if request.HasField("canary") else None,
         messages_per_second=request.messages_per_second,
         reason=request.reason,
+        content=content(request.content) if request.HasField("content") else None,
         validate_only=request.validate_only,
     )
 
@@ -122,6 +124,7 @@ def _selection(asked: RetryRequested) -> RetrySelection:
         as_of_sequence=selection.as_of_sequence,
         canary=_canary_shown(asked.trial.canary) if asked.trial else None,
         messages_per_second=asked.messages_per_second,
+        content_changed=selection.content_changed,
     )
 
 

@@ -236,7 +236,7 @@ async def running_edge(
             log=log,
             sends=sends,
             streams=StreamSendService(log, vault, sends, wall_clock, WORKER),
-            resends=ResendService(log, wall_clock),
+            resends=ResendService(log, vault, wall_clock),
             cancels=CancelService(log, wall_clock),
             pauses=PauseService(log, wall_clock),
             pages=PutPageService(log, vault, channel, wall_clock, 10.0),

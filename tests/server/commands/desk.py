@@ -60,7 +60,7 @@ class Desk:
         self._ticks = itertools.count()
         self.sends = SendService(log, self.vault, self.now)
         self.streams = StreamSendService(log, self.vault, self.sends, self.now, WORKER)
-        self.resends = ResendService(log, self.now)
+        self.resends = ResendService(log, self.vault, self.now)
         self.cancels = CancelService(log, self.now)
         self.pauses = PauseService(log, self.now)
         self.rounds = AutomaticRoundService(log, self.now)

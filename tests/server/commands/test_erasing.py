@@ -227,7 +227,7 @@ async def test_neither_a_name_nor_a_variable_is_ever_in_the_clear_and_the_key_is
         await desk.resend(message_id)
         (kept,) = await log.read(lambda sql: sql.rows("SELECT * FROM person_keys"))
         before = everything(database_url, tmp_path)
-        assert b'["ann","",2,1,0]' in before  # the search finds what stands in the clear, in the events too
+        assert b'["ann","",2,1,0,0]' in before  # the search finds what stands in the clear, in the events too
         assert kept["sealed"].encode() in before
         assert b"Marked" not in before
 

@@ -224,7 +224,7 @@ async def test_whoever_dies_planning_leaves_the_rest_to_others(desk: Desk, at: i
     asked = resend_message(message_id, request_id="r-1")
 
     async def live() -> None:
-        await ResendService(mortal, lambda: NOW).resend(asked)
+        await ResendService(mortal, desk.vault, lambda: NOW).resend(asked)
         await finish(desk, message_id, mortal)
 
     with pytest.raises(Killed):

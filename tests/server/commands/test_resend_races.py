@@ -172,7 +172,7 @@ async def test_who_fails_again_while_a_round_is_planned_is_not_taken_twice(desk:
     async def fail_again() -> None:
         await desk.deliver(message_id, {who.id: FAILED for who in crowd(250)})
 
-    resends = ResendService(InterruptedLog(desk.log, fail_again), lambda: NOW)
+    resends = ResendService(InterruptedLog(desk.log, fail_again), desk.vault, lambda: NOW)
     started = await resends.resend(resend_message(message_id))
 
     assert started.recipients == 250
@@ -213,7 +213,7 @@ async def test_who_changes_while_a_frozen_set_is_planned_is_left_out(
         await desk.plan_round(message_id, ids[230:])
         await desk.deliver(message_id, dict.fromkeys(ids, FAILED))
 
-    resends = ResendService(interrupted(desk.log, fail_again), lambda: NOW)
+    resends = ResendService(interrupted(desk.log, fail_again), desk.vault, lambda: NOW)
     started = await resends.resend(resend_message(message_id, as_of_sequence=sequence))
 
     assert started.recipients == 250, "as the first slice found them"
@@ -247,7 +247,7 @@ async def test_nothing_is_planned_after_a_cancel_between_two_slices(desk: Desk) 
     async def cancel() -> None:
         await desk.cancels.cancel(cancel_message(message_id))
 
-    resends = ResendService(InterruptedLog(desk.log, cancel), lambda: NOW)
+    resends = ResendService(InterruptedLog(desk.log, cancel), desk.vault, lambda: NOW)
     with suppress(MessageIsCancelled):
         await resends.resend(resend_message(message_id))
 
@@ -258,7 +258,7 @@ async def test_nothing_is_planned_after_a_cancel_between_two_slices(desk: Desk) 
 @pytest.mark.usefixtures("small_slices")
 async def test_a_resend_that_another_one_finished_is_still_recognised_when_it_is_repeated(desk: Desk) -> None:
     message_id = await all_failed(desk, 250)
-    resends = ResendService(InterruptedLog(desk.log, lambda: desk.resend(message_id)), lambda: NOW)
+    resends = ResendService(InterruptedLog(desk.log, lambda: desk.resend(message_id)), desk.vault, lambda: NOW)
     first = await resends.resend(resend_message(message_id, request_id="r-1"))
 
     again = await desk.resend(message_id, request_id="r-1")

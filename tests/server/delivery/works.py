@@ -41,6 +41,7 @@ from server.log.commit import Commit, Committed, StreamEvents
 from server.log.keyring import SealingKey
 from server.log.releases import RELEASE
 from server.log.sqlite_store import SqliteStore
+from server.log.store import Store
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.sandbox.arrival import Arrival
@@ -61,7 +62,7 @@ class Works:
     """The services, wired; what a test does and looks at."""
 
     def __init__(
-        self, store: SqliteStore, log: StoreLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
+        self, store: Store, log: StoreLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
     ) -> None:
         self.store, self.log, self.control, self.worker = store, log, sandbox.control, worker
         vault = Vault(KEY)
@@ -76,7 +77,7 @@ class Works:
         self.pauses = PauseService(log, wall_clock)
         self.sends = SendService(log, vault, wall_clock)
         self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
-        self.resends = ResendService(log, wall_clock)
+        self.resends = ResendService(log, vault, wall_clock)
         self.receipts = ReceiptService(log, wall_clock)
         self.erasures = ErasureService(log, vault, wall_clock)
         self.names = Names(log, vault)
