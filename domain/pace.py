@@ -130,3 +130,8 @@ class Pace:
     def close(self, now: float, seconds: float) -> None:
         """The platform asked for a pause."""
         self._closed_until = max(self._closed_until, now + seconds)
+
+    def reopen(self, now: float) -> None:
+        """End the pause under way; the next refusal pauses as briefly as the first one did."""
+        self._closed_until = min(self._closed_until, now)
+        self._pause = 0.0

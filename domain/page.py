@@ -140,16 +140,19 @@ def hold_for(page: Page, fault: Fault, *, token_generation: int, now: datetime) 
     return (PageHeld(page_id=page.id, hold=Hold(reason=fault.message, fault=fault), time=now),)
 
 
-def release(page: Page, *, released_by: str, request: RequestStamp | None, now: datetime) -> tuple[PageEvent, ...]:
-    """Lets a held page go on; after a fault under a new generation."""
-    if page.hold is None:
+def release(
+    page: Page, *, released_by: str, ended_pause: str = "", request: RequestStamp | None, now: datetime
+) -> tuple[PageEvent, ...]:
+    """Lets a held page go on, after a fault under a new generation, and ends a pause (why there is one, if any)."""
+    if page.hold is None and not ended_pause:
         return ()
-    was_fault = page.hold.fault is not None
+    was_fault = page.hold is not None and page.hold.fault is not None
     return (
         PageReleased(
             page_id=page.id,
             released_by=released_by,
             token_generation=page.token_generation + int(was_fault),
+            ended_pause=ended_pause,
             request=request,
             time=now,
         ),

@@ -67,9 +67,10 @@ class PageReleased(PageEvent, frozen=True, kw_only=True):
     """The page goes on.
 
     After a fault the token counts as another one: what failed before may succeed now, and late failures of attempts
-    from before do not hold the page again.
+    from before do not hold the page again. `ended_pause` is why the page was paused, if a person ended a pause.
     """
 
     released_by: str
     token_generation: int
+    ended_pause: str = ""
     request: RequestStamp | None = None

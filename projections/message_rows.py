@@ -9,7 +9,8 @@ from domain.owner import ANYBODY
 from domain.retry import OnUnconfirmed, RetryPolicy
 from domain.stop_policy import Stop
 from projections import pages
-from projections.pages import HoldRow
+from projections.page_pauses import PauseRow
+from projections.pages import HoldRow, PageState
 from projections.policy_columns import policy_of, stop_of
 from projections.sql import Given, Micros, Row, Sql, one_of
 
@@ -43,6 +44,7 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     schedule_time: Micros | None = None
     next_retry_time: Micros | None = None
     page_hold: HoldRow | None = None
+    page_pause: PauseRow | None = None
     stop: Stop | None = None
     stop_time: Micros | None = None
     canary_round: int = 0
@@ -106,7 +108,7 @@ def find(sql: Sql, message_id: str) -> MessageRow | None:
     row = sql.row(
         "SELECT * FROM messages WHERE message_id = :message_id AND is_visible = 1", {"message_id": message_id}
     )
-    return _with_holds(sql, [message_row(row)])[0] if row else None
+    return _with_page_states(sql, [message_row(row)])[0] if row else None
 
 
 def find_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, MessageRow]:
@@ -118,14 +120,16 @@ def find_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, MessageRow
         """,
         given=Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
-    return {found.message_id: found for found in _with_holds(sql, [message_row(row) for row in rows])}
+    return {found.message_id: found for found in _with_page_states(sql, [message_row(row) for row in rows])}
 
 
-def _with_holds(sql: Sql, found: Sequence[MessageRow]) -> Sequence[MessageRow]:
-    holds = pages.holds(sql, {message.page_id for message in found})
-    if not holds:
-        return found
-    return [msgspec.structs.replace(message, page_hold=holds.get(message.page_id)) for message in found]
+def _with_page_states(sql: Sql, found: Sequence[MessageRow]) -> Sequence[MessageRow]:
+    states = pages.states(sql, {message.page_id for message in found})
+    return [_with_state(message, states.get(message.page_id)) for message in found] if states else found
+
+
+def _with_state(message: MessageRow, state: PageState | None) -> MessageRow:
+    return msgspec.structs.replace(message, page_hold=state.hold, page_pause=state.pause) if state else message
 
 
 def newest(
@@ -163,7 +167,7 @@ def newest(
             "limit": limit,
         },
     )
-    return _with_holds(sql, [message_row(row) for row in rows])
+    return _with_page_states(sql, [message_row(row) for row in rows])
 
 
 def owned(sql: Sql, owner: str, message_ids: Collection[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Pages: a row each; their secrets stand elsewhere."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from domain.page_events import (
     PageTokenReplaced,
     SendMode,
 )
+from projections.page_pauses import PauseRow, pause_in
 from projections.recorded import Recorded
 from projections.sql import Given, Micros, Row, Sql, micros
 
@@ -40,6 +41,12 @@ TABLES = (
 )
 
 
+_WITH_PAUSES = """
+    SELECT pages.*, pause_reason, pause_code, pause_subcode, pause_error_type, pause_time, pause_until
+    FROM pages LEFT JOIN page_pauses ON page_pauses.page_id = pages.page_id
+"""
+
+
 class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
     """Why a page is on hold, and since when; no error type for a hold by hand."""
 
@@ -49,6 +56,13 @@ class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
     error_subcode: int
     error_type: ErrorType | None
     time: Micros
+
+
+class PageState(NamedTuple):
+    """What keeps a page from sending."""
+
+    hold: HoldRow | None = None
+    pause: PauseRow | None = None
 
 
 class PageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +77,7 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     create_time: Micros
     update_time: Micros
     hold: HoldRow | None = None
+    pause: PauseRow | None = None
 
     @property
     def is_held(self) -> bool:
@@ -166,16 +181,17 @@ def _release(sql: Sql, event: PageReleased) -> None:
 
 def find(sql: Sql, page_id: str) -> PageRow | None:
     """A registered page, or None."""
-    row = sql.row("SELECT * FROM pages WHERE page_id = :page_id", {"page_id": page_id})
-    return _page_row(row) if row else None
+    row = sql.row(f"{_WITH_PAUSES} WHERE pages.page_id = :page_id", {"page_id": page_id})
+    return _page_row(sql, row) if row else None
 
 
 def in_order(sql: Sql, *, after: str, limit: int) -> Sequence[PageRow]:
     """Pages by id, after the last one seen."""
     rows = sql.rows(
-        "SELECT * FROM pages WHERE page_id > :after ORDER BY page_id LIMIT :limit", {"after": after, "limit": limit}
+        f"{_WITH_PAUSES} WHERE pages.page_id > :after ORDER BY pages.page_id LIMIT :limit",
+        {"after": after, "limit": limit},
     )
-    return [_page_row(row) for row in rows]
+    return [_page_row(sql, row) for row in rows]
 
 
 def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
@@ -187,9 +203,27 @@ def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
     return {row["page_id"]: _hold_row(row) for row in rows}
 
 
-def _page_row(row: Row) -> PageRow:
+def states(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PageState]:
+    """Return the states of those of the pages that are on hold or paused."""
+    rows = sql.rows(
+        """
+        SELECT pages.*, pause_reason, pause_code, pause_subcode, pause_error_type, pause_time, pause_until
+        FROM given CROSS JOIN pages LEFT JOIN page_pauses ON page_pauses.page_id = pages.page_id
+        WHERE pages.page_id = given.page_id AND (pages.is_held = 1 OR page_pauses.page_id IS NOT NULL)
+        """,
+        given=Given((("page_id", str),), [(page_id,) for page_id in page_ids]),
+    )
+    return {row["page_id"]: _state(sql, row) for row in rows}
+
+
+def _state(sql: Sql, row: Row) -> PageState:
+    return PageState(_hold_row(row) if row["is_held"] else None, pause_in(sql, row))
+
+
+def _page_row(sql: Sql, row: Row) -> PageRow:
     page = msgspec.convert(dict(row), PageRow, strict=False)
-    return msgspec.structs.replace(page, hold=_hold_row(row)) if row["is_held"] else page
+    hold, pause = _state(sql, row)
+    return msgspec.structs.replace(page, hold=hold, pause=pause)
 
 
 def _hold_row(row: Row) -> HoldRow:

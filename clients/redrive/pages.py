@@ -50,7 +50,7 @@ class PageCalls:
         return (await self._connection.ask(self._pages.HoldPage, with_request_id(request))).page
 
     async def release_page(self, page_id: str) -> Page:
-        """Lets a page on hold go on."""
+        """Lets a page on hold go on, and ends a pause that the platform asked for."""
         request = ReleasePageRequest(page_id=page_id)
         return (await self._connection.ask(self._pages.ReleasePage, with_request_id(request))).page
 

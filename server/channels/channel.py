@@ -31,9 +31,14 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the platform's headers say about the pace: how long to wait, and the share of the limit used (1.0 = all)."""
+    """What the platform's headers say about the pace.
+
+    `retry_after` is how long to wait, and `asked_by` the header that asks for it, in words; `usage` is the share of the
+    limit that is used (1.0 = all).
+    """
 
     retry_after: timedelta | None = None
+    asked_by: str = ""
     usage: float | None = None
 
 

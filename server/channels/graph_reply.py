@@ -10,7 +10,7 @@ from domain.classification import PlatformError, classify, unreadable
 from domain.outcome import Outcome, Sent
 from server.channels.answer import Answer
 from server.channels.channel import Advice, Attempted
-from server.channels.graph_advice import advice_from
+from server.channels.graph_advice import OwnObjects, advice_from
 
 _INT32 = range(-(2**31), 2**31)  # what a code fits in wherever it goes
 
@@ -43,7 +43,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     def refusal(self) -> Outcome:
         """What it means when it is not the success that was hoped for."""
         error = self.error()
-        return unreadable(self.status) if error is None else classify(error)
+        if error is None:
+            return unreadable(self.status)
+        return explained(classify(error), reason_for_people(self.body), has_message=bool(error.message))
 
     def outcome(self) -> Outcome:
         """What became of the one message that it answers; a success has to name the message."""
@@ -81,20 +83,37 @@ class _Accepted(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 _accepted = msgspec.json.Decoder(_Accepted)
 
 
-def read_reply(answer: Answer) -> Reply:
+def read_reply(answer: Answer, own: OwnObjects | None = None) -> Reply:
     """Reads a whole answer."""
-    return Reply(status=answer.status, body=as_json(answer.content), advice=advice_from(answer.headers))
+    return Reply(status=answer.status, body=as_json(answer.content), advice=advice_from(answer.headers, own))
 
 
-def read_attempt(answer: Answer) -> Attempted:
+def read_attempt(answer: Answer, own: OwnObjects | None = None) -> Attempted:
     """What became of the one message that was sent."""
-    return Attempted(outcome=read_outcome(answer.status, answer.content), advice=advice_from(answer.headers))
+    return Attempted(outcome=read_outcome(answer.status, answer.content), advice=advice_from(answer.headers, own))
 
 
 def read_outcome(status: int, body: bytes | str) -> Outcome:
     """What a status and a body say of one message."""
     message_id = _accepted_as(body) if 200 <= status < 300 else ""
     return Sent(message_id) if message_id else Reply(status=status, body=as_json(body)).outcome()
+
+
+def reason_for_people(body: Any) -> str:
+    """Return what an error says to people, `error_user_title: error_user_msg`; empty if it says nothing."""
+    envelope = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(envelope, dict):
+        return ""
+    texts = (as_text(envelope.get(name)).strip() for name in ("error_user_title", "error_user_msg"))
+    return ": ".join(filter(None, texts))
+
+
+def explained(outcome: Outcome, reason: str, *, has_message: bool) -> Outcome:
+    """Return the outcome with the reason for people after the platform's message, unless the message contains it."""
+    if isinstance(outcome, Sent) or not reason or reason in outcome.fault.message:
+        return outcome
+    message = f"{outcome.fault.message} ({reason})" if has_message else reason
+    return msgspec.structs.replace(outcome, fault=msgspec.structs.replace(outcome.fault, message=message))
 
 
 def as_json(data: bytes | str) -> Any:

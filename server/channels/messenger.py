@@ -23,6 +23,7 @@ from server.channels.channel import (
     TokenRefused,
     TokenUntried,
 )
+from server.channels.graph_advice import OwnObjects
 from server.channels.graph_reply import read_attempt, read_reply
 from server.channels.graph_request import GraphRequests, secrets_of
 from server.channels.no_answer import no_answer
@@ -44,11 +45,13 @@ class MessengerChannel(Channel):
         self._client = client
         self._requests = GraphRequests(graph_url)
         self._deadline = deadline.total_seconds()
+        self._own_objects: dict[str, OwnObjects] = {}  # by page
 
     async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
         """Sends one message in one request."""
         answer = await self._exchange(lambda: self._requests.message(credentials, message))
-        attempt = read_attempt(answer) if isinstance(answer, Answer) else Attempted(outcome=answer)
+        own = self._own(credentials)
+        attempt = read_attempt(answer, own) if isinstance(answer, Answer) else Attempted(outcome=answer)
         return _redacted(attempt, credentials, message)
 
     async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
@@ -57,7 +60,7 @@ class MessengerChannel(Channel):
             return []
         answer = await self._exchange(lambda: self._requests.batch(credentials, messages))
         if isinstance(answer, Answer):
-            attempts = read_batch(answer, size=len(messages))
+            attempts = read_batch(answer, size=len(messages), own=self._own(credentials))
         else:
             attempts = [Attempted(outcome=answer)] * len(messages)
         return [_redacted(attempt, credentials, message) for attempt, message in zip(attempts, messages, strict=True)]
@@ -79,6 +82,9 @@ class MessengerChannel(Channel):
             return False
         reply = read_reply(answer)
         return reply.is_success and str(reply.body.get("id")) == credentials.page_id
+
+    def _own(self, credentials: Credentials) -> OwnObjects:
+        return self._own_objects.setdefault(credentials.page_id, OwnObjects(credentials.page_id))
 
     async def _exchange(self, write: Callable[[], httpx.Request]) -> Answer | Failed | Unconfirmed:
         try:

@@ -9,18 +9,21 @@ from domain.errors import Aborted, PageNotFound
 from domain.event import RequestStamp
 from domain.fault import Fault
 from domain.page import Page
-from domain.page_events import Hold, PageEvent
+from domain.page_events import Hold, PageEvent, PageReleased
 from domain.streams import page_stream
+from projections import page_pauses
 from projections.pages import PageRow
 from projections.sql import Sql
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_page
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.delivery.ownership import reopen_page
+from server.log.commit import Commit, Committed, EventLog, StreamEvents, both
 from server.log.vault import Vault
 
 REDOS = 20
 
 Decide = Callable[[Page], tuple[PageEvent, ...]]
+Write = Callable[[Sql], None]
 
 
 class PageHoldService:
@@ -39,12 +42,20 @@ class PageHoldService:
         return await self._log.read(lambda sql: find_page(sql, command.page_id))
 
     async def release(self, command: ReleasePage) -> PageRow:
-        """Lets a page go on; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
+        """Lets a page go on, and ends a pause; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for("ReleasePage", command, PayloadHash(command).hexdigest())
+        pauses = await self._log.read(lambda sql: page_pauses.of_pages(sql, [command.page_id]))
+        ended_pause = "; ".join(pause.reason for pause in pauses.values())
         await self._change(
             command.page_id,
             stamp,
-            lambda page: pages.release(page, released_by=command.owner, request=stamp, now=self._now()),
+            lambda page: pages.release(
+                page,
+                released_by=command.owner,
+                ended_pause=ended_pause,
+                request=stamp,
+                now=self._now(),
+            ),
         )
         return await self._log.read(lambda sql: find_page(sql, command.page_id))
 
@@ -69,12 +80,25 @@ class PageHoldService:
         raise Aborted("the page changed too often meanwhile", page_id=page_id)
 
     async def _append(self, page: Page, events: tuple[PageEvent, ...]) -> bool:
-        generation = pages.apply(page, events).token_generation
-        also = None if generation == page.token_generation else await self._same_secrets(page.id, generation)
+        also = both(await self._secrets_after(page, events), _pause_after(page, events))
         commit = Commit([StreamEvents(page_stream(page.id), page.version, events)], also=also)
         return isinstance(await self._log.commit(commit), Committed)
 
-    async def _same_secrets(self, page_id: str, generation: int) -> Callable[[Sql], None] | None:
+    async def _secrets_after(self, page: Page, events: tuple[PageEvent, ...]) -> Write:
         """The page's secrets under another generation: they are sealed together with it."""
-        kept = await self._log.read(self._vault.page_secrets(page_id))
-        return kept and self._vault.keep_page_secrets(page_id, kept.secrets, generation)
+        generation = pages.apply(page, events).token_generation
+        if generation == page.token_generation:
+            return _nothing
+        kept = await self._log.read(self._vault.page_secrets(page.id))
+        return self._vault.keep_page_secrets(page.id, kept.secrets, generation) if kept else _nothing
+
+
+def _pause_after(page: Page, events: tuple[PageEvent, ...]) -> Write:
+    """A release ends the pause too."""
+    if not any(isinstance(event, PageReleased) for event in events):
+        return _nothing
+    return lambda sql: reopen_page(sql, page.id)
+
+
+def _nothing(_: Sql) -> None:
+    pass

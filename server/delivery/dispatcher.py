@@ -30,7 +30,7 @@ from server.commands.stopping import StopService
 from server.delivery.batch_run import Halt
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, close_page
-from server.delivery.pacer import Pacer
+from server.delivery.pacer import Pacer, Pause
 from server.delivery.page_share import share_of
 from server.delivery.page_work import Place
 from server.delivery.page_worker import PageWorker
@@ -73,13 +73,13 @@ class Dispatcher:
     def _pacer(self, page_id: str) -> Pacer:
         """The page's pacer; its limit is set when the page is worked on."""
         if page_id not in self._pacers:
-            self._pacers[page_id] = Pacer(1.0, partial(self._page_closed, page_id))
+            self._pacers[page_id] = Pacer(1.0, partial(self._page_paused, page_id))
         return self._pacers[page_id]
 
-    def _page_closed(self, page_id: str, seconds: float) -> None:
-        """The platform asked for a pause: every process is to know, the timer too."""
-        logger.info("page_paused", page=page_id, seconds=seconds)
-        self._aside(self._log.commit(Commit([], also=lambda sql: close_page(sql, page_id, seconds))))
+    def _page_paused(self, page_id: str, pause: Pause) -> None:
+        """Record a pause for all processes; the platform's words do not go into this program's log."""
+        logger.info("page_paused", page=page_id, seconds=pause.seconds, code=pause.fault.code if pause.fault else 0)
+        self._aside(self._log.commit(Commit([], also=lambda sql: close_page(sql, page_id, pause))))
 
     def _page_faulty(self, page_id: str, fault: Fault, token_generation: int) -> None:
         """Nothing more of the page leaves, at once here and for good by an event."""
@@ -147,6 +147,8 @@ class Dispatcher:
                 case MessagePaused(message_id=message_id) | MessageStopped(message_id=message_id):
                     self._halt(message_id, Halt.PAUSED)
                 case PageEvent(page_id=page_id):
+                    if isinstance(one.event, PageReleased) and page_id in self._pacers:
+                        self._pacers[page_id].reopen()  # before the refresh, which reads a pause that came after
                     self.wake()
                     if page_id in self._workers:
                         self._aside(self._workers[page_id].refresh())

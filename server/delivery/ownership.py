@@ -8,7 +8,10 @@ from datetime import timedelta
 import structlog
 
 from domain.errors import Unavailable
+from projections import page_pauses
+from projections.pages import PageRow
 from projections.sql import Micros, Sql
+from server.delivery.pacer import Pause
 from server.log.commit import Commit, EventLog
 from server.log.releases import RELEASE
 
@@ -45,12 +48,27 @@ def owners(sql: Sql) -> Mapping[str, str]:
     return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
 
 
-def close_page(sql: Sql, page_id: str, seconds: float) -> None:
-    """The platform asked for a pause: its end is kept, for every process and beyond a restart."""
-    sql.execute(
-        "UPDATE page_owners SET closed_until = :until WHERE page_id = :page_id AND closed_until < :until",
-        {"page_id": page_id, "until": sql.clock() + timedelta(seconds=seconds) // MICROSECOND},
-    )
+def close_page(sql: Sql, page_id: str, pause: Pause) -> None:
+    """Record a pause for every process and beyond a restart; only one that the platform asked for stops the timers."""
+    until = sql.clock() + timedelta(seconds=pause.seconds) // MICROSECOND
+    page_pauses.record(sql, page_id, pause.reason, pause.fault, until=until)
+    if pause.is_asked_for:
+        sql.execute(
+            "UPDATE page_owners SET closed_until = :until WHERE page_id = :page_id AND closed_until < :until",
+            {"page_id": page_id, "until": until},
+        )
+
+
+def reopen_page(sql: Sql, page_id: str) -> None:
+    """End a page's pause, for every process."""
+    page_pauses.forget(sql, page_id)
+    sql.execute("UPDATE page_owners SET closed_until = 0 WHERE page_id = :page_id", {"page_id": page_id})
+
+
+def paused_for(sql: Sql, page: PageRow) -> float:
+    """Return the seconds until a page may send again; 0 if it is not paused."""
+    shown = 0.0 if page.pause is None else (page.pause.until - sql.clock()) / 1_000_000
+    return max(shown, closed_for(sql, page.page_id))
 
 
 def closed_for(sql: Sql, page_id: str) -> float:

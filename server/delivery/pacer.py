@@ -8,7 +8,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from domain.fault import ErrorType, Scope
+import msgspec
+
+from domain.fault import ErrorType, Fault, Scope
 from domain.outcome import Sent
 from domain.pace import HIGH_USAGE, Pace
 from server.channels.channel import Attempted
@@ -16,14 +18,28 @@ from server.channels.channel import Attempted
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
 LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
 SAME_PAUSE = 0.1  # seconds by which two replies that ask for one pause may differ
+SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that nobody asked for is a slower pace
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing of the page leaves for so many seconds, and why; the fault is the platform's, if it answered with one.
+
+    The platform asked for it, or the page makes it by itself after refusals for its pace.
+    """
+
+    seconds: float
+    reason: str
+    is_asked_for: bool = True
+    fault: Fault | None = None
 
 
 class Pacer:
     """One page's pace on this process's clock."""
 
-    def __init__(self, limit: float, on_close: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(self, limit: float, on_pause: Callable[[Pause], None] = lambda _: None) -> None:
         self._pace = Pace(limit)
-        self._on_close = on_close
+        self._on_pause = on_pause
+        self._reopened = float("-inf")
 
     def set_limit(self, limit: float) -> None:
         """The page's own limit from now on, in messages per second."""
@@ -38,9 +54,15 @@ class Pacer:
         """How many may be dispatched together."""
         return self._pace.chunk(time.monotonic(), most)
 
-    def close(self, seconds: float) -> None:
-        """Nothing leaves for so long."""
-        self._pace.close(time.monotonic(), seconds)
+    def close(self, seconds: float, *, as_of: float = float("inf")) -> None:
+        """Let nothing leave for so long, unless that was read (on the monotonic clock) before the pause was ended."""
+        if as_of > self._reopened:
+            self._pace.close(time.monotonic(), seconds)
+
+    def reopen(self) -> None:
+        """End the pause under way; a later answer may ask for another."""
+        self._reopened = time.monotonic()
+        self._pace.reopen(self._reopened)
 
     async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
@@ -60,30 +82,49 @@ class Pacer:
     def heed(self, attempted: Attempted) -> None:
         """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
         now = time.monotonic()
-        advice = attempted.advice
+        before = self._pace.closed_for(now)
+        self._adapt(now, attempted)
+        backed_off = self._pace.closed_for(now)
+        asked = attempted.advice.retry_after if attempted.advice else None
+        if asked is not None:
+            self._pace.close(now, asked.total_seconds())
+        if asked is not None and asked.total_seconds() > before + SAME_PAUSE:
+            self._on_pause(_asked_pause(asked.total_seconds(), attempted))
+        elif backed_off > max(before + SAME_PAUSE, SHORTEST_SHOWN):
+            self._on_pause(_own_pause(backed_off, attempted))
+
+    def _adapt(self, now: float, attempted: Attempted) -> None:
+        usage = attempted.advice.usage if attempted.advice else None
         if _is_throttled(attempted):
             self._pace.slow_down(now)
         else:
             self._pace.take(now)
-        if advice is None:
-            return
-        if advice.usage is not None and advice.usage >= HIGH_USAGE:
+        if usage is not None and usage >= HIGH_USAGE:
             self._pace.slow_down(now)
-        if advice.retry_after is not None:
-            self._heed_pause(now, advice.retry_after.total_seconds())
 
-    def _heed_pause(self, now: float, seconds: float) -> None:
-        """A pause that is longer than the one under way is told; many replies at once ask for the same one."""
-        if seconds > self._pace.closed_for(now) + SAME_PAUSE:
-            self._on_close(seconds)
-        self._pace.close(now, seconds)
+
+def _asked_pause(seconds: float, attempted: Attempted) -> Pause:
+    asked_by = attempted.advice.asked_by if attempted.advice else ""
+    fault = _limit_of(attempted)
+    return Pause(seconds=seconds, reason=f"{fault.message} ({asked_by})" if fault else asked_by, fault=fault)
+
+
+def _own_pause(seconds: float, attempted: Attempted) -> Pause:
+    fault = _limit_of(attempted)
+    reason = fault.message if fault else "the platform's limit is nearly used up"
+    return Pause(seconds=seconds, reason=reason, is_asked_for=False, fault=fault)
+
+
+def _limit_of(attempted: Attempted) -> Fault | None:
+    """Return the rate limit that the platform answered with, if it did."""
+    if isinstance(attempted.outcome, Sent) or attempted.outcome.fault.type is not ErrorType.RATE_LIMIT:
+        return None
+    return attempted.outcome.fault
 
 
 def _is_throttled(attempted: Attempted) -> bool:
-    if isinstance(attempted.outcome, Sent):
-        return False
-    fault = attempted.outcome.fault
-    return fault.type is ErrorType.RATE_LIMIT and fault.scope is not Scope.RECIPIENT
+    limit = _limit_of(attempted)
+    return limit is not None and limit.scope is not Scope.RECIPIENT
 
 
 async def wait(halt: asyncio.Event, seconds: float) -> None:

@@ -13,11 +13,12 @@ Place = tuple[str, int]  # a batch: its message and its number
 
 
 class PageAsItIs(NamedTuple):
-    """A page's secrets and settings, and the seconds for which the platform wants nothing of it."""
+    """A page's secrets and settings, and the seconds for which it is paused; `as_of` is when the reading began."""
 
     kept: KeptSecrets | None
     row: PageRow | None
     pause: float
+    as_of: float
 
 
 class Work(NamedTuple):

@@ -26,7 +26,7 @@ from server.delivery.evidence import receipts_of
 from server.delivery.guards import may_claim, state_of
 from server.delivery.letters import BatchLetters, Letters, people_of
 from server.delivery.message_health import MessageHealths
-from server.delivery.ownership import Ownership, closed_for
+from server.delivery.ownership import Ownership, paused_for
 from server.delivery.page_work import PageAsItIs, Place, Work
 from server.delivery.round_cap import Round, RoundCaps
 from server.delivery.sending_page import SendingPage
@@ -133,10 +133,10 @@ class PageWorker:
 
     async def refresh(self) -> None:
         """Reads the page's token and settings anew: requests from now on use them."""
-        page_id = self._page.page_id
-        self._settle(*await self._log.read(lambda sql: self._page_as_it_is(sql, pages.find(sql, page_id))))
+        page_id, now = self._page.page_id, time.monotonic()
+        self._settle(*await self._log.read(lambda sql: self._page_as_it_is(sql, pages.find(sql, page_id), now)))
 
-    def _settle(self, kept: KeptSecrets | None, row: PageRow | None, pause: float) -> None:
+    def _settle(self, kept: KeptSecrets | None, row: PageRow | None, pause: float, as_of: float) -> None:
         if kept is None or row is None:
             raise LookupError(f"page {self._page.page_id!r} has work but is not registered")
         if kept.token_generation < self._page.token_generation:
@@ -151,11 +151,11 @@ class PageWorker:
         self._page.send_mode = row.send_mode
         self._page.slots.limit = BATCH_SLOTS if row.send_mode is SendMode.BATCH else PAGE_SLOTS
         self._page.pacer.set_limit(row.messages_per_second)
-        self._page.pacer.close(pause)
+        self._page.pacer.close(pause, as_of=as_of)
 
-    def _page_as_it_is(self, sql: Sql, row: PageRow | None) -> PageAsItIs:
-        page_id = self._page.page_id
-        return PageAsItIs(self._vault.page_secrets(page_id)(sql), row, closed_for(sql, page_id))
+    def _page_as_it_is(self, sql: Sql, row: PageRow | None, as_of: float) -> PageAsItIs:
+        pause = 0.0 if row is None else paused_for(sql, row)
+        return PageAsItIs(self._vault.page_secrets(self._page.page_id)(sql), row, pause, as_of)
 
     async def run(self) -> None:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
@@ -163,7 +163,8 @@ class PageWorker:
             while not self._is_over:
                 self._news.clear()
                 is_free = len(self._runs) - len(self._aside_rounds) < OPEN_BATCHES
-                work = await self._log.read(self._next_work) if is_free else None
+                next_work = partial(self._next_work, as_of=time.monotonic())
+                work = await self._log.read(next_work) if is_free else None
                 if work is not None:
                     await self._work(work)
                 elif self._finishing:
@@ -181,7 +182,7 @@ class PageWorker:
         except TimeoutError:
             return
 
-    def _next_work(self, sql: Sql) -> Work | None:
+    def _next_work(self, sql: Sql, as_of: float) -> Work | None:
         """The first batch not under way here, and all that it takes to claim it, in one read."""
         page = pages.find(sql, self._page.page_id)
         row = self._next_batch(sql, is_held=self._page.is_on_hold or (page is not None and page.is_held))
@@ -195,7 +196,7 @@ class PageWorker:
             receipts=receipts_of(sql, batch),
             people=people_of(sql, batch, state.erased_until),
             state=state,
-            page=self._page_as_it_is(sql, page),
+            page=self._page_as_it_is(sql, page, as_of),
         )
 
     def _next_batch(self, sql: Sql, *, is_held: bool) -> BatchRow | None:

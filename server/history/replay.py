@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from projections import read_models
+from projections import page_pauses, read_models
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql
 from projections.tally import Tally
@@ -33,6 +33,7 @@ class Replay:
         self._file.execute("PRAGMA journal_mode = OFF")  # there is nothing to go back to
         self._file.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         read_models.create(self._sql())
+        self._sql().execute(page_pauses.TABLE)  # stays empty: the log does not hold pauses
 
     def _sql(self) -> Sql:
         return SqliteSql(SQLiteCursor(self._file.cursor()))

@@ -74,9 +74,10 @@ def _held(event: PageHeld) -> str:
 
 
 def _released(event: PageReleased) -> str:
-    return (
-        f"The page was released by {event.released_by}" if event.released_by else "The page goes on with its new token"
-    )
+    if not event.released_by:
+        return "The page goes on with its new token"
+    pause = f", and its pause ended: {event.ended_pause}" if event.ended_pause else ""
+    return f"The page was released by {event.released_by}{pause}"
 
 
 def _replaced(event: PageTokenReplaced) -> str:

@@ -1,5 +1,6 @@
 """What stands beside the log: secrets, and who works on what. No rebuild makes these again, and no event holds them."""
 
+from projections import page_pauses
 from projections.sql import Sql
 
 TABLES = (
@@ -45,6 +46,7 @@ TABLES = (
         closed_until BIGINT NOT NULL DEFAULT 0
     )
     """,
+    page_pauses.TABLE,
     """
     CREATE TABLE IF NOT EXISTS retry_timer (
         timer TEXT PRIMARY KEY,

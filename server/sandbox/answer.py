@@ -99,6 +99,14 @@ def _unreadable(effect: Status | Garbage | Empty) -> Answer:
 
 
 def _limits(verdict: Verdict) -> Mapping[str, str]:
+    limits = _usual_limits(verdict)
+    if not verdict.headers:
+        return limits
+    ordered = {name.lower() for name in verdict.headers}
+    return {name: value for name, value in limits.items() if name.lower() not in ordered} | dict(verdict.headers)
+
+
+def _usual_limits(verdict: Verdict) -> Mapping[str, str]:
     if verdict.retry_after is not None:
         minutes = ceil(verdict.retry_after / 60)
         return {**usage_headers(100, minutes), "Retry-After": str(verdict.retry_after)}

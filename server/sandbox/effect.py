@@ -27,6 +27,16 @@ class Usage(_Effect, frozen=True, tag="usage"):
     percent: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 
 
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]+\Z", max_length=100)]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]*\Z", max_length=4_000)]
+
+
+class Headers(_Effect, frozen=True, tag="headers"):
+    """Answers with these headers too, instead of the usual ones of the same name; the rest happens as it would."""
+
+    headers: Annotated[dict[HeaderName, HeaderValue], msgspec.Meta(min_length=1, max_length=20)]
+
+
 class ErrorAnswer(_Effect, frozen=True, tag="error"):
     """Answers with an error envelope; what is left out is what the platform gives for the code. Code 0 = no code."""
 
@@ -36,10 +46,13 @@ class ErrorAnswer(_Effect, frozen=True, tag="error"):
     type: str = DEFAULT_TYPE
     http_status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     is_transient: bool | None = None
+    user_title: str = ""
+    user_msg: str = ""
 
     def error(self) -> GraphError:
         """The error to answer with."""
         error = graph_error(self.code, self.subcode, self.message, self.type)
+        error = msgspec.structs.replace(error, user_title=self.user_title, user_msg=self.user_msg)
         if self.http_status is not None:
             error = msgspec.structs.replace(error, http_status=self.http_status)
         if self.is_transient is not None:
@@ -97,7 +110,7 @@ class NullPart(_Effect, frozen=True, tag="null_part"):
     """Puts null in the place of a batch part; single sends pass."""
 
 
-PassingEffect = Delay | Usage
+PassingEffect = Delay | Usage | Headers
 LimitingEffect = RateLimit | TokenExpired  # the platform is known not to have taken the message
 EndingEffect = ErrorAnswer | Timeout | Reset | Status | Garbage | Empty | NullPart | LimitingEffect
 Effect = PassingEffect | EndingEffect

@@ -1,24 +1,26 @@
 """All faults that stand, and what they make of one request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
+from types import MappingProxyType
 
 import msgspec
 
 from server.sandbox.arrival import Incoming
-from server.sandbox.effect import Delay, EndingEffect, RateLimit, Usage
+from server.sandbox.effect import Delay, Effect, EndingEffect, Headers, RateLimit, Usage
 from server.sandbox.fault_order import FaultOrder
 from server.sandbox.placed_fault import PlacedFault
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What happens to a request: delays add up, the last usage holds, the first ending effect decides."""
+    """What happens to a request: delays and headers add up, the last usage holds, the first ending effect decides."""
 
     effect: EndingEffect | None = None
     accepts: bool = False
     delay_seconds: float = 0.0
     usage_percent: int | None = None
     retry_after: int | None = None  # whole seconds
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class FaultStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,24 +75,35 @@ class FaultBook:
         """What happens to a request; hits are counted."""
         if not self._faults:
             return PASSES
-        now, delay, usage = self._clock(), 0.0, None
+        now, verdict = self._clock(), PASSES
         for fault in self._faults:
             if not fault.hits_now(incoming, now):
                 continue
-            if isinstance(fault.effect, Delay):
-                delay += fault.effect.seconds
-            elif isinstance(fault.effect, Usage):
-                usage = fault.effect.percent
-            else:
+            passing = _passing(verdict, fault.effect)
+            if passing is None:
                 wait = ceil(fault.limit_remaining(incoming.page, now)) if isinstance(fault.effect, RateLimit) else None
-                return Verdict(fault.effect, fault.order.accepts, delay, usage, wait)
-        return Verdict(delay_seconds=delay, usage_percent=usage)
+                ending = {"effect": fault.effect, "accepts": fault.order.accepts, "retry_after": wait}
+                return msgspec.structs.replace(verdict, **ending)
+            verdict = passing
+        return verdict
 
     def _placed_fault(self, order: FaultOrder, now: float) -> PlacedFault:
         if order.effect is None:
             raise ValueError("an order without an effect: read_orders refuses those")
         self._placed += 1
         return PlacedFault(self._placed, order, order.effect, seed=self._seed, now=now)
+
+
+def _passing(verdict: Verdict, effect: Effect) -> Verdict | None:
+    """Return the verdict after one more effect that lets the request pass; None for one that does not."""
+    match effect:
+        case Delay(seconds=seconds):
+            return msgspec.structs.replace(verdict, delay_seconds=verdict.delay_seconds + seconds)
+        case Usage(percent=percent):
+            return msgspec.structs.replace(verdict, usage_percent=percent)
+        case Headers(headers=headers):
+            return msgspec.structs.replace(verdict, headers={**verdict.headers, **headers})
+    return None
 
 
 def _status(fault: PlacedFault, now: float) -> FaultStatus:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from server.sandbox.effect import Delay, Effect, RateLimit, TokenExpired, Usage
+from server.sandbox.effect import Effect, LimitingEffect, PassingEffect
 from server.sandbox.preset import PRESETS
 from server.sandbox.refused_order import RefusedOrder, refused_json
 
@@ -53,7 +53,7 @@ def _refusal(order: FaultOrder) -> RefusedOrder | None:
         return RefusedOrder("effect", "Give either an effect or a preset")
     if order.recipients is not None and not all(order.recipients or [""]):
         return RefusedOrder("recipients", "Give ids or patterns, or leave it out for everyone")
-    if order.accepts and isinstance(_with_preset(order).effect, Delay | Usage | RateLimit | TokenExpired):
+    if order.accepts and isinstance(_with_preset(order).effect, PassingEffect | LimitingEffect):
         return RefusedOrder("accepts", "This effect itself says whether the message arrives")
     return None
 

@@ -54,6 +54,8 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
     type: str = DEFAULT_TYPE
     http_status: int = 400
     is_transient: bool | None = None
+    user_title: str = ""
+    user_msg: str = ""
 
     @property
     def outcome(self) -> str:
@@ -69,6 +71,8 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
             fields["error_subcode"] = self.subcode
         if self.is_transient is not None:
             fields["is_transient"] = self.is_transient
+        fields |= {"error_user_title": self.user_title} if self.user_title else {}
+        fields |= {"error_user_msg": self.user_msg} if self.user_msg else {}
         fields["fbtrace_id"] = "A" + secrets.token_urlsafe(16)
         return msgspec.json.encode({"error": fields})
 

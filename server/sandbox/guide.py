@@ -27,11 +27,14 @@ The presets:
 \b
 Or say what happens, with "effect":
   {"kind": "error", "code": 10, "subcode": 2018278}
-      any error code; also message, type, http_status, is_transient
+      any error code; also message, type, http_status, is_transient, and
+      user_title and user_msg, the reason for people
   {"kind": "delay", "seconds": 2}
       answers later
   {"kind": "usage", "percent": 95}
       answers with these usage headers
+  {"kind": "headers", "headers": {"Retry-After": "60"}}
+      answers with these headers too, whatever the answer is
   {"kind": "timeout"}
       never answers
   {"kind": "reset"}
@@ -79,12 +82,12 @@ A token expires, then is renewed:
 "revoke" kills it like "expire"; "allow" makes all tokens invalid that are
 not allowed, and takes an "app_secret" to check appsecret_proof with.
 
-Faults are tried in the order in which they were given. Delays add up, of
-several usages the last holds; the first other fault decides. A time-out or reset takes the whole batch
-with it; status, garbage and empty hit one part, unless "whole_batch" is
-true. A fault of everybody, without times, also hits token checks, except for
-errors. A wrong order gets a 400 that names the field, and nothing of it is
-done.
+Faults are tried in the order in which they were given. Delays and
+headers add up, of several usages the last holds; the first other fault
+decides. A time-out or reset takes the whole batch with it; status, garbage
+and empty hit one part, unless "whole_batch" is true. A fault of everybody,
+without times, also hits token checks, except for errors. A wrong order gets a
+400 that names the field, and nothing of it is done.
 
 With --webhook-url it tells a webhook of every message that it took, also of
 those whose answer was bad: its echo, its delivery and, of --read-share of the

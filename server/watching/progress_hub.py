@@ -1,15 +1,18 @@
 """Progress for watchers: whatever is watched, and by however many, costs one read of the database for all changes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
 
 from domain.batch_events import BatchEvent
+from domain.errors import Unavailable
 from domain.message_events import MessageEvent
 from domain.page_events import PageHeld, PageReleased
-from projections import failures
+from projections import failures, page_pauses
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.commands.lookup import find_message
@@ -18,6 +21,7 @@ from server.watching.progress import Look, Progress, looks_at
 from server.watching.topic import Topic
 
 COALESCED_SECONDS = 0.1  # between two reads: changes show within 250 ms
+PAUSE_SECONDS = 1.0  # between two looks for pauses of pages, which begin and end without an event
 
 
 class ProgressHub:
@@ -50,12 +54,12 @@ class ProgressHub:
         topic = self._subscribe(message_id)
         try:
             topic.show(await self._log.read(lambda sql: _first_look(sql, owner, message_id)))
-            latest = await topic.next_after(-1, self._heartbeat)
+            latest = await topic.next_after(None, self._heartbeat)
             while True:
                 yield msgspec.structs.replace(latest, time=self._now())
                 if latest.message.completed:
                     return
-                latest = await topic.next_after(latest.sequence, self._heartbeat)
+                latest = await topic.next_after(latest, self._heartbeat)
         finally:
             self._unsubscribe(message_id, topic)
 
@@ -77,13 +81,27 @@ class ProgressHub:
             self._reader = None
 
     async def _read_on(self) -> None:
+        look_again = time.monotonic() + PAUSE_SECONDS
         while True:
-            await self._news.wait()
+            await _wait(self._news, look_again - time.monotonic())
             self._news.clear()
+            if time.monotonic() >= look_again:
+                self._changed |= await self._paused_or_resumed()
+                look_again = time.monotonic() + PAUSE_SECONDS
             changed, self._changed = self._changed & self._topics.keys(), set()
             if changed:
                 await self._show(changed)
                 await asyncio.sleep(COALESCED_SECONDS)
+
+    async def _paused_or_resumed(self) -> set[str]:
+        """Return the watched messages whose page's pause is another one than they show."""
+        shown = {message_id: topic.message for message_id, topic in self._topics.items() if topic.message is not None}
+        pages = {message.page_id for message in shown.values()}
+        try:
+            pauses = await self._log.read(lambda sql: page_pauses.of_pages(sql, pages))
+        except Unavailable:
+            return set()  # the next look finds them
+        return {id_ for id_, message in shown.items() if message.page_pause != pauses.get(message.page_id)}
 
     async def _show(self, changed: Collection[str]) -> None:
         """Whatever keeps them from being read is told their watchers."""
@@ -99,6 +117,13 @@ class ProgressHub:
                 topic.show(looks[message_id])
             else:
                 topic.fail(LookupError("a watched message is gone"))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, or for so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
 
 
 def _first_look(sql: Sql, owner: str, message_id: str) -> Look:

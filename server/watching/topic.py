@@ -28,6 +28,11 @@ class Topic:
         """Its watchers are told why; others need another topic."""
         return self._failure is not None
 
+    @property
+    def message(self) -> MessageRow | None:
+        """The message as it was read last."""
+        return self._latest.message if self._latest else None
+
     def show(self, look: Look) -> None:
         """What a read has found; an earlier read may come later."""
         message = look.message
@@ -53,29 +58,35 @@ class Topic:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def next_after(self, sequence: int, heartbeat: float) -> Progress:
+    async def next_after(self, seen: Progress | None, heartbeat: float) -> Progress:
         """The latest progress, once it is newer or the heartbeat is due; raises what reading raised."""
         while True:
-            await self._wait_for_news(sequence, heartbeat)
+            await self._wait_for_news(seen, heartbeat)
             if self._failure is not None:
                 raise self._failure
             if self._latest is not None:
                 return self._latest
 
-    async def _wait_for_news(self, sequence: int, heartbeat: float) -> None:
+    async def _wait_for_news(self, seen: Progress | None, heartbeat: float) -> None:
         try:
             async with asyncio.timeout(heartbeat):
-                while self._failure is None and not self._is_newer(sequence):
+                while self._failure is None and not self._is_newer(seen):
                     await self._news.wait()
         except TimeoutError:
             return
 
-    def _is_newer(self, sequence: int) -> bool:
-        return self._latest is not None and self._latest.sequence > sequence
+    def _is_newer(self, seen: Progress | None) -> bool:
+        """A pause of the page begins and ends without a change of the message's sequence."""
+        if self._latest is None or seen is None:
+            return self._latest is not None
+        is_later = self._latest.sequence > seen.sequence
+        return is_later or self._latest.message.page_pause != seen.message.page_pause
 
 
 def _eta(message: MessageRow, rate: float) -> timedelta | None:
-    if not rate or not message.open_deliveries or message.cancelled or message.paused:
+    if message.cancelled or message.paused or message.page_pause is not None:
+        return None
+    if not rate or not message.open_deliveries:
         return None
     return timedelta(seconds=message.open_deliveries / rate)
 

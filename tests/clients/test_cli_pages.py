@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
 
-from redrive.v1.page_pb2 import Page, PageHold, SendMode
+from redrive.v1.delivery_service_pb2 import GetMessageResponse
+from redrive.v1.message_pb2 import Message
+from redrive.v1.page_pb2 import Page, PageHold, PagePause, SendMode
 from redrive.v1.page_service_pb2 import (
     HoldPageResponse,
     ListPagesResponse,
@@ -154,3 +157,17 @@ async def test_a_page_is_held_and_released_by_hand(server: "ScriptedServer", red
     assert server.asked("HoldPage")[0].reason == "a wrong link"
     assert "by ops: a wrong link" in " ".join(holding.stdout.split())
     assert "no" in releasing.stdout
+
+
+async def test_a_paused_page_says_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:
+    pause = PagePause(reason="Retry-After: 60", until_time=Timestamp(seconds=1_800_000_000))
+    server.answer("ListPages", ListPagesResponse(pages=[Page(id="1", name="Shop", pause=pause)]))
+    server.answer("GetMessage", GetMessageResponse(message=Message(id="m1", page_pause=pause)))
+
+    listed = await redrive("page", "list", env={"COLUMNS": "250"})
+    shown = await redrive("message", "m1")
+
+    assert "until 2027-01-1" in listed.stdout
+    assert "Retry-After: 60" in listed.stdout
+    assert "page paused" in shown.stdout
+    assert "Retry-After: 60" in shown.stdout

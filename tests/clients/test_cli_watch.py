@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.delivery_service_pb2 import (
     GetMessageResponse,
@@ -16,7 +17,7 @@ from redrive.v1.delivery_service_pb2 import (
     WatchProgressResponse,
 )
 from redrive.v1.message_pb2 import Counts, Message, MessageStatus, RetryPolicy, RetryType
-from redrive.v1.page_pb2 import PageHold
+from redrive.v1.page_pb2 import PageHold, PagePause
 from redrive.v1.progress_pb2 import Progress
 from redrive.v1.retry_service_pb2 import GetRetryScheduleResponse
 
@@ -46,6 +47,21 @@ async def test_a_file_gets_a_line_for_each_change(server: "ScriptedServer", redr
         "SENDING: 400 of 1,000 sent, 1 failed, 0 unconfirmed, 599 pending, 50.0/s, 12 s left",
         "SENT: 1,000 of 1,000 sent, 0 failed, 0 unconfirmed, 0 pending",
     ]
+
+
+async def test_a_pause_of_the_page_says_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:
+    paused = Progress()
+    paused.CopyFrom(SENDING)
+    paused.page_pause.CopyFrom(PagePause(reason="Retry-After: 60", until_time=Timestamp(seconds=1_800_000_000)))
+    server.stream(at(1, SENDING), at(1, paused), at(2, SENT))
+
+    result = await redrive("watch", "m1")
+
+    line = result.stdout.splitlines()[1]
+    assert line.startswith(
+        "SENDING: 400 of 1,000 sent, 1 failed, 0 unconfirmed, 599 pending, page paused until 2027-01-1"
+    )
+    assert line.endswith(": Retry-After: 60")
 
 
 async def test_a_terminal_gets_a_live_bar(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -36,6 +36,30 @@ async def test_a_page_is_held_with_a_reason_and_released(stage: Stage, visit: Vi
     await eventually(lambda: stage.client.get_message(message.id), lambda seen: seen.counts.sent == 2)
 
 
+async def test_a_pause_says_why_and_until_when_and_is_ended_by_a_release(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("tired", rate=20)
+    usage = '{"tired":[{"type":"messenger","call_count":99,"estimated_time_to_regain_access":30}]}'
+    effect = {"kind": "headers", "headers": {"X-Business-Use-Case-Usage": usage}}
+    [fault] = await stage.sandbox.control.order({"effect": effect, "page": "tired"})
+    message = await stage.send("tired", "Waits for the platform", people(40, "tired"))
+    await eventually(lambda: _page(stage, "tired"), lambda page: page.HasField("pause"))
+    await stage.sandbox.control.remove_fault(fault.id)
+    reason, card = "messenger of tired: access again in 30 minutes", visit.page.get_by_role("region", name="Page tired")
+
+    await visit.open(f"/messages/{message.id}")
+    await expect(visit.page.get_by_text("Paused until")).to_be_visible()
+    await expect(visit.page.get_by_text(reason)).to_be_visible()
+    await visit.open("/pages")
+    await expect(card.get_by_text(reason)).to_be_visible()
+    await expect(card.get_by_text("Paused", exact=True)).to_be_visible()
+    assert await visit.accessibility_faults() == []
+
+    await card.get_by_role("button", name="Release").click()
+    await visit.page.get_by_role("button", name="Release the page").click()
+    await expect(card.get_by_text("Sends")).to_be_visible()
+    await eventually(lambda: stage.client.get_message(message.id), lambda seen: seen.counts.sent == 40)
+
+
 async def test_a_dead_token_is_replaced_where_its_hold_is_shown(stage: Stage, visit: Visit) -> None:
     await stage.put_page("dead", token="dead-token")
     await stage.sandbox.control.token("dead-token", "expire")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -90,6 +91,35 @@ async def test_a_pause_asked_of_one_process_holds_back_what_both_send(
         await asyncio.gather(*(one.resume_message(message.id) for message in messages))
         ends = await asyncio.gather(*(watch_to_the_end(other, message.id) for message in messages))
         assert [end.counts.sent for end in ends] == [300] * 4
+        await assert_nobody_twice(sandbox)
+
+
+async def test_a_page_that_the_platform_pauses_is_shown_and_released_by_any_process(
+    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+) -> None:
+    usage = json.dumps({PAGES[0]: [{"type": "messenger", "call_count": 1, "estimated_time_to_regain_access": 30}]})
+    headers = {"kind": "headers", "headers": {"X-Business-Use-Case-Usage": usage}}
+    await sandbox.control.order({"effect": headers, "page": PAGES[0]})
+    async with client_of(two[0]) as one, client_of(two[1]) as other:
+        await one.put_page(PutPageRequest(page_id=PAGES[0], access_token="EAAG", messages_per_second=50))
+        request = SendRequest(page_id=PAGES[0], content=Content(text="Hi"), recipients=recipients(100))
+        message = (await one.send(request)).message
+        for client in (one, other):
+            async for answer in client.watch_progress(message.id):
+                if answer.progress.HasField("page_pause"):
+                    break
+            assert f"messenger of {PAGES[0]}" in answer.progress.page_pause.reason
+            [page] = [page async for page in client.list_pages()]
+            assert page.pause == (await client.get_message(message.id)).page_pause == answer.progress.page_pause
+        await sandbox.control.clear_faults()
+        [worker] = await _workers(one, [message])
+        idle = other if f":{two[0].pid}:" in worker else one
+
+        released = await idle.release_page(PAGES[0])
+
+        assert not released.HasField("pause")
+        end = await watch_to_the_end(one, message.id)
+        assert end.counts.sent == 100
         await assert_nobody_twice(sandbox)
 
 

@@ -33,10 +33,11 @@ def failed(sql: Sql) -> object:
     return standings.failed(sql, JUDGED, list(standings.groups(sql, JUDGED)), after="ann", limit=100)
 
 
-HOLDS_OF_THEIR_PAGES = [
+STATES_OF_PAGES = [
     "SCAN json_each VIRTUAL TABLE INDEX 1:",
     "SCAN given",
     "pages USING INDEX sqlite_autoindex_pages_1 (page_id=?)",
+    "page_pauses USING INDEX sqlite_autoindex_page_pauses_1 (page_id=?) LEFT-JOIN",
 ]
 QUERIES: dict[str, tuple[Callable[[Sql], object], list[str]]] = {
     "attempts": (
@@ -68,15 +69,18 @@ QUERIES: dict[str, tuple[Callable[[Sql], object], list[str]]] = {
     ),
     "messages": (
         messages(),
-        ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))", *HOLDS_OF_THEIR_PAGES],
+        ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))", *STATES_OF_PAGES],
     ),
     "messages with failures": (
         messages(with_failures=True),
-        ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))", *HOLDS_OF_THEIR_PAGES],
+        ["messages USING INDEX messages_newest (owner=? AND (create_time,message_id)<(?,?))", *STATES_OF_PAGES],
     ),
     "messages of a page": (
         messages(page_id="1001"),
-        ["messages USING INDEX messages_of_page (page_id=? AND (create_time,message_id)<(?,?))", *HOLDS_OF_THEIR_PAGES],
+        [
+            "messages USING INDEX messages_of_page (page_id=? AND (create_time,message_id)<(?,?))",
+            *STATES_OF_PAGES,
+        ],
     ),
     "failed recipients, and how many there are": (
         failed,

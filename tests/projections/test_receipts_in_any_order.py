@@ -17,7 +17,7 @@ from domain.message_events import MessageCompleted
 from domain.outcome import Outcome
 from domain.receipt_events import Receipt
 from domain.streams import batch_stream, message_stream, receipts_stream
-from projections import failures, message_rows, read_models
+from projections import failures, message_rows, page_pauses, read_models
 from projections.recorded import Recorded
 from projections.sql import Row, Sql
 from projections.tally import Tally
@@ -142,6 +142,7 @@ def books_of(history: History, *, together: int = 1) -> Mapping[str, Sequence[Ro
         connection.row_factory = sqlite3.Row
         sql = SqliteSql(SQLiteCursor(connection.cursor()))
         read_models.create(sql)
+        sql.execute(page_pauses.TABLE)
         recorded = [Recorded(position, *one) for position, one in enumerate(_numbered(history), start=1)]
         for begin in range(0, len(recorded), together):
             tally = Tally()

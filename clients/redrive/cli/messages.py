@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
 from redrive.cli.output import facts, local_time, table
+from redrive.cli.page_pause import until_and_why
 from redrive.cli.retry_options import policy_in_words
 from redrive.cli.time_options import time_option
 from redrive.cli.words import enum_option, word
@@ -56,6 +57,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("status", word(MessageStatus, message.status)),
             *_stop_facts(message),
             ("page on hold", message.page_hold.reason or "yes" if message.HasField("page_hold") else ""),
+            ("page paused", until_and_why(message.page_pause) if message.HasField("page_pause") else ""),
             ("recipients", counts.total),
             ("open", counts.pending + counts.sending),
             ("sent", counts.sent),

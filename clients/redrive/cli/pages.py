@@ -11,13 +11,14 @@ from rich.text import Text
 from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
 from redrive.cli.output import facts, local_time, table
+from redrive.cli.page_pause import until_and_why
 from redrive.cli.words import enum_option, word
 from redrive.client import Client
 from redrive.errors import InvalidRequest
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
 
-_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold")
+_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold", "paused")
 
 
 async def put_page(
@@ -87,7 +88,10 @@ async def hold_page(
 
 
 async def release_page(session: Session, page_id: PageIdArgument) -> None:
-    """Lets a page on hold go on; what failed for a fault of the whole page can then be retried."""
+    """Lets a page on hold go on, and ends a pause that the platform asked for.
+
+    What failed for a fault of the whole page can then be retried.
+    """
     session.output.show(await session.client.release_page(page_id), _render_page)
 
 
@@ -135,7 +139,7 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
 
 
 def _render_page(page: Page) -> Iterator[RenderableType]:
-    yield facts([("page", page.id), ("name", page.name), ("on hold", _hold(page))])
+    yield facts([("page", page.id), ("name", page.name), ("on hold", _hold(page)), ("paused", _pause(page))])
 
 
 def _hold(page: Page) -> str:
@@ -144,6 +148,10 @@ def _hold(page: Page) -> str:
         return "no"
     by = f", by {page.hold.held_by}" if page.hold.held_by else ""
     return f"since {local_time(page.hold.hold_time)}{by}: {page.hold.reason or 'no reason given'}"
+
+
+def _pause(page: Page) -> str:
+    return until_and_why(page.pause) if page.HasField("pause") else "no"
 
 
 def _render_list(answer: ListPagesResponse) -> Iterator[RenderableType]:
@@ -160,4 +168,5 @@ def _row(page: Page) -> tuple[object, ...]:
         page.token_verified,
         local_time(page.update_time),
         _hold(page),
+        _pause(page),
     )

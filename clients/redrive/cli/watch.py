@@ -13,6 +13,7 @@ from redrive.cli.command import Session
 from redrive.cli.exits import ExitCode
 from redrive.cli.messages import MessageId
 from redrive.cli.output import Output, local_time
+from redrive.cli.page_pause import until_and_why
 from redrive.cli.skip_reasons import way_on
 from redrive.cli.words import word
 from redrive.client import Client
@@ -153,10 +154,8 @@ def _line(progress: Progress) -> str:
         parts.append(f"{counts.cancelled:,} cancelled")
     if progress.status == MessageStatus.MESSAGE_STATUS_CANCELLED:
         return ", ".join(parts)  # what is still on its way ends at once: no pace, no time left
-    if progress.HasField("stop"):
-        return ", ".join([*parts, f"stopped: {cause_of(progress.stop)}. {remedy_for(progress.stop)}"])
-    if progress.HasField("page_hold"):
-        return ", ".join([*parts, f"page on hold: {progress.page_hold.reason or 'by hand'}"])
+    if halted := _why_halted(progress):
+        return ", ".join([*parts, halted])
     if progress.messages_per_second and _open(progress):
         parts.append(f"{progress.messages_per_second:,.1f}/s")
     if progress.HasField("eta"):
@@ -164,6 +163,15 @@ def _line(progress: Progress) -> str:
     if progress.HasField("next_retry_time"):
         parts.append(f"next retry {local_time(progress.next_retry_time)}")
     return ", ".join(parts)
+
+
+def _why_halted(progress: Progress) -> str:
+    """Return why nothing of the message leaves; empty while it is sent."""
+    if progress.HasField("stop"):
+        return f"stopped: {cause_of(progress.stop)}. {remedy_for(progress.stop)}"
+    if progress.HasField("page_hold"):
+        return f"page on hold: {progress.page_hold.reason or 'by hand'}"
+    return f"page paused {until_and_why(progress.page_pause)}" if progress.HasField("page_pause") else ""
 
 
 def _open(progress: Progress) -> int:

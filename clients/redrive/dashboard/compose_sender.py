@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from redrive.dashboard.composition import Composition, Schedule
-from redrive.dashboard.elements import Tag, choice, link
+from redrive.dashboard.elements import Tag, choice, link, time_of
 from redrive.dashboard.entries import entry, time_entry
 from redrive.dashboard.frame import Frame
 from redrive.v1.page_pb2 import Page
@@ -55,6 +55,10 @@ class SenderPart:
             with self._note, Tag("p", "", "note"):
                 Tag("span", f"This page is on hold: {page.hold.reason or 'no reason was given'}. What you send waits. ")
                 link("See the pages", "/pages")
+        elif page is not None and page.HasField("pause"):
+            with self._note, Tag("p", "", "note"):
+                Tag("span", f"This page is paused: {page.pause.reason}. What you send waits until ")
+                time_of(page.pause.until_time)
 
     def _choose(self, page_id: str) -> None:
         self._composition.page_id = page_id

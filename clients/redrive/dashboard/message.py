@@ -10,6 +10,7 @@ from redrive.dashboard.frame import Frame
 from redrive.dashboard.labels import RETRY_TYPES, error_label, status_label
 from redrive.dashboard.message_actions import MessageActions
 from redrive.dashboard.outcomes import Step, chart, outcomes_over_time
+from redrive.dashboard.pause_note import PauseNote
 from redrive.dashboard.progress_card import ProgressCard
 from redrive.dashboard.rounds import rounds_table
 from redrive.dashboard.site import Site
@@ -64,6 +65,7 @@ class _MessagePage:
             self._actions = MessageActions(self._frame, self._id)
         self._hold = Tag("p", "", "note")
         self._stop = Tag("p", "", "note")
+        self._pause = PauseNote()
         self._next = Tag("p", "", "note info")
         with self._next:
             Tag("span", "The next retry starts by itself: ")
@@ -111,6 +113,7 @@ class _MessagePage:
             self._progress.show_counts(message.counts)
             self._status.show(status_label(message.status))
             self._show_failures(message.counts.failed + message.counts.unconfirmed)
+            self._pause.show(message.page_pause if message.HasField("page_pause") else None)
 
     def _show_rounds(self, answer: ListRetriesResponse) -> None:
         self._rounds_box.show(when=bool(answer.rounds))
@@ -128,6 +131,7 @@ class _MessagePage:
         self._stop.say(f"Stopped: {cause_of(message.stop)}. {remedy_for(message.stop)} What is pending stays pending.")
 
     def _show_progress(self, progress: Progress) -> None:
+        self._pause.show(progress.page_pause if progress.HasField("page_pause") else None)
         if (progress.status, progress.round) != self._stage:
             self._stage = (progress.status, progress.round)
             self._frame.backend.reads.hurry(*(("message", self._id, *part) for part in ((), ("events",), ("rounds",))))

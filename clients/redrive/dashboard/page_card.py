@@ -7,11 +7,13 @@ from redrive.dashboard.elements import Tag, button, link, time_of
 from redrive.dashboard.formats import moment, rate
 from redrive.dashboard.labels import Label, error_label
 from redrive.dashboard.page_forms import SEND_MODES, PageForms
+from redrive.dashboard.pause_note import PauseNote
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.page_pb2 import Page, PageHold
 
 _SENDS = Label("Sends", "check_circle", "good")
 _HELD = Label("On hold", "pause_circle", "bad")
+_PAUSED = Label("Paused", "hourglass_empty", "warn")
 
 
 class PageCard:
@@ -24,6 +26,7 @@ class PageCard:
                 self._name = Tag("h2")
                 self._state = Chip(_SENDS)
             self._hold = _HoldNote()
+            self._pause = PauseNote()
             with Tag("dl", "", "facts"):
                 self._id, self._pace, self._mode, self._token = map(_fact, ("Id", "Pace", "They leave as", "Token"))
                 with Tag("div"):
@@ -36,18 +39,19 @@ class PageCard:
         """The page as it is now."""
         self._page = page
         name = page.name or page.id
-        is_held = page.HasField("hold")
+        is_held, is_paused = page.HasField("hold"), page.HasField("pause")
         self.box.attributes(aria_label=name)
         self._name.say(name)
-        self._state.show(_HELD if is_held else _SENDS)
+        self._state.show(_HELD if is_held else _PAUSED if is_paused else _SENDS)
         self._hold.show(page.hold if is_held else None)
+        self._pause.show(page.pause if is_paused else None)
         self._id.say(page.id)
         self._pace.say(rate(page.messages_per_second))
         self._mode.say(SEND_MODES.get(page.send_mode, f"Mode {page.send_mode}"))
         self._token.say(f"Number {page.token_generation}{'' if page.token_verified else ', not tried yet'}")
         self._changed.attributes(datetime=moment(page.update_time))
         self._report.attributes(href=f"/reports?page={page.id}")
-        self._show_buttons(page, is_held=is_held)
+        self._show_buttons(page, is_held=is_held, is_paused=is_paused)
 
     def _draw_buttons(self, forms: PageForms) -> None:
         with Tag("div", "", "row"):
@@ -57,13 +61,13 @@ class PageCard:
             self._to_release = button("Release", lambda: forms.release(self._page), icon_name="play_arrow")
             self._report = link("Report", "/reports")
 
-    def _show_buttons(self, page: Page, *, is_held: bool) -> None:
+    def _show_buttons(self, page: Page, *, is_held: bool, is_paused: bool) -> None:
         """What mends the cause stands out."""
         is_dead_token = page.hold.error_type == ErrorType.ERROR_TYPE_ACCESS_TOKEN
         self._to_hold.show(when=not is_held)
-        self._to_release.show(when=is_held)
+        self._to_release.show(when=is_held or is_paused)
         self._replace.look("button primary" if is_held and is_dead_token else "button")
-        self._to_release.look("button" if is_dead_token else "button primary")
+        self._to_release.look("button primary" if is_held and not is_dead_token else "button")
 
 
 class _HoldNote:

@@ -57,6 +57,8 @@ class PageForms:
         text = "What is pending leaves again."
         if page.hold.error_code:
             text += " If the cause still stands, the next attempt fails and the page is held again."
+        if page.HasField("pause"):
+            text += " The platform asked for the pause: calling it too early may make its limit last longer."
         name = page.name or page.id
         self._frame.dialog.ask(f"Release {name}?", text, "Release the page", lambda: self._release(page))
 

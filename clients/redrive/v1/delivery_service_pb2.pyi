@@ -897,7 +897,7 @@ class WatchProgressResponse(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Grows with every change of the message. Two answers with the same sequence say the same (a heartbeat)."""
+    """Grows with every change of the message. The same sequence says the same (a heartbeat), but for progress.page_pause."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

@@ -158,6 +158,7 @@ class Message(_message.Message):
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
+    PAGE_PAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     title: _builtins.str
     page_id: _builtins.str
@@ -204,6 +205,10 @@ class Message(_message.Message):
         Nothing is lost: what is pending stays pending. ResumeMessage, or a Resend with corrected content, lets it go on.
         """
 
+    @_builtins.property
+    def page_pause(self) -> _page_pb2.PagePause:
+        """Present while the message's page is paused: why nothing moves, and until when. Absent in an answer about the past."""
+
     def __init__(
         self,
         *,
@@ -226,10 +231,11 @@ class Message(_message.Message):
         page_hold: _page_pb2.PageHold | None = ...,
         sequence: _builtins.int = ...,
         stop: Global___Stop | None = ...,
+        page_pause: _page_pb2.PagePause | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop", b"stop", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop", b"stop", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "stop", b"stop", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "page_pause", b"page_pause", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "stop", b"stop", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

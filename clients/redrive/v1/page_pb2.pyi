@@ -55,6 +55,7 @@ class Page(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     messages_per_second: _builtins.float
@@ -72,6 +73,10 @@ class Page(_message.Message):
     def hold(self) -> Global___PageHold:
         """Present while the page is on hold."""
 
+    @_builtins.property
+    def pause(self) -> Global___PagePause:
+        """Present while the page is paused."""
+
     def __init__(
         self,
         *,
@@ -84,10 +89,11 @@ class Page(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         hold: Global___PageHold | None = ...,
+        pause: Global___PagePause | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "pause", b"pause", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "send_mode", b"send_mode", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "pause", b"pause", "send_mode", b"send_mode", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -134,3 +140,50 @@ class PageHold(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PageHold: _TypeAlias = PageHold  # noqa: Y015
+
+@_typing.final
+class PagePause(_message.Message):
+    """Why nothing of a page leaves for a while: the platform asked for a wait (Retry-After, or the time to regain access in its
+    usage headers), or the page waits by itself because the platform refuses everything for its rate (2 to 60 seconds). What is
+    pending stays pending, and uses up no attempts. It ends by itself at until_time, within a day; ReleasePage ends it at once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    ERROR_SUBCODE_FIELD_NUMBER: _builtins.int
+    ERROR_TYPE_FIELD_NUMBER: _builtins.int
+    PAUSE_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The header that asks for the wait, the platform's error, or both. At most about 800 characters."""
+    error_code: _builtins.int
+    """The platform's error; 0 and unspecified when the answer was no rate limit, as when a success carries the header."""
+    error_subcode: _builtins.int
+    error_type: _error_pb2.ErrorType.ValueType
+    @_builtins.property
+    def pause_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when. A later answer may move it, but never to an earlier time."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        error_code: _builtins.int = ...,
+        error_subcode: _builtins.int = ...,
+        error_type: _error_pb2.ErrorType.ValueType = ...,
+        pause_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause_time", b"pause_time", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_subcode", b"error_subcode", "error_type", b"error_type", "pause_time", b"pause_time", "reason", b"reason", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PagePause: _TypeAlias = PagePause  # noqa: Y015

@@ -80,8 +80,9 @@ class PageServiceServicer:
 
     def ReleasePage(self, request, context):
         """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
-        ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
-        unknown page.
+        ends too, what failed for it can be retried at once. It also ends a pause (see PagePause), of a page on hold or not: within
+        about a second the page sends again, until an answer of the platform asks for another pause. A page that is neither on hold
+        nor paused is answered as it is. NOT_FOUND for an unknown page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

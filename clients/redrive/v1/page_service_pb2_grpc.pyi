@@ -44,8 +44,9 @@ class PageServiceStub:
     """
     ReleasePage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.ReleasePageRequest, _page_service_pb2.ReleasePageResponse]
     """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
-    ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
-    unknown page.
+    ends too, what failed for it can be retried at once. It also ends a pause (see PagePause), of a page on hold or not: within
+    about a second the page sends again, until an answer of the platform asks for another pause. A page that is neither on hold
+    nor paused is answered as it is. NOT_FOUND for an unknown page.
     """
     ListPages: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]
     """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
@@ -66,8 +67,9 @@ class PageServiceAsyncStub(PageServiceStub):
     """
     ReleasePage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.ReleasePageRequest, _page_service_pb2.ReleasePageResponse]  # type: ignore[assignment]
     """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
-    ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
-    unknown page.
+    ends too, what failed for it can be retried at once. It also ends a pause (see PagePause), of a page on hold or not: within
+    about a second the page sends again, until an answer of the platform asks for another pause. A page that is neither on hold
+    nor paused is answered as it is. NOT_FOUND for an unknown page.
     """
     ListPages: _aio.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]  # type: ignore[assignment]
     """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
@@ -103,8 +105,9 @@ class PageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_page_service_pb2.ReleasePageResponse, _abc.Awaitable[_page_service_pb2.ReleasePageResponse]]:
         """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
-        ends too, what failed for it can be retried at once. A page that is not on hold is answered as it is. NOT_FOUND for an
-        unknown page.
+        ends too, what failed for it can be retried at once. It also ends a pause (see PagePause), of a page on hold or not: within
+        about a second the page sends again, until an answer of the platform asks for another pause. A page that is neither on hold
+        nor paused is answered as it is. NOT_FOUND for an unknown page.
         """
 
     @_abc_1.abstractmethod

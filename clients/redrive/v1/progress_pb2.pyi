@@ -40,6 +40,7 @@ class Progress(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_PAUSE_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     status: _message_pb2.MessageStatus.ValueType
@@ -53,7 +54,7 @@ class Progress(_message.Message):
     def counts(self) -> _message_pb2.Counts: ...
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
-        """How long the open deliveries will take at that rate; absent when nothing is open or the rate is 0."""
+        """How long the open deliveries will take at that rate; absent when nothing is open, the rate is 0 or the page is paused."""
 
     @_builtins.property
     def error_type_counts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.ErrorTypeCount]:
@@ -68,6 +69,10 @@ class Progress(_message.Message):
         """When an automatic round is due next, once the message is done and waits for one: see Message. The watch ends all the same; another
         WatchProgress at that time shows the round. The watch of a message that is paused goes on until that is done or cancelled.
         """
+
+    @_builtins.property
+    def page_pause(self) -> _page_pb2.PagePause:
+        """Present while the message's page is paused. A pause that begins or ends is a change of its own, shown within about a second."""
 
     @_builtins.property
     def stop(self) -> _message_pb2.Stop:
@@ -87,11 +92,12 @@ class Progress(_message.Message):
         round: _builtins.int = ...,
         page_hold: _page_pb2.PageHold | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
+        page_pause: _page_pb2.PagePause | None = ...,
         stop: _message_pb2.Stop | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "round", b"round", "status", b"status", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "round", b"round", "status", b"status", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

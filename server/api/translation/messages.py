@@ -22,7 +22,7 @@ from server.api.translation.enum_words import (
     ON_UNCONFIRMED,
     STOP_CAUSES,
 )
-from server.api.translation.pages import page_hold
+from server.api.translation.pages import page_hold, page_pause
 from server.api.translation.retry_policies import policy_shown
 from server.api.translation.times import duration, timestamp
 from server.commands.sending import SendAnswer
@@ -49,6 +49,7 @@ def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past
         schedule_time=timestamp(row.schedule_time),
         next_retry_time=timestamp(next_retry_time),
         page_hold=page_hold(row.page_hold),
+        page_pause=page_pause(row.page_pause),
         sequence=0 if is_past else row.sequence,
         stop=_stop(row),
     )
@@ -118,6 +119,7 @@ def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgres
             error_type_counts=error_type_counts(latest.error_types),
             round=row.round,
             page_hold=page_hold(row.page_hold),
+            page_pause=page_pause(row.page_pause),
             next_retry_time=timestamp(next_retry_time),
             stop=_stop(row),
         ),

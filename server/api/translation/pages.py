@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from domain.commands import HoldPage, PutPage, ReleasePage
 from domain.page_events import SendMode
+from projections.page_pauses import PauseRow
 from projections.pages import HoldRow, PageRow
 from redrive.v1.error_pb2 import ErrorType
-from redrive.v1.page_pb2 import Page, PageHold
+from redrive.v1.page_pb2 import Page, PageHold, PagePause
 from redrive.v1.page_service_pb2 import (
     HoldPageRequest,
     HoldPageResponse,
@@ -87,6 +88,7 @@ def _page(row: PageRow) -> Page:
         create_time=timestamp(row.create_time),
         update_time=timestamp(row.update_time),
         hold=page_hold(row.hold),
+        pause=page_pause(row.pause),
     )
 
 
@@ -101,4 +103,18 @@ def page_hold(hold: HoldRow | None) -> PageHold | None:
         error_subcode=hold.error_subcode,
         error_type=ERROR_TYPES.number(hold.error_type) if hold.error_type else ErrorType.ERROR_TYPE_UNSPECIFIED,
         hold_time=timestamp(hold.time),
+    )
+
+
+def page_pause(pause: PauseRow | None) -> PagePause | None:
+    """Why a page is paused, and until when."""
+    if pause is None:
+        return None
+    return PagePause(
+        reason=pause.reason,
+        error_code=pause.error_code,
+        error_subcode=pause.error_subcode,
+        error_type=ERROR_TYPES.number(pause.error_type) if pause.error_type else ErrorType.ERROR_TYPE_UNSPECIFIED,
+        pause_time=timestamp(pause.time),
+        until_time=timestamp(pause.until),
     )

@@ -3,8 +3,14 @@
 import grpc
 import pytest
 
-from redrive.v1.delivery_service_pb2 import ListMessagesRequest
+from domain.fault import ErrorType as Kind
+from domain.fault import Fault, RetryRule, Scope
+from projections import page_pauses
+from projections.sql import Sql
+from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListEventsRequest, ListMessagesRequest
+from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, ReleasePageRequest
+from server.log.commit import Commit
 from tests.builders import OWNER, PAGE
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -67,3 +73,74 @@ async def test_settings_and_tokens_do_not_end_a_hold_by_hand(edge: Edge) -> None
     await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE))
 
     assert (await edge.pages.PutPage(put(page_id=PAGE, access_token="EAAG-another"))).page.HasField("hold")
+
+
+# Pauses
+
+
+async def _pause(edge: Edge, minutes: int = 30) -> None:
+    fault = Fault(
+        code=80006, message="too many calls", type=Kind.RATE_LIMIT, scope=Scope.PAGE, retry=RetryRule.AUTOMATIC
+    )
+
+    def write(sql: Sql) -> None:
+        page_pauses.record(sql, PAGE, "too many calls", fault, until=sql.clock() + minutes * 60_000_000)
+
+    await edge.log.commit(Commit([], also=write))
+
+
+async def test_a_paused_page_says_why_and_until_when_wherever_it_is_shown(edge: Edge) -> None:
+    sent = (await edge.delivery.Send(send_request())).message
+    await _pause(edge)
+
+    [listed] = (await edge.pages.ListPages(ListPagesRequest())).pages
+    [message] = (await edge.delivery.ListMessages(ListMessagesRequest())).messages
+    got = (await edge.delivery.GetMessage(GetMessageRequest(message_id=sent.id))).message
+    assert listed.pause == message.page_pause == got.page_pause
+    assert not listed.HasField("hold")
+    assert (listed.pause.reason, listed.pause.error_code) == ("too many calls", 80006)
+    assert listed.pause.error_type == ErrorType.ERROR_TYPE_RATE_LIMIT
+    assert listed.pause.until_time.seconds - listed.pause.pause_time.seconds in (1799, 1800)
+
+
+async def test_a_release_ends_a_pause_and_the_log_says_so(edge: Edge) -> None:
+    sent = (await edge.delivery.Send(send_request())).message
+    await _pause(edge)
+
+    released = (await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))).page
+
+    got = (await edge.delivery.GetMessage(GetMessageRequest(message_id=sent.id))).message
+    assert not released.HasField("pause")
+    assert not got.HasField("page_pause")
+    assert released.token_generation == 1, "no fault, no other generation"
+    events = (await edge.delivery.ListEvents(ListEventsRequest(message_id=sent.id))).events
+    words = f"The page was released by {OWNER}, and its pause ended: too many calls"
+    assert words in [event.summary for event in events]
+
+
+async def test_a_release_ends_a_hold_and_a_pause_together(edge: Edge) -> None:
+    await _pause(edge)
+    held = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))).page
+
+    released = (await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))).page
+
+    assert held.HasField("hold")
+    assert held.HasField("pause")
+    assert not released.HasField("hold")
+    assert not released.HasField("pause")
+
+
+async def test_a_pause_that_is_over_is_not_shown(edge: Edge) -> None:
+    await _pause(edge, minutes=-1)
+
+    [listed] = (await edge.pages.ListPages(ListPagesRequest())).pages
+    assert not listed.HasField("pause")
+
+
+async def test_what_was_shows_no_pause(edge: Edge) -> None:
+    sent = (await edge.delivery.Send(send_request())).message
+    await _pause(edge)
+
+    request = GetMessageRequest(message_id=sent.id, as_of_time=sent.update_time)
+
+    assert not (await edge.delivery.GetMessage(request)).message.HasField("page_pause")

@@ -126,9 +126,40 @@ async def test_an_invalid_json_reply_means_that_all_were_sent(batch: Batch, mess
     assert [it.outcome for it in attempts] == [Sent()] * 3
 
 
-async def test_advice_stands_in_a_parts_headers_or_else_in_the_replys(batch: Batch, message: OutgoingMessage) -> None:
+async def test_advice_stands_in_a_parts_headers_and_in_the_replys(batch: Batch, message: OutgoingMessage) -> None:
     of_a_part = [{"name": "X-Page-Usage", "value": '{"call_count":90}'}, {"name": None}, "odd"]
     parts = [sent("m_1"), part(200, {"message_id": "m_2"}, of_a_part), None]
     attempts = await batch(message, httpx.Response(200, json=parts, headers={"Retry-After": "5"}))
-    outer = Advice(retry_after=timedelta(seconds=5))
-    assert [it.advice for it in attempts] == [outer, Advice(usage=0.9), outer]
+    outer = Advice(retry_after=timedelta(seconds=5), asked_by="Retry-After: 5")
+    both = Advice(retry_after=timedelta(seconds=5), asked_by="Retry-After: 5", usage=0.9)
+    assert [it.advice for it in attempts] == [outer, both, outer]
+
+
+@pytest.mark.parametrize("is_odd", [False, True])
+async def test_in_batches_only_the_own_products_and_objects_count(
+    batch: Batch, message: OutgoingMessage, is_odd: bool
+) -> None:
+    def usage(**minutes: int) -> str:
+        record = {"call_count": 1}
+        objects = {"ads": "ads_management", "page": "messenger", "other": "messenger"}
+        ids = {"ads": "777", "page": "1001", "other": "888"}
+        entries = {
+            ids[name]: [{**record, "type": objects[name], "estimated_time_to_regain_access": wait}]
+            for name, wait in minutes.items()
+        }
+        return json.dumps(entries)
+
+    def of_part(value: str) -> list[Any]:
+        return [{"name": "x-business-use-case-usage", "value": value}, *(["odd"] if is_odd else [])]
+
+    parts = [
+        part(200, {"message_id": "m_1"}, of_part(usage(ads=30))),
+        part(200, {"message_id": "m_2"}, of_part(usage(page=2, other=30))),
+        sent("m_3"),
+    ]
+    outer = {"X-Business-Use-Case-Usage": usage(ads=60, page=1, other=60)}
+
+    attempts = await batch(message, httpx.Response(200, json=parts, headers=outer))
+
+    waits = [it.advice.retry_after for it in attempts if it.advice is not None]
+    assert waits == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=1)]

@@ -50,6 +50,13 @@ def test_a_long_message_is_cut_after_its_secrets_are_out() -> None:
     assert len(redacted("y" * 9999)) == MAX_MESSAGE_LENGTH
 
 
+def test_of_a_long_message_the_beginning_and_the_end_are_kept() -> None:
+    message = redacted("(#100) Invalid parameter" + "x" * 9999 + " (Title of button 2 is too long)")
+    assert len(message) == MAX_MESSAGE_LENGTH
+    assert message.startswith("(#100) Invalid parameter")
+    assert message.endswith("x (Title of button 2 is too long)")
+
+
 def test_a_success_has_nothing_to_hide() -> None:
     assert redact(Sent("m_1"), ["m_1"]) == Sent("m_1")
 

@@ -13,6 +13,7 @@ from projections.message_rows import MessageRow
 from projections.sql import from_micros, micros
 from server.commands.holding_pages import PageHoldService
 from server.delivery.ownership import close_page
+from server.delivery.pacer import Pause
 from server.delivery.timer_report import TimerStatus
 from server.log.commit import Commit
 from server.log.vault import Vault
@@ -100,7 +101,9 @@ async def test_a_retry_after_puts_a_round_off(works: Works, control: SandboxCont
     await control.order({**HICCUP, "recipients": ["ann"]})
     message_id = await works.send(people("ann"), retry_policy=cron(3, each(0.5)))
     await works.done(message_id)
-    await works.log.commit(Commit([], also=lambda sql: close_page(sql, PAGE, 1.5)))
+    await works.log.commit(
+        Commit([], also=lambda sql: close_page(sql, PAGE, Pause(seconds=1.5, reason="Retry-After: 1.5")))
+    )
     opens = wall_clock() + timedelta(seconds=1.5)
 
     await eventually(lambda: works.row(message_id), lambda row: row.status == "SENT")

@@ -13,6 +13,7 @@ from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.channels.channel import Advice, Attempted, Channel, Credentials, OutgoingMessage
 from server.delivery.ownership import close_page
+from server.delivery.pacer import Pause
 from server.delivery.timer_report import TimerStatus
 from server.log.commit import Commit
 from server.sandbox.arrival import Arrival
@@ -155,7 +156,9 @@ async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, san
         await first.put_page()
         await first.ownership.start()
         await first.ownership.own(PAGE)
-        await first.log.commit(Commit([], also=lambda sql: close_page(sql, PAGE, seconds=1.0)))
+        await first.log.commit(
+            Commit([], also=lambda sql: close_page(sql, PAGE, Pause(seconds=1.0, reason="Retry-After: 1")))
+        )
         heard = time.time()
 
     async with open_works(database, sandbox, worker="worker-2") as second:

@@ -9,7 +9,7 @@ import pytest
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Unconfirmed
 from server.channels.channel import Advice, Attempted
-from server.delivery.pacer import Pacer
+from server.delivery.pacer import Pacer, Pause
 from tests.builders import FAILED_FOR_GOOD, SENT, UNCONFIRMED, fault
 
 
@@ -165,11 +165,73 @@ async def test_nothing_leaves_before_a_retry_after_is_over(halt: asyncio.Event, 
 
 
 def test_many_answers_that_ask_for_one_pause_tell_of_it_once() -> None:
-    told: list[float] = []
+    told: list[Pause] = []
     pacer = Pacer(10.0, told.append)
 
     for _ in range(10):
         pacer.heed(advised(limited(), retry_after=60.0))
     pacer.heed(advised(limited(), retry_after=300.0))
 
-    assert told == [60.0, 300.0]
+    assert [pause.seconds for pause in told] == [60.0, 300.0]
+
+
+# Pauses
+
+
+def pauses_of(*attempts: Attempted) -> list[Pause]:
+    told: list[Pause] = []
+    pacer = Pacer(10.0, told.append)
+    for attempted in attempts:
+        pacer.heed(attempted)
+    return told
+
+
+def test_a_pause_after_a_success_names_the_header_alone() -> None:
+    advice = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60")
+
+    assert pauses_of(Attempted(outcome=SENT, advice=advice)) == [Pause(seconds=60.0, reason="Retry-After: 60")]
+
+
+def test_a_pause_after_a_rate_limit_names_the_error_and_the_header() -> None:
+    advice, outcome = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60"), limited()
+
+    [pause] = pauses_of(Attempted(outcome=outcome, advice=advice))
+
+    assert (pause.reason, pause.fault) == (f"{outcome.fault.message} (Retry-After: 60)", outcome.fault)
+    assert pause.is_asked_for
+
+
+def test_another_error_is_not_the_reason_of_a_pause() -> None:
+    advice = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60")
+
+    [pause] = pauses_of(Attempted(outcome=FAILED_FOR_GOOD, advice=advice))
+
+    assert (pause.reason, pause.fault) == ("Retry-After: 60", None)
+
+
+def test_a_page_that_is_refused_once_is_slower_and_not_paused() -> None:
+    assert pauses_of(Attempted(outcome=limited())) == []
+
+
+async def test_a_pause_that_was_ended_lets_messages_leave(halt: asyncio.Event) -> None:
+    pacer = Pacer(10.0)
+    pacer.heed(advised(retry_after=60.0))
+    waiting = asyncio.create_task(pacer.take(1, halt))
+    await asyncio.sleep(0)
+
+    pacer.reopen()
+
+    assert await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_a_pause_that_was_read_before_it_was_ended_does_not_come_back(halt: asyncio.Event) -> None:
+    pacer = Pacer(10.0)
+    pacer.close(60.0)
+    read = time.monotonic()
+
+    pacer.reopen()
+    pacer.close(60.0, as_of=read)
+    assert await pacer.take(1, halt, within=1.0)
+
+    pacer.close(60.0, as_of=time.monotonic())
+    assert not await pacer.take(1, halt, within=1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.sandbox.control import SandboxControl
+from server.sandbox.control import OrderRefusedError, SandboxControl
 from server.sandbox.preset import PRESETS
 from server.sandbox.runner import Sandbox, running_sandbox
 from server.sandbox.settings import SandboxSettings
@@ -94,6 +94,38 @@ async def test_usage_shows_in_the_headers_and_the_message_passes(control: Sandbo
     answer = await send()
     assert answer.status_code == 200
     assert json.loads(answer.headers["X-Page-Usage"])["call_count"] == 97
+
+
+async def test_ordered_headers_replace_the_usual_ones_and_the_message_passes(
+    control: SandboxControl, send: Send
+) -> None:
+    ordered = {"x-business-use-case-usage": '{"7":[{"type":"ads_management"}]}', "Retry-After": "30"}
+    await control.order({"effect": {"kind": "headers", "headers": ordered}})
+
+    answer = await send()
+
+    assert answer.status_code == 200
+    assert answer.headers.get_list("X-Business-Use-Case-Usage") == ['{"7":[{"type":"ads_management"}]}']
+    assert (answer.headers["Retry-After"], "X-App-Usage" in answer.headers) == ("30", True)
+
+
+async def test_ordered_headers_come_with_an_ordered_error(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "headers", "headers": {"Retry-After": "30"}}})
+    await control.order({"effect": {"kind": "error", "code": 100, "user_title": "Button", "user_msg": "Too long"}})
+
+    answer = await send()
+
+    assert answer.headers["Retry-After"] == "30"
+    error = answer.json()["error"]
+    assert (error["error_user_title"], error["error_user_msg"]) == ("Button", "Too long")
+
+
+@pytest.mark.parametrize("headers", [{}, {"a b": "1"}, {"A": "1\n"}, {"A\n": "1"}, {"A": "\r\nB: 2"}, {"A": 1}])
+async def test_headers_that_http_does_not_allow_are_refused(
+    control: SandboxControl, headers: dict[str, object]
+) -> None:
+    with pytest.raises(OrderRefusedError, match="headers"):
+        await control.order({"effect": {"kind": "headers", "headers": headers}})
 
 
 @pytest.mark.parametrize("accepts", [True, False])

@@ -6,8 +6,11 @@ from datetime import timedelta
 import pytest
 
 from domain.fault import ErrorType
+from projections import page_pauses
+from projections.sql import Sql
+from server.log.commit import Commit
 from server.watching.progress_hub import ProgressHub
-from tests.builders import FAILED, OWNER, auto, crowd, pause_message, people, resume_message, wall_clock
+from tests.builders import FAILED, OWNER, PAGE, auto, crowd, pause_message, people, resume_message, wall_clock
 from tests.server.commands.desk import Desk
 from tests.server.watching.watches import SOON, CountingLog, all_of, next_of, sent, watching
 
@@ -145,3 +148,42 @@ async def test_a_slow_watcher_skips_to_the_latest(desk: Desk, hub: ProgressHub) 
             pass
 
         assert sent(await next_of(watch)) == 600
+
+
+# Pauses of the page
+
+
+async def _record_pause(desk: Desk, reason: str, seconds: float) -> None:
+    def write(sql: Sql) -> None:
+        page_pauses.record(sql, PAGE, reason, None, until=sql.clock() + int(seconds * 1_000_000))
+
+    await desk.log.commit(Commit([], also=write))
+
+
+async def test_a_watcher_sees_a_pause_of_the_page_begin_and_end(
+    desk: Desk, hub: ProgressHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.watching.progress_hub.PAUSE_SECONDS", 0.05)
+    message_id = await desk.send(people("ann", "bob"))
+    async with watching(hub, message_id) as watch:
+        before = await next_of(watch)
+
+        await _record_pause(desk, "Retry-After: 1", 0.5)
+        paused = await next_of(watch)
+        resumed = await next_of(watch)
+
+    assert before.message.page_pause is None
+    assert paused.message.page_pause is not None
+    assert (paused.message.page_pause.reason, paused.eta) == ("Retry-After: 1", None)
+    assert resumed.message.page_pause is None
+    assert (before.sequence, paused.sequence) == (paused.sequence, resumed.sequence)
+
+
+async def test_a_watcher_sees_a_pause_that_is_under_way(desk: Desk, hub: ProgressHub) -> None:
+    message_id = await desk.send(people("ann", "bob"))
+    await _record_pause(desk, "Retry-After: 60", 60.0)
+
+    async with watching(hub, message_id) as watch:
+        progress = await next_of(watch)
+
+    assert progress.message.page_pause is not None
