@@ -65,6 +65,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     completed: bool = False
     open_round: OpenRound | None = None
+    automatic_from_batch: int = 0  # automatic rounds take recipients of this batch and later ones; 0: all
+    suspended: bool = False  # no automatic round starts: see domain.automatic_rounds
     archived_in: str = ""  # the file that has its events
 
 
@@ -95,17 +97,34 @@ def evolve(message: Message, event: Event) -> Message:
                 open_round=_open_after(message.open_round, event),
                 contents=_contents_after(message.contents, event),
                 replaced_round=event.round if event.replaces_content else message.replaced_round,
+                automatic_from_batch=event.automatic_from_batch,
+                suspended=message.suspended and not _is_new_resend(message, event),
             )
-        case MessagePaused() | MessageStopped() | MessageResumed():
-            stop = event.stop if isinstance(event, MessageStopped) else None
-            is_paused = not isinstance(event, MessageResumed)
-            return msgspec.structs.replace(changed, paused=is_paused, stop=stop, completed=False)
-        case MessageCancelled() | RetryStopped():
-            cancelled = message.cancelled or isinstance(event, MessageCancelled)
-            return msgspec.structs.replace(changed, cancelled=cancelled, open_round=None)
+        case MessagePaused() | MessageStopped() | MessageResumed() | MessageCancelled() | RetryStopped():
+            return _interrupted(changed, event)
         case MessageCompleted():
             return msgspec.structs.replace(changed, completed=True, paused=False, stop=None)
     raise TypeError(f"not an event of a message: {type(event).__name__}")
+
+
+def _interrupted(
+    message: Message, event: MessagePaused | MessageStopped | MessageResumed | MessageCancelled | RetryStopped
+) -> Message:
+    match event:
+        case MessageStopped():
+            return msgspec.structs.replace(message, paused=True, stop=event.stop, completed=False)
+        case MessagePaused():
+            return msgspec.structs.replace(message, paused=True, completed=False)
+        case MessageResumed():
+            from_batch = 0 if message.suspended else message.automatic_from_batch
+            return msgspec.structs.replace(
+                message, paused=False, stop=None, suspended=False, automatic_from_batch=from_batch
+            )
+        case MessageCancelled():
+            return msgspec.structs.replace(message, cancelled=True, stop=None, suspended=False, open_round=None)
+        case RetryStopped():
+            suspended = message.suspended or event.suspends_automatic_rounds
+            return msgspec.structs.replace(message, suspended=suspended, open_round=None)
 
 
 def _submitted(message: Message, event: MessageSubmitted) -> Message:
@@ -145,6 +164,11 @@ def check_not_archived(message: Message) -> None:
 
 def _contents_after(before: Mapping[int, bytes], slice_: RetryRequested) -> Mapping[int, bytes]:
     return {**before, slice_.round: slice_.sealed_content} if slice_.sealed_content else before
+
+
+def _is_new_resend(message: Message, slice_: RetryRequested) -> bool:
+    """A resend by hand began; later slices of one that began before do not count."""
+    return slice_.trigger is RetryTrigger.MANUAL and slice_.round > message.round
 
 
 def _open_after(before: OpenRound | None, slice_: RetryRequested) -> OpenRound | None:
@@ -216,16 +240,20 @@ def stop(message: Message, reason: Stop, *, pending_deliveries: int, now: dateti
 def resume(
     message: Message, *, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> MessageResumed | None:
-    """Lets it go on; None when it is not paused; raises MessageIsCancelled."""
+    """End its pause and the suspension of its automatic rounds; None when there is neither.
+
+    Raises MessageIsCancelled.
+    """
     _check_not_cancelled(message)
-    if not message.paused:
+    if not (message.paused or message.suspended):
         return None
     return MessageResumed(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
 
 def awaits_automatic_round(message: Message) -> bool:
     """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
-    return not message.paused and message.open_round is None and _has_rounds_left(message)
+    is_held_back = message.paused or message.suspended
+    return not is_held_back and message.open_round is None and _has_rounds_left(message)
 
 
 def _has_rounds_left(message: Message) -> bool:
@@ -235,9 +263,10 @@ def _has_rounds_left(message: Message) -> bool:
 
 
 def _check_not_done(message: Message, *, somebody_waits: bool) -> None:
-    """A message that waits for a round that is due later is done, but there is something left to stop."""
+    """A message whose next round is due later, or suspended, is done, but there is something left to stop."""
     starts_at_once = message.retry_policy.type is RetryType.AUTO and message.retry_policy.delay is None
-    is_waiting = somebody_waits and not starts_at_once and _has_rounds_left(message)
+    is_later = message.suspended or not starts_at_once
+    is_waiting = somebody_waits and is_later and _has_rounds_left(message)
     if message.completed and not is_waiting:
         raise MessageIsDone(message.id)
 
@@ -270,6 +299,7 @@ def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: d
         recipients=opened.trial.canary.recipients,
         failed=failed,
         unconfirmed=unconfirmed,
+        suspends_automatic_rounds=True,
         time=now,
     )
 

@@ -67,6 +67,8 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     nobody was left. `messages_per_second` caps the round; 0 does not. `sealed_content`, sealed with the message's key,
     is the corrected content of the round, on the first slice. With `replaces_content` it also replaces every older
     content of the message, for all deliveries that have not left.
+    `automatic_from_batch` limits the automatic
+    rounds that follow to recipients with an attempt in this batch or a later one; 0 does not limit them.
     """
 
     round: int
@@ -87,15 +89,20 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     messages_per_second: float = 0.0
     sealed_content: bytes = b""
     replaces_content: bool = False
+    automatic_from_batch: int = 0
 
 
 class RetryStopped(MessageEvent, frozen=True, kw_only=True):
-    """Too many of a round's canary failed or are unconfirmed: the rest is not resent to."""
+    """Too many of a round's canary failed or are unconfirmed: the rest is not resent to.
+
+    `suspends_automatic_rounds` is false only in events that were recorded before this rule existed.
+    """
 
     round: int
     recipients: int
     failed: int
     unconfirmed: int
+    suspends_automatic_rounds: bool = False
 
 
 class MessagePaused(MessageEvent, frozen=True, kw_only=True):

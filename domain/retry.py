@@ -67,6 +67,8 @@ class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
 
     With `as_of_sequence` nobody is taken who has changed since that position of the log; 0 stands for none.
     `content_changed` says that the round brings a corrected content.
+    `from_batch` is set on automatic rounds only: they take recipients with an attempt in this batch or a later one, 0
+    for all recipients (domain.automatic_rounds has the rule).
     """
 
     recipients_named: bool = False
@@ -74,6 +76,7 @@ class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
     include_unconfirmed: bool = False
     as_of_sequence: int = 0
     content_changed: bool = False
+    from_batch: int = 0
 
     @property
     def names_something(self) -> bool:

@@ -6,7 +6,7 @@ import msgspec
 
 from domain.delivery import DeliveryStatus
 from domain.owner import ANYBODY
-from domain.retry import OnUnconfirmed, RetryPolicy
+from domain.retry import OnUnconfirmed, RetryPolicy, RetryType
 from domain.stop_policy import Stop
 from projections import pages
 from projections.page_pauses import PauseRow
@@ -18,7 +18,8 @@ from projections.sql import Given, Micros, Row, Sql, one_of
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     """A message as its readers see it; `next_retry_time` is set while one with a retry schedule of its own waits.
 
-    `canary_round` is the round whose canary is under way, or whose rest is not all planned; 0 for none.
+    `canary_round` is the round whose canary is under way, or whose rest is not all planned; 0 for none. Automatic
+    rounds take recipients of the batch `automatic_from_batch` and later ones (0: all), and none while `suspended`.
     """
 
     message_id: str
@@ -48,11 +49,18 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop | None = None
     stop_time: Micros | None = None
     canary_round: int = 0
+    automatic_from_batch: int = 0
+    suspended: bool = False
 
     @property
     def is_open(self) -> bool:
         """Something of it may still leave or be answered, even to somebody who turned out to have been reached."""
         return self.open_deliveries > 0 or self.batches_completed < self.batches_total
+
+    @property
+    def automatic_rounds_suspended(self) -> bool:
+        """Its policy has automatic rounds, and a stopped canary holds them back."""
+        return self.suspended and self.retry_policy.type is not RetryType.MANUAL
 
     @property
     def open_deliveries(self) -> int:
@@ -91,6 +99,8 @@ def message_row(row: Row) -> MessageRow:
         canary_round=row["canary_round"],
         stop=stop_of(row["stop"]),
         stop_time=row["stop_time"],
+        automatic_from_batch=row["automatic_from_batch"],
+        suspended=bool(row["is_suspended"]),
     )
 
 
@@ -211,7 +221,7 @@ def changed_late(sql: Sql) -> Sequence[str]:
         """
         SELECT message_id FROM messages
         WHERE retry_type = 'AUTO' AND is_completed = 1 AND update_time > end_time AND is_cancelled = 0
-          AND retry_delay = ''
+          AND retry_delay = '' AND is_suspended = 0
           AND failed + unconfirmed > 0 AND retry_count < max_retry_attempts
         """
     )
@@ -231,7 +241,7 @@ def staged(sql: Sql) -> Sequence[tuple[str, str]]:
 
 
 def due_for_timer(sql: Sql, *, after: str, limit: int, own_schedules: bool = True) -> Sequence[MessageRow]:
-    """CRON messages that are done, not cancelled, have failures and automatic rounds left; by id.
+    """CRON messages that are done, neither cancelled nor suspended, have failures and automatic rounds left; by id.
 
     A paused one is not done; those of a page on hold wait for its release; those with a schedule of their own can be
     left out.
@@ -239,7 +249,8 @@ def due_for_timer(sql: Sql, *, after: str, limit: int, own_schedules: bool = Tru
     rows = sql.rows(
         f"""
         SELECT * FROM messages
-        WHERE retry_type = 'CRON' AND is_completed = 1 AND is_cancelled = 0 AND failed + unconfirmed > 0
+        WHERE retry_type = 'CRON' AND is_completed = 1 AND is_cancelled = 0 AND is_suspended = 0
+          AND failed + unconfirmed > 0
           AND retry_count < max_retry_attempts AND message_id > :after
           AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.page_id = messages.page_id AND pages.is_held = 1)
           {"" if own_schedules else "AND retry_delay = ''"}

@@ -21,6 +21,7 @@ from domain.message_events import (
     RetryStopped,
 )
 from domain.outcome import Sent
+from domain.retry import RetryTrigger
 from domain.stop_policy import is_counted
 from projections.policy_columns import delay_column, policy_of, stop_column, stop_policy_column
 from projections.recorded import Recorded
@@ -69,7 +70,9 @@ TABLES = (
         recent_failures BIGINT NOT NULL DEFAULT 0,
         stop TEXT NOT NULL DEFAULT '',
         stop_time BIGINT,
-        replaced_round INTEGER NOT NULL DEFAULT 0
+        replaced_round INTEGER NOT NULL DEFAULT 0,
+        automatic_from_batch INTEGER NOT NULL DEFAULT 0,
+        is_suspended INTEGER NOT NULL DEFAULT 0
     )
     """,
     "CREATE INDEX IF NOT EXISTS messages_newest ON messages (owner, create_time, message_id) WHERE is_visible = 1",
@@ -93,9 +96,10 @@ TABLES = (
 
 _ASSIGNMENTS: Mapping[type[Event], str] = {
     MessagePaused: "is_paused = 1, is_completed = 0, end_time = NULL, next_retry_time = NULL",
-    MessageResumed: "is_paused = 0, stop = '', stop_time = NULL",
-    MessageCancelled: "is_cancelled = 1, next_retry_time = NULL, canary_round = 0, stop = '', stop_time = NULL",
-    RetryStopped: "canary_round = 0",
+    MessageResumed: "is_paused = 0, is_suspended = 0, stop = '', stop_time = NULL,"
+    " automatic_from_batch = CASE WHEN is_suspended = 1 THEN 0 ELSE automatic_from_batch END",
+    MessageCancelled: "is_cancelled = 1, is_suspended = 0, next_retry_time = NULL, canary_round = 0,"
+    " stop = '', stop_time = NULL",
     MessageCompleted: "is_completed = 1, is_paused = 0, end_time = :time, stop = '', stop_time = NULL",
 }
 
@@ -106,16 +110,24 @@ def apply(sql: Sql, recorded: Recorded) -> None:
     if isinstance(event, MessageEvent) and type(event) in _ASSIGNMENTS:
         _set(sql, event, _ASSIGNMENTS[type(event)])
     match event:
-        case MessageStaged():
-            _insert(sql, event, visible=False)
-        case MessageSubmitted():
-            _submit(sql, event)
+        case MessageStaged() | MessageSubmitted() | MessageAbandoned():
+            _begin_or_abandon(sql, event)
         case MessageStopped():
             _stop(sql, event)
         case RetryRequested():
             _request_retry(sql, event)
-        case MessageCompleted():
+        case RetryStopped():
+            _set(sql, event, f"canary_round = 0{', is_suspended = 1' if event.suspends_automatic_rounds else ''}")
+        case MessageCompleted() | MessageResumed():
             _plan_next_round(sql, event)
+
+
+def _begin_or_abandon(sql: Sql, event: MessageStaged | MessageSubmitted | MessageAbandoned) -> None:
+    match event:
+        case MessageStaged():
+            _insert(sql, event, visible=False)
+        case MessageSubmitted():
+            _submit(sql, event)
         case MessageAbandoned():
             sql.execute("DELETE FROM messages WHERE message_id = :message_id", {"message_id": event.message_id})
 
@@ -178,11 +190,15 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
                                    ELSE canary_round END,
                replaced_round = CASE WHEN :replaces = 1 THEN :round ELSE replaced_round END,
                retry_count = :retry_count, batches_total = :batches_total,
-               is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time
+               is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time,
+               automatic_from_batch = :automatic_from_batch,
+               is_suspended = CASE WHEN :is_by_hand = 1 AND round < :round THEN 0 ELSE is_suspended END
         WHERE message_id = :message_id
         """,
         {
             "message_id": event.message_id,
+            "automatic_from_batch": event.automatic_from_batch,
+            "is_by_hand": int(event.trigger is RetryTrigger.MANUAL),
             "round": event.round,
             "retry_count": event.retry_count,
             "batches_total": event.first_batch + event.batches - 1,
@@ -212,12 +228,13 @@ def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
     )
 
 
-def _plan_next_round(sql: Sql, event: MessageCompleted) -> None:
-    """When it is due, if the message has a schedule of its own."""
+def _plan_next_round(sql: Sql, event: MessageCompleted | MessageResumed) -> None:
+    """Set when it is due, if the message is done and has a schedule of its own."""
     row = sql.row(
         """
         SELECT retry_type, max_retry_attempts, retry_delay, retry_count FROM messages
-        WHERE message_id = :message_id AND retry_delay <> '' AND is_cancelled = 0
+        WHERE message_id = :message_id AND retry_delay <> '' AND is_completed = 1 AND is_cancelled = 0
+          AND is_suspended = 0
         """,
         {"message_id": event.message_id},
     )

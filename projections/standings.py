@@ -4,7 +4,7 @@ Recipients are grouped by all that the verdict depends on; the domain judges the
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -17,16 +17,30 @@ from domain.retry import Standing
 from projections.sql import Given, Micros, Row, Sql
 
 _FAILED = "message_id = :message_id AND state IN ('FAILED', 'UNCONFIRMED')"
+_ATTEMPTED_SINCE = """
+    EXISTS (SELECT 1 FROM deliveries
+            WHERE deliveries.message_id = recipients.message_id AND deliveries.recipient_id = recipients.recipient_id
+              AND deliveries.batch_number >= :from_batch)
+"""
 _OUTSIDE_WINDOW = " OR ".join(f"(error_code = {code} AND error_subcode = {sub})" for code, sub in OUTSIDE_WINDOW)
 _GROUP = "state, error_type, retry, maybe_sent, attempts, token_generation"  # what an index is sorted by
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message's standings are measured by: its limit of attempts, and its page's token."""
+    """What a message's standings are measured by: its limit of attempts, and its page's token.
+
+    With `from_batch` only recipients with an attempt in this batch or a later one are found.
+    """
 
     message_id: str
     max_attempts: int
     token_generation: int
+    from_batch: int = 0
+
+    @property
+    def failed(self) -> str:
+        """The condition for the failed and unconfirmed recipients that are found."""
+        return f"{_FAILED} AND {_ATTEMPTED_SINCE}" if self.from_batch else _FAILED
 
     def parameters(self) -> dict[str, object]:
         """As the statements name them."""
@@ -55,7 +69,7 @@ def groups(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
         f"""
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
                token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
-        FROM recipients WHERE {_FAILED} GROUP BY {_GROUP}
+        FROM recipients WHERE {judged.failed} GROUP BY {_GROUP}
         """,  # noqa: S608 - our own words
         judged.parameters(),
     )
@@ -72,7 +86,8 @@ def outside_window(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
                token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
         FROM recipients
-        WHERE {_FAILED} AND state = 'FAILED' AND error_type = 'PERMISSION' AND retry = 'NEVER' AND ({_OUTSIDE_WINDOW})
+        WHERE {judged.failed} AND state = 'FAILED' AND error_type = 'PERMISSION' AND retry = 'NEVER'
+          AND ({_OUTSIDE_WINDOW})
         GROUP BY {_GROUP}
         """,  # noqa: S608 - our own words
         judged.parameters(),
@@ -126,7 +141,7 @@ def _of_standings(
     recipient = "recipient_id || ''" if are_few else "recipient_id"
     return sql.rows(
         f"""
-        SELECT {columns} FROM recipients WHERE {_FAILED} AND {recipient} > :after AND ({condition})
+        SELECT {columns} FROM recipients WHERE {judged.failed} AND {recipient} > :after AND ({condition})
         ORDER BY {recipient} LIMIT :limit
         """,  # noqa: S608 - our own words
         {**judged.parameters(), **parameters, "after": after, "limit": limit},
@@ -147,6 +162,22 @@ def named(sql: Sql, judged: Judged, recipient_ids: Sequence[str]) -> Sequence[Fa
         Given((("place", int), ("recipient_id", str)), list(enumerate(recipient_ids))),
     )
     return [_failed_row(row) for row in rows]
+
+
+def attempted_since(sql: Sql, message_id: str, from_batch: int, recipient_ids: Collection[str]) -> frozenset[str]:
+    """Return those of the recipients with an attempt in this batch or a later one; with 0, all of them."""
+    if not from_batch:
+        return frozenset(recipient_ids)
+    rows = sql.rows(
+        f"""
+        SELECT recipients.recipient_id FROM given CROSS JOIN recipients
+        WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
+          AND {_ATTEMPTED_SINCE}
+        """,  # noqa: S608 - our own words
+        {"message_id": message_id, "from_batch": from_batch},
+        Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+    )
+    return frozenset(row["recipient_id"] for row in rows)
 
 
 def sent_among(sql: Sql, message_id: str, batch_number: int, positions: Sequence[int]) -> tuple[int, ...]:

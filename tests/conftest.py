@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.databases import database_url
 from tests.postgres import postgres_server, postgres_url
 
 __all__ = ["database_url", "postgres_server", "postgres_url"]
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("redrive", deadline=None)
+settings.load_profile("redrive")
 
 # They measure time, or start many processes. `make test` runs all others first, two at a time.
 ALONE = {

@@ -11,6 +11,7 @@ from projections import pages
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
 from server.api.ports import RetryTimer
+from server.commands.retry_planning import awaiting_automatic_round
 from server.delivery.due_rounds import OWNER_SECONDS
 from server.delivery.ownership import closings
 from server.delivery.timer_report import RetrySchedule
@@ -39,6 +40,7 @@ class NextRounds:
     async def of(self, messages: Sequence[MessageRow]) -> Times:
         """The time of each message that may be retried by itself; raises Unavailable."""
         waiting = [message for message in messages if _may_be_retried(message)]
+        waiting = [message for message in waiting if await self._has_recipients(message)]
         if not waiting:
             return {}
         obstacles = await self._log.read(lambda sql: _obstacles(sql, {message.page_id for message in waiting}))
@@ -46,11 +48,17 @@ class NextRounds:
         times = {message.message_id: _time(message, obstacles, schedule) for message in waiting}
         return {message_id: time for message_id, time in times.items() if time is not None}
 
+    async def _has_recipients(self, message: MessageRow) -> bool:
+        """False if automatic rounds are limited, and none of the recipients within the limit can be retried."""
+        if not message.automatic_from_batch:
+            return True
+        return await self._log.read(lambda sql: awaiting_automatic_round(sql, message)) > 0
+
 
 def _may_be_retried(message: MessageRow) -> bool:
     """Whether anybody can be, is decided then."""
     has_failures = message.counts[DeliveryStatus.FAILED] + message.counts[DeliveryStatus.UNCONFIRMED] > 0
-    policy, is_stopped = message.retry_policy, message.cancelled or message.paused
+    policy, is_stopped = message.retry_policy, message.cancelled or message.paused or message.suspended
     is_later = policy.type is RetryType.CRON if policy.delay is None else message.next_retry_time is not None
     return has_failures and is_later and not is_stopped and policy.has_rounds_left(message.retry_count)
 

@@ -42,7 +42,8 @@ def _retryable(sql: Sql, message: MessageRow, rows: Sequence[DeliveryRow]) -> fr
     failed = {row.recipient_id for row in rows if row.status in _FAILED}
     if message.retry_policy.type is RetryType.MANUAL or not failed:
         return frozenset()
-    found = standings.named(sql, judged_by(sql, message), sorted(failed))
+    within_limit = standings.attempted_since(sql, message.message_id, message.automatic_from_batch, failed)
+    found = standings.named(sql, judged_by(sql, message), sorted(within_limit))
     return frozenset(
         (row.recipient_id, row.attempts)
         for row in found

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from domain.automatic_rounds import automatic_selection
 from domain.message import Message, awaits_automatic_round
-from domain.retry import PLAIN, RetryTrigger
+from domain.retry import RetryTrigger
 from projections.message_rows import MessageRow
 from server.commands.round_order import RoundOrder
 from server.commands.rounds import Round, RoundStarted, Step
@@ -21,16 +22,23 @@ class AutomaticRoundService:
         self._now = now
 
     async def start(
-        self, message_id: str, trigger: RetryTrigger, *, retry_count: int, tick: str = ""
+        self, message_id: str, trigger: RetryTrigger, *, retry_count: int, from_batch: int = 0, tick: str = ""
     ) -> RoundStarted | None:
-        """Starts a round for all that can succeed.
+        """Start a round for all recipients within the message's limit that can succeed.
 
-        None when nobody is left, a round is open, or the message has had other automatic rounds than the trigger saw.
+        `retry_count` and `from_batch` (the limit: see domain.automatic_rounds) are the message's as the trigger saw
+        them. None when no recipient is left, a round is open, or the message has moved on from what the trigger saw.
         """
-        order = RoundOrder(message_id=message_id, trigger=trigger, requested_by=AUTOMATIC, selection=PLAIN, tick=tick)
+        order = RoundOrder(
+            message_id=message_id,
+            trigger=trigger,
+            requested_by=AUTOMATIC,
+            selection=automatic_selection(from_batch),
+            tick=tick,
+        )
 
         def may_start(message: Message, row: MessageRow) -> bool:
-            unmoved = message.retry_count == retry_count
+            unmoved = (message.retry_count, message.automatic_from_batch) == (retry_count, from_batch)
             return unmoved and awaits_automatic_round(message) and not row.is_open and row.page_hold is None
 
         the_round = Round(self._log, order, may_start, self._now)

@@ -27,10 +27,11 @@ class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A recipient, and whether a plain resend takes it now."""
+    """A recipient, whether a plain resend takes it now, and whether automatic rounds may take it at all."""
 
     row: FailedRow
     retryable: bool
+    within_limit: bool = True
 
 
 class FailureList(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +59,11 @@ def list_failures(
         shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
         are_few = sum(groups[standing] for standing in shown) < FEW * sum(groups.values())
         rows = standings.failed(sql, judged, shown, after=after, limit=limit, are_few=are_few)
+        ids = [row.recipient_id for row in rows]
+        within_limit = standings.attempted_since(sql, message.message_id, message.automatic_from_batch, ids)
         return FailureList(
             message=message,
-            failures=[Failure(row, row.standing in retryable) for row in rows],
+            failures=[Failure(row, row.standing in retryable, row.recipient_id in within_limit) for row in rows],
             retryable_count=sum(groups[standing] for standing in retryable),
             error_types=failures.by_type(sql, wanted.message_id),
         )

@@ -6,12 +6,11 @@ from domain.errors import Aborted
 from domain.event import RequestStamp
 from domain.message import Message, check_not_archived
 from domain.message_events import MessageEvent
-from domain.retry import PLAIN
 from domain.streams import message_stream
 from projections.sql import Sql
 from server.commands.identity import first_answer
 from server.commands.lookup import find_message, load_message
-from server.commands.retry_planning import retryable
+from server.commands.retry_planning import awaiting_automatic_round
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 
 REDOS = 20
@@ -40,4 +39,4 @@ async def change(log: EventLog, owner: str, message_id: str, stamp: RequestStamp
 
 
 def _somebody_waits(sql: Sql, owner: str, message_id: str) -> bool:
-    return retryable(sql, find_message(sql, owner, message_id), PLAIN) > 0
+    return awaiting_automatic_round(sql, find_message(sql, owner, message_id)) > 0

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from domain.automatic_rounds import automatic_selection
 from domain.batch_events import BatchRecipient
 from domain.batch_plan import PLAN_SLICE
 from domain.retry import RetrySelection, SkipReason, Standing
@@ -49,13 +50,14 @@ class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
     predicts: bool = False
 
 
-def judged_by(sql: Sql, message: MessageRow) -> Judged:
-    """What the message's recipients are judged by now."""
+def judged_by(sql: Sql, message: MessageRow, from_batch: int = 0) -> Judged:
+    """What the message's recipients are judged by now; with `from_batch` only those of this batch and later ones."""
     page = pages.find(sql, message.page_id)
     return Judged(
         message_id=message.message_id,
         max_attempts=message.retry_policy.max_attempts,
         token_generation=page.token_generation if page else 0,
+        from_batch=from_batch,
     )
 
 
@@ -63,7 +65,7 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     """The next slice of a round."""
     if whom.recipient_ids:
         return _plan_named(sql, message, whom)
-    judged = judged_by(sql, message)
+    judged = judged_by(sql, message, whom.selection.from_batch)
     if whom.taken:
         recipients, after = _next_slice(sql, judged, whom.taken, whom)
         return RetryPlan(recipients=recipients, total=0, skipped={}, taken=whom.taken, after=after)
@@ -98,9 +100,10 @@ def _next_slice(
     return found, found[-1].id if len(found) == most else ""
 
 
-def retryable(sql: Sql, message: MessageRow, selection: RetrySelection) -> int:
-    """How many recipients a resend would take."""
-    survey = survey_of_all(sql, message, judged_by(sql, message), NOBODY, tells_window=False)
+def awaiting_automatic_round(sql: Sql, message: MessageRow) -> int:
+    """Return how many recipients the message's next automatic round would take."""
+    selection = automatic_selection(message.automatic_from_batch)
+    survey = survey_of_all(sql, message, judged_by(sql, message, selection.from_batch), NOBODY, tells_window=False)
     return judge(survey, message, selection).total
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from domain.automatic_rounds import limit_after_resend
 from domain.batch_plan import BatchPlan, batches_needed
 from domain.canary import Canary, Trial
 from domain.event import RequestStamp
@@ -30,9 +31,20 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
     sealed_content: bytes = b""  # corrected; empty for a round that sends what its recipients were sent before
 
     def slice(
-        self, message: Message, batches: BatchPlan, plan: RetryPlan, trial: Trial | None, *, is_first: bool
+        self,
+        message: Message,
+        batches: BatchPlan,
+        plan: RetryPlan,
+        trial: Trial | None,
+        *,
+        is_first: bool,
+        is_under_way: bool,
     ) -> RetryRequested:
-        """The event of the round's next slice, which brings the recipients of the plan."""
+        """The event of the round's next slice, which brings the recipients of the plan.
+
+        `is_under_way`: another round of the message, or its first send, has not ended.
+        """
+        sets_limit = is_first and self.trigger is RetryTrigger.MANUAL
         has_more = is_first and trial is None and bool(plan.after)
         return RetryRequested(
             message_id=message.id,
@@ -54,6 +66,11 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
             messages_per_second=self.messages_per_second,
             sealed_content=self.sealed_content if is_first else b"",
             replaces_content=is_first and self.replaces_content(message),
+            automatic_from_batch=(
+                limit_after_resend(message, self.selection, is_under_way=is_under_way)
+                if sets_limit
+                else message.automatic_from_batch
+            ),
             time=batches.time,
         )
 

@@ -50,6 +50,7 @@ class Look(NamedTuple):
     """A message, the slices that its round has so far, and the next one; no plan when there is to be none.
 
     Of a frozen set, `changes` are all that are known once the slice is appended at the message's version.
+    `is_under_way`: something of the message was open before the slice.
     """
 
     message: Message
@@ -57,6 +58,7 @@ class Look(NamedTuple):
     plan: RetryPlan | None
     trial: Trial | None
     changes: Changes
+    is_under_way: bool = False
 
 
 MayStart = Callable[[Message, MessageRow], bool]
@@ -125,7 +127,9 @@ class Round:
             return Look(message, slices, None, None, self._changes)
         changes = self._changes.and_since(sql, message, row.sequence) if self._changes.until else self._changes
         plan = plan_retry(sql, row, self._whom(slices, changes, predicts=predicts))
-        return Look(message, slices, plan, None if slices else self._trial(plan, row.sequence), changes)
+        trial = None if slices else self._trial(plan, row.sequence)
+        is_under_way = row.is_open or message.open_round is not None
+        return Look(message, slices, plan, trial, changes, is_under_way)
 
     def _whom(self, slices: Sequence[RetryRequested], changes: Changes, *, predicts: bool) -> WhomToRetry:
         order = self._order
@@ -156,17 +160,18 @@ class Round:
 
     async def advance(self) -> Step:
         """Appends the next slice."""
-        message, slices, plan, trial, changes = await self.look()
+        look = await self.look()
+        message, slices, plan = look.message, look.slices, look.plan
         if plan is not None and not self.has_begun:
             if message.open_round is not None and not message.open_round.waits:
                 return Step.TOO_EARLY  # that one has promised to take those whom it left to its later slices
             self._skipped, self._total = plan.skipped, plan.total
         if plan is None or not (plan.recipients or self._is_open(message) or self._replaces(message, slices)):
             return Step.DONE
-        requested, appends = self._slice(message, slices, plan, trial)
+        requested, appends = self._slice(look, plan)
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
-        self._number, self._taken, self._changes = requested.round, plan.taken, changes
+        self._number, self._taken, self._changes = requested.round, plan.taken, look.changes
         self._goes_on = slices[0].goes_on if slices else requested.goes_on
         return Step.APPENDED if plan.after else Step.DONE
 
@@ -178,9 +183,8 @@ class Round:
         """Return whether the first slice corrects what is pending, even if the round takes no recipient."""
         return not slices and self._order.replaces_content(message)
 
-    def _slice(
-        self, message: Message, slices: Sequence[RetryRequested], plan: RetryPlan, trial: Trial | None
-    ) -> tuple[RetryRequested, Sequence[StreamEvents]]:
+    def _slice(self, look: Look, plan: RetryPlan) -> tuple[RetryRequested, Sequence[StreamEvents]]:
+        message, slices = look.message, look.slices
         batch_plan = BatchPlan(
             message_id=message.id,
             page_id=message.page_id,
@@ -195,7 +199,9 @@ class Round:
             recipients = [msgspec.structs.replace(one, content_round=batch_plan.round) for one in recipients]
         created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(recipients))]
         batches = [StreamEvents(batch_stream(message.id, message.stage, e.batch_number), 0, [e]) for e in created]
-        requested = self._order.slice(message, batch_plan, plan, trial, is_first=not slices)
+        requested = self._order.slice(
+            message, batch_plan, plan, look.trial, is_first=not slices, is_under_way=look.is_under_way
+        )
         resumed = () if slices else self._order.resumes(message, batch_plan.time)
         return requested, [StreamEvents(message_stream(message.id), message.version, [requested, *resumed]), *batches]
 

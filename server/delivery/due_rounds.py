@@ -12,13 +12,13 @@ import structlog
 
 from domain.errors import Unavailable
 from domain.page_events import PageEvent
-from domain.retry import PLAIN, RetryTrigger
+from domain.retry import RetryTrigger
 from projections import message_rows, pages
 from projections.message_rows import MessageRow
 from projections.recorded import Recorded
 from projections.sql import Micros, Sql, from_micros
 from server.commands.automatic_rounds import AutomaticRoundService
-from server.commands.retry_planning import retryable
+from server.commands.retry_planning import awaiting_automatic_round
 from server.delivery.ownership import closed_for, is_owned_by_another
 from server.log.commit import EventLog
 
@@ -102,11 +102,13 @@ class DueRounds:
             self._waiting[row.message_id] = time.monotonic() + wait
             return
         trigger, tick = RetryTrigger(row.retry_policy.type), from_micros(row.next_retry_time).isoformat()
-        await self._rounds.start(row.message_id, trigger, retry_count=row.retry_count, tick=tick)
+        await self._rounds.start(
+            row.message_id, trigger, retry_count=row.retry_count, from_batch=row.automatic_from_batch, tick=tick
+        )
 
     def _wait(self, sql: Sql, row: MessageRow) -> float | None:
         """Seconds before the round may start here; None when there is nobody to retry, or the page is on hold."""
-        if row.page_id in pages.holds(sql, [row.page_id]) or not retryable(sql, row, PLAIN):
+        if row.page_id in pages.holds(sql, [row.page_id]) or not awaiting_automatic_round(sql, row):
             return None
         if is_owned_by_another(sql, row.page_id, self._worker):
             return OWNER_SECONDS

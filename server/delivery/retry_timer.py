@@ -9,12 +9,12 @@ import msgspec
 import structlog
 
 from domain.errors import Unavailable
-from domain.retry import PLAIN, RetryTrigger
+from domain.retry import RetryTrigger
 from projections import message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Sql, from_micros, micros
 from server.commands.automatic_rounds import AutomaticRoundService
-from server.commands.retry_planning import retryable
+from server.commands.retry_planning import awaiting_automatic_round
 from server.delivery import timer_runs
 from server.delivery.ownership import closed_for
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
@@ -107,7 +107,11 @@ class RetryTimer:
         if await self._log.read(lambda sql: closed_for(sql, message.page_id)):
             return _result(message, TimerStatus.RETRY_AFTER)
         started = await self._rounds.start(
-            message.message_id, RetryTrigger.CRON, retry_count=message.retry_count, tick=tick
+            message.message_id,
+            RetryTrigger.CRON,
+            retry_count=message.retry_count,
+            from_batch=message.automatic_from_batch,
+            tick=tick,
         )
         if started is None:
             return _result(message, TimerStatus.NOTHING_TO_DO)
@@ -147,7 +151,7 @@ def _due_after(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[M
 
 
 def _anybody_to_retry(message: MessageRow) -> Callable[[Sql], int]:
-    return lambda sql: retryable(sql, message, PLAIN)
+    return lambda sql: awaiting_automatic_round(sql, message)
 
 
 def _result(message: MessageRow, status: TimerStatus) -> TimerResult:

@@ -13,7 +13,7 @@ from domain.batch_events import BatchCompleted, LateOutcomesRecorded
 from domain.errors import Unavailable
 from domain.message import Message, complete
 from domain.message_events import MessageCancelled, MessageCompleted, MessageResumed
-from domain.retry import PLAIN, RetryTrigger, RetryType
+from domain.retry import RetryTrigger, RetryType
 from domain.streams import message_stream
 from projections import message_rows
 from projections.message_rows import MessageRow
@@ -22,7 +22,7 @@ from projections.sql import Sql
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.lookup import load_message
 from server.commands.open_rounds import OpenRoundService
-from server.commands.retry_planning import retryable
+from server.commands.retry_planning import awaiting_automatic_round
 from server.delivery.ownership import is_owned_by_another
 from server.log.commit import Commit, EventLog, StreamEvents
 
@@ -107,7 +107,7 @@ class RoundCloser:
 
     async def _end_round(self, row: MessageRow) -> None:
         message = await load_message(self._log, row.message_id)
-        if row.page_hold is not None and message.retry_policy.type is RetryType.AUTO and not row.completed:
+        if row.page_hold is not None and _starts_rounds(message) and not row.completed:
             return  # whether another round comes is decided once the page is released: the sweep asks again
         if not await self._start_next_round(message) and not row.completed:
             await self._complete(message)
@@ -115,7 +115,12 @@ class RoundCloser:
     async def _start_next_round(self, message: Message) -> bool:
         if message.retry_policy.type is not RetryType.AUTO or message.retry_policy.delay is not None:
             return False
-        started = await self._rounds.start(message.id, RetryTrigger.AUTO, retry_count=message.retry_count)
+        started = await self._rounds.start(
+            message.id,
+            RetryTrigger.AUTO,
+            retry_count=message.retry_count,
+            from_batch=message.automatic_from_batch,
+        )
         return started is not None
 
     async def _complete(self, message: Message) -> None:
@@ -128,8 +133,13 @@ class RoundCloser:
         row = message_rows.find(sql, message.id)
         if row is None:
             return None
-        somebody_waits = message.paused and retryable(sql, row, PLAIN) > 0
+        somebody_waits = message.paused and awaiting_automatic_round(sql, row) > 0
         return complete(message, open_deliveries=int(row.is_open), somebody_waits=somebody_waits, now=self._now())
+
+
+def _starts_rounds(message: Message) -> bool:
+    """Its rounds start as soon as its page is released."""
+    return message.retry_policy.type is RetryType.AUTO and not message.suspended
 
 
 def _is_under_way(row: MessageRow) -> bool:

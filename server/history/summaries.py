@@ -57,14 +57,19 @@ def _retried(event: RetryRequested) -> str:
     if event.sealed_content:
         words += ", with a corrected content" + (" for all that has not left" if event.replaces_content else "")
     if event.trial is not None:
-        return f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
-    return f"{words}, and more to come" if event.goes_on else words
+        words = f"{words}, a canary: {event.trial.rest:,} more follow if it goes well"
+    elif event.goes_on:
+        words = f"{words}, and more to come"
+    if event.automatic_from_batch:
+        words = f"{words}; automatic rounds take recipients of batch {event.automatic_from_batch} and later ones only"
+    return words
 
 
 def _stopped(event: RetryStopped) -> str:
     return (
         f"Round {event.round} stopped after its canary of {event.recipients:,}: {event.failed:,} failed,"
         f" {event.unconfirmed:,} unconfirmed"
+        f"{'; automatic rounds are suspended' if event.suspends_automatic_rounds else ''}"
     )
 
 

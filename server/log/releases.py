@@ -50,7 +50,8 @@ def are_news(events: Iterable[Event]) -> bool:
 
 
 def _says_more(event: Event) -> bool:
-    """It would send without names, or faster; the rest of a canary too; before its time, or by its own timetable.
+    """It would send without names, or faster; the rest of a canary, or recipients that a resend did not name, too;
+    before its time, or by its own timetable.
 
     Or with placeholders as they are written, outside the text and those with defaults; or the content before it was
     corrected.
@@ -59,7 +60,8 @@ def _says_more(event: Event) -> bool:
         case BatchCreated():
             return event.sealed_by_person or event.messages_per_second > 0
         case RetryRequested():
-            return event.trial is not None or bool(event.sealed_content)
+            is_limited = event.trial is not None or event.automatic_from_batch > 0
+            return is_limited or bool(event.sealed_content)
         case MessageSubmitted():
             is_timed = event.schedule_time is not None or event.retry_policy.delay is not None
             return is_timed or event.fills_every_string or event.stop_policy != StopPolicy()

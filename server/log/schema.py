@@ -25,6 +25,8 @@ ADDED = (
     ("messages", "stop", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "stop_time", "BIGINT"),
     ("messages", "replaced_round", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "automatic_from_batch", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "is_suspended", "INTEGER NOT NULL DEFAULT 0"),
     ("batches", "due_time", "BIGINT NOT NULL DEFAULT 0"),
     ("deliveries", "has_receipt", "INTEGER NOT NULL DEFAULT 0"),
     ("deliveries", "delivered_time", "BIGINT"),

@@ -9,12 +9,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.delivery_service_pb2 import (
     GetMessageResponse,
+    ListMessagesResponse,
     PauseMessageResponse,
     ResumeMessageResponse,
     SendResponse,
     StopPolicy,
 )
 from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType, Stop, StopCause
+from redrive.v1.resend_pb2 import ListRetriesResponse
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
@@ -45,6 +47,21 @@ async def test_a_resumed_message_is_shown_as_it_is_now(server: "ScriptedServer",
 
     assert (result.exit_code, server.asked("ResumeMessage")[0].message_id) == (0, "m1")
     assert "SENDING" in result.stdout
+
+
+async def test_suspended_automatic_rounds_are_shown_with_what_to_do(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    suspended = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_FAILED, automatic_rounds_suspended=True)
+    server.answer("GetMessage", GetMessageResponse(message=suspended))
+    server.answer("ListMessages", ListMessagesResponse(messages=[suspended]))
+    server.answer("ListRetries", ListRetriesResponse())
+
+    one, every, rounds = [await redrive(*words) for words in (("message", "m1"), ("messages",), ("retries", "m1"))]
+
+    assert "redrive resume m1 lets them go on" in one.stdout
+    assert "FAILED, suspended" in every.stdout
+    assert "redrive resend m1 resends by hand" in rounds.stdout
 
 
 # When a message is sent

@@ -298,3 +298,19 @@ async def test_a_cron_message_is_not_waited_for_while_the_timer_is_off(
 
     assert result.exit_code == 10
     assert "The server's retry timer is off: redrive retry run starts the next round." in result.stdout
+
+
+async def test_suspended_automatic_rounds_end_a_watch_with_what_to_do(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    counts = Counts(total=50, sent=1, failed=49)
+    ended = Progress(status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=counts, automatic_rounds_suspended=True)
+    server.stream(at(1, ended))
+    server.answer("Resend", ResendResponse())
+
+    result = await redrive("watch", "m1")
+
+    assert result.exit_code == 10
+    line, *ways_on = result.stdout.splitlines()
+    assert line.endswith("0 pending, automatic rounds suspended")
+    assert "redrive resume m1 lets them go on" in ways_on[-1]

@@ -8,7 +8,7 @@ from domain.retry import RetryTrigger, RetryType
 from tests.model.message_steps import is_automatic_round_due, is_automatic_round_to_come
 from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
-from tests.model.state import BOTH, Batch, Request, attempts_at, state_of
+from tests.model.state import BOTH, Batch, Plan, Request, attempts_at, state_of
 
 BOOKS = "the books balance"
 ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
@@ -23,6 +23,8 @@ SENT_STAYS = "what reads as sent stays sent"
 SEEN = "a 200 that was seen is never thrown away"
 ONE_TRIGGER = "two triggers that saw the same automatic rounds do not both start one"
 NO_LOSS = "a crash loses nothing: all comes to its end by itself"
+CONFIRMED = "an automatic round takes no recipient that a person left out of a named resend"
+SUSPENDED = "no automatic round starts between a stopped canary and a person's resume or resend"
 AUTOMATIC = "who failed has had every automatic attempt"
 
 
@@ -63,9 +65,19 @@ def broken_by(scene: Scene, step: Step) -> str | None:
         return _broken_by_leaving(scene, step)
     if "OutcomesRecorded" in step.name:
         return _broken_by_outcome(scene, step)
-    if step.plan is not None and step.plan.trigger is RetryTrigger.CRON:
-        return ONE_TRIGGER if step.plan.retry_count != scene.world.message.retry_count else None
-    return None
+    return _broken_by_automatic_round(scene, step.plan) if step.plan is not None else None
+
+
+def _broken_by_automatic_round(scene: Scene, plan: Plan) -> str | None:
+    message = scene.world.message
+    if plan.trigger is RetryTrigger.MANUAL:
+        return None
+    if message.suspended:
+        return SUSPENDED
+    if set(message.left_out) & set(plan.taken):
+        return CONFIRMED
+    is_late = plan.trigger is RetryTrigger.CRON and plan.retry_count != message.retry_count
+    return ONE_TRIGGER if is_late else None
 
 
 def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:
@@ -100,13 +112,17 @@ def broken_at_the_end(scene: Scene) -> str | None:
     world = scene.world
     if not _is_settled(scene._replace(rules=ALL_RULES)):
         return NO_LOSS
-    if scene.scenario.retry_type is not RetryType.AUTO or world.message.is_stopped:
+    if scene.scenario.retry_type is not RetryType.AUTO or world.message.is_stopped or world.message.suspended:
+        return None
+    if world.is_waiting_for_token or world.is_unnoticed:
         return None
     return AUTOMATIC if any(_has_attempts_left(scene, recipient) for recipient in BOTH) else None
 
 
 def _has_attempts_left(scene: Scene, recipient: int) -> bool:
     """Failed, and not after it was unconfirmed: the last automatic round may have been over when that was known."""
+    if recipient in scene.world.message.left_out:
+        return False
     attempts, statuses = scene.world.attempts(recipient), scene.statuses(recipient)
     if not statuses or state_of(statuses) is not Status.FAILED or len(statuses) > scene.scenario.max_retry_attempts:
         return False

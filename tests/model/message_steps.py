@@ -4,23 +4,20 @@ from collections.abc import Iterable
 
 from domain.retry import RetryTrigger, RetryType
 from tests.model import decisions
-from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, NOBODY, Batch, Delivery, Message, Plan, World
+from tests.model.confirmed_steps import CONFIRMED_STEPS, confirmed, confirming_plans
+from tests.model.scene import Scene, Step, Steps, moved, put
+from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, World
 
 MOST_PLANS = 2  # at a time
-
-
-def _moved(world: World, message: Message) -> World:
-    """One more event on the message's stream: whoever prepares a round has loaded an old version."""
-    plans = (plan._replace(is_current=False) if plan.taken else plan for plan in world.plans)
-    return world._replace(message=message, plans=tuple(sorted(plans)))
 
 
 def message_cancelled(scene: Scene) -> Steps:
     """By its owner, for good."""
     world = scene.world
     if world.left and not world.message.cancelled and not world.message.completed:
-        after = _moved(world, world.message._replace(cancelled=True))._replace(left=world.left - 1)
+        after = moved(world, world.message._replace(cancelled=True, canary=(), suspended=False))._replace(
+            left=world.left - 1
+        )
         yield Step("MessageCancelled", after, leads_on=False)
 
 
@@ -29,15 +26,16 @@ def message_paused(scene: Scene) -> Steps:
     world, message = scene.world, scene.world.message
     has_something = not message.completed or is_automatic_round_due(scene, RetryType.CRON)
     if world.left and not message.is_stopped and has_something:
-        after = _moved(world, message._replace(paused=True, completed=False))._replace(left=world.left - 1)
+        after = moved(world, message._replace(paused=True, completed=False))._replace(left=world.left - 1)
         yield Step("MessagePaused", after, leads_on=False)
 
 
 def message_resumed(scene: Scene) -> Steps:
-    """It goes on where it was; its end may have come meanwhile."""
+    """It goes on where it was; its end may have come meanwhile. A suspension ends too, and the limit with it."""
     world, message = scene.world, scene.world.message
-    if message.paused and not message.cancelled:
-        after = _moved(world, message._replace(paused=False))
+    if (message.paused or message.suspended) and not message.cancelled:
+        left_out = () if message.suspended else message.left_out
+        after = moved(world, message._replace(paused=False, suspended=False, left_out=left_out))
         yield Step("MessageResumed", scene._replace(world=after).with_news(), leads_on=False)
 
 
@@ -61,6 +59,9 @@ def resend_looked(scene: Scene) -> Steps:
             after = scene.with_plan(Plan(RetryTrigger.MANUAL, asked=asked, taken=taken))
             name = "Resend looks, include_unconfirmed" if asked else "Resend looks"
             yield Step(name, after._replace(left=world.left - 1, orders=world.orders + 1), leads_on=False)
+    for name, plan in confirming_plans(scene):
+        after = scene.with_plan(plan)
+        yield Step(name, after._replace(left=world.left - 1, orders=world.orders + 1), leads_on=False)
 
 
 def automatic_round_looked(scene: Scene) -> Steps:
@@ -68,7 +69,7 @@ def automatic_round_looked(scene: Scene) -> Steps:
     if len(scene.world.plans) == MOST_PLANS or not is_automatic_round_due(scene, RetryType.AUTO):
         return
     for worker in _closers(scene):
-        plan = Plan(RetryTrigger.AUTO, taken=scene.taken(asked=False))
+        plan = Plan(RetryTrigger.AUTO, taken=scene.taken_by_policy())
         yield Step("AutomaticRound looks", _heeded(scene.with_plan(plan), worker), worker)
 
 
@@ -89,12 +90,15 @@ def _after_look(scene: Scene, plan: Plan) -> Plan | None:
     moved = scene.world.message.retry_count != plan.retry_count and scene.rules.trigger_carries_retry_count
     if moved or not is_automatic_round_due(scene, RetryType.CRON):
         return None
-    return plan._replace(taken=scene.taken(asked=False))
+    return plan._replace(taken=scene.taken_by_policy())
 
 
 def is_automatic_round_due(scene: Scene, retry_type: RetryType) -> bool:
     """The policy allows one, none is open, and somebody can be retried."""
-    if scene.scenario.retry_type is not retry_type or scene.world.message.paused:
+    world = scene.world
+    if scene.scenario.retry_type is not retry_type or world.message.paused:
+        return False
+    if world.message.canary or (world.is_unnoticed and retry_type is RetryType.AUTO):
         return False
     is_open = scene.world.is_open and scene.rules.no_automatic_round_while_one_is_open
     return not is_open and is_automatic_round_to_come(scene)
@@ -104,7 +108,7 @@ def is_automatic_round_to_come(scene: Scene) -> bool:
     """Perhaps not before the message is resumed."""
     message, scenario = scene.world.message, scene.scenario
     has_rounds = scenario.retry_type is not RetryType.MANUAL and message.retry_count < scenario.max_retry_attempts
-    return has_rounds and not message.cancelled and bool(scene.taken(asked=False))
+    return has_rounds and not message.cancelled and bool(scene.taken_by_policy())
 
 
 def _closers(scene: Scene) -> Iterable[int]:
@@ -143,14 +147,18 @@ def retry_requested(scene: Scene) -> Steps:
 def _appended(scene: Scene, plan: Plan) -> World:
     batch = Batch(tuple(Delivery(recipient) for recipient in plan.taken), asked=plan.asked)
     is_automatic = plan.trigger is not RetryTrigger.MANUAL
+    if not is_automatic:
+        scene = scene._replace(world=confirmed(scene, plan))
     world = scene._replace(world=scene.with_plan(None, instead_of=plan)).with_new_batch(batch)
     message = world.message._replace(completed=False, retry_count=world.message.retry_count + is_automatic)
-    return _moved(world, message)._replace(orders=world.orders - (not is_automatic))
+    return moved(world, message)._replace(orders=world.orders - (not is_automatic))
 
 
 def _looked_again(scene: Scene, plan: Plan) -> World:
     is_order = plan.trigger is RetryTrigger.MANUAL
     taken = () if scene.world.message.cancelled else scene.taken(asked=plan.asked)
+    if plan.is_named or plan.waiting:
+        taken = ()  # its caller asks again
     if is_order and taken:
         return scene.with_plan(plan._replace(taken=taken, is_current=True), instead_of=plan)
     return scene.with_plan(None, instead_of=plan)._replace(orders=max(0, scene.world.orders - is_order))
@@ -159,12 +167,17 @@ def _looked_again(scene: Scene, plan: Plan) -> World:
 def message_completed(scene: Scene) -> Steps:
     """Decided by a read after the last batch's commit, by its news or by the sweep (rule 2)."""
     world = scene.world
-    if world.message.completed or world.is_open or is_automatic_round_due(scene, RetryType.AUTO):
+    if (
+        world.message.completed
+        or world.is_open
+        or world.message.canary
+        or is_automatic_round_due(scene, RetryType.AUTO)
+    ):
         return
     if world.message.paused and is_automatic_round_to_come(scene):
         return
     for worker in _closers(scene):
-        after = _moved(world, world.message._replace(completed=True, paused=False))
+        after = moved(world, world.message._replace(completed=True, paused=False))
         yield Step("MessageCompleted", _heeded(after, worker), worker)
 
 
@@ -178,4 +191,5 @@ MESSAGE_STEPS = (
     timer_ran,
     retry_requested,
     message_completed,
+    *CONFIRMED_STEPS,
 )

@@ -43,6 +43,8 @@ class Rules:
     resend_appends_at_the_version_it_loaded: bool = True  # whom to resend is read first, the version last
     no_automatic_round_while_one_is_open: bool = True  # a round starts as soon as somebody has failed
     trigger_carries_retry_count: bool = True  # a run of the timer starts a round, whatever happened since it looked
+    named_resend_limits_automatic_rounds: bool = True  # the round after it takes every recipient that can be retried
+    stopped_canary_suspends_automatic_rounds: bool = True  # an automatic round takes the rest that the canary spared
     append_id_tells_what_was_written: bool = True  # a commit whose answer is lost is made again
 
     def without(self, rule: str) -> "Rules":

@@ -10,4 +10,8 @@ AUTO = Scenario("automatic rounds", ((0, 1),), disturbances=1, retry_type=RetryT
 AUTO_ONE = Scenario("automatic rounds, one person", ((0,),), 3, RetryType.AUTO, max_retry_attempts=1)
 CRON = Scenario("the retry timer", ((0,),), disturbances=3, retry_type=RetryType.CRON)
 
-SCENARIOS = (BATCH_OF_TWO, TWO_BATCHES, ONE_PERSON, AUTO, AUTO_ONE, CRON)
+NAMED = Scenario("a named resend", ((0, 1),), 2, RetryType.AUTO, 1, by_hand="named")
+CANARY = Scenario("a canary", ((0, 1),), 2, RetryType.AUTO, 1, by_hand="canary")
+CANARY_CRON = Scenario("a canary, and the retry timer", ((0, 1),), 2, RetryType.CRON, 1, by_hand="canary")
+
+SCENARIOS = (BATCH_OF_TWO, TWO_BATCHES, ONE_PERSON, AUTO, AUTO_ONE, CRON, NAMED, CANARY, CANARY_CRON)

@@ -8,7 +8,19 @@ from domain.delivery import DeliveryStatus as Status
 from domain.fault import ErrorType, RetryRule
 from domain.retry import OnUnconfirmed, RetrySelection, Standing, verdict
 from tests.model.rules import Rules
-from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Scenario, Worker, World, attempts_at, state_of
+from tests.model.state import (
+    BOTH,
+    NOBODY,
+    Batch,
+    Delivery,
+    Message,
+    Plan,
+    Scenario,
+    Worker,
+    World,
+    attempts_at,
+    state_of,
+)
 
 STATUSES = tuple(Status)
 
@@ -50,7 +62,19 @@ class Scene(NamedTuple):
         return statuses_at(self.world.batches, self.rules.evidence_wins)[recipient]
 
     def taken(self, *, asked: bool) -> tuple[int, ...]:
-        """Whom a resend takes; `asked`: include_unconfirmed."""
+        """Whom a plain resend takes; `asked`: include_unconfirmed."""
+        return () if self.world.is_waiting_for_token else self.retryable(asked=asked)
+
+    def taken_by_policy(self) -> tuple[int, ...]:
+        """Return the recipients that an automatic round takes."""
+        message, rules = self.world.message, self.rules
+        if message.suspended and rules.stopped_canary_suspends_automatic_rounds:
+            return ()
+        left_out = message.left_out if rules.named_resend_limits_automatic_rounds else ()
+        return tuple(who for who in self.taken(asked=False) if who not in left_out)
+
+    def retryable(self, *, asked: bool) -> tuple[int, ...]:
+        """Return the recipients with attempts left, as a resend that names them sees them."""
         most = 1 + self.scenario.max_retry_attempts
         include = asked or not self.rules.unconfirmed_needs_asking
         every = self.rules.every_attempt_counts_as_maybe_sent
@@ -61,7 +85,8 @@ class Scene(NamedTuple):
         world = self.world
         before = world.batches[index]
         batches = (*world.batches[:index], batch, *world.batches[index + 1 :])
-        after = world._replace(batches=batches, counts=self._counted(batches, before.deliveries, batch.deliveries))
+        counts = self._counted(batches, before.deliveries, batch.deliveries)
+        after = world._replace(batches=batches, counts=counts, is_unnoticed=False)
         if (is_news or (batch.completed and not before.completed)) and self._news_count:
             return _told(after)
         return after
@@ -119,6 +144,12 @@ def _changes(was: tuple[Status, ...], becomes: tuple[Status, ...]) -> tuple[int,
     return tuple(becomes.count(status) - was.count(status) for status in STATUSES)
 
 
+def moved(world: World, message: Message) -> World:
+    """One more event on the message's stream: whoever prepares a round has loaded an old version."""
+    plans = (plan._replace(is_current=False) if plan.taken else plan for plan in world.plans)
+    return world._replace(message=message, plans=tuple(sorted(plans)), is_unnoticed=False)
+
+
 def _told(world: World) -> World:
     """The page's owner heeds the news of an end."""
     if world.owner == NOBODY:
@@ -160,4 +191,5 @@ def beginning(scenario: Scenario) -> World:
     batches = tuple(Batch(tuple(Delivery(recipient) for recipient in recipients)) for recipients in scenario.batches)
     pending = sum(len(recipients) for recipients in scenario.batches)
     counts = tuple(pending if status is Status.PENDING else 0 for status in Status)
-    return World(batches=batches, owner=0, left=scenario.disturbances, counts=counts)
+    waits = bool(scenario.by_hand)
+    return World(batches=batches, owner=0, left=scenario.disturbances, counts=counts, is_waiting_for_token=waits)

@@ -78,12 +78,19 @@ class Batch(NamedTuple):
 
 
 class Message(NamedTuple):
-    """Its version stands in each plan, as "has moved since" or not."""
+    """Its version stands in each plan, as "has moved since" or not.
+
+    `left_out`: recipients that a person left out of a named resend. `canary`: its batch, and the recipients that wait
+    for its outcome.
+    """
 
     cancelled: bool = False
     paused: bool = False
     completed: bool = False
     retry_count: int = 0
+    left_out: tuple[int, ...] = ()
+    suspended: bool = False
+    canary: tuple[int, ...] = ()
 
     @property
     def is_stopped(self) -> bool:
@@ -110,6 +117,8 @@ class Plan(NamedTuple):
     taken: tuple[int, ...] = ()
     is_current: bool = True
     retry_count: int = 0  # as the trigger saw it
+    is_named: bool = False
+    waiting: tuple[int, ...] = ()  # for the outcome of its canary
 
 
 class Worker(NamedTuple):
@@ -127,7 +136,8 @@ class Worker(NamedTuple):
 class World(NamedTuple):
     """All there is. `left`: disturbances that may still come; `orders`: rounds that callers still have to get.
 
-    `counts`: the message's books, in the order of DeliveryStatus.
+    `counts`: the message's books, in the order of DeliveryStatus. `is_waiting_for_token`: failures can only be retried
+    once the page has another token. `is_unnoticed`: the message was done before that, and nothing has happened since.
     """
 
     batches: tuple[Batch, ...]
@@ -138,6 +148,8 @@ class World(NamedTuple):
     left: int = 0
     orders: int = 0
     counts: tuple[int, ...] = ()
+    is_waiting_for_token: bool = False
+    is_unnoticed: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -162,6 +174,7 @@ class Scenario(NamedTuple):
     disturbances: int
     retry_type: RetryType = RetryType.MANUAL
     max_retry_attempts: int = 2
+    by_hand: str = ""  # "named" or "canary": the token has to be replaced first, and the resend is of this kind
 
 
 @cache

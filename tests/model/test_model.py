@@ -5,7 +5,17 @@ import pytest
 from tests.model import invariants
 from tests.model.explore import explore
 from tests.model.rules import ALL_RULES, NAMES
-from tests.model.scenarios import AUTO, AUTO_ONE, BATCH_OF_TWO, CRON, ONE_PERSON, TWO_BATCHES
+from tests.model.scenarios import (
+    AUTO,
+    AUTO_ONE,
+    BATCH_OF_TWO,
+    CANARY,
+    CANARY_CRON,
+    CRON,
+    NAMED,
+    ONE_PERSON,
+    TWO_BATCHES,
+)
 from tests.model.state import Scenario
 
 FEWEST_STATES = {
@@ -15,7 +25,13 @@ FEWEST_STATES = {
     AUTO: 4_000,
     AUTO_ONE: 15_000,
     CRON: 8_000,
+    NAMED: 100_000,
+    CANARY: 90_000,
+    CANARY_CRON: 20_000,
 }
+
+# Without anything but the resend, which is the shortest way to what the rule is for.
+NAMED_CALMLY, CANARY_CALMLY = NAMED._replace(disturbances=1), CANARY._replace(disturbances=1)
 
 # What breaks without each rule, and the step that breaks it.
 BREACHES = {
@@ -46,6 +62,8 @@ BREACHES = {
     "resend_appends_at_the_version_it_loaded": (ONE_PERSON, invariants.ONE_OPEN, "RetryRequested"),
     "no_automatic_round_while_one_is_open": (AUTO, invariants.AUTOMATIC, "MessageCompleted"),
     "trigger_carries_retry_count": (CRON, invariants.ONE_TRIGGER, "RetryRequested"),
+    "named_resend_limits_automatic_rounds": (NAMED_CALMLY, invariants.CONFIRMED, "RetryRequested"),
+    "stopped_canary_suspends_automatic_rounds": (CANARY_CALMLY, invariants.SUSPENDED, "RetryRequested"),
     "append_id_tells_what_was_written": (ONE_PERSON, invariants.ONE_ORDER, "RetryRequested"),
 }
 

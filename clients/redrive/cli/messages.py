@@ -67,6 +67,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("batches", f"{message.batches_completed:,} of {message.batches_total:,} completed"),
             ("retries", policy_in_words(message.retry_policy)),
             ("next retry", local_time(message.next_retry_time)),
+            ("suspended", suspension(message.id) if message.automatic_rounds_suspended else ""),
             ("if unconfirmed", word(OnUnconfirmed, message.on_unconfirmed)),
             ("created", local_time(message.create_time)),
             ("scheduled for", local_time(message.schedule_time)),
@@ -82,6 +83,14 @@ def _stop_facts(message: Message) -> list[tuple[str, object]]:
     return [("stopped", cause_of(message.stop)), ("what to do", remedy_for(message.stop))]
 
 
+def suspension(message_id: str) -> str:
+    """Say why no automatic round starts, and what to do about it."""
+    return (
+        f"automatic rounds, by a canary that failed: redrive resume {message_id} lets them go on for all that can be"
+        f" retried, redrive resend {message_id} resends by hand"
+    )
+
+
 def _render_list(answer: ListMessagesResponse) -> Iterator[RenderableType]:
     yield table(_COLUMNS, map(_row, answer.messages))
 
@@ -92,7 +101,7 @@ def _row(message: Message) -> tuple[object, ...]:
         message.id,
         message.title,
         message.page_id,
-        word(MessageStatus, message.status),
+        word(MessageStatus, message.status) + (", suspended" if message.automatic_rounds_suspended else ""),
         counts.total,
         counts.pending + counts.sending,
         counts.sent,

@@ -10,5 +10,5 @@ async def pause_message(session: Session, message_id: MessageId) -> None:
 
 
 async def resume_message(session: Session, message_id: MessageId) -> None:
-    """Lets a paused message go on where it was."""
+    """Let a paused message go on where it was; also ends the suspension of automatic rounds by a canary that failed."""
     session.output.show(await session.client.resume_message(message_id), render_message)

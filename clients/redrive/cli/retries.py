@@ -1,15 +1,17 @@
 """`redrive retries`: every round of a message's resends."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rich.console import RenderableType
 
 from redrive.cli.command import Session
 from redrive.cli.lists import Limit, show_list
-from redrive.cli.messages import MessageId
+from redrive.cli.messages import MessageId, suspension
 from redrive.cli.output import local_time, table
 from redrive.cli.resend import skipped_rows
 from redrive.cli.words import word
+from redrive.errors import RedriveError
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.resend_pb2 import CanaryState, ListRetriesResponse, RetryRound, RetryTrigger
 
@@ -22,6 +24,10 @@ _COLUMNS = (
 async def list_retries(session: Session, message_id: MessageId, limit: Limit = None) -> None:
     """Every round of a message's resends, newest first: who, why, for whom, and what came of it."""
     await show_list(session.output, session.client.list_retries(message_id), _render, limit)
+    if not session.output.as_json:
+        with suppress(RedriveError):  # the rounds were shown: a note that fails is no failure
+            if (await session.client.get_message(message_id)).automatic_rounds_suspended:
+                session.output.say(f"Suspended: {suspension(message_id)}.")
 
 
 def _render(answer: ListRetriesResponse) -> Iterator[RenderableType]:

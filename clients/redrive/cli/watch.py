@@ -11,7 +11,7 @@ from rich.progress import Progress as LiveBar
 
 from redrive.cli.command import Session
 from redrive.cli.exits import ExitCode
-from redrive.cli.messages import MessageId
+from redrive.cli.messages import MessageId, suspension
 from redrive.cli.output import Output, local_time
 from redrive.cli.page_pause import until_and_why
 from redrive.cli.skip_reasons import way_on
@@ -63,6 +63,8 @@ async def follow(session: Session, message_id: str, *, wait_for_retries: bool) -
     if code in _WITH_FAILURES and not session.output.as_json:
         for line in await _ways_on(session.client, message_id):
             session.output.say(line)
+        if progress.automatic_rounds_suspended:
+            session.output.say(f"Suspended: {suspension(message_id)}.")
     if code is not ExitCode.OK:
         raise typer.Exit(code)
 
@@ -162,6 +164,8 @@ def _line(progress: Progress) -> str:
         parts.append(f"{progress.eta.ToTimedelta().total_seconds():,.0f} s left")
     if progress.HasField("next_retry_time"):
         parts.append(f"next retry {local_time(progress.next_retry_time)}")
+    if progress.automatic_rounds_suspended:
+        parts.append("automatic rounds suspended")
     return ", ".join(parts)
 
 

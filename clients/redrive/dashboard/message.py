@@ -22,6 +22,10 @@ from redrive.v1.progress_pb2 import Progress
 from redrive.v1.resend_pb2 import ListRetriesResponse
 
 _ROUNDS = 50  # the newest
+SUSPENDED = (
+    "Automatic retries are suspended: the first few of a resend failed, and the rest was left alone. "
+    "Resume lets them go on for everyone who can be retried; a resend by hand ends the suspension too."
+)
 
 
 def add_message(site: Site) -> None:
@@ -70,6 +74,7 @@ class _MessagePage:
         with self._next:
             Tag("span", "The next retry starts by itself: ")
             self._next_time = time_of(Timestamp())
+        self._suspended = Tag("p", SUSPENDED, "note")
         self._progress = ProgressCard(self._message.counts)
         self._failures = link("", f"/messages/{self._id}/failed", "button primary big")
         with self._failures:
@@ -77,14 +82,24 @@ class _MessagePage:
             Tag("span", "View failed & retry")
         with Tag("section", "", "rounds", aria_labelledby="rounds-title") as self._rounds_box:
             Tag("h2", "Resends", id="rounds-title")
+            self._rounds_suspended = Tag("p", "Automatic retries are suspended since a first few failed.", "muted")
             self._rounds = rounds_table()
         with Tag("div", "", "columns"):
             self._draw_charts()
             with Tag("section", "", "card", aria_labelledby="timeline-title"):
                 Tag("h2", "What happened", id="timeline-title")
                 self._timeline = Tag("ol", "", "timeline")
-        for later in (self._hold, self._stop, self._next, self._failures, self._rounds_box):
-            later.show(when=False)
+        later = (
+            self._hold,
+            self._stop,
+            self._next,
+            self._suspended,
+            self._failures,
+            self._rounds_box,
+            self._rounds_suspended,
+        )
+        for hidden in later:
+            hidden.show(when=False)
 
     def _draw_charts(self) -> None:
         with Tag("section", "", "card", aria_labelledby="errors-title"):
@@ -106,6 +121,8 @@ class _MessagePage:
         self._age.attributes(datetime=moment(message.create_time))
         self._next.show(when=message.HasField("next_retry_time"))
         self._next_time.attributes(datetime=moment(message.next_retry_time))
+        for note in (self._suspended, self._rounds_suspended):
+            note.show(when=message.automatic_rounds_suspended)
         self._actions.show(message)
         self._show_hold(message)
         self._show_stop(message)

@@ -31,13 +31,18 @@ class MessageActions:
             pressed.show(when=False)
 
     def show(self, message: Message) -> None:
-        """Follows the message's state; one that waits for a retry by itself can be paused and cancelled too."""
+        """Show the buttons for the message's state.
+
+        One that waits for a retry by itself can be paused and cancelled too, one whose automatic retries are suspended
+        resumed and cancelled.
+        """
         self._open = message.counts.pending + message.counts.sending
         is_over = message.status in _OVER and not message.HasField("next_retry_time")
         is_paused = message.status == MessageStatus.MESSAGE_STATUS_PAUSED
+        is_suspended = message.automatic_rounds_suspended
         self._pause.show(when=not is_over and not is_paused)
-        self._resume.show(when=is_paused)
-        self._cancel.show(when=not is_over)
+        self._resume.show(when=is_paused or is_suspended)
+        self._cancel.show(when=not is_over or is_suspended)
 
     def _ask_pause(self) -> None:
         text = "Nothing more leaves until you resume it; what is on its way comes to its end."

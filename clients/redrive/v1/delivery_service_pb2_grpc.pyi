@@ -112,7 +112,8 @@ class DeliveryServiceStub:
     ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
     """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
-    """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+    """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
+    AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
     reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
     MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
     """
@@ -124,7 +125,10 @@ class DeliveryServiceStub:
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
-    """Lets a paused or stopped message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
+    as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
+    stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+    """
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -168,7 +172,8 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
-    """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+    """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
+    AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
     reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
     MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
     """
@@ -180,7 +185,10 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
-    """Lets a paused or stopped message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
+    as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
+    stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+    """
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -275,7 +283,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resend_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resend_pb2.ResendResponse, _abc.Awaitable[_resend_pb2.ResendResponse]]:
-        """Resends to those who failed, never to those who were sent to. When nobody is left to take, it answers 0 recipients, and the
+        """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
+        AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
         reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
         MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
         """
@@ -305,7 +314,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
-        """Lets a paused or stopped message go on; any other stays as it is. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+        """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
+        as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
+        stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+        """
 
     @_abc_1.abstractmethod
     def CancelMessage(

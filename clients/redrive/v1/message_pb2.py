@@ -28,29 +28,29 @@ from redrive.v1 import error_pb2 as redrive_dot_v1_dot_error__pb2
 from redrive.v1 import page_pb2 as redrive_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18redrive/v1/message.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\x1a\x15redrive/v1/page.proto\"\xba\x05\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07page_id\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12)\n\x06status\x18\x05 \x01(\x0e\x32\x19.redrive.v1.MessageStatus\x12-\n\x0cretry_policy\x18\x06 \x01(\x0b\x32\x17.redrive.v1.RetryPolicy\x12\x13\n\x0bretry_count\x18\x07 \x01(\x05\x12\"\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x12.redrive.v1.Counts\x12\x15\n\rbatches_total\x18\t \x01(\x05\x12\x19\n\x11\x62\x61tches_completed\x18\n \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0eon_unconfirmed\x18\x0e \x01(\x0e\x32\x19.redrive.v1.OnUnconfirmed\x12\x31\n\rschedule_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_retry_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\tpage_hold\x18\x11 \x01(\x0b\x32\x14.redrive.v1.PageHold\x12\x10\n\x08sequence\x18\x12 \x01(\x03\x12\x1e\n\x04stop\x18\x13 \x01(\x0b\x32\x10.redrive.v1.Stop\x12)\n\npage_pause\x18\x15 \x01(\x0b\x32\x15.redrive.v1.PagePause\"\xe5\x01\n\x04Stop\x12$\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x15.redrive.v1.StopCause\x12)\n\nerror_type\x18\x02 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12\x12\n\nerror_code\x18\x03 \x01(\x05\x12\x15\n\rerror_subcode\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\x7f\n\x06\x43ounts\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0f\n\x07pending\x18\x02 \x01(\x05\x12\x0f\n\x07sending\x18\x03 \x01(\x05\x12\x0c\n\x04sent\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\x12\x13\n\x0bunconfirmed\x18\x06 \x01(\x05\x12\x11\n\tcancelled\x18\x07 \x01(\x05\"\xbc\x01\n\x0bRetryPolicy\x12#\n\x04type\x18\x01 \x01(\x0e\x32\x15.redrive.v1.RetryType\x12\x1a\n\x12max_retry_attempts\x18\x02 \x01(\x05\x12-\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x1e.redrive.v1.ExponentialBackoffH\x00\x42\n\n\x08schedule\"\xa2\x01\n\x12\x45xponentialBackoff\x12\x33\n\x10initial_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x02 \x01(\x01\x12\x33\n\x10maximum_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06jitter\x18\x04 \x01(\x01*|\n\tStopCause\x12\x1a\n\x16STOP_CAUSE_UNSPECIFIED\x10\x00\x12\x16\n\x12STOP_CAUSE_CONTENT\x10\x01\x12\x1d\n\x19STOP_CAUSE_REPEATED_ERROR\x10\x02\x12\x1c\n\x18STOP_CAUSE_FAILURE_SHARE\x10\x03*\xf7\x01\n\rMessageStatus\x12\x1e\n\x1aMESSAGE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16MESSAGE_STATUS_PENDING\x10\x01\x12\x1a\n\x16MESSAGE_STATUS_SENDING\x10\x02\x12\x17\n\x13MESSAGE_STATUS_SENT\x10\x03\x12!\n\x1dMESSAGE_STATUS_PARTIALLY_SENT\x10\x04\x12\x19\n\x15MESSAGE_STATUS_FAILED\x10\x05\x12\x19\n\x15MESSAGE_STATUS_PAUSED\x10\x06\x12\x1c\n\x18MESSAGE_STATUS_CANCELLED\x10\x07*h\n\tRetryType\x12\x1a\n\x16RETRY_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11RETRY_TYPE_MANUAL\x10\x01\x12\x13\n\x0fRETRY_TYPE_AUTO\x10\x02\x12\x13\n\x0fRETRY_TYPE_CRON\x10\x03*c\n\rOnUnconfirmed\x12\x1e\n\x1aON_UNCONFIRMED_UNSPECIFIED\x10\x00\x12\x17\n\x13ON_UNCONFIRMED_HOLD\x10\x01\x12\x19\n\x15ON_UNCONFIRMED_RESEND\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18redrive/v1/message.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\x1a\x15redrive/v1/page.proto\"\xde\x05\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07page_id\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12)\n\x06status\x18\x05 \x01(\x0e\x32\x19.redrive.v1.MessageStatus\x12-\n\x0cretry_policy\x18\x06 \x01(\x0b\x32\x17.redrive.v1.RetryPolicy\x12\x13\n\x0bretry_count\x18\x07 \x01(\x05\x12\"\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x12.redrive.v1.Counts\x12\x15\n\rbatches_total\x18\t \x01(\x05\x12\x19\n\x11\x62\x61tches_completed\x18\n \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0eon_unconfirmed\x18\x0e \x01(\x0e\x32\x19.redrive.v1.OnUnconfirmed\x12\x31\n\rschedule_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_retry_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\tpage_hold\x18\x11 \x01(\x0b\x32\x14.redrive.v1.PageHold\x12\x10\n\x08sequence\x18\x12 \x01(\x03\x12\x1e\n\x04stop\x18\x13 \x01(\x0b\x32\x10.redrive.v1.Stop\x12\"\n\x1a\x61utomatic_rounds_suspended\x18\x14 \x01(\x08\x12)\n\npage_pause\x18\x15 \x01(\x0b\x32\x15.redrive.v1.PagePause\"\xe5\x01\n\x04Stop\x12$\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x15.redrive.v1.StopCause\x12)\n\nerror_type\x18\x02 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12\x12\n\nerror_code\x18\x03 \x01(\x05\x12\x15\n\rerror_subcode\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\x7f\n\x06\x43ounts\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0f\n\x07pending\x18\x02 \x01(\x05\x12\x0f\n\x07sending\x18\x03 \x01(\x05\x12\x0c\n\x04sent\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\x12\x13\n\x0bunconfirmed\x18\x06 \x01(\x05\x12\x11\n\tcancelled\x18\x07 \x01(\x05\"\xbc\x01\n\x0bRetryPolicy\x12#\n\x04type\x18\x01 \x01(\x0e\x32\x15.redrive.v1.RetryType\x12\x1a\n\x12max_retry_attempts\x18\x02 \x01(\x05\x12-\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x1e.redrive.v1.ExponentialBackoffH\x00\x42\n\n\x08schedule\"\xa2\x01\n\x12\x45xponentialBackoff\x12\x33\n\x10initial_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x02 \x01(\x01\x12\x33\n\x10maximum_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06jitter\x18\x04 \x01(\x01*|\n\tStopCause\x12\x1a\n\x16STOP_CAUSE_UNSPECIFIED\x10\x00\x12\x16\n\x12STOP_CAUSE_CONTENT\x10\x01\x12\x1d\n\x19STOP_CAUSE_REPEATED_ERROR\x10\x02\x12\x1c\n\x18STOP_CAUSE_FAILURE_SHARE\x10\x03*\xf7\x01\n\rMessageStatus\x12\x1e\n\x1aMESSAGE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16MESSAGE_STATUS_PENDING\x10\x01\x12\x1a\n\x16MESSAGE_STATUS_SENDING\x10\x02\x12\x17\n\x13MESSAGE_STATUS_SENT\x10\x03\x12!\n\x1dMESSAGE_STATUS_PARTIALLY_SENT\x10\x04\x12\x19\n\x15MESSAGE_STATUS_FAILED\x10\x05\x12\x19\n\x15MESSAGE_STATUS_PAUSED\x10\x06\x12\x1c\n\x18MESSAGE_STATUS_CANCELLED\x10\x07*h\n\tRetryType\x12\x1a\n\x16RETRY_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11RETRY_TYPE_MANUAL\x10\x01\x12\x13\n\x0fRETRY_TYPE_AUTO\x10\x02\x12\x13\n\x0fRETRY_TYPE_CRON\x10\x03*c\n\rOnUnconfirmed\x12\x1e\n\x1aON_UNCONFIRMED_UNSPECIFIED\x10\x00\x12\x17\n\x13ON_UNCONFIRMED_HOLD\x10\x01\x12\x19\n\x15ON_UNCONFIRMED_RESEND\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STOPCAUSE']._serialized_start=1570
-  _globals['_STOPCAUSE']._serialized_end=1694
-  _globals['_MESSAGESTATUS']._serialized_start=1697
-  _globals['_MESSAGESTATUS']._serialized_end=1944
-  _globals['_RETRYTYPE']._serialized_start=1946
-  _globals['_RETRYTYPE']._serialized_end=2050
-  _globals['_ONUNCONFIRMED']._serialized_start=2052
-  _globals['_ONUNCONFIRMED']._serialized_end=2151
+  _globals['_STOPCAUSE']._serialized_start=1606
+  _globals['_STOPCAUSE']._serialized_end=1730
+  _globals['_MESSAGESTATUS']._serialized_start=1733
+  _globals['_MESSAGESTATUS']._serialized_end=1980
+  _globals['_RETRYTYPE']._serialized_start=1982
+  _globals['_RETRYTYPE']._serialized_end=2086
+  _globals['_ONUNCONFIRMED']._serialized_start=2088
+  _globals['_ONUNCONFIRMED']._serialized_end=2187
   _globals['_MESSAGE']._serialized_start=153
-  _globals['_MESSAGE']._serialized_end=851
-  _globals['_STOP']._serialized_start=854
-  _globals['_STOP']._serialized_end=1083
-  _globals['_COUNTS']._serialized_start=1085
-  _globals['_COUNTS']._serialized_end=1212
-  _globals['_RETRYPOLICY']._serialized_start=1215
-  _globals['_RETRYPOLICY']._serialized_end=1403
-  _globals['_EXPONENTIALBACKOFF']._serialized_start=1406
-  _globals['_EXPONENTIALBACKOFF']._serialized_end=1568
+  _globals['_MESSAGE']._serialized_end=887
+  _globals['_STOP']._serialized_start=890
+  _globals['_STOP']._serialized_end=1119
+  _globals['_COUNTS']._serialized_start=1121
+  _globals['_COUNTS']._serialized_end=1248
+  _globals['_RETRYPOLICY']._serialized_start=1251
+  _globals['_RETRYPOLICY']._serialized_end=1439
+  _globals['_EXPONENTIALBACKOFF']._serialized_start=1442
+  _globals['_EXPONENTIALBACKOFF']._serialized_end=1604
 # @@protoc_insertion_point(module_scope)

@@ -97,9 +97,15 @@ class _RetryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryType.V
     RETRY_TYPE_MANUAL: _RetryType.ValueType  # 1
     """Nothing is resent until Resend is called."""
     RETRY_TYPE_AUTO: _RetryType.ValueType  # 2
-    """What can succeed is resent right after a round ends, or after the wait of the policy's schedule."""
+    """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
+    or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
+    to by hand since, those of several such resends together. A Resend that names nothing ends the limit. A Resend while the first
+    send or another round is under way sets no limit: the round that the policy owes these deliveries takes whom it would anyway.
+    """
     RETRY_TYPE_CRON: _RetryType.ValueType  # 3
-    """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule."""
+    """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
+    the timer takes the message whether it was resent by hand or not. A stopped canary suspends it, as it does AUTO.
+    """
 
 class RetryType(_RetryType, metaclass=_RetryTypeEnumTypeWrapper): ...
 
@@ -107,9 +113,15 @@ RETRY_TYPE_UNSPECIFIED: RetryType.ValueType  # 0
 RETRY_TYPE_MANUAL: RetryType.ValueType  # 1
 """Nothing is resent until Resend is called."""
 RETRY_TYPE_AUTO: RetryType.ValueType  # 2
-"""What can succeed is resent right after a round ends, or after the wait of the policy's schedule."""
+"""What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
+or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
+to by hand since, those of several such resends together. A Resend that names nothing ends the limit. A Resend while the first
+send or another round is under way sets no limit: the round that the policy owes these deliveries takes whom it would anyway.
+"""
 RETRY_TYPE_CRON: RetryType.ValueType  # 3
-"""What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule."""
+"""What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
+the timer takes the message whether it was resent by hand or not. A stopped canary suspends it, as it does AUTO.
+"""
 Global___RetryType: _TypeAlias = RetryType  # noqa: Y015
 
 class _OnUnconfirmed:
@@ -158,6 +170,7 @@ class Message(_message.Message):
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_ROUNDS_SUSPENDED_FIELD_NUMBER: _builtins.int
     PAGE_PAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     title: _builtins.str
@@ -172,6 +185,11 @@ class Message(_message.Message):
     on_unconfirmed: Global___OnUnconfirmed.ValueType
     sequence: _builtins.int
     """Grows with every change of the message: for as_of_sequence of a Resend. 0 in an answer about the past."""
+    automatic_rounds_suspended: _builtins.bool
+    """True while a stopped canary (see Canary) suspends the automatic rounds of this AUTO or CRON message: none starts, not at once,
+    not by its own schedule, not by the timer or RunScheduledRetries. The status says how the message ended, as ever. ResumeMessage
+    lifts the suspension, and so does a Resend that takes a recipient. Never true after a cancel, nor for MANUAL.
+    """
     @_builtins.property
     def retry_policy(self) -> Global___RetryPolicy: ...
     @_builtins.property
@@ -192,7 +210,9 @@ class Message(_message.Message):
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
         """When an automatic round is due next; it starts if anybody can be retried then, and not within a Retry-After of the page.
         Absent when none is to come: no failures, rounds used up, paused, the page on hold, or AUTO without a schedule, whose rounds
-        start at once. Up to 15 seconds in the past while the round is about to start. Shown by GetMessage and ListMessages.
+        start at once. Also absent while automatic rounds are suspended, and when a Resend has limited them (see RetryType) to
+        recipients of whom none can be retried. Up to 15 seconds in the past while the round is about to start.
+        Shown by GetMessage and ListMessages.
         """
 
     @_builtins.property
@@ -231,11 +251,12 @@ class Message(_message.Message):
         page_hold: _page_pb2.PageHold | None = ...,
         sequence: _builtins.int = ...,
         stop: Global___Stop | None = ...,
+        automatic_rounds_suspended: _builtins.bool = ...,
         page_pause: _page_pb2.PagePause | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "stop", b"stop", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "page_pause", b"page_pause", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "stop", b"stop", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic_rounds_suspended", b"automatic_rounds_suspended", "batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_retry_time", b"next_retry_time", "on_unconfirmed", b"on_unconfirmed", "owner", b"owner", "page_hold", b"page_hold", "page_id", b"page_id", "page_pause", b"page_pause", "retry_count", b"retry_count", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "sequence", b"sequence", "status", b"status", "stop", b"stop", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from redrive.v1 import message_pb2 as redrive_dot_v1_dot_message__pb2
 from redrive.v1 import page_pb2 as redrive_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19redrive/v1/progress.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\x1a\x15redrive/v1/page.proto\"\xd3\x03\n\x08Progress\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.redrive.v1.MessageStatus\x12\"\n\x06\x63ounts\x18\x03 \x01(\x0b\x32\x12.redrive.v1.Counts\x12\x15\n\rbatches_total\x18\x04 \x01(\x05\x12\x19\n\x11\x62\x61tches_completed\x18\x05 \x01(\x05\x12\x1b\n\x13messages_per_second\x18\x06 \x01(\x01\x12&\n\x03\x65ta\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11\x65rror_type_counts\x18\x08 \x03(\x0b\x32\x1a.redrive.v1.ErrorTypeCount\x12\r\n\x05round\x18\t \x01(\x05\x12\'\n\tpage_hold\x18\n \x01(\x0b\x32\x14.redrive.v1.PageHold\x12\x33\n\x0fnext_retry_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\npage_pause\x18\r \x01(\x0b\x32\x15.redrive.v1.PagePause\x12\x1e\n\x04stop\x18\x0e \x01(\x0b\x32\x10.redrive.v1.Stopb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19redrive/v1/progress.proto\x12\nredrive.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\x1a\x18redrive/v1/message.proto\x1a\x15redrive/v1/page.proto\"\xf7\x03\n\x08Progress\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.redrive.v1.MessageStatus\x12\"\n\x06\x63ounts\x18\x03 \x01(\x0b\x32\x12.redrive.v1.Counts\x12\x15\n\rbatches_total\x18\x04 \x01(\x05\x12\x19\n\x11\x62\x61tches_completed\x18\x05 \x01(\x05\x12\x1b\n\x13messages_per_second\x18\x06 \x01(\x01\x12&\n\x03\x65ta\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11\x65rror_type_counts\x18\x08 \x03(\x0b\x32\x1a.redrive.v1.ErrorTypeCount\x12\r\n\x05round\x18\t \x01(\x05\x12\'\n\tpage_hold\x18\n \x01(\x0b\x32\x14.redrive.v1.PageHold\x12\x33\n\x0fnext_retry_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x1a\x61utomatic_rounds_suspended\x18\x0c \x01(\x08\x12)\n\npage_pause\x18\r \x01(\x0b\x32\x15.redrive.v1.PagePause\x12\x1e\n\x04stop\x18\x0e \x01(\x0b\x32\x10.redrive.v1.Stopb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.progress_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROGRESS']._serialized_start=180
-  _globals['_PROGRESS']._serialized_end=647
+  _globals['_PROGRESS']._serialized_end=683
 # @@protoc_insertion_point(module_scope)

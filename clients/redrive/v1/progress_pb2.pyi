@@ -40,6 +40,7 @@ class Progress(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     PAGE_HOLD_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_ROUNDS_SUSPENDED_FIELD_NUMBER: _builtins.int
     PAGE_PAUSE_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
@@ -50,6 +51,8 @@ class Progress(_message.Message):
     """Outcomes per second over the last few seconds, as this server saw them; 0 when it saw none."""
     round: _builtins.int
     """0 for the first send, then one per resend."""
+    automatic_rounds_suspended: _builtins.bool
+    """A stopped canary suspends the message's automatic rounds until ResumeMessage or a Resend: see Message."""
     @_builtins.property
     def counts(self) -> _message_pb2.Counts: ...
     @_builtins.property
@@ -92,12 +95,13 @@ class Progress(_message.Message):
         round: _builtins.int = ...,
         page_hold: _page_pb2.PageHold | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
+        automatic_rounds_suspended: _builtins.bool = ...,
         page_pause: _page_pb2.PagePause | None = ...,
         stop: _message_pb2.Stop | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "eta", b"eta", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "round", b"round", "status", b"status", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic_rounds_suspended", b"automatic_rounds_suspended", "batches_completed", b"batches_completed", "batches_total", b"batches_total", "counts", b"counts", "error_type_counts", b"error_type_counts", "eta", b"eta", "message_id", b"message_id", "messages_per_second", b"messages_per_second", "next_retry_time", b"next_retry_time", "page_hold", b"page_hold", "page_pause", b"page_pause", "round", b"round", "status", b"status", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

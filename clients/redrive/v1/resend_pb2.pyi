@@ -178,7 +178,7 @@ class _CanaryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CanarySta
     CANARY_STATE_PASSED: _CanaryState.ValueType  # 2
     """Few enough failed: the round went on with the rest."""
     CANARY_STATE_STOPPED: _CanaryState.ValueType  # 3
-    """Too many failed, or the message was cancelled meanwhile: nobody else was resent to."""
+    """Too many failed, and automatic rounds were suspended; or the message was cancelled meanwhile. No other recipient was resent to."""
 
 class CanaryState(_CanaryState, metaclass=_CanaryStateEnumTypeWrapper): ...
 
@@ -188,7 +188,7 @@ CANARY_STATE_UNDER_WAY: CanaryState.ValueType  # 1
 CANARY_STATE_PASSED: CanaryState.ValueType  # 2
 """Few enough failed: the round went on with the rest."""
 CANARY_STATE_STOPPED: CanaryState.ValueType  # 3
-"""Too many failed, or the message was cancelled meanwhile: nobody else was resent to."""
+"""Too many failed, and automatic rounds were suspended; or the message was cancelled meanwhile. No other recipient was resent to."""
 Global___CanaryState: _TypeAlias = CanaryState  # noqa: Y015
 
 @_typing.final
@@ -227,7 +227,10 @@ class ResendRequest(_message.Message):
     """Why, for whoever reads ListRetries; at most 500 characters."""
     @_builtins.property
     def recipient_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these recipients, at most 10,000; the rule of Recipient.id holds for each. With error_types too: those that are in both."""
+        """Only these recipients, at most 10,000; the rule of Recipient.id holds for each. With error_types too: those that are in both. Of
+        an AUTO message, naming anything (or as_of_sequence) also limits the automatic rounds that follow to the recipients of resends
+        by hand: see RetryType.
+        """
 
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
@@ -278,8 +281,9 @@ Global___ResendRequest: _TypeAlias = ResendRequest  # noqa: Y015
 @_typing.final
 class Canary(_message.Message):
     """A resend that begins with a few of its recipients, in the order in which they are resent to (by id, or as named). The rest
-    follows once all of these have an outcome, if few enough failed; else the resend stops there for good. Until that is decided
-    the message is not done. Of the rest nobody is taken who has changed since the request. Recipients that are not fewer than all
+    follows once all of these have an outcome, if few enough failed; else the resend stops there for good, and the automatic rounds
+    of an AUTO or CRON message are suspended until ResumeMessage or another Resend (Message.automatic_rounds_suspended). Until that
+    is decided the message is not done. Of the rest nobody is taken who has changed since the request. Recipients that are not fewer than all
     who are taken make it a plain resend.
     """
 

@@ -58,7 +58,7 @@ class RetryServiceServicer:
 
     def RunScheduledRetries(self, request, context):
         """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-        paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+        paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

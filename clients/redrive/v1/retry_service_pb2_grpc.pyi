@@ -35,7 +35,7 @@ class RetryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RetryServiceAsyncStub: ...
     RunScheduledRetries: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]
     """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-    paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+    paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
     """
     ProcessBatches: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]
     """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
@@ -51,7 +51,7 @@ class RetryServiceAsyncStub(RetryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RunScheduledRetries: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]  # type: ignore[assignment]
     """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-    paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+    paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
     """
     ProcessBatches: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]  # type: ignore[assignment]
     """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
@@ -70,7 +70,7 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.RunScheduledRetriesResponse, _abc.Awaitable[_retry_service_pb2.RunScheduledRetriesResponse]]:
         """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-        paused or cancelled ones. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+        paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
         """
 
     @_abc_1.abstractmethod

@@ -134,5 +134,5 @@ def _failed_recipient(failure: Failure, next_retry_time: datetime | None) -> Fai
         retryable=failure.retryable,
         unconfirmed=standing.maybe_sent,
         last_attempt_time=timestamp(row.last_attempt_time),
-        next_retry_time=timestamp(next_retry_time) if failure.retryable else None,
+        next_retry_time=timestamp(next_retry_time) if failure.retryable and failure.within_limit else None,
     )

@@ -52,6 +52,7 @@ def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past
         page_pause=page_pause(row.page_pause),
         sequence=0 if is_past else row.sequence,
         stop=_stop(row),
+        automatic_rounds_suspended=row.automatic_rounds_suspended,
     )
 
 
@@ -122,6 +123,7 @@ def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgres
             page_pause=page_pause(row.page_pause),
             next_retry_time=timestamp(next_retry_time),
             stop=_stop(row),
+            automatic_rounds_suspended=row.automatic_rounds_suspended,
         ),
     )
 

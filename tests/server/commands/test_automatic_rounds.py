@@ -65,12 +65,12 @@ async def test_rounds_end_when_they_are_used_up(desk: Desk) -> None:
 
 
 async def test_a_resend_by_hand_uses_up_attempts_but_no_round(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED}, retry_policy=auto(2))
+    message_id = await desk.sent({"ann": FAILED, "bob": FAILED}, retry_policy=cron(2))
     for _ in range(2):
         await desk.resend(message_id, recipient_ids=("ann",))
         await desk.deliver(message_id, {"ann": FAILED})
 
-    started = await desk.rounds.start(message_id, RetryTrigger.AUTO, retry_count=0)
+    started = await desk.rounds.start(message_id, CRON, retry_count=0)
 
     assert started is not None
     assert await desk.taken(message_id, round_=3) == ["bob"]

@@ -92,7 +92,15 @@ async def test_too_many_failures_stop_the_round_for_good(desk: Desk) -> None:
 
     assert await desk.taken(message_id) == ALL[:10]
     assert await stops(desk, message_id) == [
-        RetryStopped(message_id=message_id, round=1, recipients=10, failed=2, unconfirmed=1, time=NOW)
+        RetryStopped(
+            message_id=message_id,
+            round=1,
+            recipients=10,
+            failed=2,
+            unconfirmed=1,
+            suspends_automatic_rounds=True,
+            time=NOW,
+        )
     ]
     assert await states(desk, message_id) == [CanaryState.STOPPED]
     assert await desk.counts(message_id) == {"SENT": 7, "FAILED": 52, "UNCONFIRMED": 1}
