@@ -69,7 +69,6 @@ def _stopped(event: RetryStopped) -> str:
     return (
         f"Round {event.round} stopped after its canary of {event.recipients:,}: {event.failed:,} failed,"
         f" {event.unconfirmed:,} unconfirmed"
-        f"{'; automatic rounds are suspended' if event.suspends_automatic_rounds else ''}"
     )
 
 
