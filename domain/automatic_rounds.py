@@ -6,9 +6,10 @@ A person who names recipients has confirmed these recipients and no others. So:
    automatic rounds of an AUTO message: from then on they take only recipients that were resent to by hand since. More
    resends of this kind add their recipients.
 2. A resend by hand that names nothing ends the limit: a person has confirmed everyone who can be retried.
-3. While the first send or another round is still under way, a resend by hand sets no limit. The policy owes these
-   deliveries a round of their own when they end, and the resend takes that away from no recipient. A limit that was set
-   before stays.
+3. While deliveries of the first send or of another round are open, a resend by hand sets no limit. The policy owes
+   these deliveries a round of their own when they end, and the resend takes that away from no recipient. A limit that
+   was set before stays. A round that was due and had not begun when the person named recipients (the wait of the
+   message's own schedule, a hold of its page) is not owed any more: the person saw who failed, and has chosen.
 4. The rounds of a CRON message are never limited: the timer takes every message that has a retryable recipient, so a
    resend does not start a round of it.
 5. A stopped canary suspends all automatic rounds of its message. ResumeMessage ends the suspension and the limit: a

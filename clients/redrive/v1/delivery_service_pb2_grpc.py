@@ -189,10 +189,9 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resend(self, request, context):
-        """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
-        AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
-        reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
-        MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
+        """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
+        When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
+        it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,9 +214,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeMessage(self, request, context):
-        """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
-        as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
-        stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+        """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

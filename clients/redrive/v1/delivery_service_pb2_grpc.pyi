@@ -112,10 +112,9 @@ class DeliveryServiceStub:
     ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
     """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
-    """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
-    AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
-    reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
-    MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
+    """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
+    When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
+    it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
     """
     ListRetries: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]
     """Every round of resends, by hand or automatic, newest first."""
@@ -125,10 +124,7 @@ class DeliveryServiceStub:
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
-    """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
-    as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
-    stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    """
+    """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -172,10 +168,9 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
     Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
-    """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
-    AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
-    reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
-    MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
+    """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
+    When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
+    it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
     """
     ListRetries: _aio.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]  # type: ignore[assignment]
     """Every round of resends, by hand or automatic, newest first."""
@@ -185,10 +180,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
-    """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
-    as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
-    stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-    """
+    """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -283,10 +275,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resend_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resend_pb2.ResendResponse, _abc.Awaitable[_resend_pb2.ResendResponse]]:
-        """Resends to those who failed, never to those who were sent to. It starts nothing beyond what it answers: automatic rounds of an
-        AUTO message that follow a Resend of named recipients or types take the same recipients again, not others (see RetryType). When nobody is left to take, it answers 0 recipients, and the
-        reasons in skipped. Of a paused message the resend stays pending until the message is resumed. FAILED_PRECONDITION (reason
-        MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary while one is under way.
+        """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
+        When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
+        it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
         """
 
     @_abc_1.abstractmethod
@@ -314,10 +305,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
-        """Lets a paused or stopped message go on, and ends the suspension of automatic rounds by a stopped canary, paused or not: then rounds follow
-        as the policy says, for every recipient that can be retried, and the wait of its own schedule begins now. Any other message
-        stays as it is; a limit by a Resend (see RetryType) too. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
-        """
+        """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
 
     @_abc_1.abstractmethod
     def CancelMessage(

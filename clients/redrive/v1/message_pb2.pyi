@@ -99,8 +99,9 @@ class _RetryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryType.V
     RETRY_TYPE_AUTO: _RetryType.ValueType  # 2
     """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
     or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-    to by hand since, those of several such resends together. A Resend that names nothing ends the limit. A Resend while the first
-    send or another round is under way sets no limit: the round that the policy owes these deliveries takes whom it would anyway.
+    to by hand since, those of several such resends together. A Resend that names nothing ends the limit; the end of a pause does
+    not. A Resend while deliveries of the first send or of another round are open sets no limit: the round that the policy owes
+    these takes the recipients that it would take without the Resend. A round that was due and had not begun is not owed any more.
     """
     RETRY_TYPE_CRON: _RetryType.ValueType  # 3
     """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
@@ -115,8 +116,9 @@ RETRY_TYPE_MANUAL: RetryType.ValueType  # 1
 RETRY_TYPE_AUTO: RetryType.ValueType  # 2
 """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
 or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-to by hand since, those of several such resends together. A Resend that names nothing ends the limit. A Resend while the first
-send or another round is under way sets no limit: the round that the policy owes these deliveries takes whom it would anyway.
+to by hand since, those of several such resends together. A Resend that names nothing ends the limit; the end of a pause does
+not. A Resend while deliveries of the first send or of another round are open sets no limit: the round that the policy owes
+these takes the recipients that it would take without the Resend. A round that was due and had not begun is not owed any more.
 """
 RETRY_TYPE_CRON: RetryType.ValueType  # 3
 """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
@@ -188,7 +190,8 @@ class Message(_message.Message):
     automatic_rounds_suspended: _builtins.bool
     """True while a stopped canary (see Canary) suspends the automatic rounds of this AUTO or CRON message: none starts, not at once,
     not by its own schedule, not by the timer or RunScheduledRetries. The status says how the message ended, as ever. ResumeMessage
-    lifts the suspension, and so does a Resend that takes a recipient. Never true after a cancel, nor for MANUAL.
+    lifts the suspension, paused or not: rounds follow as the policy says, for every recipient that can be retried, and the wait of
+    its own schedule begins then. So does a Resend that takes a recipient. Never true after a cancel, nor for MANUAL.
     """
     @_builtins.property
     def retry_policy(self) -> Global___RetryPolicy: ...
