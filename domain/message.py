@@ -62,6 +62,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     retry_count: int = 0
     paused: bool = False
     stop: Stop | None = None  # why the service itself paused it
+    going_on_since: int = 0  # the version of a person's last decision to go on: a resume, or a resend by hand
     cancelled: bool = False
     completed: bool = False
     open_round: OpenRound | None = None
@@ -99,6 +100,7 @@ def evolve(message: Message, event: Event) -> Message:
                 replaced_round=event.round if event.replaces_content else message.replaced_round,
                 automatic_from_batch=event.automatic_from_batch,
                 suspended=message.suspended and not _is_new_resend(message, event),
+                going_on_since=changed.version if event.trigger is RetryTrigger.MANUAL else message.going_on_since,
             )
         case MessagePaused() | MessageStopped() | MessageResumed() | MessageCancelled() | RetryStopped():
             return _interrupted(changed, event)
@@ -118,7 +120,12 @@ def _interrupted(
         case MessageResumed():
             from_batch = 0 if message.suspended else message.automatic_from_batch
             return msgspec.structs.replace(
-                message, paused=False, stop=None, suspended=False, automatic_from_batch=from_batch
+                message,
+                paused=False,
+                stop=None,
+                suspended=False,
+                automatic_from_batch=from_batch,
+                going_on_since=message.version,
             )
         case MessageCancelled():
             return msgspec.structs.replace(message, cancelled=True, stop=None, suspended=False, open_round=None)
@@ -229,10 +236,17 @@ def pause(
     return MessagePaused(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
 
-def stop(message: Message, reason: Stop, *, pending_deliveries: int, now: datetime) -> MessageStopped | None:
-    """Pause a message on behalf of the service; None when nothing is pending, or it is held back or over already."""
+def stop(
+    message: Message, reason: Stop, *, decided_at: int, pending_deliveries: int, now: datetime
+) -> MessageStopped | None:
+    """Pause a message on behalf of the service; None when nothing is pending, or it is held back or over already.
+
+    Also None when a person decided to go on after the version `decided_at`: the reason is older than that decision.
+    """
     is_held_back = message.paused or message.cancelled or message.completed
     if message.life is not Life.SUBMITTED or is_held_back or not pending_deliveries:
+        return None
+    if message.going_on_since > decided_at:
         return None
     return MessageStopped(message_id=message.id, stop=reason, time=now)
 

@@ -23,12 +23,17 @@ class StopService:
         self._now = now
 
     async def stop(self, message_id: str, reason: Stop) -> bool:
-        """Stop a message unless nothing is pending, or it is held back or over; raises Aborted, Unavailable."""
+        """Stop a message unless nothing is pending, or it is held back or over; raises Aborted, Unavailable.
+
+        A resume or a resend by hand that comes first wins: it is a later decision than the failures.
+        """
+        decided_at: int | None = None
         for _ in range(REDOS):
             message = await load_message(self._log, message_id)
+            decided_at = message.version if decided_at is None else decided_at
             row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
             pending = row.counts[DeliveryStatus.PENDING] if row is not None else 0
-            event = stop(message, reason, pending_deliveries=pending, now=self._now())
+            event = stop(message, reason, decided_at=decided_at, pending_deliveries=pending, now=self._now())
             if event is None:
                 return False
             commit = Commit([StreamEvents(message_stream(message_id), message.version, [event])])

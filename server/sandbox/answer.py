@@ -6,7 +6,19 @@ from math import ceil
 
 import msgspec
 
-from server.sandbox.effect import Empty, ErrorAnswer, Garbage, NullPart, RateLimit, Reset, Status, Timeout, TokenExpired
+from server.sandbox.arrival import Incoming
+from server.sandbox.effect import (
+    Empty,
+    ErrorAnswer,
+    Garbage,
+    NullPart,
+    RateLimit,
+    Reset,
+    Status,
+    Timeout,
+    TokenExpired,
+    UserToken,
+)
 from server.sandbox.fault_book import PASSES, Verdict
 from server.sandbox.graph_error import GraphError
 from server.sandbox.usage import usage_headers
@@ -55,9 +67,9 @@ def taken(recipient: str, message_id: str, verdict: Verdict = PASSES) -> Answer:
     return Answer("accepted", 200, body, limits=_limits(verdict), delay_seconds=verdict.delay_seconds)
 
 
-def checked(page: str, verdict: Verdict) -> Answer:
-    """The answer to a token check."""
-    body = _encoder.encode({"id": page})
+def checked(node_id: str, verdict: Verdict) -> Answer:
+    """The answer to a token check: the id of the page or user that was asked for."""
+    body = _encoder.encode({"id": node_id})
     return Answer("checked", 200, body, limits=_limits(verdict), delay_seconds=verdict.delay_seconds)
 
 
@@ -67,13 +79,13 @@ def refused(error: GraphError, verdict: Verdict = PASSES) -> Answer:
     return Answer(error.outcome, error.http_status, error.envelope(), limits=limits, delay_seconds=delay)
 
 
-def ordered(verdict: Verdict) -> Answer | None:
+def ordered(verdict: Verdict, incoming: Incoming) -> Answer | None:
     """The answer that an ending effect gives; None when the request passes."""
     match verdict.effect:
         case None:
             return None
-        case ErrorAnswer() | RateLimit() | TokenExpired() as effect:
-            return refused(effect.error(), verdict)
+        case ErrorAnswer() | RateLimit() | TokenExpired() | UserToken() as effect:
+            return refused(effect.error().about(page=incoming.page, recipient=incoming.recipient or ""), verdict)
         case Status() | Garbage() | Empty() as effect:
             answer = _unreadable(effect)
         case Timeout():

@@ -38,7 +38,10 @@ class Headers(_Effect, frozen=True, tag="headers"):
 
 
 class ErrorAnswer(_Effect, frozen=True, tag="error"):
-    """Answers with an error envelope; what is left out is what the platform gives for the code. Code 0 = no code."""
+    """Answers with an error envelope; what is left out is what the platform gives for the code. Code 0 = no code.
+
+    In the message {page} and {recipient} stand for the ids of the request.
+    """
 
     code: int
     subcode: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -79,6 +82,17 @@ class TokenExpired(_Effect, frozen=True, tag="token_expired"):
         return graph_error(190, 463)
 
 
+class UserToken(_Effect, frozen=True, tag="user_token"):
+    """Treats a token as a user's, as TokenExpired picks it: sends are refused, and GET /me is the user.
+
+    GET /PAGE passes, since a user may read the page.
+    """
+
+    def error(self) -> GraphError:
+        """Return the error that sends are answered with."""
+        return graph_error(190, 0, "This method must be called with a Page Access Token")
+
+
 class Timeout(_Effect, frozen=True, tag="timeout"):
     """Never answers; in a batch nothing of it is answered."""
 
@@ -111,6 +125,6 @@ class NullPart(_Effect, frozen=True, tag="null_part"):
 
 
 PassingEffect = Delay | Usage | Headers
-LimitingEffect = RateLimit | TokenExpired  # the platform is known not to have taken the message
+LimitingEffect = RateLimit | TokenExpired | UserToken  # the platform is known not to have taken the message
 EndingEffect = ErrorAnswer | Timeout | Reset | Status | Garbage | Empty | NullPart | LimitingEffect
 Effect = PassingEffect | EndingEffect

@@ -21,7 +21,10 @@ _MESSAGES: Mapping[tuple[int, int], str] = {
     (17, 0): "(#17) User request limit reached",
     (32, 0): "(#32) Page request limit reached",
     (100, 0): "(#100) Invalid parameter",
+    (5, 0): "Unauthorized source IP address",
     (100, 2018001): "(#100) No matching user found",
+    (100, 2018008): "(#100) Failed to fetch the file from the url",
+    (101, 0): "Error validating application. Cannot get application info due to a system error.",
     (102, 0): "Session key invalid or no longer valid",
     (190, 0): "Invalid OAuth access token.",
     (190, 458): "Error validating access token: The user has not authorized application.",
@@ -37,6 +40,7 @@ _MESSAGES: Mapping[tuple[int, int], str] = {
     (551, 0): "(#551) This person isn't available right now.",
     (613, 0): "(#613) Calls to this API have exceeded the rate limit.",
     (1200, 0): "(#1200) Temporary send message failure. Please try again later.",
+    (2635, 0): "(#2635) You are calling a deprecated version of the API. Please update to the latest version",
     (2500, 0): "An active access token must be used to query information about the current user.",
     (80006, 0): "(#80006) There have been too many calls to this Messenger account. Wait a bit and try again.",
 }
@@ -61,6 +65,11 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
     def outcome(self) -> str:
         """How the record calls it: "error:100-2018001"."""
         return f"error:{self.code}-{self.subcode}" if self.subcode else f"error:{self.code}"
+
+    def about(self, *, page: str, recipient: str) -> "GraphError":
+        """Return the error with {page} and {recipient} in its text replaced by the request's own."""
+        message = self.message.replace("{page}", page).replace("{recipient}", recipient)
+        return msgspec.structs.replace(self, message=message)
 
     def envelope(self) -> bytes:
         """The body that carries it, with an fbtrace_id of its own."""

@@ -9,8 +9,9 @@ A stand-in for the Graph API's send path, with faults to order.
 Point a server at it (REDRIVE_GRAPH_URL=http://127.0.0.1:8090/v25.0) and
 rehearse an outage: nothing reaches a person. It answers sends
 (POST /v25.0/PAGE/messages), batches (POST /) and token checks
-(GET /v25.0/PAGE?fields=id) as the platform does, and keeps a record of all
-that it received. Any token is good until you order otherwise. The orders
+(GET /v25.0/PAGE?fields=id, GET /v25.0/me?fields=id) as the platform does, and
+keeps a record of all that it received. "me" is the page for which the token
+was last used. Any token is good until you order otherwise. The orders
 below go to a running sandbox; the same JSON, an object or an array, can
 stand in a file for --faults. Anybody who reaches the port can give orders:
 keep it on localhost.
@@ -28,7 +29,8 @@ The presets:
 Or say what happens, with "effect":
   {"kind": "error", "code": 10, "subcode": 2018278}
       any error code; also message, type, http_status, is_transient, and
-      user_title and user_msg, the reason for people
+      user_title and user_msg, the reason for people; in the message
+      {page} and {recipient} stand for the ids of the request
   {"kind": "delay", "seconds": 2}
       answers later
   {"kind": "usage", "percent": 95}
@@ -52,6 +54,9 @@ Or say what happens, with "effect":
       usage headers say the same in minutes, rounded up
   {"kind": "token_expired"}
       190-463 to the token in use, until it is replaced or renewed
+  {"kind": "user_token"}
+      190 to sends with the token in use, until it is replaced or renewed;
+      GET /PAGE passes, and GET /me is a user, not the page
 
 \b
 Say whom it hits; what you leave out is everybody, always:
@@ -117,5 +122,6 @@ The summary's two counts of people who got something more than once:
 
 def guide() -> str:
     """The help text, with all presets."""
-    lines = [f"  {name:22} {preset.meaning}" for name, preset in PRESETS.items()]
+    width = max(map(len, PRESETS))
+    lines = [f"  {name:{width}} {preset.meaning}" for name, preset in PRESETS.items()]
     return _GUIDE.replace("{presets}", "\n".join(lines))

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from server.sandbox.arrival import Incoming
-from server.sandbox.effect import Effect, ErrorAnswer, NullPart, RateLimit, TokenExpired
+from server.sandbox.effect import Effect, ErrorAnswer, NullPart, RateLimit, TokenExpired, UserToken
 from server.sandbox.fault_order import FaultOrder
 from server.sandbox.token_book import fingerprint
 
@@ -34,7 +34,7 @@ class PlacedFault:
         """Whether it hits this request; if so, that is counted."""
         if not (self._begins <= now < self._ends and self._aims_at(incoming)):
             return False
-        if isinstance(self.effect, TokenExpired) and not self._is_expired(incoming):
+        if isinstance(self.effect, TokenExpired | UserToken) and not self._is_dead(incoming):
             return False
         if isinstance(self.effect, RateLimit) and self.limit_remaining(incoming.page, now) <= 0:
             return False
@@ -75,12 +75,12 @@ class PlacedFault:
         everything = self._named is None and order.share is None and order.times is None
         return everything and not isinstance(self.effect, ErrorAnswer | NullPart)
 
-    def _is_expired(self, incoming: Incoming) -> bool:
+    def _is_dead(self, incoming: Incoming) -> bool:
         if incoming.token in self._renewed:
             return False
         if self.order.token:
             return True
-        if incoming.recipient is None:
+        if incoming.recipient is None and isinstance(self.effect, TokenExpired):
             return self._expired.get(incoming.page) == incoming.token
         return self._expired.setdefault(incoming.page, incoming.token) == incoming.token
 

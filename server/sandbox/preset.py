@@ -17,7 +17,14 @@ from server.sandbox.effect import (
     Timeout,
     TokenExpired,
     Usage,
+    UserToken,
 )
+
+_NO_SUCH_PAGE = (
+    "Unsupported post request. Object with ID '{page}' does not exist, cannot be loaded due to missing permissions,"
+    " or does not support this operation"
+)
+_NOT_RECEIVING = "This person isn't receiving messages from you right now."
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -31,15 +38,32 @@ class Preset(msgspec.Struct, frozen=True):
 PRESETS: Mapping[str, Preset] = {
     "expired_token": Preset(TokenExpired(), "190-463 until the token is replaced or renewed"),
     "revoked_token": Preset(ErrorAnswer(code=190, subcode=460), "190-460, whatever the token"),
+    "user_token": Preset(UserToken(), "190, a user's token, until it is replaced"),
     "rate_limit": Preset(RateLimit(seconds=30), "613 with Retry-After for 30 seconds per page"),
     "app_limit": Preset(ErrorAnswer(code=4), "4, the app's request limit"),
     "busy": Preset(Usage(percent=95), "sends pass, usage headers show 95 percent"),
     "unknown_recipient": Preset(ErrorAnswer(code=100, subcode=2018001), "100-2018001, no such person"),
     "unavailable_recipient": Preset(ErrorAnswer(code=551, subcode=1545041), "551-1545041, the person blocks the page"),
+    "unavailable_without_subcode": Preset(
+        ErrorAnswer(code=200, message=_NOT_RECEIVING), "200, only its text says: this person"
+    ),
     "outside_window": Preset(ErrorAnswer(code=10, subcode=2018278), "10-2018278, outside the 24-hour window"),
+    "outside_window_without_subcode": Preset(
+        ErrorAnswer(code=10, message="(#10) This message is sent outside of allowed window."),
+        "10, only its text says: the window",
+    ),
     "permission": Preset(ErrorAnswer(code=230), "230, permission missing or revoked"),
     "policy_block": Preset(ErrorAnswer(code=368), "368, the page is blocked for a while"),
+    "page_missing": Preset(
+        ErrorAnswer(code=100, subcode=33, message=_NO_SUCH_PAGE, type="GraphMethodException"),
+        "100-33, its text names the page",
+    ),
+    "unauthorized_address": Preset(ErrorAnswer(code=5), "5, the server's address is not allowed"),
+    "unknown_app": Preset(ErrorAnswer(code=101), "101, the app is unknown"),
+    "deprecated_version": Preset(ErrorAnswer(code=2635), "2635, the API's version is too old"),
+    "unlisted_error": Preset(ErrorAnswer(code=98765), "98765, a code that is in no table"),
     "bad_content": Preset(ErrorAnswer(code=100), "100, the content is refused"),
+    "file_not_fetched": Preset(ErrorAnswer(code=100, subcode=2018008), "100-2018008, the image cannot be fetched"),
     "temporary": Preset(ErrorAnswer(code=2), "2, service temporarily unavailable"),
     "unknown_error": Preset(ErrorAnswer(code=1), "1, unknown error"),
     "sent_anyway": Preset(ErrorAnswer(code=1, subcode=1357046), "1-1357046, and the message arrives", accepts=True),

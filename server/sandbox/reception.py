@@ -5,13 +5,16 @@ import time
 from server.sandbox.answer import Answer, checked, ordered, refused, taken
 from server.sandbox.arrival import Incoming
 from server.sandbox.credentials import Credentials
+from server.sandbox.effect import UserToken
 from server.sandbox.fault_book import FaultBook
 from server.sandbox.graph_error import GraphError
 from server.sandbox.record import Record
 from server.sandbox.send_request import SendRequest
 from server.sandbox.settings import SandboxSettings
-from server.sandbox.token_book import TokenBook, TokenOrder, fingerprint
+from server.sandbox.token_book import ME, TokenBook, TokenOrder, fingerprint
 from server.sandbox.webhooks import WebhookOutbox
+
+USER_ID = "10150000000000001"  # of the user whose token is taken for a page's
 
 
 class Reception:
@@ -55,7 +58,7 @@ class Reception:
         if error is not None:
             return self._refuse(incoming, request.metadata, error)
         verdict = self.faults.decide(incoming)
-        answer = ordered(verdict)
+        answer = ordered(verdict, incoming)
         if answer is not None:
             message_id = self.record.add(incoming, request.metadata, answer.outcome, accepted=verdict.accepts)
         else:
@@ -66,14 +69,17 @@ class Reception:
         return answer
 
     def check_token(self, node: str, credentials: Credentials) -> Answer:
-        """Answers with the page's id; not written down."""
+        """Answer with the page's id, or with a user's for `me` with a user's token; not written down."""
         token = fingerprint(credentials.access_token)
         page = self.tokens.page(token, node)
         error = self.tokens.refusal(token, credentials.appsecret_proof)
         if error is not None:
             return refused(error)
-        verdict = self.faults.decide(Incoming(None, page, token))
-        answer = ordered(verdict)
+        incoming = Incoming(None, page, token)
+        verdict = self.faults.decide(incoming)
+        if isinstance(verdict.effect, UserToken):
+            return checked(USER_ID if node == ME else page, verdict)
+        answer = ordered(verdict, incoming)
         if answer is not None:
             return answer
         return checked(page, verdict)

@@ -10,6 +10,8 @@ import msgspec
 
 from server.sandbox.graph_error import GraphError, graph_error
 
+ME = "me"
+
 
 class TokenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What shall become of a token; the first `allow` makes all tokens invalid that are not allowed."""
@@ -56,7 +58,7 @@ class TokenBook:
 
     def page(self, token: str, node: str) -> str:
         """The page that a node stands for: `me` is the one for which the token (its fingerprint) was last used."""
-        if node == "me":
+        if node == ME:
             return self._pages.get(token, node)
         self._pages[token] = node
         return node

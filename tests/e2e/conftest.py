@@ -1,6 +1,9 @@
 """A sandbox, a server and a client for each test, all of them real."""
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from tests.e2e.processes import (
     running_server,
 )
 
+KEY = base64.b64encode(bytes(range(32))).decode()
+
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxProcess]:
@@ -25,6 +30,23 @@ async def sandbox() -> AsyncIterator[SandboxProcess]:
 async def server(tmp_path: Path, sandbox: SandboxProcess) -> AsyncIterator[ServerProcess]:
     async with running_server(tmp_path, sandbox.graph_url) as server:
         yield server
+
+
+@pytest.fixture
+async def two(
+    tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
+) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
+    """Two servers, started at the same moment on an empty database."""
+    settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY}
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    async with AsyncExitStack() as stack:
+        starting = [
+            stack.enter_async_context(running_server(folder, sandbox.graph_url, settings)) for folder in folders
+        ]
+        one, other = await asyncio.gather(*starting)
+        yield one, other
 
 
 @pytest.fixture

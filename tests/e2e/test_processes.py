@@ -1,14 +1,8 @@
 """Several processes on one PostgreSQL: they share the work, and one's death stops nothing."""
 
 import asyncio
-import base64
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-
-import pytest
 
 from redrive import Client
 from redrive.v1.batch_pb2 import Batch, BatchStatus
@@ -17,28 +11,10 @@ from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Message, MessageStatus
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
-from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
+from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually
 
-KEY = base64.b64encode(bytes(range(32))).decode()
 PAGES = ("2001", "2002", "2003", "2004")
-
-
-@pytest.fixture
-async def two(
-    tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
-) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
-    """Two servers, started at the same moment on an empty database."""
-    settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY}
-    folders = [tmp_path / name for name in ("one", "two")]
-    for folder in folders:
-        folder.mkdir()
-    async with AsyncExitStack() as stack:
-        starting = [
-            stack.enter_async_context(running_server(folder, sandbox.graph_url, settings)) for folder in folders
-        ]
-        one, other = await asyncio.gather(*starting)
-        yield one, other
 
 
 async def _send_on_every_page(client: Client, *, people: int, rate: float) -> list[Message]:

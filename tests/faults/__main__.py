@@ -41,6 +41,7 @@ def _sum_up(reports: list[Report]) -> None:
     for name, count in sorted(total.items()):
         print(f"{count:10,}  {name}")  # noqa: T201
     print(f"the slowest answer took {max(report.slowest for report in reports):.1f} s")  # noqa: T201
+    print(f"one fault of everybody wasted at most {max(report.wasted for report in reports)} attempts in a term")  # noqa: T201
     print(f"{len(reports)} rounds, {len(wrong)} with violations {wrong or ''}")  # noqa: T201
 
 

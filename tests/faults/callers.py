@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
@@ -11,15 +12,17 @@ from redrive.errors import DeadlineExceeded, FailedPrecondition, RedriveError, U
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
 from redrive.v1.message_pb2 import Message, OnUnconfirmed, RetryPolicy, RetryType
+from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.campaign import assert_balanced
 from tests.faults.fleet import Fleet
-from tests.faults.script import FAULT_SECONDS
+from tests.faults.script import FAULT_SECONDS, PAGES
 
 T = TypeVar("T")
 
-PAGES = ("3001", "3002", "3003")
 SLOW, FAST = 45.0, 1_500.0  # messages a second of a page: during the faults, and when all is mended
+BURST_RATE = 300.0  # of a page that will have a fault of everybody
+BURST = (400, 600)  # recipients
 PAUSE = 0.1  # seconds before another server is asked
 
 _POLICIES = (
@@ -29,6 +32,7 @@ _POLICIES = (
     (RetryType.RETRY_TYPE_CRON, OnUnconfirmed.ON_UNCONFIRMED_HOLD),
     (RetryType.RETRY_TYPE_CRON, OnUnconfirmed.ON_UNCONFIRMED_RESEND),
 )
+_MODES = (SendMode.SEND_MODE_SINGLE, SendMode.SEND_MODE_BATCH)
 
 
 class Callers:
@@ -38,9 +42,13 @@ class Callers:
         self._fleet = fleet
         self._chance = chance
         self._numbers = itertools.count(1)
+        self._tokens = dict.fromkeys(PAGES, "EAAG")
+        self._modes = {page: self._chance.choice(_MODES) for page in PAGES}
+        self._modes[PAGES[0]] = SendMode.SEND_MODE_SINGLE  # many small messages do not fill batches
         self.sent: dict[str, Message] = {}  # by request_id
         self.asked_unconfirmed: set[str] = set()  # messages of which somebody asked for these
         self.complaints: list[str] = []
+        self.mended: Counter[str] = Counter()
         self.repeats = 0  # calls that had to be made again
 
     async def insist(self, call: Callable[[Client], Awaitable[T]]) -> T:
@@ -59,14 +67,66 @@ class Callers:
     async def put_pages(self, rate: float) -> None:
         """Registers the pages, or sets their pace."""
         for page in PAGES:
-            request = PutPageRequest(
-                page_id=page, access_token="EAAG", messages_per_second=rate, request_id=f"put-{page}-{rate}"
-            )
-            await self.insist(lambda client, request=request: client.put_page(request))  # type: ignore[misc]
+            await self._put_page(page, rate)
+
+    async def burst(self, page: str, name: str) -> Message:
+        """Sends a large message, at a pace at which many attempts are in flight."""
+        await self._put_page(page, BURST_RATE)
+        policy = self._chance.choice(_POLICIES)
+        return await self._send(self._request(page, policy, name, self._chance.randint(*BURST)))
+
+    async def _put_page(self, page: str, rate: float) -> None:
+        token = self._tokens[page]
+        request = PutPageRequest(
+            page_id=page,
+            access_token=token,
+            messages_per_second=rate,
+            send_mode=self._modes[page],
+            request_id=f"put-{page}-{rate}-{token}",
+        )
+        await self.insist(lambda client: client.put_page(request))
+
+    async def give_another_token(self, page: str) -> None:
+        """Replaces a page's token, during the faults."""
+        self._tokens[page] += "-another"
+        await self._put_page(page, BURST_RATE)
+
+    async def mend_all(self) -> None:
+        """Lets all go on that the service has held back: the faults are over."""
+        await self.insist(self._mend_all)
+
+    async def _mend_all(self, client: Client) -> None:
+        for page in [page async for page in client.list_pages() if page.HasField("hold")]:
+            self.mended["released afterwards"] += 1
+            await client.release_page(page.id)
+        for message in [one async for one in client.list_messages() if one.HasField("stop")]:
+            self.mended["resumed afterwards"] += 1
+            await self.resume(message.id)
+
+    async def is_held_back(self, message: Message) -> bool:
+        """Whether the service has stopped a message, or holds its page."""
+        found = await self.insist(lambda client: client.get_message(message.id))
+        return found.HasField("stop") or found.HasField("page_hold")
+
+    async def release(self, page: str) -> None:
+        """Lets a page go on that may be on hold."""
+        await self.insist(lambda client: client.release_page(page))
+
+    async def resume(self, message_id: str) -> None:
+        """Lets a message go on that the service may have stopped."""
+        try:
+            await self.insist(lambda client: client.resume_message(message_id))
+        except FailedPrecondition as refused:
+            if refused.reason != "MESSAGE_CANCELLED":
+                raise
 
     async def campaigns(self) -> None:
         """Everything that is asked for while the faults happen."""
-        requests = [self._request(page, policy) for page in PAGES for policy in self._policies()]
+        requests = [
+            self._request(page, policy, f"p{next(self._numbers)}", self._chance.randint(80, 320))
+            for page in PAGES
+            for policy in self._policies()
+        ]
         cancelled = self._chance.choice(requests).request_id
         async with asyncio.TaskGroup() as tasks:
             for request in requests:
@@ -75,15 +135,15 @@ class Callers:
     def _policies(self) -> list[tuple[RetryType.ValueType, OnUnconfirmed.ValueType]]:
         return self._chance.sample(_POLICIES, k=3)
 
-    def _request(self, page: str, policy: tuple[RetryType.ValueType, OnUnconfirmed.ValueType]) -> SendRequest:
-        number = next(self._numbers)
-        people = self._chance.randint(80, 320)
+    def _request(
+        self, page: str, policy: tuple[RetryType.ValueType, OnUnconfirmed.ValueType], name: str, people: int
+    ) -> SendRequest:
         return SendRequest(
-            request_id=f"send-{number}",
+            request_id=f"send-{name}",
             page_id=page,
-            title=f"send-{number}",
+            title=f"send-{name}",
             content=Content(text="Hello {{name}}"),
-            recipients=[Recipient(id=f"p{number}-{person}", name=f"Name {person}") for person in range(people)],
+            recipients=[Recipient(id=f"{name}-{person}", name=f"Name {person}") for person in range(people)],
             retry_policy=RetryPolicy(type=policy[0], max_retry_attempts=self._chance.randint(1, 4)),
             on_unconfirmed=policy[1],
         )

@@ -1,15 +1,21 @@
 """Makes the steps of a script happen."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
+from redrive.v1.message_pb2 import Message
 from tests.e2e.processes import SandboxProcess
 from tests.faults.callers import Callers
 from tests.faults.database import Database
 from tests.faults.fleet import Fleet, Member
-from tests.faults.script import Step
+from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
+from tests.faults.waste import LIMIT
 
+LONGER_SECONDS = 12.0
+ENOUGH_HITS = 3 * LIMIT  # of several processes
+LOOK_SECONDS = 0.1
 TRIES = 50  # to catch a server while it holds the log's lock, which it does for milliseconds
 
 
@@ -33,7 +39,11 @@ class Faults:
             "read_only": lambda step: database.forbid_writing(step.seconds),
             "platform": lambda step: sandbox.control.order(step.order),
             "timers": lambda _: callers.timers(),
+            PAGE_FAULT: self._hit_everybody,
+            CONTENT_FAULT: self._hit_everybody,
         }
+        self._sandbox = sandbox
+        self._callers = callers
 
     def _member(self, step: Step) -> Member:
         return self._fleet.members[step.server]
@@ -43,6 +53,35 @@ class Faults:
         await asyncio.sleep(step.at)
         await self._doers[step.kind](step)
         self.figures[step.kind] += 1
+
+    async def _hit_everybody(self, step: Step) -> None:
+        """A fault of a page or of a message's content; when it is over a person mends what it led to."""
+        message = await self._callers.burst(step.order["page"], step.burst)
+        await asyncio.sleep(step.lead)
+        [placed] = await self._sandbox.control.order(step.order)
+        await asyncio.sleep(step.seconds)
+        await self._wait_for_effect(placed.id, message)
+        await self._sandbox.control.remove_fault(placed.id)
+        await self._mend(step, message)
+
+    async def _wait_for_effect(self, fault_id: str, message: Message) -> None:
+        """Let a fault last until it is answered with a hold or a stop, or has wasted far more than it may."""
+        ends = time.monotonic() + LONGER_SECONDS
+        while time.monotonic() < ends:
+            [fault] = [fault for fault in await self._sandbox.control.faults() if fault.id == fault_id]
+            is_held_back = await self._callers.is_held_back(message)
+            self.figures["faults of everybody that held something back"] += is_held_back
+            if is_held_back or fault.hits > ENOUGH_HITS:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _mend(self, step: Step, message: Message) -> None:
+        if step.kind == CONTENT_FAULT:
+            await self._callers.resume(message.id)
+        elif step.mending == "release":
+            await self._callers.release(step.order["page"])
+        else:
+            await self._callers.give_another_token(step.order["page"])
 
     async def _freeze_writer(self, seconds: float) -> None:
         for _ in range(TRIES):

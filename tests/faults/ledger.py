@@ -17,8 +17,17 @@ from domain.batch_events import (
     RecordedOutcome,
 )
 from domain.delivery import DeliveryStatus, delivery_id, status_of
-from domain.message_events import MessageCancelled, MessageSubmitted, RetryRequested
+from domain.event import Event
+from domain.message_events import (
+    MessageCancelled,
+    MessageCompleted,
+    MessageResumed,
+    MessageStopped,
+    MessageSubmitted,
+    RetryRequested,
+)
 from domain.outcome import Unconfirmed
+from domain.page_events import PageHeld, PageReleased
 from domain.retry import OnUnconfirmed, RetryTrigger
 from projections.recorded import Recorded
 
@@ -48,6 +57,9 @@ class Ledger:
         self.attempts: dict[str, Attempt] = {}  # by delivery id
         self.of_recipient: dict[tuple[str, str], list[Attempt]] = {}
         self._cancelled: set[str] = set()
+        self._pages: dict[str, str] = {}  # of each message
+        self._held_back: dict[str, str] = {}  # pages and messages, and by what
+        self.held_back = 0  # how often the service held a page or stopped a message
         self._rounds: dict[tuple[str, int], RetryRequested] = {}
         self._retry_counts: dict[str, int] = {}
         self._begun: set[tuple[str, int]] = set()
@@ -64,6 +76,8 @@ class Ledger:
                 self._complain(f"{name} ends {attempt.status}")
         for message_id, number in self._open.items():
             self._complain(f"round {number} of {message_id} was not planned to its end")
+        for held, by in self._held_back.items():
+            self._complain(f"{held} stays held back by {by}")
 
     def _complain(self, words: str) -> None:
         self.violations.append(words)
@@ -75,6 +89,7 @@ class Ledger:
                 if event.message_id in self.messages:
                     self._complain(f"{where}: {event.message_id} was submitted twice")
                 self.messages[event.message_id] = event
+                self._pages[event.message_id] = event.page_id
             case MessageCancelled() as event:
                 self._cancelled.add(event.message_id)
                 self._open.pop(event.message_id, None)
@@ -82,6 +97,21 @@ class Ledger:
                 self._take_round(where, event)
             case BatchEvent() as event:
                 self._take_batch_event(where, recorded.version, event)
+            case _:
+                self._take_hold(where, recorded.event)
+
+    def _take_hold(self, where: str, event: Event) -> None:
+        """What is held back goes on by a person's decision only."""
+        match event:
+            case PageHeld(page_id=held) | MessageStopped(message_id=held):
+                if held in self._held_back or held in self._cancelled:
+                    self._complain(f"{where}: {type(event).__name__} of {held}, which is held back or cancelled")
+                self._held_back[held] = type(event).__name__
+                self.held_back += 1
+            case PageReleased(page_id=going_on):
+                self._held_back.pop(going_on, None)
+            case MessageResumed(message_id=going_on) | MessageCompleted(message_id=going_on):
+                self._held_back.pop(going_on, None)
 
     def _take_round(self, where: str, event: RetryRequested) -> None:
         """Each automatic round counts one on, whoever started it; one that goes on is open until its last slice."""
@@ -171,6 +201,8 @@ class Ledger:
     def _dispatch(self, where: str, event: DeliveriesDispatched) -> None:
         if event.message_id in self._cancelled:
             self._complain(f"{where}: dispatched after {event.message_id} was cancelled")
+        for held in {event.message_id, self._pages[event.message_id]} & self._held_back.keys():
+            self._complain(f"{where}: dispatched after {self._held_back[held]} of {held}")
         for position in event.positions:
             attempt = self._attempt(event, position)
             self._move(where, attempt, DeliveryStatus.PENDING, DeliveryStatus.SENDING)

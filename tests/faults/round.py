@@ -17,19 +17,23 @@ from redrive.v1.message_pb2 import Message, RetryType
 from server.log.postgres_store import PostgresStore
 from server.sandbox.arrival import Arrival
 from tests.e2e.processes import SandboxProcess, running_sandbox_process
-from tests.faults.callers import FAST, PAGES, SLOW, Callers
+from tests.faults.callers import FAST, SLOW, Callers
 from tests.faults.database import Database
 from tests.faults.faults import Faults
 from tests.faults.fleet import Fleet, Member, running_fleet
 from tests.faults.ledger import Ledger
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
-from tests.faults.script import LEASE_SECONDS, Step, draw
+from tests.faults.script import LEASE_SECONDS, PAGE_FAULTS, PAGES, Step, draw
 from tests.faults.verdict import Books, left_late, violations
+from tests.faults.waste import error_of, wasted
 from tests.postgres import Postgres
 from tests.waiting import eventually
 
 SERVERS = 3
-ROUND_SECONDS = 30.0
+# What ended before its page had another token gets no AUTO round for it: it waits for a resend by hand.
+MENDED_BY_TOKEN = {error_of(preset).code for preset in PAGE_FAULTS}
+ROUND_SECONDS = 75.0
+LATENCY = "--delay-ms=50"  # of the platform: attempts are in flight when the first of them is refused
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -43,10 +47,12 @@ class Report:
     figures: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     slowest: float = 0.0  # seconds until a server that could answer did
+    wasted: int = 0  # the most attempts that one fault of everybody wasted in one term
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}, {self.seconds:.1f} s, slowest answer {self.slowest:.1f} s, {dict(self.figures)}",
+            f"  at most {self.wasted} attempts wasted by one fault in one term",
             *(f"  {step}" for step in self.script),
         ]
         return "\n".join([*lines, *(f"  WRONG: {words}" for words in self.violations)])
@@ -58,7 +64,7 @@ async def play(seed: int, postgres: Postgres, folder: Path) -> Report:
     report = Report(seed, draw(chance, SERVERS))
     began = time.monotonic()
     database = Database(postgres)
-    async with running_sandbox_process() as sandbox:
+    async with running_sandbox_process(LATENCY) as sandbox:
         settings = {f"server{n}": _settings(database, sandbox, f"server{n}") for n in range(SERVERS)}
         async with running_fleet(folder, settings, chance) as fleet:
             sent = await _Round(report, database, sandbox, fleet, chance, ends=began + ROUND_SECONDS).play()
@@ -121,7 +127,7 @@ class _Round:
     async def _stop_probing(self) -> None:
         for prober in self._probers:
             prober.stop()
-        await asyncio.gather(*self._probing)
+        await asyncio.gather(*self._probing, return_exceptions=True)  # a time-out of the round has cancelled them
 
     async def _come_to_an_end(self) -> None:
         await self._sandbox.control.clear_faults()
@@ -133,6 +139,7 @@ class _Round:
 
     async def _open(self) -> list[str]:
         """Messages that have not come to their end, in words."""
+        await self._callers.mend_all()
         return await self._callers.insist(self._open_by)
 
     async def _open_by(self, client: Client) -> list[str]:
@@ -149,7 +156,10 @@ class _Round:
             return False
         if counts.cancelled or not counts.failed + counts.unconfirmed:
             return False
-        return bool((await client.list_failed(message.id, page_size=1).page()).retryable_count)
+        failed = client.list_failed(message.id)
+        if policy.type == RetryType.RETRY_TYPE_AUTO:
+            return any([one.retryable and one.last_error_code not in MENDED_BY_TOKEN async for one in failed])
+        return bool((await failed.page()).retryable_count)
 
     def _answered(self) -> Mapping[str, str]:
         sent = [self._callers.sent, *(prober.accepted for prober in self._probers)]
@@ -159,6 +169,7 @@ class _Round:
         report, callers = self._report, self._callers
         report.violations += callers.complaints
         report.figures += self._faults.figures
+        report.figures += callers.mended
         report.figures["calls repeated"] = callers.repeats
         for member, prober in zip(self._fleet.members, self._probers, strict=True):
             report.violations += member.defects()
@@ -207,4 +218,10 @@ def _judge(report: Report, database: Database, arrivals: Sequence[Arrival], sent
     report.figures["unconfirmed"] = sum(one.status is DeliveryStatus.UNCONFIRMED for one in ledger.attempts.values())
     report.figures["deliveries"] = len(ledger.attempts)
     report.figures["rounds that went on"] = ledger.gone_on
+    report.figures["held and stopped"] = ledger.held_back
     report.violations += violations(books, ledger, arrivals, sent)
+    for waste in wasted(report.script, books.log, arrivals):
+        report.wasted = max(report.wasted, waste.most)
+        report.figures["wasted attempts"] += sum(waste.by_term.values())
+        report.figures["terms of faults"] += len(waste.by_term)
+        report.violations += waste.violations()

@@ -1,10 +1,12 @@
 """What befalls a round, and when: drawn from its seed, so that a round can be run again."""
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any, NamedTuple
 
 FAULT_SECONDS = 8.0  # then everything is mended
 LEASE_SECONDS = 2.0  # of every server in the harness
+PAGES = ("3001", "3002", "3003")
 
 # Faults of the platform: what it does, to how many people, and whether the message arrives all the same.
 PLATFORM: tuple[dict[str, Any], ...] = (
@@ -21,6 +23,21 @@ PLATFORM: tuple[dict[str, Any], ...] = (
     {"preset": "unknown_recipient", "share": 0.05},
 )
 
+# Faults that hit every message of a page, and every recipient of one message. No other fault of a round answers with
+# the same code, so that the record of arrivals says which one refused an attempt.
+PAGE_FAULTS = (
+    "user_token",
+    "page_missing",
+    "unauthorized_address",
+    "unknown_app",
+    "deprecated_version",
+    "unlisted_error",
+    "permission",
+)
+CONTENT_FAULTS = ("file_not_fetched", "bad_content")
+LEADS = (0.0, 0.5)
+MENDING = ("another token", "release")
+
 
 class Step(NamedTuple):
     """One fault: when, what, to which server (by its place), for how long, and what else belongs to it."""
@@ -30,6 +47,9 @@ class Step(NamedTuple):
     server: int
     seconds: float
     order: dict[str, Any]
+    mending: str = ""  # what a person does when a page's fault is over
+    burst: str = ""  # before a fault of everybody a message is sent to "NAME-0", "NAME-1", ...
+    lead: float = 0.0  # seconds from that message to the fault: with few and with many successes before
 
     def __str__(self) -> str:
         return f"{self.at:5.2f} s  {self.kind:16} {self._detail()}"
@@ -37,10 +57,13 @@ class Step(NamedTuple):
     def _detail(self) -> str:
         if self.kind == "platform":
             return f"{self.order}"
+        if self.kind in (PAGE_FAULT, CONTENT_FAULT):
+            return f"{self.order}, {self.seconds:.1f} s, {self.mending or 'resume'}"
         where = f"server {self.server}, " if self.kind in SERVER_KINDS else ""
         return f"{where}{self.seconds:.1f} s"
 
 
+PAGE_FAULT, CONTENT_FAULT = "page fault", "content fault"
 SERVER_KINDS = ("kill", "drain", "freeze", "nap", "timers")
 # Each kind with its weight, and how many seconds it lasts at least and at most.
 KINDS: dict[str, tuple[int, float, float]] = {
@@ -60,10 +83,27 @@ KINDS: dict[str, tuple[int, float, float]] = {
 
 
 def draw(chance: Random, servers: int) -> list[Step]:
-    """Eight to twelve faults at random moments, at least two of them the platform's."""
+    """Ten to fifteen faults at random moments: two or more of the platform, and two or three that hit everybody."""
     kinds = chance.choices(list(KINDS), [weight for weight, _, _ in KINDS.values()], k=chance.randint(6, 10))
     steps = [_step(chance, kind, servers) for kind in [*kinds, "platform", "platform"]]
-    return sorted(steps, key=lambda step: step.at)
+    return sorted([*steps, *_faults_of_everybody(chance)], key=lambda step: step.at)
+
+
+def _faults_of_everybody(chance: Random) -> Iterator[Step]:
+    """One fault of a message's content, and one or two of different pages."""
+    faulty = chance.sample(PAGES, k=chance.randint(1, 2))
+    for burst, page in enumerate(faulty, start=1):
+        order = {"preset": chance.choice(PAGE_FAULTS), "page": page}
+        yield _long_step(chance, PAGE_FAULT, order, f"b{burst}")._replace(mending=chance.choice(MENDING))
+    page = chance.choice([page for page in PAGES if page not in faulty])
+    order = {"preset": chance.choice(CONTENT_FAULTS), "page": page, "recipients": "b0-*"}
+    yield _long_step(chance, CONTENT_FAULT, order, "b0")
+
+
+def _long_step(chance: Random, kind: str, order: dict[str, Any], burst: str) -> Step:
+    """How long it lasts at least; it goes on until it has an effect."""
+    at, seconds = round(chance.uniform(0.3, 3.0), 2), round(chance.uniform(1.0, 3.0), 2)
+    return Step(at=at, kind=kind, server=0, seconds=seconds, order=order, burst=burst, lead=chance.choice(LEADS))
 
 
 def _step(chance: Random, kind: str, servers: int) -> Step:

@@ -7,9 +7,10 @@ import pytest
 
 from domain.batch_events import BatchCreated
 from domain.event import Event
-from domain.message_events import MessageCancelled, RetryRequested
+from domain.message_events import MessageCancelled, MessageResumed, MessageStopped, RetryRequested
 from domain.outcome import Failed, Unconfirmed
 from domain.retry import RetrySelection, RetryTrigger
+from domain.stop_policy import Stop, StopCause
 from projections.recorded import Recorded
 from server.sandbox.arrival import Arrival
 from tests.builders import (
@@ -20,6 +21,8 @@ from tests.builders import (
     fault,
     known,
     message_submitted,
+    page_held,
+    page_released,
     retry_requested,
 )
 from tests.domain.batch_facts import COMPLETED, dispatched, recorded, returned, started
@@ -32,6 +35,10 @@ LOST, REFUSED = Unconfirmed(fault()), Failed(fault())
 SENT = (SUBMITTED, PLANNED, started(), dispatched(2, 0), recorded(2, known(0)), COMPLETED)
 UNCONFIRMED = (*SENT[:4], recorded(2, known(0, LOST)), COMPLETED)
 FAILED = (*SENT[:4], recorded(2, known(0, REFUSED)), COMPLETED)
+STOPPED = MessageStopped(
+    message_id=MESSAGE, stop=Stop(cause=StopCause.CONTENT, fault=fault(), failed=25, attempts=25), time=NOW
+)
+RESUMED = MessageResumed(message_id=MESSAGE, requested_by="", time=NOW)
 
 
 def _log(events: Sequence[Event]) -> Sequence[Recorded]:
@@ -61,7 +68,16 @@ def _arrival(outcome: str = "accepted", *, batch: int = 1, accepted: bool = True
     return Arrival(1, NOW.timestamp(), "ann", "1001", "token", f"{MESSAGE}.{batch}.0", outcome, accepted, "m_1")
 
 
-@pytest.mark.parametrize("history", [SENT, UNCONFIRMED, FAILED])
+@pytest.mark.parametrize(
+    "history",
+    [
+        SENT,
+        UNCONFIRMED,
+        FAILED,
+        (*SENT[:3], STOPPED, RESUMED, *SENT[3:]),
+        (*SENT[:3], page_held(), page_released(), *SENT[3:]),
+    ],
+)
 def test_an_ordinary_history_passes(history: Sequence[Event]) -> None:
     assert _ledger(*history).violations == []
 
@@ -81,6 +97,12 @@ def test_an_ordinary_history_passes(history: Sequence[Event]) -> None:
         ((*FAILED, _asked(), _again(attempt=3)), "gets attempt 3 after 1"),
         ((*FAILED, _asked(trigger=RetryTrigger.CRON, retry_count=2)), "automatic round 2"),
         ((SUBMITTED, SUBMITTED), "submitted twice"),
+        ((*SENT[:3], STOPPED, dispatched(2, 0)), "dispatched after MessageStopped"),
+        ((*SENT[:3], page_held(), dispatched(2, 0)), "dispatched after PageHeld"),
+        ((*SENT, STOPPED), "stays held back by MessageStopped"),
+        ((*SENT, page_held()), "stays held back by PageHeld"),
+        ((*SENT, STOPPED, STOPPED), "which is held back or cancelled"),
+        ((*SENT, MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW), STOPPED), "held back or cancelled"),
         ((*FAILED, _asked(goes_on=True, last_recipient="a")), "round 1 of m-1 was not planned to its end"),
         ((*FAILED, _asked(goes_on=True, last_recipient="a"), _asked(last_recipient="b")), "not planned to its end"),
     ],

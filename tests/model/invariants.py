@@ -8,7 +8,7 @@ from domain.retry import RetryTrigger, RetryType
 from tests.model.message_steps import is_automatic_round_due, is_automatic_round_to_come
 from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
-from tests.model.state import BOTH, Batch, Plan, Request, attempts_at, state_of
+from tests.model.state import BOTH, Batch, Plan, Request, Stopping, attempts_at, state_of
 
 BOOKS = "the books balance"
 ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
@@ -17,6 +17,9 @@ TWICE = "nobody receives a message twice unless its resend with the unconfirmed 
 ONE_ORDER = "what was asked for once starts one round"
 KNOWN_SENT = "who is known to have been sent the message is not dispatched again"
 STOPPED = "nothing of a cancelled or paused message is dispatched"
+STOP_IN_TURN = "the service stops nothing that is cancelled, paused or completed"
+STOP_IS_NEW = "the service stops nothing for failures of before a person's decision to go on"
+KEPT = "a message that is stopped or paused keeps its pending deliveries"
 DURABLE = "no request leaves before its dispatch is durable"
 CLAIM = "no request leaves under a lost claim, but for a pause between the last look and the write"
 SENT_STAYS = "what reads as sent stays sent"
@@ -37,6 +40,8 @@ def broken_in(scene: Scene) -> str | None:
         return ONE_ORDER
     if world.message.completed and world.is_open:
         return ENDS
+    if not world.message.cancelled and any(batch.cancelled for batch in world.batches):
+        return KEPT
     return _broken_at(world.batches, 1 + scenario.max_retry_attempts)
 
 
@@ -63,6 +68,8 @@ def broken_by(scene: Scene, step: Step) -> str | None:
         return _broken_by_dispatch(scene, step)
     if step.name.startswith("RequestLeaves"):
         return _broken_by_leaving(scene, step)
+    if step.name == "MessageStopped":
+        return _broken_by_stop(scene, step)
     if "OutcomesRecorded" in step.name:
         return _broken_by_outcome(scene, step)
     return _broken_by_automatic_round(scene, step.plan) if step.plan is not None else None
@@ -86,6 +93,13 @@ def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:
         return STOPPED
     people = (world.batches[step.batch].deliveries[position].recipient for position in step.positions)
     return KNOWN_SENT if any(d.is_known_sent for who in people for d in world.attempts(who)) else None
+
+
+def _broken_by_stop(scene: Scene, step: Step) -> str | None:
+    world = scene.world
+    if world.message.is_stopped or world.message.completed:
+        return STOP_IN_TURN
+    return STOP_IS_NEW if world.workers[step.worker].stopping is Stopping.OVERRULED else None
 
 
 def _broken_by_leaving(scene: Scene, step: Step) -> str | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryTrigger, RetryType
 from tests.model import decisions
 from tests.model.confirmed_steps import CONFIRMED_STEPS, confirmed, confirming_plans
 from tests.model.scene import Scene, Step, Steps, moved, put
-from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, World
+from tests.model.state import BOTH, NOBODY, Batch, Delivery, Plan, Stopping, World
 
 MOST_PLANS = 2  # at a time
 
@@ -35,13 +36,16 @@ def message_resumed(scene: Scene) -> Steps:
     world, message = scene.world, scene.world.message
     if (message.paused or message.suspended) and not message.cancelled:
         left_out = () if message.suspended else message.left_out
-        after = moved(world, message._replace(paused=False, suspended=False, left_out=left_out))
+        is_stopped = message.stopped and not scene.rules.resume_lifts_a_stop
+        resumed = message._replace(paused=False, suspended=False, left_out=left_out, stopped=is_stopped)
+        after = moved(world, resumed, overrules=True)
         yield Step("MessageResumed", scene._replace(world=after).with_news(), leads_on=False)
 
 
 def batch_cancelled(scene: Scene) -> Steps:
     """By the caller that cancels, the worker or the sweep."""
-    if not scene.world.message.cancelled:
+    message = scene.world.message
+    if not message.cancelled and (scene.rules.stop_keeps_what_is_pending or not message.stopped):
         return
     for index, batch in enumerate(scene.world.batches):
         if not batch.completed and not batch.cancelled:
@@ -151,7 +155,7 @@ def _appended(scene: Scene, plan: Plan) -> World:
         scene = scene._replace(world=confirmed(scene, plan))
     world = scene._replace(world=scene.with_plan(None, instead_of=plan)).with_new_batch(batch)
     message = world.message._replace(completed=False, retry_count=world.message.retry_count + is_automatic)
-    return moved(world, message)._replace(orders=world.orders - (not is_automatic))
+    return moved(world, message, overrules=not is_automatic)._replace(orders=world.orders - (not is_automatic))
 
 
 def _looked_again(scene: Scene, plan: Plan) -> World:
@@ -177,8 +181,54 @@ def message_completed(scene: Scene) -> Steps:
     if world.message.paused and is_automatic_round_to_come(scene):
         return
     for worker in _closers(scene):
-        after = moved(world, world.message._replace(completed=True, paused=False))
+        after = moved(world, world.message._replace(completed=True, paused=False, stopped=False))
         yield Step("MessageCompleted", _heeded(after, worker), worker)
+
+
+def stop_decided(scene: Scene) -> Steps:
+    """The page's owner has met failures that call for a stop: it halts what it works on, and loads the message.
+
+    Which failures these are is the domain's matter: here any moment will do.
+    """
+    world = scene.world
+    if not (scene.scenario.stops and world.left and _is_stop_due(world) and scene.is_running(world.owner)):
+        return
+    if world.workers[world.owner].stopping is Stopping.NONE:
+        after = _with_stopping(scene, world.owner, Stopping.CURRENT)
+        yield Step("the service decides to stop", after._replace(left=world.left - 1), world.owner, leads_on=False)
+
+
+def message_stopped(scene: Scene) -> Steps:
+    """MessageStopped at the version that was loaded; on a conflict the message is loaded again."""
+    rules = scene.rules
+    for worker in BOTH:
+        stopping = scene.world.workers[worker].stopping
+        if stopping is Stopping.NONE or not scene.is_running(worker):
+            continue
+        is_obstinate = stopping is Stopping.OVERRULED and not rules.stop_gives_way_to_a_decision_to_go_on
+        may_append = stopping is Stopping.CURRENT or (is_obstinate and _is_stop_due(scene.world))
+        if may_append or not rules.stop_appends_at_the_version_it_loaded:
+            after = _with_stopping(scene, worker, Stopping.NONE)
+            yield Step("MessageStopped", moved(after, after.message._replace(paused=True, stopped=True)), worker)
+        elif (after := _loaded_again(scene, worker, stopping)) != scene.world:
+            yield Step("the message to stop has moved on", after, worker)
+
+
+def _loaded_again(scene: Scene, worker: int, stopping: Stopping) -> World:
+    if stopping is Stopping.MOVED and _is_stop_due(scene.world):
+        return _with_stopping(scene, worker, Stopping.CURRENT)
+    ends_halt = scene.rules.a_stop_given_up_ends_its_halt
+    return _with_stopping(scene, worker, Stopping.NONE if ends_halt else Stopping.OVERRULED)
+
+
+def _is_stop_due(world: World) -> bool:
+    """What `domain.message.stop` asks."""
+    is_over = world.message.is_stopped or world.message.completed
+    return not is_over and any(batch.positions(Status.PENDING) for batch in world.batches)
+
+
+def _with_stopping(scene: Scene, worker: int, stopping: Stopping) -> World:
+    return scene.with_worker(worker, scene.world.workers[worker]._replace(stopping=stopping))
 
 
 MESSAGE_STEPS = (
@@ -192,4 +242,6 @@ MESSAGE_STEPS = (
     retry_requested,
     message_completed,
     *CONFIRMED_STEPS,
+    stop_decided,
+    message_stopped,
 )

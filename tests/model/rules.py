@@ -39,6 +39,13 @@ class Rules:
     release_asks_for_the_lease: bool = True  # a batch once found stuck is freed, whatever happened since
     # Rule 8: counting
     counts_fold_recipients: bool = True  # each attempt is counted by itself
+    # Stops by the service itself
+    guard_asks_for_a_stop: bool = True  # a stopped message halts in the worker that stopped it only
+    stop_appends_at_the_version_it_loaded: bool = True  # it is appended, whatever happened since
+    stop_gives_way_to_a_decision_to_go_on: bool = True  # failures of before a resume or a resend stop the message
+    a_stop_given_up_ends_its_halt: bool = True  # the worker that decided it goes on halting the message
+    stop_keeps_what_is_pending: bool = True  # its batches are cancelled
+    resume_lifts_a_stop: bool = True  # only a pause
     # Rules 11 and 17: resends
     resend_appends_at_the_version_it_loaded: bool = True  # whom to resend is read first, the version last
     no_automatic_round_while_one_is_open: bool = True  # a round starts as soon as somebody has failed

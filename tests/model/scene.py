@@ -16,6 +16,7 @@ from tests.model.state import (
     Message,
     Plan,
     Scenario,
+    Stopping,
     Worker,
     World,
     attempts_at,
@@ -144,10 +145,21 @@ def _changes(was: tuple[Status, ...], becomes: tuple[Status, ...]) -> tuple[int,
     return tuple(becomes.count(status) - was.count(status) for status in STATUSES)
 
 
-def moved(world: World, message: Message) -> World:
-    """One more event on the message's stream: whoever prepares a round has loaded an old version."""
+def moved(world: World, message: Message, *, overrules: bool = False) -> World:
+    """One more event on the message's stream: whoever prepares a round or a stop has loaded an old version.
+
+    `overrules`: a person decided to go on.
+    """
     plans = (plan._replace(is_current=False) if plan.taken else plan for plan in world.plans)
-    return world._replace(message=message, plans=tuple(sorted(plans)), is_unnoticed=False)
+    workers = tuple(_with_moved_stop(worker, overrules=overrules) for worker in world.workers)
+    return world._replace(message=message, plans=tuple(sorted(plans)), workers=workers, is_unnoticed=False)
+
+
+def _with_moved_stop(worker: Worker, *, overrules: bool) -> Worker:
+    if worker.stopping is Stopping.NONE:
+        return worker
+    is_overruled = overrules or worker.stopping is Stopping.OVERRULED
+    return worker._replace(stopping=Stopping.OVERRULED if is_overruled else Stopping.MOVED)
 
 
 def _told(world: World) -> World:

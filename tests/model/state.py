@@ -91,11 +91,12 @@ class Message(NamedTuple):
     left_out: tuple[int, ...] = ()
     suspended: bool = False
     canary: tuple[int, ...] = ()
+    stopped: bool = False  # paused by the service itself: then it is paused too
 
     @property
     def is_stopped(self) -> bool:
         """Nothing of it may leave."""
-        return self.cancelled or self.paused
+        return self.cancelled or self.paused or self.stopped
 
 
 class Lease(StrEnum):
@@ -121,11 +122,21 @@ class Plan(NamedTuple):
     waiting: tuple[int, ...] = ()  # for the outcome of its canary
 
 
+class Stopping(StrEnum):
+    """A worker's decision to stop the message: made, and not in the log yet."""
+
+    NONE = "-"
+    CURRENT = "CURRENT"  # the message is at the version that the worker loaded
+    MOVED = "MOVED"  # it is not
+    OVERRULED = "OVERRULED"  # a resume or a resend by hand came after the failures that the worker counted
+
+
 class Worker(NamedTuple):
     """A process: a crash makes it a new one, with nothing of this."""
 
     lease: Lease = Lease.HELD
     has_news: bool = False  # of an end; kept only where ends are not swept
+    stopping: Stopping = Stopping.NONE
 
     @property
     def is_running(self) -> bool:
@@ -175,6 +186,7 @@ class Scenario(NamedTuple):
     retry_type: RetryType = RetryType.MANUAL
     max_retry_attempts: int = 2
     by_hand: str = ""  # "named" or "canary": the token has to be replaced first, and the resend is of this kind
+    stops: bool = False  # the service may stop the message
 
 
 @cache

@@ -14,6 +14,9 @@ from tests.model.scenarios import (
     CRON,
     NAMED,
     ONE_PERSON,
+    STOPS,
+    STOPS_AUTO,
+    STOPS_ONE,
     TWO_BATCHES,
 )
 from tests.model.state import Scenario
@@ -28,6 +31,9 @@ FEWEST_STATES = {
     NAMED: 100_000,
     CANARY: 90_000,
     CANARY_CRON: 20_000,
+    STOPS: 15_000,
+    STOPS_ONE: 40_000,
+    STOPS_AUTO: 20_000,
 }
 
 # Without anything but the resend, which is the shortest way to what the rule is for.
@@ -64,6 +70,12 @@ BREACHES = {
     "trigger_carries_retry_count": (CRON, invariants.ONE_TRIGGER, "RetryRequested"),
     "named_resend_limits_automatic_rounds": (NAMED_CALMLY, invariants.CONFIRMED, "RetryRequested"),
     "stopped_canary_suspends_automatic_rounds": (CANARY_CALMLY, invariants.SUSPENDED, "RetryRequested"),
+    "guard_asks_for_a_stop": (STOPS, invariants.STOPPED, "DeliveriesDispatched"),
+    "stop_appends_at_the_version_it_loaded": (STOPS, invariants.STOP_IN_TURN, "MessageStopped"),
+    "stop_gives_way_to_a_decision_to_go_on": (STOPS, invariants.STOP_IS_NEW, "MessageStopped"),
+    "a_stop_given_up_ends_its_halt": (STOPS, invariants.NO_LOSS, "MessageResumed"),
+    "stop_keeps_what_is_pending": (STOPS, invariants.KEPT, "BatchCancelled"),
+    "resume_lifts_a_stop": (STOPS, invariants.NO_LOSS, "MessageResumed"),
     "append_id_tells_what_was_written": (ONE_PERSON, invariants.ONE_ORDER, "RetryRequested"),
 }
 

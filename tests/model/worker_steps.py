@@ -6,7 +6,7 @@ from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryType
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps
-from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request
+from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Stopping
 
 
 def page_owned(scene: Scene) -> Steps:
@@ -32,6 +32,8 @@ def batch_started(scene: Scene) -> Steps:
     for worker in BOTH:
         if not scene.is_running(worker) or (worker != world.owner and rules.claim_asks_for_the_page):
             continue
+        if _is_halting(scene, worker):
+            continue
         for index, batch in enumerate(world.batches):
             if batch.completed or (batch.worker == worker and batch.has_run) or _is_passed_over(scene, batch):
                 continue
@@ -55,16 +57,28 @@ def _is_passed_over(scene: Scene, batch: Batch) -> bool:
 def deliveries_dispatched(scene: Scene) -> Steps:
     """A chunk of one, or of all that is pending; its guards are asked in the same transaction (rule 3)."""
     world, rules, _ = scene
-    if world.message.is_stopped and rules.guard_asks_for_the_message:
+    if _is_guarded(scene):
         return
     for index, batch in enumerate(world.batches):
-        if not batch.has_run or not scene.is_running(batch.worker):
+        if not batch.has_run or not scene.is_running(batch.worker) or _is_halting(scene, batch.worker):
             continue
         if batch.worker != world.owner and rules.guard_asks_for_the_page:
             continue
         pending = batch.positions(Status.PENDING)
         for chunk in {pending[:1], pending} - {()}:
             yield _dispatched(scene, index, chunk)
+
+
+def _is_guarded(scene: Scene) -> bool:
+    message, rules = scene.world.message, scene.rules
+    if message.stopped and not message.cancelled:
+        return rules.guard_asks_for_a_stop and rules.guard_asks_for_the_message
+    return message.is_stopped and rules.guard_asks_for_the_message
+
+
+def _is_halting(scene: Scene, worker: int) -> bool:
+    """The worker has decided to stop the message: it lets nothing more leave, before the log has it."""
+    return scene.world.workers[worker].stopping is not Stopping.NONE
 
 
 def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
@@ -134,7 +148,7 @@ def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
     returned = decisions.at(returned, unsent, Delivery.without_request)
     if is_own and not is_held:
         returned = returned._replace(has_run=False)
-    leads_on = world.message.is_stopped or not is_held or not is_own or is_stale
+    leads_on = world.message.is_stopped or _is_halting(scene, worker) or not is_held or not is_own or is_stale
     name = "DeliveriesReturned" if is_own else "nothing returned: the claim is lost"
     return Step(name, scene.with_batch(index, returned), worker, index, unsent, leads_on=leads_on)
 
@@ -181,11 +195,11 @@ def _answered(delivery: Delivery, outcome: Status) -> Delivery:
 
 
 def batch_released(scene: Scene) -> Steps:
-    """A run that a pause halted lets its batch go, once nothing of it is in flight."""
-    if not scene.world.message.paused:
-        return
+    """A run that a pause or a stop halted lets its batch go, once nothing of it is in flight."""
     for index, batch in enumerate(scene.world.batches):
         if not batch.has_run or not scene.is_running(batch.worker):
+            continue
+        if not scene.world.message.paused and not _is_halting(scene, batch.worker):
             continue
         if not any(d.sender == batch.worker and d.claim == batch.claim for d in batch.deliveries):
             yield Step("BatchReleased, paused", scene.with_batch(index, decisions.release(batch)), batch.worker, index)

@@ -214,7 +214,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeMessage(self, request, context):
-        """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
+        """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

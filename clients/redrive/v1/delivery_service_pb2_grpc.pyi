@@ -124,7 +124,7 @@ class DeliveryServiceStub:
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
-    """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -180,7 +180,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
     """
     ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
-    """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
     """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
     changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
@@ -305,7 +305,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
-        """Ends a pause, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+        """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
 
     @_abc_1.abstractmethod
     def CancelMessage(

@@ -1,16 +1,20 @@
 """A message that the service stopped: what is pending waits, and a resume lets it go on."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from domain.delivery import DeliveryStatus
-from domain.message_events import MessageStopped
+from domain.message_events import MessageResumed, MessageStopped
 from domain.page_events import SendMode
-from domain.stop_policy import StopCause, StopPolicy
+from domain.stop_policy import Stop, StopCause, StopPolicy
+from server.commands.stopping import StopService
+from server.log.commit import EventLog
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from tests.builders import auto, cancel_message, crowd, pause_message, resume_message
+from tests.builders import auto, cancel_message, crowd, fault, pause_message, resume_message, wall_clock
 from tests.server.delivery.works import Works, open_works
 from tests.waiting import eventually
 
@@ -132,6 +136,27 @@ async def test_a_stopped_message_can_be_cancelled_but_not_paused_again(works: Wo
 
     row = await works.done(message_id)
     assert (row.status, row.stop) == ("CANCELLED", None)
+
+
+@pytest.mark.parametrize("overtakes", ["pause", "pause and resume"])
+async def test_a_person_who_is_faster_than_a_stop_decides(works: Works, overtakes: str) -> None:
+    """A resume that came after the failures is not answered with a stop for them."""
+    await works.put_page(pace=1.0)
+    message_id = await works.send(crowd(100))
+
+    async def overtake(call: Any) -> Any:
+        if not (await works.row(message_id)).paused and not await works.events(message_id, MessageResumed):
+            await works.pauses.pause(pause_message(message_id))
+        if overtakes == "pause and resume" and not await works.events(message_id, MessageResumed):
+            await works.pauses.resume(resume_message(message_id))
+        return await works.log.read(call)
+
+    overtaken = cast("EventLog", SimpleNamespace(load=works.log.load, commit=works.log.commit, read=overtake))
+    reason = Stop(cause=StopCause.CONTENT, fault=fault(), failed=25, attempts=25)
+
+    assert not await StopService(overtaken, wall_clock).stop(message_id, reason)
+    assert not await works.events(message_id, MessageStopped)
+    assert (await works.row(message_id)).paused == (overtakes == "pause")
 
 
 async def test_a_restarted_server_goes_on_counting(database: Path, sandbox: Sandbox) -> None:

@@ -44,14 +44,14 @@ def test_help_names_every_effect_preset_and_field() -> None:
     words = [f'"kind": "{kind}"' for kind in kinds] + [f"  {name} " for name in PRESETS]
     words += [f'"{name}"' for name in FaultOrder.__struct_fields__]
     words += ["--faults", "--port", "--host", "--delay-ms", "--seed", "--keep-arrivals"]
-    assert len(kinds) == 12
+    assert len(kinds) == 13
     assert [word for word in words if word not in text] == []
 
 
 def test_every_order_in_the_help_is_taken() -> None:
     sent = re.findall(r"sandbox/(\w+) (?:\\\n\s*)?-d '(.*?)'", guide(), re.DOTALL)
     effects = re.findall(r'^  (\{"kind".*\})$', guide(), re.MULTILINE)
-    assert (len(sent), len(effects)) == (5, 12)
+    assert (len(sent), len(effects)) == (5, 13)
     orders = [order for path, order in sent if path == "faults"] + [f'{{"effect": {effect}}}' for effect in effects]
     assert not [order for order in orders if isinstance(read_orders(order.encode()), RefusedOrder)]
     for path, order in sent:

@@ -9,7 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from domain import graph_codes as codes
+from domain.classification import PlatformError, attribute, classify
+from domain.outcome import Failed
 from server.sandbox.control import OrderRefusedError, SandboxControl
+from server.sandbox.effect import ErrorAnswer, UserToken
 from server.sandbox.preset import PRESETS
 from server.sandbox.runner import Sandbox, running_sandbox
 from server.sandbox.settings import SandboxSettings
@@ -63,6 +67,15 @@ async def test_an_error_without_a_code_can_be_ordered(control: SandboxControl, s
         ("temporary", 2, None),
         ("unknown_error", 1, None),
         ("sent_anyway", 1, 1357046),
+        ("user_token", 190, None),
+        ("page_missing", 100, 33),
+        ("unauthorized_address", 5, None),
+        ("unknown_app", 101, None),
+        ("deprecated_version", 2635, None),
+        ("unlisted_error", 98765, None),
+        ("file_not_fetched", 100, 2018008),
+        ("outside_window_without_subcode", 10, None),
+        ("unavailable_without_subcode", 200, None),
     ],
 )
 async def test_a_preset_answers_with_its_error(
@@ -73,6 +86,51 @@ async def test_a_preset_answers_with_its_error(
     assert (error["code"], error.get("error_subcode")) == (code, subcode)
     assert (await send("u18")).status_code == 200
     assert (await control.received("u17")).arrivals[0].accepted == PRESETS[preset].accepts
+
+
+@pytest.mark.parametrize("page", ["1001", "1002"])
+async def test_a_missing_page_is_named_by_the_id_of_the_request(control: SandboxControl, send: Send, page: str) -> None:
+    await control.order({"preset": "page_missing"})
+    error = (await send("u17", page=page)).json()["error"]
+    assert error["type"] == "GraphMethodException"
+    assert error["message"].startswith(f"Unsupported post request. Object with ID '{page}' does not exist")
+
+
+async def test_the_text_of_an_error_can_name_the_page_and_the_recipient(control: SandboxControl, send: Send) -> None:
+    await control.order({"effect": {"kind": "error", "code": 803, "message": "{recipient} of {page} {braces}"}})
+    assert (await send("u17")).json()["error"]["message"] == "u17 of 1001 {braces}"
+
+
+@pytest.mark.parametrize(
+    ("preset", "verdict"),
+    [
+        ("user_token", codes.DEAD_TOKEN),
+        ("page_missing", codes.PAGE_UNREACHABLE),
+        ("unauthorized_address", codes.APP_REFUSED),
+        ("unknown_app", codes.APP_UNKNOWN),
+        ("deprecated_version", codes.APP_OUTDATED),
+        ("unlisted_error", codes.UNLISTED),
+        ("file_not_fetched", codes.BAD_CONTENT),
+        ("outside_window_without_subcode", codes.PERSON_FORBIDDEN),
+        ("unavailable_without_subcode", codes.NO_SUCH_PERSON),
+    ],
+)
+def test_a_preset_means_what_its_name_says(preset: str, verdict: codes.Verdict) -> None:
+    effect = PRESETS[preset].effect
+    assert isinstance(effect, ErrorAnswer | UserToken)
+    error = effect.error().about(page="1001", recipient="u17")
+    read = PlatformError(
+        code=error.code,
+        subcode=error.subcode,
+        type_name=error.type,
+        message=error.message,
+        is_transient=error.is_transient,
+        http_status=error.http_status,
+    )
+    outcome = attribute(classify(read), page_id="1001", recipient_id="u17")
+    assert isinstance(outcome, Failed)
+    fault = outcome.fault
+    assert (fault.type, fault.scope, fault.retry, fault.is_listed) == verdict
 
 
 async def test_a_delay_comes_before_the_answer(control: SandboxControl, send: Send) -> None:

@@ -8,6 +8,7 @@ import pytest
 from server.sandbox.control import SandboxControl
 from server.sandbox.credentials import Credentials
 from server.sandbox.fault_order import FaultOrder
+from server.sandbox.reception import USER_ID
 from server.sandbox.token_book import TokenOrder, fingerprint
 
 Send = Callable[..., Awaitable[httpx.Response]]
@@ -89,6 +90,46 @@ async def test_me_is_the_page_that_the_token_was_used_for(
     assert error_of(await send(page="me", token="T1")) == (230, None)
     assert (await send(page="me", token="T2")).status_code == 200
     assert [arrival.page for arrival in (await control.received()).arrivals] == ["1001", "me"]
+
+
+async def whose(graph: httpx.AsyncClient, node: str, token: str) -> str:
+    answer = await graph.get(f"/{node}", params={"fields": "id", "access_token": token})
+    return str(answer.json()["id"])
+
+
+async def test_me_answers_with_the_page_of_the_token(graph: httpx.AsyncClient, send: Send) -> None:
+    await send(page="1001", token="T1")
+    await send(page="1002", token="T2")
+    assert [await whose(graph, "me", token) for token in ("T1", "T2")] == ["1001", "1002"]
+
+
+async def test_a_users_token_may_read_the_page_but_is_not_the_pages(
+    graph: httpx.AsyncClient, control: SandboxControl, send: Send
+) -> None:
+    await control.order({"preset": "user_token"})
+    assert error_of(await send(page="1001", token="T1")) == (190, None)
+    assert await whose(graph, "1001", "T1") == "1001"
+    assert await whose(graph, "me", "T1") == USER_ID
+    assert (await send(page="1001", token="T2")).status_code == 200
+    assert await whose(graph, "me", "T2") == "1001"
+    await control.token("T1", "renew")
+    assert (await send(page="1001", token="T1")).status_code == 200
+
+
+async def test_a_users_token_is_found_before_anything_is_sent_with_it(
+    graph: httpx.AsyncClient, control: SandboxControl
+) -> None:
+    await control.order({"preset": "user_token"})
+    assert await whose(graph, "1001", "T1") == "1001"
+    assert await whose(graph, "me", "T1") == USER_ID
+
+
+async def test_a_users_token_that_has_expired_fails_its_check(
+    graph: httpx.AsyncClient, control: SandboxControl
+) -> None:
+    await control.order({"preset": "user_token"})
+    await control.token("T1", "expire")
+    assert error_of(await graph.get("/me", params={"access_token": "T1"})) == (190, 463)
 
 
 @pytest.mark.parametrize(
