@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from redrive.cli.command import Session
+from redrive.cli.content_options import ContentFileOption, TextOption, content_of
 from redrive.cli.failed import ErrorTypes
 from redrive.cli.messages import MessageId
 from redrive.cli.output import table
@@ -63,6 +64,8 @@ async def resend(
         float, typer.Option(help="No faster than this, whatever the page's own pace.", show_default=False)
     ] = 0.0,
     reason: Annotated[str, typer.Option(help="Why; redrive retries shows it.", show_default=False)] = "",
+    text: TextOption = "",
+    content_file: ContentFileOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would be.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
     no_wait_for_retries: NoWait = False,
@@ -70,6 +73,8 @@ async def resend(
     """Resends to those who failed, never to those who were sent to.
 
     With nothing named it takes whom another attempt can help; naming a recipient or an error type insists.
+    With a corrected text or content, the recipients that it takes get that one, now and in later rounds. While the
+    message is paused, everything else that waits gets it too.
     """
     request = ResendRequest(
         message_id=message_id,
@@ -80,6 +85,7 @@ async def resend(
         canary=_canary(canary, max_failure_share),
         messages_per_second=messages_per_second,
         reason=reason,
+        content=content_of(text, content_file),
         validate_only=dry_run,
     )
     answer = await session.client.resend(request)

@@ -66,6 +66,8 @@ def _whom(found: RetryRound) -> Iterator[str]:
         yield "unconfirmed too"
     if selection.as_of_sequence:
         yield f"as of {selection.as_of_sequence}"
+    if selection.content_changed:
+        yield "corrected content"
     if selection.messages_per_second:
         yield f"at most {selection.messages_per_second:g}/s"
 

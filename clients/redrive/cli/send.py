@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from redrive.cli.command import Session
+from redrive.cli.content_options import ContentFileOption, TextOption, content_of
 from redrive.cli.exits import RefusedInput
 from redrive.cli.message_text import filled_in, lacks, required_by, variables_of
 from redrive.cli.messages import render_message
@@ -35,13 +36,8 @@ Sendable = list[Recipient] | RecipientsCsv
 async def send(
     session: Session,
     page: Annotated[str, typer.Option(show_default=False, help="The page that sends.")],
-    text: Annotated[
-        str,
-        typer.Option(
-            show_default=False,
-            help="May say {{name}}, or {{city}} for a column city of the CSV, with a default: {{name|friend}}.",
-        ),
-    ],
+    text: TextOption = "",
+    content_file: ContentFileOption = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +91,8 @@ async def send(
     """
     policy = RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0)
     waits = growth(retry_multiplier, retry_maximum, retry_jitter)
-    recipients = _recipients(csv, recipient, text)
+    content = _content(text, content_file)
+    recipients = _recipients(csv, recipient, content.text)
     if isinstance(recipients, RecipientsCsv) and not session.output.as_json:
         for note in recipients.notes:
             typer.echo(f"Note: {note}", err=True)
@@ -103,7 +100,7 @@ async def send(
         request_id=request_id or str(uuid.uuid4()),
         page_id=page,
         title=title,
-        content=Content(text=text),
+        content=content,
         retry_policy=with_schedule(policy, retry_interval, retry_backoff, waits),
         on_unconfirmed=OnUnconfirmed.Value(on_unconfirmed),
         validate_only=dry_run,
@@ -116,8 +113,8 @@ async def send(
     session.output.show(answer, _render, one_line=watch)
     if dry_run:
         first = next(iter(recipients))
-        session.output.say(f"The text for {first.id}:\n{filled_in(text, first)}")
-        for name, count in _defaults_used(text, recipients).items():
+        session.output.say(f"The text for {first.id}:\n{filled_in(content.text, first)}")
+        for name, count in _defaults_used(content.text, recipients).items():
             session.output.say(f"{count:,} without {name}: they get the text's default.")
     elif watch:
         await follow(session, answer.message.id, wait_for_retries=not no_wait_for_retries)
@@ -126,6 +123,13 @@ async def send(
 def _stop_policy(share: float, attempts: int) -> StopPolicy | None:
     """Return the policy that the options ask for; None leaves the service its default."""
     return StopPolicy(max_failure_share=share, min_attempts=attempts) if share or attempts else None
+
+
+def _content(text: str, path: Path | None) -> Content:
+    content = content_of(text, path)
+    if content is None:
+        raise typer.BadParameter("Give what to send with --text, or with --content-file.")
+    return content
 
 
 def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable:

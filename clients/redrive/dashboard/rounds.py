@@ -59,4 +59,6 @@ def _selected(selection: RetrySelection) -> str:
         parts.append(": " + ", ".join(error_label(kind).word.lower() for kind in selection.error_types))
     if selection.include_unconfirmed:
         parts.append(", the unconfirmed too")
+    if selection.content_changed:
+        parts.append(", with corrected text")
     return "".join(parts)
