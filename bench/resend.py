@@ -21,7 +21,7 @@ from bench.stores import running_postgres
 from redrive import Client
 from redrive.send_any import send_any
 from redrive.v1.content_pb2 import Content
-from redrive.v1.delivery_service_pb2 import SendRequest
+from redrive.v1.delivery_service_pb2 import SendRequest, StopPolicy
 from redrive.v1.message_pb2 import Counts
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
@@ -29,6 +29,7 @@ from redrive.v1.resend_pb2 import ResendRequest
 from tests.e2e.processes import client_of, running_server
 
 EVERYBODY = 1.0
+NEVER_STOPS = StopPolicy(min_attempts=2**31 - 1)  # all are to fail once: by default such a message stops after 100
 
 
 class Taken(NamedTuple):
@@ -77,7 +78,7 @@ async def _resend(client: Client, recipients: int) -> Taken:
     await client.put_page(
         PutPageRequest(page_id="page0", access_token=TOKEN, messages_per_second=UNPACED, send_mode=mode)
     )
-    header = SendRequest(page_id="page0", content=Content(text=TEXT))
+    header = SendRequest(page_id="page0", content=Content(text=TEXT), stop_policy=NEVER_STOPS)
     sent = await send_any(client, header, [recipient(person) for person in people(0, recipients)])
     failed = (await _when(client, sent.message.id, _is_over)).failed
     began = time.monotonic()

@@ -20,6 +20,7 @@ from domain.message_events import (
     MessagePaused,
     MessageResumed,
     MessageStaged,
+    MessageStopped,
     MessageSubmitted,
     RetryRequested,
 )
@@ -35,7 +36,7 @@ from domain.page_events import (
 from domain.recipient import Recipient
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
 from domain.retry_delay import FixedInterval, RetryDelay
-from domain.stop_policy import StopPolicy
+from domain.stop_policy import Stop, StopCause, StopPolicy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = "local"
@@ -169,6 +170,11 @@ def retry_requested(trigger: RetryTrigger = RetryTrigger.MANUAL, **fields: Any) 
         "time": NOW,
     }
     return RetryRequested(**{**defaults, **fields, "trigger": trigger})
+
+
+def message_stopped(**fields: Any) -> MessageStopped:
+    stop = Stop(cause=StopCause.CONTENT, fault=None, failed=25, attempts=30)
+    return MessageStopped(**{"message_id": MESSAGE, "stop": stop, "time": NOW, **fields})
 
 
 def message_paused(**fields: Any) -> MessagePaused:

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, Viewpor
 
 from redrive import Client
 from redrive.v1.content_pb2 import Content, Recipient
-from redrive.v1.delivery_service_pb2 import SendRequest
+from redrive.v1.delivery_service_pb2 import SendRequest, StopPolicy
 from redrive.v1.message_pb2 import Message
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
@@ -53,7 +53,8 @@ class Stage:
     async def send(self, page_id: str, title: str, people: Sequence[Recipient]) -> Message:
         """Accepted, and on its way."""
         content = Content(text="Hello {{name}}")
-        request = SendRequest(page_id=page_id, title=title, content=content, recipients=people)
+        never_stops = StopPolicy(min_attempts=2**31 - 1)
+        request = SendRequest(page_id=page_id, title=title, content=content, recipients=people, stop_policy=never_stops)
         return (await self.client.send(request)).message
 
     async def sent(self, page_id: str, title: str, people: Sequence[Recipient]) -> Message:

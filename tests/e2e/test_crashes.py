@@ -17,6 +17,8 @@ from tests.e2e.campaign import (
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually
 
+NEVER_STOPS = 2**31 - 1  # attempts
+
 
 async def _send_until(client: Client, people: int, sent: int) -> Message:
     accepted = await client.send(send_request(recipients(people)))
@@ -80,7 +82,9 @@ async def test_a_server_that_is_killed_while_it_plans_a_resend_plans_it_to_its_e
     await sandbox.control.order({"preset": "temporary", "times": 1})
     async with client_of(server) as client:
         await put_page(client, rate=100_000, mode=SendMode.SEND_MODE_BATCH)
-        accepted = await client.send_stream(send_request([]), recipients(25_000))
+        header = send_request([])
+        header.stop_policy.min_attempts = NEVER_STOPS
+        accepted = await client.send_stream(header, recipients(25_000))
         await watch_to_the_end(client, accepted.message.id)
         asked = asyncio.create_task(client.resend(ResendRequest(message_id=accepted.message.id)))
         message = await eventually(

@@ -38,6 +38,7 @@ from tests.builders import (
     message_paused,
     message_resumed,
     message_staged,
+    message_stopped,
     message_submitted,
     page_held,
     page_registered,
@@ -134,6 +135,8 @@ def _cancelled_round() -> Story:
     yield message_stream(MESSAGE), [retry_requested(request=stamp, trial=trial, last_recipient="bob")]
     created = batch_created(*batch_recipients("bob", attempt=2, origin=(1, 1)), batch_number=2, round=1)
     yield _stream(2), [created]
+    yield message_stream(MESSAGE), [message_stopped()]
+    yield message_stream(MESSAGE), [message_resumed()]
     yield message_stream(MESSAGE), [message_paused()]
     yield message_stream(MESSAGE), [message_resumed()]
     stopped = RetryStopped(message_id=MESSAGE, round=1, recipients=1, failed=1, unconfirmed=0, time=NOW)
