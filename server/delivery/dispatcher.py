@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from domain.batch_events import BatchCreated, BatchReleased
-from domain.errors import Unavailable
+from domain.errors import Aborted, Unavailable
 from domain.event import Event
 from domain.fault import ErrorType, Fault
 from domain.message_events import (
@@ -179,6 +179,8 @@ class Dispatcher:
             await work
         except Unavailable:
             logger.warning("log_away", part="dispatcher")
+        except Aborted:
+            logger.warning("changed_too_often", part="dispatcher")
 
     async def run(self) -> None:
         """Works until it is drained; a log that is away is tried again."""

@@ -15,7 +15,9 @@ from redrive.v1.delivery_service_pb2 import (
     SendResponse,
     StopPolicy,
 )
+from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType, Stop, StopCause
+from redrive.v1.page_pb2 import PageHold
 from redrive.v1.resend_pb2 import ListRetriesResponse
 
 if TYPE_CHECKING:
@@ -306,3 +308,22 @@ async def test_a_stop_policy_is_asked_for_only_when_given(
     assert result.exit_code == 0, result.output
     sent = server.asked("Send")[0]
     assert (sent.stop_policy if sent.HasField("stop_policy") else None) == wanted
+
+
+@pytest.mark.parametrize(
+    ("error_type", "remedy"),
+    [
+        (ErrorType.ERROR_TYPE_ACCESS_TOKEN, "Replace the page's token."),
+        (ErrorType.ERROR_TYPE_PERMISSION, "then release the page or replace its token."),
+        (ErrorType.ERROR_TYPE_UNSPECIFIED, "Release the page."),
+    ],
+)
+async def test_a_hold_says_what_to_do(
+    server: "ScriptedServer", redrive: "Redrive", error_type: ErrorType.ValueType, remedy: str
+) -> None:
+    held = Message(id="m1", page_hold=PageHold(reason="why", error_type=error_type))
+    server.answer("GetMessage", GetMessageResponse(message=held))
+
+    result = await redrive("message", "m1")
+
+    assert remedy in " ".join(result.stdout.split())

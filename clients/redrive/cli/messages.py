@@ -14,7 +14,7 @@ from redrive.cli.page_pause import until_and_why
 from redrive.cli.retry_options import policy_in_words
 from redrive.cli.time_options import time_option
 from redrive.cli.words import enum_option, word
-from redrive.stop_text import cause_of, remedy_for
+from redrive.halt_text import cause_of, remedy_for, remedy_for_hold
 from redrive.v1.delivery_service_pb2 import ListMessagesResponse
 from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed
 
@@ -56,7 +56,7 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("owner", message.owner),
             ("status", word(MessageStatus, message.status)),
             *_stop_facts(message),
-            ("page on hold", message.page_hold.reason or "yes" if message.HasField("page_hold") else ""),
+            *_hold_facts(message),
             ("page paused", until_and_why(message.page_pause) if message.HasField("page_pause") else ""),
             ("recipients", counts.total),
             ("open", counts.pending + counts.sending),
@@ -75,6 +75,12 @@ def render_message(message: Message) -> Iterator[RenderableType]:
             ("sequence", str(message.sequence or "")),
         ]
     )
+
+
+def _hold_facts(message: Message) -> list[tuple[str, object]]:
+    if not message.HasField("page_hold"):
+        return []
+    return [("page on hold", message.page_hold.reason or "yes"), ("what to do", remedy_for_hold(message.page_hold))]
 
 
 def _stop_facts(message: Message) -> list[tuple[str, object]]:

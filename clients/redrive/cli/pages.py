@@ -15,6 +15,7 @@ from redrive.cli.page_pause import until_and_why
 from redrive.cli.words import enum_option, word
 from redrive.client import Client
 from redrive.errors import InvalidRequest
+from redrive.halt_text import remedy_for_hold
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
 
@@ -147,7 +148,8 @@ def _hold(page: Page) -> str:
     if not page.HasField("hold"):
         return "no"
     by = f", by {page.hold.held_by}" if page.hold.held_by else ""
-    return f"since {local_time(page.hold.hold_time)}{by}: {page.hold.reason or 'no reason given'}"
+    reason = page.hold.reason or "no reason given"
+    return f"since {local_time(page.hold.hold_time)}{by}: {reason}. {remedy_for_hold(page.hold)}"
 
 
 def _pause(page: Page) -> str:

@@ -18,7 +18,7 @@ from redrive.cli.skip_reasons import way_on
 from redrive.cli.words import word
 from redrive.client import Client
 from redrive.errors import RedriveError
-from redrive.stop_text import cause_of, remedy_for
+from redrive.halt_text import cause_of, remedy_for, remedy_for_hold
 from redrive.v1.delivery_service_pb2 import ResendRequest, WatchProgressResponse
 from redrive.v1.message_pb2 import MessageStatus, RetryType
 from redrive.v1.progress_pb2 import Progress
@@ -174,7 +174,7 @@ def _why_halted(progress: Progress) -> str:
     if progress.HasField("stop"):
         return f"stopped: {cause_of(progress.stop)}. {remedy_for(progress.stop)}"
     if progress.HasField("page_hold"):
-        return f"page on hold: {progress.page_hold.reason or 'by hand'}"
+        return f"page on hold: {progress.page_hold.reason or 'by hand'}. {remedy_for_hold(progress.page_hold)}"
     return f"page paused {until_and_why(progress.page_pause)}" if progress.HasField("page_pause") else ""
 
 

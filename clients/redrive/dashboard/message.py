@@ -15,7 +15,7 @@ from redrive.dashboard.progress_card import ProgressCard
 from redrive.dashboard.rounds import rounds_table
 from redrive.dashboard.site import Site
 from redrive.dashboard.timeline import Entry, EventReader, timeline
-from redrive.stop_text import cause_of, remedy_for
+from redrive.halt_text import cause_of, remedy_for, remedy_for_hold
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.message_pb2 import Message
 from redrive.v1.progress_pb2 import Progress
@@ -140,7 +140,7 @@ class _MessagePage:
         self._hold.show(when=message.HasField("page_hold"))
         self._hold.say(
             f"Nothing moves: page {message.page_id} is on hold. {message.page_hold.reason} "
-            "What is pending stays pending until the page is released or its token is replaced."
+            f"{remedy_for_hold(message.page_hold)} What is pending stays pending until then."
         )
 
     def _show_stop(self, message: Message) -> None:

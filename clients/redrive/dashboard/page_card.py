@@ -8,6 +8,7 @@ from redrive.dashboard.formats import moment, rate
 from redrive.dashboard.labels import Label, error_label
 from redrive.dashboard.page_forms import SEND_MODES, PageForms
 from redrive.dashboard.pause_note import PauseNote
+from redrive.halt_text import remedy_for_hold
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.page_pb2 import Page, PageHold
 
@@ -79,6 +80,7 @@ class _HoldNote:
                 Tag("span", " Since ")
                 self._since = time_of(Timestamp())
                 self._by = Tag("span")
+            self._remedy = Tag("p")
 
     def show(self, hold: PageHold | None) -> None:
         """Why nothing leaves; hidden for a page that sends."""
@@ -90,6 +92,7 @@ class _HoldNote:
         self._cause.say(f"{error_label(hold.error_type).word}, error {hold.error_code}." if is_fault else "By hand.")
         self._since.attributes(datetime=moment(hold.hold_time))
         self._by.say(f", by {hold.held_by}" if hold.held_by else "")
+        self._remedy.say(remedy_for_hold(hold))
 
 
 def _fact(name: str) -> Tag:

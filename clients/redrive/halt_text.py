@@ -1,6 +1,8 @@
-"""Words for a message that the service stopped: why, and what to do about it."""
+"""Words for what halts a message: why it was stopped or its page is on hold, and what to do about it."""
 
+from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import Stop, StopCause
+from redrive.v1.page_pb2 import PageHold
 
 _CAUSES = {
     StopCause.STOP_CAUSE_CONTENT: "the platform refuses its content",
@@ -25,3 +27,12 @@ def cause_of(stop: Stop) -> str:
 def remedy_for(stop: Stop) -> str:
     """Return what a person can do so that the message goes on."""
     return _REMEDIES.get(stop.cause, "Resume it.")
+
+
+def remedy_for_hold(hold: PageHold) -> str:
+    """Return what a person can do so that the page goes on."""
+    if hold.error_type == ErrorType.ERROR_TYPE_ACCESS_TOKEN:
+        return "Replace the page's token."
+    if hold.error_type == ErrorType.ERROR_TYPE_UNSPECIFIED:
+        return "Release the page."
+    return "Remove the cause with the platform, then release the page or replace its token."
