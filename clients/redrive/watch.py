@@ -78,6 +78,7 @@ class Watch:
         recipients an automatic round would take; the watch ends when there are none.
         """
         checked: tuple[int, int] | None = None  # counting is not cheap for a large message: once per round is enough
+        found_none_at = -1  # the sequence at which there was no retryable recipient
         while True:
             latest: WatchProgressResponse | None = None
             async with aclosing(self.answers()) as answers:
@@ -86,11 +87,14 @@ class Watch:
             if latest is None or not latest.progress.HasField("next_retry_time"):
                 return
             round_due = latest.sequence, latest.progress.next_retry_time.ToNanoseconds()
+            self._done = False
             if round_due != checked and not await _has_retryable(count_retryable):
-                return
+                if latest.sequence == found_none_at:
+                    return
+                found_none_at = latest.sequence  # the round may have begun before the count: look once more
+                continue
             checked = round_due
             await asyncio.sleep(_seconds_to_next_look(latest))
-            self._done = False
 
     async def _read(self, stream: Stream) -> WatchProgressResponse | None:
         async with asyncio.timeout(self._patience):

@@ -238,10 +238,12 @@ async def test_a_watch_that_does_not_wait_for_retries_says_that_one_is_due(
     assert len(server.asked("WatchProgress")) == 1
 
 
-@pytest.mark.parametrize("option", [(), ("--no-wait-for-retries",)])
+@pytest.mark.parametrize(("option", "looks"), [((), 2), (("--no-wait-for-retries",), 1)])
 async def test_no_watch_waits_for_a_round_that_has_no_recipient_to_retry(
-    server: "ScriptedServer", redrive: "Redrive", option: tuple[str, ...]
+    server: "ScriptedServer", redrive: "Redrive", option: tuple[str, ...], looks: int
 ) -> None:
+    """It looks once more before it ends: the round may have begun since."""
+    server.stream(waiting(1))
     server.stream(waiting(1))
     server.answer("ListFailed", ListFailedResponse(retryable_count=0))
     with_rounds_left(server, AUTO)
@@ -249,7 +251,18 @@ async def test_no_watch_waits_for_a_round_that_has_no_recipient_to_retry(
     result = await redrive("watch", "m1", *option)
 
     assert result.exit_code == 10
-    assert len(server.asked("WatchProgress")) == 1
+    assert len(server.asked("WatchProgress")) == looks
+
+
+async def test_a_round_that_begins_while_the_watch_counts_is_followed(
+    server: "ScriptedServer", redrive: "Redrive"
+) -> None:
+    """Its recipient is pending by then, so that none is retryable."""
+    server.stream(waiting(1))
+    server.stream(at(2, SENT))
+    server.answer("ListFailed", ListFailedResponse(retryable_count=0))
+
+    assert (await redrive("watch", "m1")).exit_code == 0
 
 
 async def test_a_page_put_on_hold_ends_the_wait_and_is_named(server: "ScriptedServer", redrive: "Redrive") -> None:

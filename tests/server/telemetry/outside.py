@@ -78,6 +78,14 @@ class Outside:
     def spans(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
 
+    async def ended(self, name: str) -> list[ReadableSpan]:
+        """The spans of a call, once there is one: a span ends a moment after the call is answered."""
+
+        async def look() -> list[ReadableSpan]:
+            return self.spans(name)
+
+        return await eventually(look)
+
 
 @asynccontextmanager
 async def seen_from_outside(folder: Path) -> AsyncIterator[Outside]:

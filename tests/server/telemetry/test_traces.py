@@ -72,7 +72,7 @@ async def test_calls_that_fail_or_are_given_up_end_their_spans(outside: Outside)
     with pytest.raises(grpc.aio.AioRpcError):
         await outside.message("nobody knows it")
 
-    (call,) = outside.spans("redrive.v1.DeliveryService/GetMessage")
+    (call,) = await outside.ended("redrive.v1.DeliveryService/GetMessage")
     assert dict(call.attributes or {})["rpc.grpc.status_code"] == "NOT_FOUND"
     assert call.status.status_code is StatusCode.UNSET  # the caller's mistake
 
@@ -81,7 +81,7 @@ async def test_traceparents_that_are_nonsense_begin_a_trace(outside: Outside) ->
     with pytest.raises(grpc.aio.AioRpcError):
         await outside.send("u1", metadata=(("traceparent", "00-nonsense"),))
 
-    (call,) = outside.spans("redrive.v1.DeliveryService/Send")
+    (call,) = await outside.ended("redrive.v1.DeliveryService/Send")
     assert call.parent is None
 
 
