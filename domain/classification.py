@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from domain import graph_codes as codes
-from domain.fault import ErrorType, Fault, Scope
+from domain.fault import ErrorType, Fault
 from domain.graph_codes import Verdict
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
@@ -80,8 +80,8 @@ def attribute(outcome: Outcome, *, page_id: str, recipient_id: str) -> Outcome:
 def _is_missing_object(fault: Fault) -> bool:
     if fault.code == codes.UNKNOWN_ALIAS or (fault.code, fault.subcode) == codes.OBJECT_MISSING:
         return True
-    is_refused_post = fault.code == codes.BAD_PARAMETER and fault.scope is Scope.PAGE
-    return is_refused_post and not fault.subcode and fault.type is ErrorType.PERMISSION
+    is_ambiguous = fault.code == codes.BAD_PARAMETER and not fault.subcode
+    return is_ambiguous and fault.type in (ErrorType.PERMISSION, ErrorType.OTHER)
 
 
 def _names(text: str, object_id: str) -> bool:

@@ -53,6 +53,8 @@ class PutPageService:
             page = pages.fold(command.page_id, await self._log.load(page_stream(command.page_id)))
             secrets = await self._secrets(command)
             verified, warnings = await self._try(command, secrets)
+            if await self._is_kept(page, secrets):
+                secrets = None  # the same token again is no other one: it ends no hold, and failures count on
             if await self._keep(command, page, secrets, verified=verified, stamp=_answered(stamp, warnings)):
                 return await self._answer(command, warnings)
         raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
@@ -73,6 +75,10 @@ class PutPageService:
             access_token=command.access_token or kept.secrets.access_token,
             app_secret=command.app_secret or kept.secrets.app_secret,
         )
+
+    async def _is_kept(self, page: Page, secrets: PageSecrets | None) -> bool:
+        kept = await self._log.read(self._vault.page_secrets(page.id))
+        return kept is not None and kept.secrets == secrets
 
     async def _try(self, command: PutPage, secrets: PageSecrets | None) -> tuple[bool, list[str]]:
         warnings = []

@@ -101,10 +101,15 @@ class BatchRun:
         return self._log.batch.message_id
 
     @property
-    def dispatches_aside(self) -> bool:
-        """It may have to wait by itself: for its round's own pace, or for the first outcomes of its message."""
+    def is_capped(self) -> bool:
+        """Its round has a pace of its own."""
+        return self._cap is not None
+
+    @property
+    def awaits_outcomes(self) -> bool:
+        """Not all of it may leave before the first outcomes of its message are known."""
         room = self._health.room
-        return self._cap is not None or (room is not None and room < len(self._log.batch.pending))
+        return room is not None and room < len(self._log.batch.pending)
 
     def halt(self, cause: Halt) -> None:
         """Lets nothing more leave; takes effect before the next request. A pause may still become something else."""

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from domain.batch_events import BatchCreated, BatchReleased
-from domain.errors import Aborted, Unavailable
+from domain.errors import Unavailable
 from domain.event import Event
 from domain.fault import ErrorType, Fault
 from domain.message_events import (
@@ -88,12 +88,14 @@ class Dispatcher:
 
     async def _hold(self, page_id: str, fault: Fault, token_generation: int) -> None:
         logger.warning("page_faulty", page=page_id, code=fault.code, subcode=fault.subcode, type=fault.type)
-        certain = await self._certain_fault(page_id, fault)
-        if certain is not None:
-            await self._holds.hold_for(page_id, certain, token_generation=token_generation)
-        if page_id in self._workers:
-            await self._workers[page_id].hold_is_settled()
-        self.wake()
+        try:
+            certain = await self._certain_fault(page_id, fault)
+            if certain is not None:
+                await self._holds.hold_for(page_id, certain, token_generation=token_generation)
+        finally:
+            if page_id in self._workers:
+                await self._workers[page_id].hold_is_settled()
+            self.wake()
 
     async def _certain_fault(self, page_id: str, fault: Fault) -> Fault | None:
         """Ask the platform about a suspected token; what enough sends were answered outweighs what it says."""
@@ -179,8 +181,8 @@ class Dispatcher:
             await work
         except Unavailable:
             logger.warning("log_away", part="dispatcher")
-        except Aborted:
-            logger.warning("changed_too_often", part="dispatcher")
+        except Exception:
+            logger.exception("dispatcher_broke")
 
     async def run(self) -> None:
         """Works until it is drained; a log that is away is tried again."""

@@ -221,12 +221,16 @@ class PageWorker:
             run = await self._begin(work)
         finally:
             self._claiming = None
-        if run is not None and run.dispatches_aside:
+        if run is not None and self._dispatches_aside(run):
             self._aside_rounds[work.place] = (work.batch.message_id, work.batch.round)
             self._aside(self._dispatch_and_finish(run, work.place))
         elif run is not None:
             await run.dispatch()
             self._aside(self._finish(run, work.place))
+
+    def _dispatches_aside(self, run: BatchRun) -> bool:
+        """A batch that may have to wait keeps no other from leaving; of those that await outcomes only so many do."""
+        return run.is_capped or (run.awaits_outcomes and len(self._aside_rounds) < OPEN_BATCHES)
 
     async def _begin(self, work: Work) -> BatchRun | None:
         """The run of a batch that was claimed; None when there is none to work."""

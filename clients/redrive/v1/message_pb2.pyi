@@ -286,7 +286,8 @@ class Stop(_message.Message):
     error_subcode: _builtins.int
     failed: _builtins.int
     """Attempts that failed or are unconfirmed, and all attempts, counted since the message was sent, resumed or resent by hand, or
-    since its page was released. Rate limits and faults of the whole page are left out.
+    since its page was released. Rate limits and faults of the whole page are left out. They are those of the moment of the stop:
+    deliveries that were in flight then are not among them.
     """
     attempts: _builtins.int
     error_message: _builtins.str
