@@ -195,8 +195,11 @@ def _encoding(head: bytes) -> str:
 
 
 def _newline(head: str) -> str:
-    """Return what ends a line: a carriage return alone only if the first line ends so, as on old Macs."""
-    end = re.search(r"\r\n|\n|\r", head)
+    """Return what ends a line: a carriage return alone only if the first line ends so, as on old Macs.
+
+    Python's csv module ends lines with CR CR LF where a file on Windows was opened without `newline=""`.
+    """
+    end = re.search(r"\r+\n|\n|\r", head)
     return "\r" if end and end[0] == "\r" else "\n"
 
 

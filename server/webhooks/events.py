@@ -3,6 +3,7 @@
 After the platform's documents ("message_echoes", "message_deliveries", "message_reads" among the Messenger Platform's
 webhook events): an entry's id is the page's; an echo's recipient is the person, and so is the sender of a delivery or a
 read. `mids` may be absent, a delivery may have no timestamp, a read has a watermark only; times are milliseconds.
+An event without a usable timestamp has its watermark's time, else its entry's, else the time at which the body arrived.
 Events of a conversation that another app holds come under `standby`. Each entry, event and message id is read by
 itself: one that cannot be understood is counted by its kind and left out, and all others are taken. The platform brings
 a refused body again and again, so numbers that JSON does not have (NaN), keys that come twice, and bytes that are not
@@ -45,6 +46,7 @@ _PAGE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PERSON = re.compile(r"[^\s\0\ud800-\udfff]{1,128}")
 _TEXT = re.compile(r"[^\0\ud800-\udfff]{1,1000}")  # half a surrogate pair is no text that can be sent on
 _LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
+_TIME_AS_TEXT = re.compile(r"[0-9]{1,15}")  # as many digits as the latest time has
 
 
 class UnreadableError(Exception):
@@ -58,17 +60,20 @@ class Reading(NamedTuple):
     odd: Mapping[str, int]
 
 
-def read_body(body: bytes) -> Reading:
-    """Read a body; raises UnreadableError only where it is no object with a list of entries."""
+def read_body(body: bytes, received: Milliseconds) -> Reading:
+    """Read a body that arrived at `received`; raises UnreadableError only where it is no object with a list of entries.
+
+    With 0 for `received`, events without any usable time are left out.
+    """
     read = _decoded(body)
     odd: Odd = Counter()
-    receipts = [receipt for entry in _entries(read) for receipt in _of_entry(entry, odd)]
+    receipts = [receipt for entry in _entries(read) for receipt in _of_entry(entry, received, odd)]
     return Reading(receipts, odd)
 
 
-def receipts_in(body: bytes) -> Sequence[Receipt]:
+def receipts_in(body: bytes, received: Milliseconds = 0) -> Sequence[Receipt]:
     """Return what a body says of deliveries; raises UnreadableError."""
-    return read_body(body).receipts
+    return read_body(body, received).receipts
 
 
 def _decoded(body: bytes) -> Json:
@@ -109,7 +114,7 @@ def _entries(read: Json) -> Sequence[Json]:
     return entries if read.get("object") == "page" else []
 
 
-def _of_entry(entry: Json, odd: Odd) -> Iterator[Receipt]:
+def _of_entry(entry: Json, received: Milliseconds, odd: Odd) -> Iterator[Receipt]:
     if not isinstance(entry, dict):
         odd[ENTRY] += 1
         return
@@ -117,8 +122,9 @@ def _of_entry(entry: Json, odd: Odd) -> Iterator[Receipt]:
     if _PAGE.fullmatch(page_id) is None:
         odd[PAGE_ID] += 1
         return
+    fallback = _time(entry.get("time")) or received
     for event in _events(entry, odd):
-        for found in _found_in(event, odd):
+        for found in _found_in(event, fallback, odd):
             yield _receipt(page_id, found)
 
 
@@ -146,26 +152,26 @@ class _Found(NamedTuple):
     watermark: Milliseconds | None = None
 
 
-def _found_in(event: Mapping[str, Json], odd: Odd) -> Iterator[_Found]:
+def _found_in(event: Mapping[str, Json], fallback: Milliseconds, odd: Odd) -> Iterator[_Found]:
     message, delivery, read = (_part(event, name) for name in ("message", "delivery", "read"))
     person = _id(_part(event, "sender").get("id"))
+    watermark = _time((delivery or read).get("watermark"))
+    time = _time(event.get("timestamp")) or watermark or fallback
     if message.get("is_echo") is True:
-        yield from _echo(event, message, odd)
+        yield from _echo(event, message, time, odd)
     elif delivery:
-        yield from _delivery(delivery, person, _time(event.get("timestamp")), odd)
+        yield from _delivery(delivery, person, time, odd)
     elif read:
-        watermark = _time(read.get("watermark"))
-        found = _Found(READ, person, _time(event.get("timestamp")) or watermark, watermark=watermark)
-        yield from _counted(found, odd, READ_PARTS)
+        yield from _counted(_Found(READ, person, time, watermark=watermark), odd, READ_PARTS)
     elif not event.keys() & _OTHER_KINDS:
         odd[KIND] += 1
 
 
-def _echo(event: Mapping[str, Json], message: Mapping[str, Json], odd: Odd) -> Iterator[_Found]:
+def _echo(event: Mapping[str, Json], message: Mapping[str, Json], time: Milliseconds, odd: Odd) -> Iterator[_Found]:
     metadata, mid = message.get("metadata"), message.get("mid")
     if not metadata:
         return  # it is no message of ours
-    person, time = _id(_part(event, "recipient").get("id")), _time(event.get("timestamp"))
+    person = _id(_part(event, "recipient").get("id"))
     yield from _counted(_Found(ECHO, person, time, metadata=_text(metadata), mid=_text(mid)), odd, ECHO_PARTS)
 
 
@@ -175,9 +181,9 @@ def _delivery(delivery: Mapping[str, Json], person: str, time: Milliseconds, odd
         odd[DELIVERY_PARTS] += 1  # the watermark alone says as much
         mids = None
     if not mids:
-        yield from _counted(_Found(DELIVERED, person, time or watermark, watermark=watermark), odd, DELIVERY_PARTS)
+        yield from _counted(_Found(DELIVERED, person, time, watermark=watermark), odd, DELIVERY_PARTS)
     for mid in mids or ():
-        yield from _counted(_Found(DELIVERED, person, time or watermark, mid=_text(mid)), odd, DELIVERY_PARTS)
+        yield from _counted(_Found(DELIVERED, person, time, mid=_text(mid)), odd, DELIVERY_PARTS)
 
 
 def _counted(found: _Found, odd: Odd, kind: str) -> Iterator[_Found]:
@@ -212,9 +218,11 @@ def _text(given: Json) -> str:
 
 
 def _time(given: Json) -> Milliseconds:
-    """Return a time; 0 in place of what is none."""
-    is_number = isinstance(given, int) and not isinstance(given, bool)
-    return given if is_number and 0 < given <= _LATEST else 0
+    """Return a time; 0 in place of what is none. Whole numbers are taken also as floats and as strings of digits."""
+    if isinstance(given, str):
+        given = int(given) if _TIME_AS_TEXT.fullmatch(given) else 0
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return int(given) if is_number and 0 < given <= _LATEST and given == int(given) else 0
 
 
 def _receipt(page_id: str, found: _Found) -> Receipt:

@@ -39,7 +39,7 @@ def problems(file: Path, content: str | bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
 def test_delimiters_and_line_ends_are_recognised(file: Path, delimiter: str, end: str) -> None:
     rows = ["name|id|a,b;c", 'Ada| "17" |"x"" , ;"', "Bo|18|"]
     text = end.join(rows).replace("a,b;c", "city").replace("|", delimiter) + end
@@ -48,6 +48,13 @@ def test_delimiters_and_line_ends_are_recognised(file: Path, delimiter: str, end
         Recipient(id="17", name="Ada", variables={"city": 'x" , ;'}),
         Recipient(id="18", name="Bo"),
     ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_every_line_end_counts_as_one_line(file: Path, end: str) -> None:
+    text = end.join(["sep=;", "id;name", '17;"A', 'da"', "1 8;Bo", ""])
+
+    assert problems(file, text) == ["line 5, column id: holds U+0020 SPACE"]
 
 
 def test_a_delimiter_in_a_quoted_name_of_a_column_sets_nothing_off(file: Path) -> None:
@@ -196,7 +203,7 @@ legal = st.builds(
     st.lists(legal, min_size=1, max_size=8),
     st.sampled_from(",;\t|"),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
-    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", "\r\n", "\r\r\n"]),
     st.permutations(["id", "name", "city", "note"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )

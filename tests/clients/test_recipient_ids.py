@@ -42,6 +42,15 @@ ROUNDED = [
     "(1.2E+15)",
     "\u066111E+1\u0665",
     "1.2E+15\u200b",
+    "1.234.567E+10",
+    "1.234.567,8E+10",
+    "1'234'567E+10",
+    "1\u00b723457E+15",
+    "1\u221923457E+15",
+    "1\u0415+15",
+    "999e-999",
+    "4x10^-5",
+    "4\u00d710^5",
 ]
 
 FORMATTED = [
@@ -110,6 +119,8 @@ NAMED = [
     ("\u203212", "U+2032 PRIME"),
     ("ann;bob", "U+003B SEMICOLON"),
     ("17|Ada", "U+007C VERTICAL LINE"),
+    ("{{id}}", "U+007B LEFT CURLY BRACKET"),
+    ("17}", "U+007D RIGHT CURLY BRACKET"),
 ]
 
 GOOD = [
@@ -133,6 +144,18 @@ GOOD = [
     "x10",
     "550e8400-e29b-41d4-a716-446655440000",
     "1234e567",
+    "12d-5",
+    "5d-1",
+    "1234e-5678",
+    "12e-5678",
+    "1234e-5",
+    "4x10-5",
+    "1.2.3e5",
+    "NaN",
+    "NULL",
+    "Err:5",
+    "Err:502:1",
+    "user:502",
     "Nguy\u1ec5n-\u6f22\u5b57.\U0001f600",
 ]
 
@@ -154,6 +177,11 @@ def test_thousands_separated_by_underscores_are_refused() -> None:
 @pytest.mark.parametrize("bad_id", ['="1234567890123456"', "=1234", "=\u201c1234\u201d", "\uff1d1234", "#N/A", "#####"])
 def test_a_formula_and_an_error_of_a_spreadsheet_are_refused(bad_id: str) -> None:
     assert id_problem(bad_id).endswith("like a formula or an error of a spreadsheet")
+
+
+@pytest.mark.parametrize("bad_id", ["Err:502", "Err:522"])
+def test_an_error_of_libreoffice_is_refused(bad_id: str) -> None:
+    assert id_problem(bad_id) == "is an error of a spreadsheet"
 
 
 @pytest.mark.parametrize(("bad_id", "name"), NAMED, ids=[name for _, name in NAMED])

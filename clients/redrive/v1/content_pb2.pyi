@@ -240,8 +240,8 @@ class Recipient(_message.Message):
     id: _builtins.str
     """The page-scoped id: 1 to 128 characters. The second of two equal ids in a request is dropped and counted.
     Refused with INVALID_ARGUMENT, which names the character (`holds U+200B ZERO WIDTH SPACE`): spaces, control, format and
-    other invisible characters, combining marks, quotation marks, angle brackets, commas, semicolons, vertical bars, digits other than 0-9.
-    Refused too are numbers as a spreadsheet shows or rounds them: 1.23E+15, 1,23E+15, 1234.0, +1234, ="1234".
+    other invisible characters, combining marks, quotation marks, angle brackets, braces, commas, semicolons, vertical bars, digits other than 0-9.
+    Refused too are numbers as a spreadsheet shows or rounds them: 1.23E+15, 1,23E+15, 1234.0, +1234, ="1234", and errors: Err:502.
     """
     name: _builtins.str
     """At most 200 characters; fills {{name}}, unless a variable of that name is given. Blank counts as missing."""

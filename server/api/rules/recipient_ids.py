@@ -9,23 +9,25 @@ from functools import lru_cache
 
 _SURELY_FINE = re.compile(r"[0-9]+|[A-Za-z][A-Za-z0-9_:.-]*")
 _DIGITS_ONLY = re.compile(r"[0-9]+(?:[_:-]+[0-9]+)*")  # also of comments and posts: 1234_5678
+_ERROR = re.compile(r"Err:[0-9]{3}")  # as LibreOffice shows it
 _GROUPED = re.compile(r"[0-9]{1,3}(?:_[0-9]{2,3})+_[0-9]{3}")
 
 # 1.2E+15 as it is written in all locales: also with a Cyrillic E, with Arabic letters, and as 1.2\u00d710^15.
-_POINT = r"[.,\u066b']"
+_POINT = r"[.,\u066b'\u00b7\u22c5\u2219]"
 _SIGN = r"[+\u2212-]"
 _TIMES_TEN = r"[x\u00d7\u00b7\u22c5\u2219*]10"
 _EXPONENT = rf"(?:ee?|[d\u0435\u23e8]|[\u0623\u0627]\u0633|{_TIMES_TEN}\^?)"
+# Without a point, only few digits and an E are certainly a number: 12d-5, 1234e-5678 and 4x10-5 are ids.
 _ROUNDED = re.compile(
     rf"{_SIGN}?(?:"
-    rf"[0-9]*{_POINT}[0-9]*{_EXPONENT}{_SIGN}?[0-9]+"
-    rf"|[0-9]+{_EXPONENT}{_SIGN}[0-9]+"
-    rf"|[0-9]+{_TIMES_TEN}\^[0-9]+"
+    rf"(?:[0-9]*|[0-9]{{1,3}}(?:{_POINT}[0-9]{{3}})+){_POINT}[0-9]*{_EXPONENT}{_SIGN}?[0-9]+"
+    rf"|[0-9]{{1,3}}[e\u0435]{_SIGN}[0-9]{{1,3}}"
+    rf"|[0-9]+{_TIMES_TEN}\^{_SIGN}?[0-9]+"
     r"|[0-9]{1,3}[e\u0435]0?[0-9]{1,2})",
     re.IGNORECASE,
 )
 
-_QUOTES_AND_DELIMITERS = frozenset("\"'`<>,;|")
+_QUOTES_AND_DELIMITERS = frozenset("\"'`<>{},;|")
 _LOOK_LIKE_QUOTES = frozenset(
     "\u02b9\u02ba\u02bb\u02bc\u02bd\u02c8\u02ca\u02cb\u02ee\u055a\u05f3\u05f4\u2032\u2033\u2034\u2035\u2036\u2037"
     "\u275b\u275c\u275d\u275e\ua78c"
@@ -49,6 +51,8 @@ def id_problem(recipient_id: str) -> str:
 
     The limit of its length is checked elsewhere.
     """
+    if _ERROR.fullmatch(recipient_id):
+        return "is an error of a spreadsheet"
     if _SURELY_FINE.fullmatch(recipient_id):
         return ""
     if any(map(str.isdecimal, recipient_id)) and _ROUNDED.fullmatch(_plain(recipient_id)):

@@ -19,6 +19,7 @@ from tests.server.webhooks.test_webhook_events import (
     PERSON,
     READ_EVENT,
     SEEN_AT,
+    SENT_AT,
     at,
     body,
 )
@@ -61,6 +62,45 @@ def test_a_delivery_with_an_odd_time_takes_its_watermark() -> None:
     assert [one.time for one in receipts_in(body(event))] == [at(SEEN_AT)] * 2
 
 
+@pytest.mark.parametrize("time", [SENT_AT, float(SENT_AT), str(SENT_AT)])
+def test_a_time_may_be_a_whole_float_or_a_string_of_digits(time: Any) -> None:
+    read = {**READ_EVENT, "timestamp": None, "read": {"watermark": time}}
+
+    echoed, seen = receipts_in(body({**ECHO_EVENT, "timestamp": time}, read, time=None))
+
+    assert echoed == ECHOED
+    assert (seen.time, seen.watermark) == (at(SENT_AT), at(SENT_AT))
+
+
+UNUSABLE_TIMES: list[Any] = [
+    *(None, 0, -5, True, 10**18, 1e300, 1.5, float("nan"), "", "soon", "-5", "9" * 400, "\u0661", [], {"a": 1})
+]
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE_TIMES, ids=lambda time: repr(time)[:12])
+@pytest.mark.parametrize("time_of_entry", [SENT_AT, str(SENT_AT), None])
+def test_events_without_a_usable_time_take_that_of_their_entry_or_of_the_arrival(
+    unusable: Any, time_of_entry: Any
+) -> None:
+    delivery = {"mids": ["m_1", None, 5, "m_2"], "watermark": unusable}
+    events = [{**ECHO_EVENT, "timestamp": unusable}, {**DELIVERY_EVENT, "timestamp": unusable, "delivery": delivery}]
+
+    reading = read_body(body(*events, time=time_of_entry), received=SEEN_AT)
+
+    time = at(SENT_AT if time_of_entry else SEEN_AT)
+    named = [(one.kind, one.provider_message_id, one.time) for one in reading.receipts]
+    assert named == [(ECHO, "m_1", time), (DELIVERED, "m_1", time), (DELIVERED, "m_2", time)]
+    assert reading.odd == {"delivery": 2}
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE_TIMES, ids=lambda time: repr(time)[:12])
+def test_no_other_time_replaces_a_watermark(unusable: Any) -> None:
+    """A later watermark would confirm messages that the platform has not named."""
+    statuses = [{**READ_EVENT, "read": {"watermark": unusable}}, {**READ_EVENT, "delivery": {"watermark": unusable}}]
+
+    assert receipts_in(body(*statuses), received=SEEN_AT) == []
+
+
 def test_a_key_that_comes_twice_loses_no_event() -> None:
     echo = json.dumps(ECHO_EVENT)
     twice = f'{{"id": "1001", "messaging": [{echo}], "messaging": [{echo}], "standby": [{echo}], "standby": null}}'
@@ -87,7 +127,7 @@ def test_what_is_not_understood_is_counted_by_kind() -> None:
     ]
     entries = [None, {"id": None}, {"id": "1001", "messaging": events, "standby": "none"}, ENTRY_OF_PAGE]
 
-    reading = read_body(json.dumps({"object": "page", "entry": entries}).encode())
+    reading = read_body(json.dumps({"object": "page", "entry": entries}).encode(), received=0)
 
     of_parts = {"entry": 1, "page_id": 1, "events": 1, "event": 2, "unknown_kind": 1}
     assert reading.odd == of_parts | {"echo": 1, "read": 1, "delivery": 1}
