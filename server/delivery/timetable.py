@@ -1,7 +1,7 @@
 """When the retry timer runs: every so many seconds, by a cron expression (UTC), or never by itself."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -21,6 +21,9 @@ _SPAN = re.compile(
 )
 _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "min": 60, "minutes": 60, "h": 3_600, "hours": 3_600}
 _SECONDS |= {"d": 86_400, "days": 86_400}
+_PLAIN = re.compile(r"\*|[0-9]{1,2}")
+_LIKELY_SECONDS = re.compile(r"(?:\*/)?[0-9]{1,2}(?:,[0-9]{1,2})*")
+_SECONDS_FIELD = re.compile(r"[0-9*/,-]+")
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -113,19 +116,30 @@ def _what_it_is(fields: Sequence[str]) -> str:
 
 def _hint(fields: Sequence[str]) -> str:
     """Return what a cron expression is made of, and what is probably meant."""
-    suggested = _suggestion(fields)
-    return f": {' '.join(FIELDS)}; " + (f"do you mean {suggested!r}?" if suggested else f"as in {EXAMPLE!r}")
+    suggested = " or ".join(_suggestions(fields))
+    return f": {' '.join(FIELDS)}; " + (f"do you mean {suggested}?" if suggested else f"as in {EXAMPLE!r}")
 
 
-def _suggestion(fields: Sequence[str]) -> str:
+def _suggestions(fields: Sequence[str]) -> Sequence[str]:
     """Return seconds for a span, or five of six or seven fields: without the seconds, and without the year."""
     if span := _SPAN.fullmatch(" ".join(fields)):
         seconds = float(span[1]) * _SECONDS[span[2].lower()]
-        return f"{seconds:.15g}" if seconds else ""
+        return [repr(f"{seconds:.15g}")] if seconds else []
     if len(fields) <= len(FIELDS):
-        return ""
-    five = " ".join(fields[1 : len(FIELDS) + 1]).replace("?", "*")
-    return "" if _problem(five) else five
+        return []
+    readings = {five: where for five, where in _readings(fields) if not _problem(five)}
+    if len(readings) == 1:
+        return [repr(five) for five in readings]
+    return [f"{five!r} ({where})" for five, where in readings.items()]
+
+
+def _readings(fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield five of six fields: most people write seconds first, croniter last; only the first if that is clear."""
+    first, last = fields[0], fields[len(FIELDS)]
+    yield " ".join(fields[1 : len(FIELDS) + 1]).replace("?", "*"), "seconds first"
+    is_first_clear = _PLAIN.fullmatch(first) and not _LIKELY_SECONDS.fullmatch(last)
+    if not is_first_clear and _SECONDS_FIELD.fullmatch(last):
+        yield " ".join(fields[: len(FIELDS)]).replace("?", "*"), "seconds last"
 
 
 def _is_alias(fields: Sequence[str]) -> bool:

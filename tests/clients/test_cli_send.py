@@ -96,9 +96,9 @@ async def test_a_dry_run_shows_defaults_and_how_many_get_them(
     assert result.stdout.splitlines()[-5:] == [
         "The text for 17:",
         "Ada of London on Monday",
-        "1 without city: they get the text's default.",
-        "2 without day: they get the text's default.",
-        "2 without gift: they get the text's default.",
+        "1 without city: they get the default.",
+        "2 without day: they get the default.",
+        "2 without gift: they get the default.",
     ]
 
 
@@ -127,6 +127,80 @@ async def test_a_variable_without_a_column_is_told_once_and_nothing_is_sent(
     assert result.exit_code == 2
     assert result.stderr == f"Nothing was sent. {words}\n"
     assert not server.requests
+
+
+BUTTON = {
+    "type": "web_url",
+    "url": "https://e.org/?c={{city}}&n={{nick|}}",
+    "title": "Hi {{name}}",
+    "payload": "{{ordr}}",
+}
+TEMPLATE = {"type": "ATTACHMENT_TYPE_TEMPLATE", "template": {"buttons": [BUTTON]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"attachment": {"type": "ATTACHMENT_TYPE_IMAGE", "url": "https://e.org/{{ordr}}"}},
+        {"text": "Hi {{name}}", "quick_replies": [{"content_type": "text", "title": "{{ordr}}"}]},
+        {"text": "Hi", "quick_replies": [{"content_type": "text", "title": "a", "payload": "{{\n ordr }}"}]},
+        {"attachment": TEMPLATE},
+    ],
+)
+async def test_a_variable_of_any_string_of_a_content_needs_a_column(
+    server: "ScriptedServer", redrive: "Redrive", people: Path, tmp_path: Path, content: dict[str, object]
+) -> None:
+    file = tmp_path / "content.json"
+    file.write_text(json.dumps(content))
+
+    result = await redrive("send", "--page", "1", "--content-file", str(file), "--csv", str(people))
+
+    assert result.exit_code == 2
+    assert result.stderr == "Nothing was sent. people.csv has no column ordr; it has name, city.\n"
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (
+            {"attachment": {"type": "ATTACHMENT_TYPE_IMAGE", "url": "https://e.org/{{city}}.png"}},
+            ["The content for 17:", "attachment.url: https://e.org/New%20York.png"],
+        ),
+        (
+            {"text": "Hi {{name}}", "quick_replies": [{"content_type": "text", "title": "{{city}}"}]},
+            ["The text for 17:", "Hi Ada", "quick_replies[0].title: New York"],
+        ),
+        (
+            {"attachment": {**TEMPLATE, "template": {"buttons": [{**BUTTON, "payload": "{{ordr|none}}"}]}}},
+            [
+                "attachment.template.buttons[0].payload: none",
+                "attachment.template.buttons[0].title: Hi Ada",
+                "attachment.template.buttons[0].type: web_url",
+                "attachment.template.buttons[0].url: https://e.org/?c=New%20York&n=",
+                "1 without nick: they get the default.",
+                "1 without ordr: they get the default.",
+            ],
+        ),
+    ],
+)
+async def test_a_dry_run_shows_every_string_as_the_first_person_gets_it(
+    server: "ScriptedServer",
+    redrive: "Redrive",
+    people: Path,
+    tmp_path: Path,
+    content: dict[str, object],
+    lines: list[str],
+) -> None:
+    server.answer("Send", SENT)
+    people.write_text("id,name,city\n17,Ada,New York\n")
+    file = tmp_path / "content.json"
+    file.write_text(json.dumps(content))
+
+    result = await redrive("send", "--page", "1", "--content-file", str(file), "--csv", str(people), "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert sorted(result.stdout.splitlines()[-len(lines) :]) == sorted(lines)
 
 
 async def test_recipients_can_be_named_one_by_one(server: "ScriptedServer", redrive: "Redrive") -> None:

@@ -16,14 +16,15 @@ _BLANK = re.compile(
 )
 
 
-def variables_of(text: str) -> list[str]:
-    """Return the variables that the text asks for, each once, in its order."""
-    return list(dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(text)))
+def variables_of(*texts: str) -> list[str]:
+    """Return the variables that the texts ask for, each once, in their order."""
+    return list(dict.fromkeys(found[1] for text in texts for found in _PLACEHOLDER.finditer(text)))
 
 
-def required_by(text: str) -> list[str]:
-    """Return the variables for which the text has no default, each once, in its order."""
-    return list(dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(text) if found[2] is None))
+def required_by(*texts: str) -> list[str]:
+    """Return the variables for which a text has no default, each once, in their order."""
+    asked = (found for text in texts for found in _PLACEHOLDER.finditer(text))
+    return list(dict.fromkeys(found[1] for found in asked if found[2] is None))
 
 
 def filled_in(text: str, recipient: Recipient) -> str:

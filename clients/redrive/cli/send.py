@@ -13,8 +13,9 @@ from rich.text import Text
 
 from redrive.cli.command import Session
 from redrive.cli.content_options import ContentFileOption, TextOption, content_of
+from redrive.cli.content_strings import preview, strings_of
 from redrive.cli.exits import RefusedInput
-from redrive.cli.message_text import filled_in, lacks, required_by, variables_of
+from redrive.cli.message_text import lacks, required_by, variables_of
 from redrive.cli.messages import render_message
 from redrive.cli.past_times import confirm_past_time
 from redrive.cli.retry_options import Backoff, Interval, Jitter, Maximum, Multiplier, growth, with_schedule
@@ -78,7 +79,7 @@ async def send(
         str, typer.Option(show_default=False, help="Makes a repeated command safe: the same id sends once.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Checks everything, shows the first person's text, sends nothing.")
+        bool, typer.Option("--dry-run", help="Checks everything, shows what the first person gets, sends nothing.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then follows the message, as redrive watch does.")] = False,
     no_wait_for_retries: NoWait = False,
@@ -92,7 +93,7 @@ async def send(
     policy = RetryPolicy(type=RetryType.Value(retry), max_retry_attempts=max_retries or 0)
     waits = growth(retry_multiplier, retry_maximum, retry_jitter)
     content = _content(text, content_file)
-    recipients = _recipients(csv, recipient, content.text)
+    recipients = _recipients(csv, recipient, content)
     if isinstance(recipients, RecipientsCsv) and not session.output.as_json:
         for note in recipients.notes:
             typer.echo(f"Note: {note}", err=True)
@@ -113,9 +114,9 @@ async def send(
     session.output.show(answer, _render, one_line=watch)
     if dry_run:
         first = next(iter(recipients))
-        session.output.say(f"The text for {first.id}:\n{filled_in(content.text, first)}")
-        for name, count in _defaults_used(content.text, recipients).items():
-            session.output.say(f"{count:,} without {name}: they get the text's default.")
+        session.output.say("\n".join(preview(content, first)))
+        for name, count in _defaults_used(content, recipients).items():
+            session.output.say(f"{count:,} without {name}: they get the default.")
     elif watch:
         await follow(session, answer.message.id, wait_for_retries=not no_wait_for_retries)
 
@@ -132,7 +133,7 @@ def _content(text: str, path: Path | None) -> Content:
     return content
 
 
-def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable:
+def _recipients(path: Path | None, ids: list[str] | None, content: Content) -> Sendable:
     if (path is None) == (not ids):
         raise typer.BadParameter("Give the recipients with --csv, or with --recipient.")
     if path is None:
@@ -144,16 +145,17 @@ def _recipients(path: Path | None, ids: list[str] | None, text: str) -> Sendable
         recipients = RecipientsCsv(typer.get_binary_stream("stdin") if is_stdin else path)
     except BadCsv as error:
         raise RefusedInput(f"Nothing was sent. {error}") from error
-    missing = [name for name in required_by(text) if name not in recipients.variables]
+    missing = [name for name in required_by(*strings_of(content).values()) if name not in recipients.variables]
     if missing:
         raise RefusedInput(f"Nothing was sent. {_no_column(Path(recipients.name).name, missing, recipients.variables)}")
     return recipients
 
 
-def _defaults_used(text: str, recipients: Sendable) -> dict[str, int]:
-    """Return how many recipients lack each variable for which the text has a default."""
-    required = required_by(text)
-    names = [name for name in variables_of(text) if name not in required]
+def _defaults_used(content: Content, recipients: Sendable) -> dict[str, int]:
+    """Return how many recipients lack each variable for which the content has a default."""
+    strings = strings_of(content).values()
+    required = required_by(*strings)
+    names = [name for name in variables_of(*strings) if name not in required]
     counts = Counter(name for one in recipients for name in names if lacks(one, name)) if names else Counter[str]()
     return {name: counts[name] for name in names if counts[name]}
 

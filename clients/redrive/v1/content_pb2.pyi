@@ -95,7 +95,8 @@ class Content(_message.Message):
     Refused with INVALID_ARGUMENT, on validate_only too: a recipient who lacks a value without a default, at
     recipients[i].name or recipients[i].variables; a recipient for whom a string becomes too long, blank where it is
     required, or no http(s) address, at recipients[i].variables; and double braces that are no placeholder, at their field
-    (a payload may hold the }} of JSON).
+    (any string may hold }} without {{ where braces balance, as in JSON and code; in a payload that is JSON, strings may hold
+    any braces without a name beside them).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -76,6 +76,9 @@ BROKEN: list[tuple[Message, str, str]] = [
     (send_request(text="Hi {{name}, {{city}}"), "content.text", "has {{ without }} after it"),
     (send_request(text="Hi {{name"), "content.text", "has {{ without }} after it"),
     (send_request(text="Hi {name}}, {{city}}"), "content.text", "has }} without {{ before it"),
+    (send_request(text="Hi {name}}, of {city"), "content.text", "has }} without {{ before it"),
+    (send_request(text="Hi { {name}}"), "content.text", "has }} without {{ before it"),
+    (send_request(text="Hi name}}"), "content.text", "has }} without {{ before it"),
     (send_request(text="{{name}} }} {{"), "content.text", "has }} without {{ before it"),
     (send_request(text="Hi {{first name}}"), "content.text", NO_NAME),
     (send_request(text="Hi {{}}"), "content.text", NO_NAME),
@@ -114,6 +117,20 @@ BROKEN: list[tuple[Message, str, str]] = [
         "content.quick_replies[0].payload",
         "has }} without {{ before it",
     ),
+    *[
+        (replying(QuickReply(title="a", payload=payload)), "content.quick_replies[0].payload", words)
+        for payload, words in {
+            '{"a":"{{name"}': "has {{ without }} after it",
+            '{"a":"{{name","a":1}': "has {{ without }} after it",
+            '{"{{ имя":1}': "has {{ without }} after it",
+            '{"a":"Hi {{first name}}"}': NO_NAME,
+            '{"a":"{{}}"}': NO_NAME,
+            '{"a":"{{n}} }}"}': "has }} without {{ before it",
+            '{"a":"{{name|a {b}}}"}': "has a default with braces in {{ }}",
+            '{"a":"}}"': "has }} without {{ before it",
+            "[" * 900 + "}}": "has }} without {{ before it",
+        }.items()
+    ],
     (replying(QuickReply(title="a", payload="{{")), "content.quick_replies[0].payload", "has {{ without }} after it"),
     (
         replying(QuickReply(title="a", payload="{{a}}" * 2_001)),
@@ -151,6 +168,7 @@ BROKEN: list[tuple[Message, str, str]] = [
     (attached(type=IMAGE, url="https://a b"), "content.attachment.url", "must be an http or https address"),
     (attached(type=IMAGE, url=f"{URL}?{'q' * 2048}"), "content.attachment.url", at_most(2048, 2074)),
     (attached(type=IMAGE, url="https://e.org/{{a b}}"), "content.attachment.url", NO_NAME),
+    (attached(type=IMAGE, url="https://e.org/a}}"), "content.attachment.url", "has }} without {{ before it"),
     (attached(type=IMAGE, url="ftp://{{host}}"), "content.attachment.url", "must be an http or https address"),
     (attached(type=IMAGE, url="https://{{a}} {{b}}"), "content.attachment.url", "must be an http or https address"),
     (attached(type=IMAGE, url="https://e.org/\u200b"), "content.attachment.url", "must be an http or https address"),
@@ -223,6 +241,14 @@ def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, 
     assert violations(request_) == {path: words}
 
 
+def _with_payload(payload: str) -> Message:
+    return replying(QuickReply(title="a", payload=payload))
+
+
+def _with_button_payload(payload: str) -> Message:
+    return template(buttons=[{"payload": payload}])
+
+
 FITTING: list[Message] = [
     send_request(),
     send_request(request_id="r" * 128, title="t" * 200, page_id="A9._-" + "x" * 59),
@@ -231,6 +257,14 @@ FITTING: list[Message] = [
     send_request(text="{{" + " " * 5000 + "name}}" + "x" * 1000),
     send_request(text="{{name|}}{{name| my | friend }}"),
     replying(QuickReply(title="{{name|my friend from the shop}}", payload='{"a":{"b":{"n":{{n}}}}}')),
+    *[
+        shaped(payload)
+        for payload in ('{"a":"}}"}', '{"a":{"b":"}"}}', '{"a":{"b":"{"}}', '{"s":"{{"}', '{"s":"\\n}}","n":{{n}}}')
+        for shaped in (_with_payload, _with_button_payload)
+    ],
+    attached(type=IMAGE, url='https://x.y/?q={"a":{"b":1}}'),
+    template(buttons=[{"url": 'https://x.y/?q={"a":{"b":{{n}}}}'}]),
+    send_request(text="f(){if(x){y}} {{name}}"),
     replying(QuickReply(content_type="user_email", title=" ")),
     attached(type=IMAGE, url="{{image_url}}"),
     attached(type=IMAGE, url="https://e.org/{{path|" + "p" * 3_000 + "}}"),
