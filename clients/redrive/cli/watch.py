@@ -80,7 +80,8 @@ def _say_what_is_known(output: Output, message_id: str, progress: Progress) -> N
     """Print the last progress after Ctrl-C."""
     if progress.HasField("counts"):
         output.say(f"Interrupted. {_line(progress)}")
-    output.say(f"The message goes on; redrive watch {message_id} shows it again.")
+    state = "stays stopped" if progress.HasField("stop") else "goes on"
+    output.say(f"The message {state}; redrive watch {message_id} shows it again.")
 
 
 async def _ways_on(client: Client, message_id: str) -> list[str]:
@@ -120,8 +121,12 @@ def _display(output: Output) -> Iterator[Callable[[WatchProgressResponse], None]
         with LiveBar(*columns, console=output.console) as bar:
             task = bar.add_task("", total=None)
 
+            halted = _Changes()
+
             def move(answer: WatchProgressResponse) -> None:
                 progress = answer.progress
+                if (why := _why_halted(progress)) and halted.is_new(why):
+                    bar.console.print(why, markup=False)  # whole: the bar's own line is cut at the terminal's width
                 ended = progress.counts.total - _open(progress)
                 bar.update(task, total=progress.counts.total, completed=ended, description=_line(progress))
 
@@ -130,18 +135,29 @@ def _display(output: Output) -> Iterator[Callable[[WatchProgressResponse], None]
         yield _Lines(output).show
 
 
+class _Changes:
+    """Remembers the last text, so that each is shown once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def is_new(self, text: str) -> bool:
+        """Return whether a text differs from the one before, and remember it."""
+        last, self._last = self._last, text
+        return text != last
+
+
 class _Lines:
     """Prints a line for each answer that says something new."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._last = ""
+        self._changes = _Changes()
 
     def show(self, answer: WatchProgressResponse) -> None:
         line = _line(answer.progress)
-        if line != self._last:
+        if self._changes.is_new(line):
             self._output.say(line)
-        self._last = line
 
 
 def _line(progress: Progress) -> str:

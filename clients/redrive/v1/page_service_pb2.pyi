@@ -38,7 +38,7 @@ class PutPageRequest(_message.Message):
     """1 to 2,000 printable ASCII characters without spaces, quotes, angle brackets, backslashes, commas and semicolons, and without
     "Bearer " before it. INVALID_ARGUMENT names any other character (U+200B ZERO WIDTH SPACE), at the ends too: nothing is trimmed.
     Required for a new page; empty keeps the token of a page that is registered.
-    Stored encrypted; never shown again.
+    Stored encrypted; never shown again. The token that the page has is no other one: it ends no hold (ReleasePage does).
     """
     app_secret: _builtins.str
     """At most 200 characters, the same ones as in a token. With it every call carries appsecret_proof. Empty keeps the one there is."""

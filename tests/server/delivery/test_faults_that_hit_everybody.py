@@ -29,6 +29,8 @@ PAGE_GONE = {
     "message": f"Unsupported post request. Object with ID '{PAGE}' does not exist, cannot be loaded due to missing"
     " permissions, or does not support this operation",
 }
+PAGE_CLOSED_IN_GERMAN = {"code": 100, "message": f"Objekt mit der ID {PAGE} kann nicht geladen werden"}
+RESTRICTED = {"code": 200, "message": "(#200) This Page is restricted from sending messages for 24 hours"}
 PAGE_GONE_IN_GERMAN = {
     "code": 100,
     "subcode": 33,
@@ -40,6 +42,8 @@ PAGE_WIDE = {
     "a missing permission": {"code": 190, "message": "pages_messaging must be granted before impersonating a page"},
     "the page is gone": PAGE_GONE,
     "the page is gone, in German": PAGE_GONE_IN_GERMAN,
+    "the page cannot be loaded, in German, without a subcode": PAGE_CLOSED_IN_GERMAN,
+    "a restriction for 24 hours": RESTRICTED,
     "an alias of the page": {"code": 803, "message": f"(#803) Some of the aliases do not exist: {PAGE}"},
     "an unauthorized address": {"code": 5, "message": "Unauthorized source IP address"},
     "an unknown app": {"code": 101, "message": "Error validating application"},
@@ -144,6 +148,26 @@ async def test_a_missing_page_is_retried_after_another_token(works: Works, contr
 
     assert (await eventually(lambda: works.row(message_id), lambda row: row.status == "SENT")).total == 300
     assert set((await works.accepted()).values()) == {1}
+
+
+async def test_the_same_token_again_neither_releases_the_page_nor_forgets_its_refusals(
+    works: Works, control: SandboxControl
+) -> None:
+    """A caller may register its page before each send."""
+    await works.put_page(pace=UNPACED)
+    await control.order(error(PAGE_GONE))
+
+    ids = []
+    for number in range(30):
+        await works.put_page(pace=UNPACED)
+        ids.append(await works.send(crowd(5, prefix=f"m{number:02}-")))
+
+    await eventually(lambda: page(works), lambda row: row.is_held)
+    await works.put_page(pace=UNPACED)
+    held = await page(works)
+    counts = [await works.counts(message_id) for message_id in ids]
+    assert (held.is_held, held.token_generation) == (True, 1)
+    assert sum(one.get("FAILED", 0) for one in counts) <= WASTED_AT_MOST
 
 
 @pytest.mark.parametrize("mode", SendMode)

@@ -11,6 +11,7 @@ from domain.message_events import MessageResumed, MessageStopped
 from domain.page_events import SendMode
 from domain.stop_policy import Stop, StopCause, StopPolicy
 from server.commands.stopping import StopService
+from server.delivery.page_worker import OPEN_BATCHES
 from server.log.commit import EventLog
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
@@ -174,3 +175,17 @@ async def test_a_restarted_server_goes_on_counting(database: Path, sandbox: Sand
 
         assert event.stop.attempts == 100
         assert len(await works.arrivals()) == 100
+
+
+async def test_messages_that_await_their_first_outcome_do_not_claim_all_batches_of_a_page(
+    works: Works, control: SandboxControl
+) -> None:
+    await works.put_page(pace=20.0)
+    await control.order({"effect": {"kind": "delay", "seconds": 1}})
+    policy = StopPolicy(max_failure_share=0.5, min_attempts=1)
+
+    ids = [await works.send(crowd(2, prefix=f"m{number:03}-"), stop_policy=policy) for number in range(200)]
+    await works.arrived(10, within=20.0)
+    started = [batch for message_id in ids for batch in await works.batches(message_id) if batch.status == "STARTED"]
+
+    assert len(started) <= 2 * OPEN_BATCHES
