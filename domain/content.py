@@ -166,7 +166,7 @@ class FillableContent:
         return texts if self._content.attachment is None else _within_template_length(texts)
 
     def _values(self, fillings: Mapping[str, str]) -> tuple[Mapping[str, str], set[str]]:
-        """Return what stands in place of each placeholder, and the names of variables that are missing."""
+        """Return the value of each placeholder, and the names of variables that are missing."""
         values: dict[str, str] = {}
         missing: set[str] = set()
         for written, placeholder in self._placeholders.items():

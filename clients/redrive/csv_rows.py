@@ -48,7 +48,7 @@ class UnreadableFile(Exception):
 
 
 class Row(NamedTuple):
-    """The cells of a row, as they stand in the file; `line` is where the row begins, from 1.
+    """The cells of a row, as they are written in the file; `line` is where the row begins, from 1.
 
     With a problem there are no cells.
     """
@@ -61,7 +61,7 @@ class Row(NamedTuple):
 class CsvRows:
     """The rows of a file, header first; blank lines are left out. Raises UnreadableFile.
 
-    Each iteration opens the file anew.
+    Each iteration opens the file again.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tells a refusal of the server by the lines and columns of the file that the recipients come from."""
+"""Names what the server refuses by the lines and columns of the file that the recipients come from."""
 
 import re
 from typing import NamedTuple

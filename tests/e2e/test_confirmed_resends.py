@@ -1,40 +1,22 @@
 """A resend by hand starts nothing beyond what it answered, in any of two processes on PostgreSQL, and after a kill."""
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-
 import pytest
 
 from redrive import Client
 from redrive.v1.message_pb2 import Message, MessageStatus, RetryType
 from redrive.v1.resend_pb2 import Canary, CanaryState, ResendRequest, RetryRound, RetryTrigger
 from tests.e2e.campaign import assert_nobody_twice, put_page, recipients, send_request, watch_to_the_end
-from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
+from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually
 
-KEY = base64.b64encode(bytes(range(32))).decode()
 AUTO = RetryType.RETRY_TYPE_AUTO
 MANUAL_ROUND, AUTO_ROUND = RetryTrigger.RETRY_TRIGGER_MANUAL, RetryTrigger.RETRY_TRIGGER_AUTO
 PARTLY, SENT = MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, MessageStatus.MESSAGE_STATUS_SENT
 
 
 @pytest.fixture
-async def servers(
-    tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
-) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
-    settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY}
-    folders = [tmp_path / name for name in ("one", "two")]
-    for folder in folders:
-        folder.mkdir()
-    async with AsyncExitStack() as stack:
-        starting = (
-            stack.enter_async_context(running_server(folder, sandbox.graph_url, settings)) for folder in folders
-        )
-        one, two = await asyncio.gather(*starting)
-        yield one, two
+def servers(two: tuple[ServerProcess, ServerProcess]) -> tuple[ServerProcess, ServerProcess]:
+    return two
 
 
 async def sent_with_a_dead_token(client: Client, prefix: str) -> Message:

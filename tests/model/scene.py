@@ -146,7 +146,7 @@ def _changes(was: tuple[Status, ...], becomes: tuple[Status, ...]) -> tuple[int,
 
 
 def moved(world: World, message: Message, *, overrules: bool = False) -> World:
-    """One more event on the message's stream: whoever prepares a round or a stop has loaded an old version.
+    """One more event on the message's stream: a process that prepares a round or a stop has loaded an old version.
 
     `overrules`: a person decided to go on.
     """

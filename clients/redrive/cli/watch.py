@@ -38,7 +38,7 @@ NoWait = Annotated[
 async def watch_message(session: Session, message_id: MessageId, no_wait_for_retries: NoWait = False) -> None:
     """Follows a message until it is done and no automatic retry is due.
 
-    Between two rounds it shows when the next one is due. It ends if the page is put on hold meanwhile, as nothing is
+    Between two rounds it shows when the next one is due. It ends if the page is put on hold, because nothing is
     retried then; a paused message is waited for. Ctrl-C ends the watch, not the message.
 
     Exit code 10: failed or unconfirmed recipients are left; 11: cancelled; 12: an automatic retry is due later

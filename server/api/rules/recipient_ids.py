@@ -98,7 +98,7 @@ def _is_forbidden(character: str) -> bool:
         or character in _LOOK_LIKE_QUOTES
         or character in _INVISIBLE
         or not _QUOTES_AND_DELIMITERS.isdisjoint(unicodedata.normalize("NFKC", character))
-        or unicodedata.normalize("NFKC", character)[0] == " "  # an accent that stands alone
+        or unicodedata.normalize("NFKC", character)[0] == " "  # an accent on its own
     )
 
 
