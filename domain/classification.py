@@ -12,6 +12,7 @@ from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+SHORTEST_ID = 4  # characters of an id that is looked for in a text
 # Not found, method not allowed, proxy authentication: whoever answers so has not passed the request on. Any other 4xx
 # without a readable error (a gateway's page, say) does not prove that: it is unconfirmed.
 _NOT_PASSED_ON = frozenset({404, 405, 407})
@@ -85,8 +86,13 @@ def _is_missing_object(fault: Fault) -> bool:
 
 
 def _names(text: str, object_id: str) -> bool:
-    """Return whether a text holds an id as a word of its own, whatever quotation marks its language uses."""
-    return re.search(rf"(?<!\w){re.escape(object_id)}(?!\w)", text) is not None
+    """Return whether a text holds an id as a word of its own, whatever quotation marks its language uses.
+
+    A short id may be any number, such as a limit or the code itself.
+    """
+    if len(object_id) < SHORTEST_ID:
+        return False
+    return re.search(rf"(?<![\w#]){re.escape(object_id)}(?!\w)", text) is not None
 
 
 def _verdict_on(fault: Fault, verdict: Verdict) -> Fault:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.classification import PlatformError, classify, unanswered, unconnected, unreadable, unwritable
+from domain.classification import PlatformError, attribute, classify, unanswered, unconnected, unreadable, unwritable
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
@@ -193,3 +193,49 @@ def test_no_answer_is_unconfirmed_and_no_connection_is_failed() -> None:
 def test_a_request_that_cannot_be_written_is_the_contents_fault() -> None:
     assert meaning(unwritable("ValueError")) == CONTENT
     assert isinstance(unwritable("ValueError"), Failed)
+
+
+LOCALISED = "Objekt mit der ID {} ist nicht vorhanden"
+PAGE_GONE = (ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("code", "subcode", "text", "expected"),
+    [
+        (100, 33, LOCALISED.format("„1001“"), PAGE_GONE),
+        (100, 33, LOCALISED.format("'me'"), PAGE_GONE),
+        (100, 33, LOCALISED.format("'2002'"), NOBODY),
+        (100, 33, "Unsupported post request", PAGE_GONE),
+        (803, 0, "(#803) Some of the aliases you requested do not exist: 1001", PAGE_GONE),
+        (100, 0, LOCALISED.format("1001"), PAGE_GONE),
+        (100, 0, LOCALISED.format("2002"), NOBODY),
+        (100, 0, "(#100) Param recipient is too long: 21001", CONTENT),
+        (100, 2018008, LOCALISED.format("1001"), CONTENT),
+        (190, 0, LOCALISED.format("2002"), TOKEN),
+    ],
+)
+def test_a_missing_object_is_the_one_that_the_text_names(code: int, subcode: int, text: str, expected: Meaning) -> None:
+    outcome = classify(PlatformError(code=code, subcode=subcode, message=text, type_name="GraphMethodException"))
+
+    assert meaning(attribute(outcome, page_id="1001", recipient_id="2002")) == expected
+
+
+def test_a_short_id_is_not_looked_for_in_a_text() -> None:
+    outcome = classify(PlatformError(code=100, message="(#100) at most 100 characters"))
+
+    assert meaning(attribute(outcome, page_id="1001", recipient_id="100")) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(#10) This message is sent outside of allowed window.", forbidden(Scope.RECIPIENT)),
+        ("This person isn\u2019t receiving messages from you right now.", NOBODY),
+        ("(#551) 用户暂时收不到消息。", NOBODY),
+        ("(#200) This Page is restricted from sending messages for 24 hours", forbidden(Scope.PAGE)),
+        ("(#10) Application does not have permission for this action", forbidden(Scope.PAGE)),
+    ],
+)
+@pytest.mark.parametrize("code", [10, 200, 230])
+def test_a_permission_error_without_subcode_is_told_apart_by_its_text(code: int, text: str, expected: Meaning) -> None:
+    assert meaning(classify(PlatformError(code=code, message=text))) == expected
