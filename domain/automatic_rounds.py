@@ -31,8 +31,9 @@ def limit_after_resend(message: Message, selection: RetrySelection, *, is_under_
     confirms_everyone = not (selection.names_something or selection.as_of_sequence)
     if confirms_everyone or message.retry_policy.type is not RetryType.AUTO:
         return 0
-    before = 0 if message.suspended else message.automatic_from_batch  # a canary that failed confirmed no one
-    return before if before or is_under_way else message.batches + 1
+    if message.automatic_from_batch or is_under_way:
+        return message.automatic_from_batch
+    return message.batches + 1
 
 
 def automatic_selection(from_batch: int) -> RetrySelection:

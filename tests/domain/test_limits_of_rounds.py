@@ -66,16 +66,6 @@ def test_a_limit_stays_so_that_resends_add_up(*, is_under_way: bool) -> None:
     assert limit_after_resend(message(LIMITED), TYPES, is_under_way=is_under_way) == 2
 
 
-def test_a_resend_after_a_stopped_canary_begins_a_limit_of_its_own() -> None:
-    """The canary's recipients were confirmed for the canary, not for the rounds after another resend."""
-    limited_canary = retry_requested(
-        batches=1, last_recipient="j", automatic_from_batch=2, trial=Trial(canary=Canary(recipients=1), rest=9, as_of=7)
-    )
-    suspended = message(limited_canary, STOPPED, DONE)
-
-    assert limit_after_resend(suspended, NAMED, is_under_way=False) == suspended.batches + 1
-
-
 def test_an_automatic_round_asks_for_what_is_within_the_limit() -> None:
     assert automatic_selection(0) == PLAIN
     assert automatic_selection(7) == RetrySelection(from_batch=7)
