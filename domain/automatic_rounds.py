@@ -13,7 +13,9 @@ A person who names recipients has confirmed these recipients and no others. So:
 4. The rounds of a CRON message are never limited: the timer takes every message that has a retryable recipient, so a
    resend does not start a round of it.
 5. A stopped canary suspends all automatic rounds of its message. ResumeMessage ends the suspension and the limit: a
-   person has asked for the policy's rounds. A resend by hand ends the suspension, and rules 1 and 2 say what follows.
+   person has asked for the policy's rounds. A resend by hand ends the suspension, and rules 1 to 3 say what follows;
+   unless something is still open it sets a limit of its own, because the person has seen the recipients of the canary
+   fail and has chosen again.
 
 A limit is the number of a batch: recipients with an attempt in this batch or a later one are within it. Batches are
 numbered in the order in which rounds make them, so what an automatic round makes within a limit stays within it.
@@ -31,9 +33,8 @@ def limit_after_resend(message: Message, selection: RetrySelection, *, is_under_
     confirms_everyone = not (selection.names_something or selection.as_of_sequence)
     if confirms_everyone or message.retry_policy.type is not RetryType.AUTO:
         return 0
-    if message.automatic_from_batch or is_under_way:
-        return message.automatic_from_batch
-    return message.batches + 1
+    adds_up = message.automatic_from_batch > 0 and not message.suspended
+    return message.automatic_from_batch if is_under_way or adds_up else message.batches + 1
 
 
 def automatic_selection(from_batch: int) -> RetrySelection:

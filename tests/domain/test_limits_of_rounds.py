@@ -66,6 +66,14 @@ def test_a_limit_stays_so_that_resends_add_up(*, is_under_way: bool) -> None:
     assert limit_after_resend(message(LIMITED), TYPES, is_under_way=is_under_way) == 2
 
 
+def test_a_resend_after_a_stopped_canary_sets_a_limit_of_its_own() -> None:
+    limited_canary = retry_requested(trial=CANARY.trial, last_recipient="j", automatic_from_batch=2)
+    stopped = message(limited_canary, STOPPED, DONE)
+
+    assert limit_after_resend(stopped, NAMED, is_under_way=False) == stopped.batches + 1 == 3
+    assert limit_after_resend(stopped, NAMED, is_under_way=True) == 2
+
+
 def test_an_automatic_round_asks_for_what_is_within_the_limit() -> None:
     assert automatic_selection(0) == PLAIN
     assert automatic_selection(7) == RetrySelection(from_batch=7)

@@ -103,11 +103,11 @@ class Story:
             return
         if not started.recipients:
             return
-        self.is_suspended = False
+        was_suspended, self.is_suspended = self.is_suspended, False
         names_something = bool({"recipient_ids", "error_types", "as_of_sequence"} & asked_for.keys())
         if not names_something:
             self.left_out, self.is_limited = set(), False
-        elif self.policy.type is RetryType.AUTO and not self.is_limited and not is_under_way:
+        elif self.policy.type is RetryType.AUTO and not is_under_way and (was_suspended or not self.is_limited):
             event("a resend left recipients out")
             self.left_out, self.is_limited = set(IDS), True
         round_ = (await self.desk.row(self.id)).round
