@@ -29,7 +29,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Resend to those who failed; empty lists name nothing, and 0 stands for no sequence and no cap.
+    """Resend to those who failed; empty lists name nothing, and 0 is no sequence and no cap.
 
     With a `content` the round sends that instead of the message's own.
     """

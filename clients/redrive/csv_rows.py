@@ -16,7 +16,7 @@ MAX_ROW = (
 )
 MAX_COLUMNS = 16_384  # as many as a sheet has
 DELIMITERS = (",", ";", "\t", "|")
-HEAD = 4_096  # bytes that tell what kind of file it is
+HEAD = 4_096  # bytes from which the kind of file is recognised
 
 _BYTE_ORDER_MARKS = (  # that of UTF-16 begins like that of UTF-32
     (codecs.BOM_UTF8, "utf-8-sig"),

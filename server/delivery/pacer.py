@@ -18,7 +18,7 @@ from server.channels.channel import Attempted
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
 LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
 SAME_PAUSE = 0.1  # seconds by which two replies that ask for one pause may differ
-SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that nobody asked for is a slower pace
+SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that the platform did not ask for counts as a slower pace
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):

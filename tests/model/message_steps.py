@@ -32,7 +32,7 @@ def message_paused(scene: Scene) -> Steps:
 
 
 def message_resumed(scene: Scene) -> Steps:
-    """It goes on where it was; its end may have come meanwhile. A suspension ends too, and the limit with it."""
+    """It goes on where it was, and may be done already. A suspension ends too, and the limit with it."""
     world, message = scene.world, scene.world.message
     if (message.paused or message.suspended) and not message.cancelled:
         left_out = () if message.suspended else message.left_out

@@ -57,8 +57,8 @@ class RecipientFile:
         finalize(self, path.unlink, missing_ok=True)
         self.people = RecipientsCsv(path)
         count, first = self.people.repeated_ids(TOLD)
-        told = [(again.line, f"{again.recipient_id} is in line {again.first_line} already") for again in first]
-        self.duplicates = Findings(count, told)
+        shown = [(again.line, f"{again.recipient_id} is in line {again.first_line} already") for again in first]
+        self.duplicates = Findings(count, shown)
         self.first = list(islice(_once(self.people), PREVIEWED))
 
     def __len__(self) -> int:

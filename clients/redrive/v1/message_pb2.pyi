@@ -99,7 +99,7 @@ class _RetryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryType.V
     RETRY_TYPE_AUTO: _RetryType.ValueType  # 2
     """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
     or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-    to by hand since, those of several such resends together; after a stopped canary the limit begins anew, without the canary's
+    to by hand since, those of several such resends together; after a stopped canary a new limit begins, without the canary's
     recipients. A Resend that names nothing ends the limit; the end of a pause does not. A Resend while deliveries of the first
     send or of another round are open sets no limit: the round that the policy owes these takes the recipients that it would take
     without the Resend. A round that was due and had not begun is not owed any more.
@@ -117,7 +117,7 @@ RETRY_TYPE_MANUAL: RetryType.ValueType  # 1
 RETRY_TYPE_AUTO: RetryType.ValueType  # 2
 """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
 or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-to by hand since, those of several such resends together; after a stopped canary the limit begins anew, without the canary's
+to by hand since, those of several such resends together; after a stopped canary a new limit begins, without the canary's
 recipients. A Resend that names nothing ends the limit; the end of a pause does not. A Resend while deliveries of the first
 send or of another round are open sets no limit: the round that the policy owes these takes the recipients that it would take
 without the Resend. A round that was due and had not begun is not owed any more.

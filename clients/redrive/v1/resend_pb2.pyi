@@ -178,7 +178,7 @@ class _CanaryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CanarySta
     CANARY_STATE_PASSED: _CanaryState.ValueType  # 2
     """Few enough failed: the round went on with the rest."""
     CANARY_STATE_STOPPED: _CanaryState.ValueType  # 3
-    """Too many failed, and automatic rounds were suspended; or the message was cancelled meanwhile. No other recipient was resent to."""
+    """Too many failed, and automatic rounds were suspended; or the message was cancelled. No other recipient was resent to."""
 
 class CanaryState(_CanaryState, metaclass=_CanaryStateEnumTypeWrapper): ...
 
@@ -188,7 +188,7 @@ CANARY_STATE_UNDER_WAY: CanaryState.ValueType  # 1
 CANARY_STATE_PASSED: CanaryState.ValueType  # 2
 """Few enough failed: the round went on with the rest."""
 CANARY_STATE_STOPPED: CanaryState.ValueType  # 3
-"""Too many failed, and automatic rounds were suspended; or the message was cancelled meanwhile. No other recipient was resent to."""
+"""Too many failed, and automatic rounds were suspended; or the message was cancelled. No other recipient was resent to."""
 Global___CanaryState: _TypeAlias = CanaryState  # noqa: Y015
 
 @_typing.final
@@ -283,7 +283,7 @@ class Canary(_message.Message):
     """A resend that begins with a few of its recipients, in the order in which they are resent to (by id, or as named). The rest
     follows once all of these have an outcome, if few enough failed; else the resend stops there for good, and the automatic rounds
     of an AUTO or CRON message are suspended until ResumeMessage or another Resend (Message.automatic_rounds_suspended). Until that
-    is decided the message is not done. Of the rest nobody is taken who has changed since the request. Recipients that are not fewer than all
+    is decided the message is not done. The rest leaves out recipients that have changed since the request. Recipients that are not fewer than all
     who are taken make it a plain resend.
     """
 

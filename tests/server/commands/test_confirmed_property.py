@@ -74,7 +74,7 @@ class Story:
         await self.desk.deliver(self.id, self.data.draw(outcomes))
 
     async def deliver_one(self) -> None:
-        """One batch comes to its end, and others stay open."""
+        """One batch is completed, and others stay open."""
         for row in (await self.desk.open_batches(self.id))[:1]:
             await self.desk.deliver_batch(row, self.data.draw(outcomes))
 
