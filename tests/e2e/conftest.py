@@ -1,4 +1,4 @@
-"""A sandbox, a server and a client for each test, all of them real."""
+"""A server and a client for each test, and one sandbox that each test finds empty, all of them real processes."""
 
 import asyncio
 import base64
@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from redrive import Client
 from tests.e2e.processes import (
@@ -20,9 +21,18 @@ from tests.e2e.processes import (
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[SandboxProcess]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def sandbox_port() -> AsyncIterator[int]:
     async with running_sandbox_process() as sandbox:
+        yield sandbox.port
+
+
+@pytest.fixture
+async def sandbox(sandbox_port: int) -> AsyncIterator[SandboxProcess]:
+    """The sandbox of all tests; the servers of earlier tests are dead when it is reset."""
+    sandbox = SandboxProcess(sandbox_port)
+    async with sandbox.control:
+        await sandbox.control.reset()
         yield sandbox
 
 

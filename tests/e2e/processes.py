@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -126,6 +126,7 @@ class SandboxProcess:
     """The sandbox as a process of its own, and its control."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.graph_url = f"http://127.0.0.1:{port}/v25.0"
         self.control = SandboxControl(self.graph_url)
 
@@ -135,7 +136,10 @@ async def running_sandbox_process(*options: str, **environment: str) -> AsyncIte
     """A sandbox that is stopped at the end."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        PROGRAM, "sandbox", f"--port={port}", *options, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+        *(str(PROGRAM), "sandbox", f"--port={port}", *options),
+        env={**os.environ, **environment},
+        stdout=DEVNULL,
+        stderr=DEVNULL,
     )
     try:
         await listening(port, process)
@@ -144,7 +148,7 @@ async def running_sandbox_process(*options: str, **environment: str) -> AsyncIte
             yield sandbox
     finally:
         process.kill()
-        await process.communicate()
+        await process.wait()
 
 
 @asynccontextmanager

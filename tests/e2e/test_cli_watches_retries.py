@@ -168,7 +168,7 @@ async def test_a_hold_ends_the_wait_and_says_why(server: ServerProcess, client: 
 
 @pytest.mark.usefixtures("failing_once")
 async def test_a_paused_message_is_waited_for_until_it_is_resumed(server: ServerProcess, client: Client) -> None:
-    watching = await sending(server, "--retry", "auto", "--retry-interval", "8s")
+    watching = await sending(server, "--retry", "auto", "--retry-interval", "4s")
     await watching.see(", next retry")
 
     await client.pause_message(await message_id(client))
@@ -193,7 +193,7 @@ async def test_an_interrupted_wait_says_what_is_known(server: ServerProcess, cli
 
 @pytest.mark.usefixtures("failing_once")
 async def test_a_wait_outlives_a_restarted_server(server: ServerProcess) -> None:
-    watching = await sending(server, "--retry", "auto", "--retry-interval", "5s")
+    watching = await sending(server, "--retry", "auto", "--retry-interval", "4s")
     await watching.see(", next retry")
 
     await server.kill()
