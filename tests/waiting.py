@@ -10,7 +10,7 @@ T = TypeVar("T")
 PAUSE = 0.01  # seconds between two looks
 
 
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, within: float = 10.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, within: float = 30.0) -> T:
     """Looks until it holds, and answers what was seen; fails after so many seconds, with the last sight."""
     ends = time.monotonic() + within
     while True:
@@ -21,7 +21,7 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], obje
         await asyncio.sleep(PAUSE)
 
 
-def until(holds: Callable[[], object], within: float = 10.0) -> None:
+def until(holds: Callable[[], object], within: float = 30.0) -> None:
     """Looks until it holds, where no loop runs; fails after so many seconds."""
     ends = time.monotonic() + within
     while not holds():

@@ -61,9 +61,9 @@ async def test_a_drain_waits_for_what_is_on_its_way(works: Works, control: Sandb
 
 
 async def test_what_was_dispatched_and_did_not_leave_is_pending_again(works: Works) -> None:
-    await works.put_page(access_token="", pace=20.0)
+    await works.put_page(access_token="", pace=8.0)
     message_id = await works.send(crowd(100))
-    await works.arrived(1)  # the others of its chunk leave one by one, 50 ms apart
+    await works.arrived(1)  # the others of its chunk leave one by one, 125 ms apart
 
     await works.drain()
 

@@ -135,7 +135,7 @@ class Works:
         assert row is not None
         return row
 
-    async def done(self, message_id: str, within: float = 10.0) -> MessageRow:
+    async def done(self, message_id: str, within: float = 30.0) -> MessageRow:
         """The message, once it is done."""
         return await eventually(lambda: self.row(message_id), lambda row: row.completed, within)
 
@@ -164,7 +164,7 @@ class Works:
         """What reached the platform, in order."""
         return (await self.control.received(limit=MOST_ARRIVALS)).arrivals
 
-    async def arrived(self, at_least: int, within: float = 10.0) -> Sequence[Arrival]:
+    async def arrived(self, at_least: int, within: float = 30.0) -> Sequence[Arrival]:
         """What reached the platform, once it is so many."""
         return await eventually(self.arrivals, lambda arrivals: len(arrivals) >= at_least, within)
 
