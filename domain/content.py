@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from domain.placeholders import Fillable, Placeholder, is_blank, is_web_address
+from domain.template_size import MAX_TEMPLATE_BYTES, excess, json_size
 
 # Characters after filling in. The platform's limits for message.text, a quick reply and an address; a string of a
 # template with placeholders has no longer one than a text, and all of them together are bounded.
@@ -17,6 +18,7 @@ MAX_PAYLOAD_LENGTH = 1_000
 MAX_TEMPLATE_LENGTH = 50_000
 
 _URL_KEY = re.compile(r"(?i:(.*_)?urls?)")
+_TEMPLATE_PATH = "attachment.template"
 _NEVER_BLANK_KEYS = frozenset({"text", "title"})
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -67,6 +69,7 @@ TITLE = StringRule(limit=MAX_TITLE_LENGTH, is_required=True)
 OTHER_TITLE = StringRule(limit=MAX_TITLE_LENGTH)  # of a quick reply whose title the platform does not show
 PAYLOAD = StringRule(limit=MAX_PAYLOAD_LENGTH, is_payload=True)
 TEMPLATE_STRING = StringRule(limit=MAX_TEXT_LENGTH)
+TEMPLATE_TITLE = StringRule(limit=MAX_TEXT_LENGTH, is_required=True)
 TEMPLATE_PAYLOAD = StringRule(limit=MAX_TEXT_LENGTH, is_payload=True)
 
 
@@ -86,6 +89,16 @@ class ContentProblem(msgspec.Struct, frozen=True):
 
     words: str
     missing: Sequence[str] = ()
+
+
+def content_excess(content: Content) -> str | None:
+    """Return which limit a content exceeds for every recipient, in words that do not show it.
+
+    Releases before accepted templates of any size, so what the log holds has to be looked at too.
+    """
+    template = content.attachment.template if content.attachment is not None else None
+    words = None if template is None else excess(template)
+    return words and f"content.attachment.template {words}"
 
 
 def strings_of(content: Content) -> Sequence[ContentString]:
@@ -117,7 +130,7 @@ def filled(content: Content, fillings: Mapping[str, str]) -> Content | ContentPr
 
 
 class FillableContent:
-    """A content, parsed once to be filled in for many recipients.
+    """A content within its limits (see content_excess), parsed once to be filled in for many recipients.
 
     `text_only` leaves placeholders outside the text as they are written: releases before did not know them.
     """
@@ -134,6 +147,9 @@ class FillableContent:
         }
         self.variables = frozenset(placeholder.name for placeholder in self._placeholders.values())
         self.count = sum(fillable.count for _, fillable in self._asking)
+        template = content.attachment.template if content.attachment is not None else None
+        self.template_size = 0 if template is None else json_size(template)  # bytes, as it is written
+        self._fixed_size = self.template_size - sum(json_size(one.text) for one, _ in self._asking_in_template())
 
     @property
     def is_plain(self) -> bool:
@@ -153,6 +169,9 @@ class FillableContent:
         texts = self._texts(fillings)
         return texts if isinstance(texts, ContentProblem) else None
 
+    def _asking_in_template(self) -> Sequence[tuple[ContentString, Fillable]]:
+        return [(string, fillable) for string, fillable in self._asking if string.path.startswith(_TEMPLATE_PATH)]
+
     def _texts(self, fillings: Mapping[str, str]) -> Mapping[str, str] | ContentProblem:
         """Return each string that asks for something, filled in, by its path."""
         values, missing = self._values(fillings)
@@ -160,10 +179,22 @@ class FillableContent:
             return self._lacks(missing)
         texts: dict[str, str] = {}
         for string, fillable in self._asking:
+            if (words := _too_long(string, fillable.least_length(values))) is not None:
+                return ContentProblem(words)  # without making it first: it may be a thousand times too long
             text = texts[string.path] = fillable.filled(values)
             if (words := _broken(string, text)) is not None:
                 return ContentProblem(words)
-        return texts if self._content.attachment is None else _within_template_length(texts)
+        return texts if not self.template_size else self._within_template_limits(texts)
+
+    def _within_template_limits(self, texts: Mapping[str, str]) -> Mapping[str, str] | ContentProblem:
+        in_template = [text for path, text in texts.items() if path.startswith(_TEMPLATE_PATH)]
+        length = sum(map(len, in_template))
+        if length > MAX_TEMPLATE_LENGTH:
+            return _too_large_template(f"{length:,} characters", MAX_TEMPLATE_LENGTH)
+        size = self._fixed_size + sum(map(json_size, in_template))
+        if size > MAX_TEMPLATE_BYTES:
+            return _too_large_template(f"{size:,} bytes as JSON", MAX_TEMPLATE_BYTES)
+        return texts
 
     def _values(self, fillings: Mapping[str, str]) -> tuple[Mapping[str, str], set[str]]:
         """Return the value of each placeholder, and the names of variables that are missing."""
@@ -193,19 +224,21 @@ class FillableContent:
         return _changed(self._content, lambda string: texts.get(string.path, string.text))
 
 
-def _within_template_length(texts: Mapping[str, str]) -> Mapping[str, str] | ContentProblem:
-    length = sum(len(text) for path, text in texts.items() if path.startswith("attachment.template"))
-    if length <= MAX_TEMPLATE_LENGTH:
-        return texts
-    most = f"at most {MAX_TEMPLATE_LENGTH:,} are allowed"
-    return ContentProblem(f"makes a content.attachment.template of {length:,} characters; {most}")
+def _too_large_template(size: str, limit: int) -> ContentProblem:
+    return ContentProblem(f"makes a content.attachment.template of {size}; at most {limit:,} are allowed")
+
+
+def _too_long(string: ContentString, length: int) -> str | None:
+    if length <= string.rule.limit:
+        return None
+    return f"makes {_a(string.path)} of {length:,} characters; at most {string.rule.limit:,} are allowed"
 
 
 def _broken(string: ContentString, text: str) -> str | None:
     """Return which rule a string breaks once it is filled in, in words that do not show it."""
-    rule, length = string.rule, len(text)
-    if length > rule.limit:
-        return f"makes {_a(string.path)} of {length:,} characters; at most {rule.limit:,} are allowed"
+    rule = string.rule
+    if (words := _too_long(string, len(text))) is not None:
+        return words
     if rule.is_url and not is_web_address(text):
         return f"makes {_a(string.path)} that is no http or https address"
     if rule.is_required and is_blank(text):
@@ -235,7 +268,7 @@ def _changed_attachment(attachment: Attachment, change: Change) -> Attachment:
     url = change(ContentString("attachment.url", attachment.url, URL))
     template = attachment.template
     if template is not None:
-        template = _changed_value("attachment.template", "", template, change)
+        template = _changed_value(_TEMPLATE_PATH, "", template, change)
     return msgspec.structs.replace(attachment, url=url, template=template)
 
 
@@ -262,7 +295,7 @@ def template_rule(key: str) -> StringRule:
     if _URL_KEY.fullmatch(key):
         return URL
     if key in _NEVER_BLANK_KEYS:
-        return msgspec.structs.replace(TEMPLATE_STRING, is_required=True)
+        return TEMPLATE_TITLE
     return TEMPLATE_PAYLOAD if key == "payload" else TEMPLATE_STRING
 
 

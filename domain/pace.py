@@ -13,6 +13,7 @@ Times are seconds of any one clock that never goes back.
 
 import math
 
+SLOWEST_PACE = 0.001  # messages per second that a page or a round may be limited to: one in 17 minutes
 BURST_SECONDS = 0.1  # what may leave at once, after a rest or to make up for a moment lost
 CHUNK_SECONDS = 0.25  # what is dispatched together leaves within this time
 PLATFORM_LIMIT = 300.0  # messages per second that the platform allows a page (docs: Send API, rate limits)
@@ -28,10 +29,13 @@ HIGH_USAGE = 0.95  # of the platform's own quota
 
 
 class Pace:
-    """How fast a page may send; the limit is in messages per second, any value above 0."""
+    """How fast a page may send; the limit is in messages per second.
+
+    A limit below SLOWEST_PACE, which releases before accepted, counts as that: at 1e-300 the sums overflow.
+    """
 
     def __init__(self, limit: float) -> None:
-        self._limit = limit
+        self._limit = max(limit, SLOWEST_PACE)
         self._next_free = 0.0
         self._next_at_limit = 0.0  # when it would be free without care
         self._closed_until = 0.0
@@ -52,6 +56,7 @@ class Pace:
 
         Whoever raises it says that the platform takes more: what a refusal told under the lower one holds no longer.
         """
+        limit = max(limit, SLOWEST_PACE)
         if limit > self._limit:
             self._middle, self._depth = math.inf, 0.0
         self._next_free = now + (self._next_free - now) * self._limit / limit

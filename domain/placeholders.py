@@ -55,6 +55,10 @@ class Fillable:
         """Whether no fixed text comes before the first placeholder."""
         return self.count > 0 and not self._pieces[0]
 
+    def least_length(self, values: Mapping[str, str]) -> int:
+        """Return the length of the string with these values, without making it; percent-encoding adds to it."""
+        return sum(map(len, self.fixed)) + sum(len(values[written]) for written in self._pieces[1::2])
+
     def filled(self, values: Mapping[str, str]) -> str:
         """Return the string with a value in place of each placeholder; values are known by how it is written.
 

@@ -20,7 +20,7 @@ from server.api.limits import Limits
 from server.api.server import ApiServer, build_server
 from server.archive_command import archive
 from server.channels.channel import Channel
-from server.channels.http_client import answered_within, open_client
+from server.channels.http_client import answered_within, open_check_client, open_client
 from server.channels.messenger import MessengerChannel
 from server.commands.automatic_rounds import AutomaticRoundService
 from server.commands.cancelling import CancelService
@@ -129,9 +129,10 @@ async def serve(settings: Settings) -> None:
     async with (
         log_of(store, settings) as log,
         open_client(timeout=timeout) as client,
+        open_check_client() as check_client,
         open_telemetry(settings.metrics_listen) as telemetry,
     ):
-        channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url))
+        channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url, check_client=check_client))
         service = Service(settings, telemetry.over_log(log), vault, channel, telemetry.calls)
         async with telemetry.shown(log, service.paces):
             await service.start()

@@ -49,6 +49,14 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     advice: Advice | None = None
 
 
+class NothingLeftError(Exception):
+    """This machine lacked the means to let a request leave: no attempt was made; `reason` says in words what it was."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class TokenAccepted(msgspec.Struct, frozen=True):
     """The platform answered a call with this token."""
 
@@ -69,7 +77,7 @@ TokenCheck = TokenAccepted | TokenRefused | TokenUntried
 
 
 class Channel(Protocol):
-    """Sends for one page at a time; results are values, nothing is repeated."""
+    """Sends for one page at a time; results are values, nothing is repeated. A send raises NothingLeftError."""
 
     async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
         """Sends one message in one request."""

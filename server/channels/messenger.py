@@ -17,6 +17,7 @@ from server.channels.channel import (
     Attempted,
     Channel,
     Credentials,
+    NothingLeftError,
     OutgoingMessage,
     TokenAccepted,
     TokenCheck,
@@ -26,7 +27,8 @@ from server.channels.channel import (
 from server.channels.graph_advice import OwnObjects
 from server.channels.graph_reply import read_attempt, read_reply
 from server.channels.graph_request import GraphRequests, secrets_of
-from server.channels.no_answer import no_answer
+from server.channels.http_client import CHECK_SECONDS
+from server.channels.no_answer import no_answer, nothing_left
 from server.channels.redaction import redact
 
 _SHORTEST_TEXT = 4  # a shorter text tells nothing, and taking it out would leave holes all over an error
@@ -34,22 +36,32 @@ _PLATFORM_WORD = re.compile(r".*(type|ratio|style)")  # fields of a template tha
 
 
 class MessengerChannel(Channel):
-    """The Graph API as a channel: every result is a value, only cancellation is raised.
+    """The Graph API as a channel: every result is a value; raised are cancellation and NothingLeftError.
 
-    `deadline` bounds a whole exchange, since the client's own read time-out starts anew with every byte.
+    `deadline` bounds a whole exchange, since the client's own read time-out starts again with every byte, and
+    `check_deadline` the trial of a token, for which a caller waits. `check_client` is the client for that: the one that
+    sends where there is no other.
     """
 
     def __init__(
-        self, client: httpx.AsyncBaseTransport, graph_url: str, *, deadline: timedelta = timedelta(seconds=60)
+        self,
+        client: httpx.AsyncBaseTransport,
+        graph_url: str,
+        *,
+        deadline: timedelta = timedelta(seconds=60),
+        check_client: httpx.AsyncBaseTransport | None = None,
+        check_deadline: timedelta = timedelta(seconds=CHECK_SECONDS),
     ) -> None:
         self._client = client
+        self._check_client = check_client or client
+        self._check_deadline = check_deadline.total_seconds()
         self._requests = GraphRequests(graph_url)
         self._deadline = deadline.total_seconds()
         self._own_objects: dict[str, OwnObjects] = {}  # by page
 
     async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
         """Sends one message in one request."""
-        answer = await self._exchange(lambda: self._requests.message(credentials, message))
+        answer = await _exchange(self._client, lambda: self._requests.message(credentials, message), self._deadline)
         own = self._own(credentials)
         attempt = read_attempt(answer, own) if isinstance(answer, Answer) else Attempted(outcome=answer)
         return _redacted(attempt, credentials, message)
@@ -58,7 +70,7 @@ class MessengerChannel(Channel):
         """Sends up to 50 messages in one request; answers in their order."""
         if not messages:
             return []
-        answer = await self._exchange(lambda: self._requests.batch(credentials, messages))
+        answer = await _exchange(self._client, lambda: self._requests.batch(credentials, messages), self._deadline)
         if isinstance(answer, Answer):
             attempts = read_batch(answer, size=len(messages), own=self._own(credentials))
         else:
@@ -67,7 +79,9 @@ class MessengerChannel(Channel):
 
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         """Tries the token with one harmless call; only an answer that waiting would not change refuses it."""
-        answer = await self._exchange(lambda: self._requests.probe(credentials))
+        answer = await self._asked(self._check_client, self._requests.probe, credentials)
+        if isinstance(answer, str):
+            return TokenUntried(answer)
         if not isinstance(answer, Answer):  # nothing that the platform said: it cannot refuse the token
             return TokenUntried(answer.fault.message)
         reply = read_reply(answer)
@@ -76,26 +90,47 @@ class MessengerChannel(Channel):
         return _token_check(reply.refusal(), credentials)
 
     async def is_page_token(self, credentials: Credentials) -> bool:
-        """Ask the platform whose token it is; a user's token can read the page too, but is not the page's."""
-        answer = await self._exchange(lambda: self._requests.identity(credentials))
+        """Ask the platform whose token it is; a user's token can read the page too, but is not the page's.
+
+        It goes over the client that sends: many callers who try tokens must not keep it from being asked.
+        """
+        answer = await self._asked(self._client, self._requests.identity, credentials)
         if not isinstance(answer, Answer):
             return False
         reply = read_reply(answer)
         return reply.is_success and str(reply.body.get("id")) == credentials.page_id
 
+    async def _asked(
+        self,
+        client: httpx.AsyncBaseTransport,
+        write: Callable[[Credentials], httpx.Request],
+        credentials: Credentials,
+    ) -> Answer | Failed | Unconfirmed | str:
+        """Return the answer to a harmless call, or why there is none."""
+        try:
+            return await _exchange(client, lambda: write(credentials), self._check_deadline)
+        except NothingLeftError as error:
+            return error.reason
+
     def _own(self, credentials: Credentials) -> OwnObjects:
         return self._own_objects.setdefault(credentials.page_id, OwnObjects(credentials.page_id))
 
-    async def _exchange(self, write: Callable[[], httpx.Request]) -> Answer | Failed | Unconfirmed:
-        try:
-            request = write()
-        except (ValueError, httpx.InvalidURL) as error:
-            return unwritable(type(error).__name__)
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await read_answer(await self._client.handle_async_request(request))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
-            return no_answer(error)
+
+async def _exchange(
+    client: httpx.AsyncBaseTransport, write: Callable[[], httpx.Request], deadline: float
+) -> Answer | Failed | Unconfirmed:
+    """Return the answer to one request, or what it means that there is none; raises NothingLeftError."""
+    try:
+        request = write()
+    except (ValueError, httpx.InvalidURL) as error:
+        return unwritable(type(error).__name__)
+    try:
+        async with asyncio.timeout(deadline):
+            return await read_answer(await client.handle_async_request(request))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
+        if (reason := nothing_left(error)) is not None:
+            raise NothingLeftError(reason) from None
+        return no_answer(error)
 
 
 def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMessage) -> Attempted:

@@ -47,12 +47,15 @@ class PutPageService:
     async def put(self, command: PutPage) -> PutAnswer:
         """Puts a page; raises InvalidRequest, TokenRefused, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for(METHOD, command, PayloadHash(command, self._vault.payload_key).hexdigest())
+        tried: dict[PageSecrets | None, tuple[bool, list[str]]] = {}  # each may take ten seconds
         for _ in range(REDOS):
             if (answered := await first_answer(self._log, stamp)) is not None:
                 return await self._answer(command, answered.answer["warnings"])
             page = pages.fold(command.page_id, await self._log.load(page_stream(command.page_id)))
             secrets = await self._secrets(command)
-            verified, warnings = await self._try(command, secrets)
+            if secrets not in tried:
+                tried[secrets] = await self._try(command, secrets)
+            verified, warnings = tried[secrets]
             if await self._is_kept(page, secrets):
                 secrets = None  # the same token again is no other one: it ends no hold, and failures count on
             if await self._keep(command, page, secrets, verified=verified, stamp=_answered(stamp, warnings)):

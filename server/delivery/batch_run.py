@@ -1,10 +1,11 @@
 """One batch on its way: dispatched in chunks, sent at the page's pace, its outcomes recorded as they come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
 import structlog
 
 from domain import batch_decisions
@@ -12,10 +13,10 @@ from domain.batch_events import RecordedOutcome
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Failed, Unconfirmed
 from domain.page_events import SendMode
-from server.channels.channel import Attempted, Channel, OutgoingMessage
+from server.channels.channel import Attempted, Channel, NothingLeftError, OutgoingMessage
 from server.delivery.batch_log import BatchLog, Written
 from server.delivery.guards import AlreadySent, Erased, Hindrance, may_leave
-from server.delivery.letters import PERSON_ERASED, BatchLetters
+from server.delivery.letters import BatchLetters, Letter
 from server.delivery.message_health import MessageHealth
 from server.delivery.ownership import boot_time
 from server.delivery.pacer import wait
@@ -26,6 +27,8 @@ from server.log.commit import Refused
 logger = structlog.get_logger()
 
 GRAPH_BATCH = 50  # parts in one Graph batch, the platform's limit
+# Of the contents in one Graph batch, as JSON: written in it they are five times as long, which takes 20 milliseconds.
+GRAPH_BATCH_BYTES = 128 * 1024
 GATHER_SECONDS = 0.1  # that an outcome waits for others while some are in flight: few cost as much as many
 FRESH_SECONDS = 1.0  # after its guard ran a chunk leaves within this time, or is taken back
 CHANNEL_BROKE = Fault(
@@ -91,6 +94,7 @@ class BatchRun:
         self._news = asyncio.Event()
         self._enough = asyncio.Event()  # is known to be recorded
         self._is_over = False
+        self._has_lacked = False  # a request found no means to leave: its deliveries are pending again
         self._attempts: set[asyncio.Task[None]] = set()
         self._recorder = asyncio.create_task(self._record_all())
         self._recorder.add_done_callback(self._look_at_recorder)
@@ -132,12 +136,18 @@ class BatchRun:
 
     async def _clear_and_dispatch(self, chunk: Sequence[int]) -> int:
         """Dispatch a chunk once it may leave; return how many deliveries left."""
-        size = GRAPH_BATCH if self._page.send_mode is SendMode.BATCH else 1
         if self._cap is not None and not await self._cap.take(len(chunk), self._halt):
             return 0
-        if not await self._page.clear(min(size, len(chunk)), self._halt):
+        letters = await self._letters.rendered(chunk)
+        if not await self._page.clear(len(self._requests(chunk, letters)[0]), self._halt):
             return 0
-        return await self._dispatch_chunk(chunk, size)
+        return await self._dispatch_chunk(chunk, letters)
+
+    def _requests(self, positions: Sequence[int], letters: Mapping[int, Letter]) -> Sequence[Sequence[int]]:
+        """Return which deliveries leave together: one by one, or as many as there is room for in a Graph batch."""
+        if self._page.send_mode is not SendMode.BATCH:
+            return [[position] for position in positions]
+        return list(_graph_batches(positions, letters))
 
     def _chunk(self, most: int) -> int:
         """How many may be dispatched together."""
@@ -145,7 +155,7 @@ class BatchRun:
         at_pace = self._page.pacer.chunk(most if room is None else min(most, room))
         return at_pace if self._cap is None else self._cap.chunk(at_pace)
 
-    async def _dispatch_chunk(self, chunk: Sequence[int], size: int) -> int:
+    async def _dispatch_chunk(self, chunk: Sequence[int], letters: Mapping[int, Letter]) -> int:
         """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
         term = self._page.term
         written = await self._append_dispatch(chunk)
@@ -154,7 +164,7 @@ class BatchRun:
             self._page.slots.give_back()
             await self._heed(written)
             return 0
-        return await self._send_chunk([leaving[start : start + size] for start in range(0, len(leaving), size)], term)
+        return await self._send_chunk(self._requests(leaving, letters), letters, term)
 
     async def _append_dispatch(self, chunk: Sequence[int]) -> Written | Refused:
         guard = may_leave(
@@ -182,7 +192,7 @@ class BatchRun:
         elif written is not Written.NOTHING_TO_DO:
             self.halt(Halt.CLAIM_LOST)
 
-    async def _send_chunk(self, requests: Sequence[Sequence[int]], term: int) -> int:
+    async def _send_chunk(self, requests: Sequence[Sequence[int]], letters: Mapping[int, Letter], term: int) -> int:
         """Send the requests that may still leave and take the rest back; return how many deliveries left."""
         fresh_until = boot_time() + FRESH_SECONDS
         sent = 0
@@ -191,16 +201,32 @@ class BatchRun:
             if index and not await self._page.clear(len(together), self._halt, within=left):
                 await self._take_back(requests[index:], term)
                 break
-            if self._halt.is_set() or not self._page.is_held(term) or boot_time() > fresh_until:
+            if not await self._begin_attempt(
+                [(position, letters[position]) for position in together], fresh_until, term
+            ):
                 self._page.slots.give_back()
                 await self._take_back(requests[index:], term)
                 break
-            self._in_flight += 1
             sent += len(together)
-            task = asyncio.create_task(self._attempt(together))
-            self._attempts.add(task)
-            task.add_done_callback(self._attempts.discard)
         return sent
+
+    async def _begin_attempt(self, together: Sequence[tuple[int, Letter]], fresh_until: float, term: int) -> bool:
+        """Let a request leave; False if it may not any more. Of all Graph batches one is written at a time."""
+        if self._page.send_mode is not SendMode.BATCH:
+            return self._begin_attempt_now(together, fresh_until, term)
+        async with self._letters.turn:
+            has_begun = self._begin_attempt_now(together, fresh_until, term)
+            await asyncio.sleep(0)  # the attempt's first step, which writes the request
+        return has_begun
+
+    def _begin_attempt_now(self, together: Sequence[tuple[int, Letter]], fresh_until: float, term: int) -> bool:
+        if self._halt.is_set() or not self._page.is_held(term) or boot_time() > fresh_until:
+            return False
+        self._in_flight += 1
+        task = asyncio.create_task(self._attempt(together, term))
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
+        return True
 
     async def _take_back(self, requests: Sequence[Sequence[int]], term: int) -> None:
         """These provably did not leave; they are dispatched again later, after another look at the guards."""
@@ -212,10 +238,13 @@ class BatchRun:
             now, never_left = self._now(), Failed(NEVER_LEFT)
             await self._log.append_late([RecordedOutcome(position=p, outcome=never_left, time=now) for p in unsent])
 
-    async def _attempt(self, together: Sequence[int]) -> None:
+    async def _attempt(self, together: Sequence[tuple[int, Letter]], term: int) -> None:
         generation = self._page.token_generation
         try:
-            attempted = await self._send_letters(together)
+            attempted = await self._send_letters([letter for _, letter in together])
+        except NothingLeftError as error:
+            await self._put_off(together, term, error.reason)
+            return
         except Exception:
             logger.exception("attempt_broke", message=self.message_id, batch=self._log.batch.number)
             attempted = [Attempted(outcome=Unconfirmed(CHANNEL_BROKE))] * len(together)
@@ -223,8 +252,8 @@ class BatchRun:
             self._in_flight -= 1
             self._page.slots.give_back()
         now = self._now()
-        for position, one in zip(together, attempted, strict=True):
-            if self._leaves(position):
+        for (position, letter), one in zip(together, attempted, strict=True):
+            if isinstance(letter, OutgoingMessage):  # what failed without a request says nothing of page and content
                 self._page.heed(one, generation)
                 self._health.observe(one.outcome)
             self._known.append(RecordedOutcome(position=position, outcome=one.outcome, time=now))
@@ -234,16 +263,21 @@ class BatchRun:
         if not self._in_flight:
             self._enough.set()
 
-    async def _send_letters(self, together: Sequence[int]) -> Sequence[Attempted]:
+    async def _put_off(self, together: Sequence[tuple[int, Letter]], term: int, reason: str) -> None:
+        """Take back what found no means to leave: that is no attempt, and it leaves later."""
+        self._has_lacked = True
+        self._page.lack(reason)
+        await self._take_back([[position for position, _ in together]], term)
+        self._health.give_back(len(together))
+        self._news.set()
+        if not self._in_flight:
+            self._enough.set()
+
+    async def _send_letters(self, letters: Sequence[Letter]) -> Sequence[Attempted]:
         """Send what can be sent; a person who was erased, and a recipient who lacks a value, fail without a request."""
-        letters = [self._letters.by_position.get(position, PERSON_ERASED) for position in together]
         leaving = [letter for letter in letters if isinstance(letter, OutgoingMessage)]
         answers = iter(await self._send(leaving) if leaving else ())
         return [Attempted(outcome=Failed(one)) if isinstance(one, Fault) else next(answers) for one in letters]
-
-    def _leaves(self, position: int) -> bool:
-        """Return whether a request is made: what failed without one says nothing of page and content."""
-        return isinstance(self._letters.by_position.get(position), OutgoingMessage)
 
     async def _send(self, letters: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         if len(letters) == 1:
@@ -285,5 +319,23 @@ class BatchRun:
         await self._recorder
         if self._halted_by is Halt.CANCELLED:
             await self._log.append(lambda batch: batch_decisions.cancel(batch, now=self._now()))
-        elif self._halted_by in _RELEASING:
+        elif self._halted_by in _RELEASING or (self._has_lacked and self._log.batch.pending):
             await self._log.append(lambda batch: batch_decisions.release(batch, now=self._now()))
+
+
+def _graph_batches(positions: Sequence[int], letters: Mapping[int, Letter]) -> Iterator[Sequence[int]]:
+    """Yield the deliveries of each Graph batch."""
+    together: list[int] = []
+    size = 0
+    for position in positions:
+        of_letter = _size(letters[position])
+        if together and (len(together) == GRAPH_BATCH or size + of_letter > GRAPH_BATCH_BYTES):
+            yield together
+            together, size = [], 0
+        together.append(position)
+        size += of_letter
+    yield together
+
+
+def _size(letter: Letter) -> int:
+    return len(msgspec.json.encode(letter.content)) if isinstance(letter, OutgoingMessage) else 0

@@ -28,6 +28,7 @@ from server.channels.channel import Channel
 from server.commands.holding_pages import PageHoldService
 from server.commands.stopping import StopService
 from server.delivery.batch_run import Halt
+from server.delivery.breakages import Breakages
 from server.delivery.letters import Letters
 from server.delivery.ownership import Ownership, close_page
 from server.delivery.pacer import Pacer, Pause
@@ -63,6 +64,7 @@ class Dispatcher:
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
+        self._breakages = Breakages()
         self._asides: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._draining = False
@@ -151,6 +153,7 @@ class Dispatcher:
                 case PageEvent(page_id=page_id):
                     if isinstance(one.event, PageReleased) and page_id in self._pacers:
                         self._pacers[page_id].reopen()  # before the refresh, which reads a pause that came after
+                    self._breakages.try_now(page_id)
                     self.wake()
                     if page_id in self._workers:
                         self._aside(self._workers[page_id].refresh())
@@ -206,7 +209,7 @@ class Dispatcher:
             return
 
     async def _employ(self, page_id: str) -> None:
-        if page_id in self._tasks or self._draining:
+        if page_id in self._tasks or self._draining or self._breakages.is_paused(page_id):
             return
         generation = await self._ownership.own(page_id)
         if generation is None or self._draining:
@@ -244,19 +247,25 @@ class Dispatcher:
         self._workers[page_id].drain()
 
     async def _supervise(self, page_id: str, worker: PageWorker) -> None:
-        """A worker that breaks is replaced at the next poll; what it had claimed is taken over."""
+        """Replace a worker that breaks, after a pause that grows; what it had claimed is taken over."""
         try:
             await worker.run()
+            self._work_ended(page_id)
             if worker.has_news:
                 self._news.set()
         except Unavailable:
             logger.warning("log_away", part="page_worker", page=page_id)
         except Exception:
-            logger.exception("page_worker_broke", page=page_id)
+            failures, pause = self._breakages.add(page_id)
+            logger.exception("page_worker_broke", page=page_id, failures=failures, next_try_seconds=pause)
         finally:
             await self._leave(page_id)
             del self._workers[page_id]
             del self._tasks[page_id]
+
+    def _work_ended(self, page_id: str) -> None:
+        if failures := self._breakages.forget(page_id):
+            logger.info("page_worker_recovered", page=page_id, failures=failures)
 
     async def _leave(self, page_id: str) -> None:
         if page_id not in self._leaving:

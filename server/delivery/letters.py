@@ -1,12 +1,19 @@
-"""Letters: what a batch's deliveries say, with each recipient's name and variables filled in."""
+"""Letters: what a batch's deliveries say, with each recipient's name and variables filled in.
 
-from collections.abc import Collection, Iterable, Mapping
+A letter is rendered when it is about to leave, and a large one while no other is: a batch of large templates rendered
+at once would take the memory of a process, and the event loop for a second.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 import msgspec
+import structlog
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
-from domain.content import Content, ContentProblem, FillableContent
+from domain.content import ContentProblem, FillableContent, content_excess
 from domain.delivery import delivery_id
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.message import Message, content_in_force
@@ -21,7 +28,15 @@ from server.log.commit import EventLog
 from server.log.person_keys import BatchKeys, PersonErasedError, parted
 from server.log.vault import MessageKey, Vault
 
+logger = structlog.get_logger()
+
 CACHED_MESSAGES = 256  # of a few kilobytes each: more than are usually under way at once, on however many pages
+CACHED_BYTES = 4 * 1024 * 1024  # of sealed contents in the cache; opened, they take several times as much
+# Bytes of a sealed content: a fifth more than the largest that is accepted has, with every character of its text and
+# quick replies as an escape of six bytes. A larger one, of a release before, is not opened: that may take seconds.
+LARGEST_SEALED = 640 * 1024
+LARGE_TEMPLATE = 4 * 1024  # bytes as JSON; filling in a smaller one takes a tenth of a millisecond
+LARGE_COUNT = 50  # of placeholders
 PERSON_ERASED = Fault(
     message="the person was erased: nothing is sent to them that was planned before",
     type=ErrorType.INVALID_RECIPIENT,
@@ -30,22 +45,64 @@ PERSON_ERASED = Fault(
 )
 
 
-class BatchLetters(msgspec.Struct, frozen=True):
-    """The message for each position but for those of people who were erased, as of an erasure's place in the log.
+Letter = OutgoingMessage | Fault  # a fault says why nothing can be sent to this recipient
 
-    A fault instead of a message says why the content cannot be filled in for the recipient. All were rendered when
-    `replaced_round` was the last round whose content replaced older ones.
+
+class BatchLetters:
+    """The letter for each position but for those of people who were erased, as of an erasure's place in the log.
+
+    All are rendered with the contents in force when `replaced_round` was the last round whose content replaced older
+    ones. Of all batches of a process one large letter is rendered, or written as a request, at a time: `turn`.
     """
 
-    by_position: Mapping[int, OutgoingMessage | Fault]
-    erased_until: int
-    replaced_round: int = 0
+    def __init__(
+        self,
+        by_position: Mapping[int, Callable[[], Letter]],
+        erased_until: int,
+        replaced_round: int,
+        *,
+        is_large: bool,
+        turn: asyncio.Lock,
+    ) -> None:
+        self._by_position = by_position
+        self.erased_until = erased_until
+        self.replaced_round = replaced_round
+        self.is_large = is_large
+        self.turn = turn
 
     def without(self, positions: Iterable[int], erased_until: int) -> "BatchLetters":
         """Some of them were erased meanwhile."""
         gone = frozenset(positions)
-        left = {position: letter for position, letter in self.by_position.items() if position not in gone}
-        return BatchLetters(left, erased_until, self.replaced_round)
+        left = {position: letter for position, letter in self._by_position.items() if position not in gone}
+        return BatchLetters(left, erased_until, self.replaced_round, is_large=self.is_large, turn=self.turn)
+
+    async def rendered(self, positions: Iterable[int]) -> Mapping[int, Letter]:
+        """Return the letters for these positions; a fault for a person who was erased."""
+        if not self.is_large:
+            return {position: self._render(position) for position in positions}
+        letters = {}
+        for position in positions:
+            async with self.turn:
+                letters[position] = self._render(position)
+                await asyncio.sleep(0)  # all that waits for the event loop has its turn
+        return letters
+
+    def _render(self, position: int) -> Letter:
+        render = self._by_position.get(position)
+        if render is None:
+            return PERSON_ERASED
+        try:
+            return render()
+        except PersonErasedError:
+            return PERSON_ERASED
+        except Exception as error:  # noqa: BLE001 - whatever it is, the delivery fails and the process goes on
+            logger.warning("letter_not_rendered", position=position, error=type(error).__name__)
+            return unrenderable(f"it cannot be filled in ({type(error).__name__})")
+
+
+def unrenderable(words: str) -> Fault:
+    """Return the fault of a content that can be sent to no recipient."""
+    return Fault(message=f"nothing was sent: {words}", type=ErrorType.OTHER, scope=Scope.CONTENT, retry=RetryRule.NEVER)
 
 
 class BatchPeople(msgspec.Struct, frozen=True):
@@ -74,25 +131,42 @@ def people_of(sql: Sql, batch: Batch, erased_until: int) -> BatchPeople:
 
 
 class _Opened(msgspec.Struct, frozen=True):
-    """A message as of one version of its stream, with its key and those of its contents that were needed so far."""
+    """A message as of one version of its stream, with its key and those of its contents that were needed so far.
+
+    In place of a content that can be sent to no recipient there is a fault.
+    """
 
     message: Message
     key: MessageKey
-    contents: dict[int, FillableContent]  # by the round that brought them, 0 for the original
+    contents: dict[int, FillableContent | Fault]  # by the round that brought them, 0 for the original
+
+    @property
+    def size(self) -> int:
+        """The bytes of its sealed contents."""
+        return len(self.message.sealed_content) + sum(map(len, self.message.contents.values()))
 
     def knows(self, rounds: Collection[int], replaced_round: int) -> bool:
         """Return whether this version has all these contents, and the last one that replaced others."""
         is_known = all(not number or number in self.message.contents for number in rounds)
         return is_known and self.message.replaced_round >= replaced_round
 
-    def content(self, content_round: int) -> FillableContent:
+    def content(self, content_round: int) -> FillableContent | Fault:
         """Return what a delivery says that was planned with the content of a round."""
         if content_round not in self.contents:
-            sealed = content_in_force(self.message, content_round)
-            is_original = sealed == self.message.sealed_content
-            text_only = is_original and not self.message.fills_every_string
-            self.contents[content_round] = FillableContent(self.key.open_content(sealed), text_only=text_only)
+            self.contents[content_round] = self._open(content_in_force(self.message, content_round))
         return self.contents[content_round]
+
+    def _open(self, sealed: bytes) -> FillableContent | Fault:
+        if len(sealed) > LARGEST_SEALED:
+            return unrenderable(f"the content has {len(sealed):,} bytes; at most {LARGEST_SEALED:,} can be sent")
+        try:
+            content = self.key.open_content(sealed)
+        except (msgspec.MsgspecError, RecursionError):  # a wrong key is none of them: that may be put right
+            return unrenderable("the content cannot be read")
+        if (words := content_excess(content)) is not None:
+            return unrenderable(words)
+        is_original = sealed == self.message.sealed_content
+        return FillableContent(content, text_only=is_original and not self.message.fills_every_string)
 
 
 class _Origin(msgspec.Struct, frozen=True):
@@ -121,6 +195,8 @@ class Letters:
         self._log = log
         self._vault = vault
         self._opened: dict[str, _Opened] = {}
+        self._bytes = 0  # of sealed contents in it
+        self._turn = asyncio.Lock()
 
     async def of_batch(self, batch: Batch, people: BatchPeople, replaced_round: int = 0) -> BatchLetters:
         """The messages; none to whom was erased. Raises Unavailable.
@@ -129,14 +205,21 @@ class Letters:
         """
         rounds = {recipient.content_round for recipient in batch.recipients}
         opened = await self._open(batch.message_id, rounds, replaced_round)
-        has_variables = any(opened.content(number).variables for number in rounds)
+        contents = [content for number in rounds if isinstance(content := opened.content(number), FillableContent)]
+        has_variables = any(content.variables for content in contents)
         origins = await self._origins(batch, people, opened) if has_variables else {}
-        letters: dict[int, OutgoingMessage | Fault] = {}
-        for position, recipient in enumerate(batch.recipients):
-            content = _content(batch, position, opened, origins)
-            if content is not None and recipient.id not in people.erased:
-                letters[position] = _letter(batch, position, content)
-        return BatchLetters(letters, people.erased_until, opened.message.replaced_round)
+        letters = {
+            position: partial(_letter, batch, position, opened.content(recipient.content_round), origins)
+            for position, recipient in enumerate(batch.recipients)
+            if recipient.id not in people.erased
+        }
+        return BatchLetters(
+            letters,
+            people.erased_until,
+            opened.message.replaced_round,
+            is_large=any(map(_is_large, contents)),
+            turn=self._turn,
+        )
 
     async def _open(self, message_id: str, rounds: Collection[int], replaced_round: int) -> _Opened:
         """Return the message from the cache, unless its stream has gone on to a content that is needed now."""
@@ -145,10 +228,22 @@ class Letters:
             return opened
         message = await load_message(self._log, message_id)
         key = await self._log.read(self._vault.message_key(message_id))
-        if opened is None and len(self._opened) >= CACHED_MESSAGES:
-            self._opened.pop(next(iter(self._opened)))
-        self._opened[message_id] = opened = _Opened(message, key, {})
+        opened = _Opened(message, key, {})
+        self._keep(message_id, opened)
         return opened
+
+    def _keep(self, message_id: str, opened: _Opened) -> None:
+        """Cache a message in place of its older version, and of the oldest others as far as there is no room."""
+        self._drop(message_id)
+        while self._opened and (len(self._opened) >= CACHED_MESSAGES or self._bytes + opened.size > CACHED_BYTES):
+            self._drop(next(iter(self._opened)))
+        if opened.size <= CACHED_BYTES:
+            self._opened[message_id] = opened
+            self._bytes += opened.size
+
+    def _drop(self, message_id: str) -> None:
+        dropped = self._opened.pop(message_id, None)
+        self._bytes -= dropped.size if dropped is not None else 0
 
     async def _origins(self, batch: Batch, people: BatchPeople, opened: _Opened) -> Mapping[int, _Origin]:
         """A resend finds names and variables where its recipients stood in the first round."""
@@ -179,23 +274,18 @@ class Letters:
         )
 
 
-def _content(
-    batch: Batch, position: int, opened: _Opened, origins: Mapping[int, _Origin]
-) -> Content | ContentProblem | None:
-    """Return what a recipient gets, or why they cannot; None for a person who was erased."""
+def _is_large(content: FillableContent) -> bool:
+    return content.template_size > LARGE_TEMPLATE or content.count > LARGE_COUNT
+
+
+def _letter(
+    batch: Batch, position: int, fillable: FillableContent | Fault, origins: Mapping[int, _Origin]
+) -> OutgoingMessage | Fault:
+    """Return what a recipient gets, or why they cannot; raises PersonErasedError."""
+    if isinstance(fillable, Fault):
+        return fillable
     recipient = batch.recipients[position]
-    content = opened.content(recipient.content_round)
-    if not content.variables:
-        return content.filled({})
-    number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
-    try:
-        fillings = origins[number].fillings(recipient, place)
-    except PersonErasedError:
-        return None
-    return content.filled(fillings)
-
-
-def _letter(batch: Batch, position: int, content: Content | ContentProblem) -> OutgoingMessage | Fault:
+    content = fillable.filled(_fillings(batch, position, origins) if fillable.variables else {})
     if isinstance(content, ContentProblem):
         return Fault(
             message=f"nothing was sent: the recipient {content.words}",
@@ -204,7 +294,12 @@ def _letter(batch: Batch, position: int, content: Content | ContentProblem) -> O
             retry=RetryRule.NEVER,
         )
     return OutgoingMessage(
-        delivery_id=delivery_id(batch.message_id, batch.number, position),
-        recipient_id=batch.recipients[position].id,
-        content=content,
+        delivery_id=delivery_id(batch.message_id, batch.number, position), recipient_id=recipient.id, content=content
     )
+
+
+def _fillings(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Mapping[str, str]:
+    """Return a recipient's name and variables; raises PersonErasedError."""
+    recipient = batch.recipients[position]
+    number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
+    return origins[number].fillings(recipient, place)

@@ -19,6 +19,8 @@ SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
 LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
 SAME_PAUSE = 0.1  # seconds by which two replies that ask for one pause may differ
 SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that the platform did not ask for counts as a slower pace
+FIRST_LACK_SECONDS = 0.5  # that a page waits when this machine lacks the means to send; doubles up to the longest
+LONGEST_LACK_SECONDS = 30.0
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +42,20 @@ class Pacer:
         self._pace = Pace(limit)
         self._on_pause = on_pause
         self._reopened = float("-inf")
+        self._waits: set[asyncio.Timeout] = set()
+        self._lacks = 0  # in a row, of the means to send
+        self._lacks_until = 0.0
 
     def set_limit(self, limit: float) -> None:
-        """The page's own limit from now on, in messages per second."""
+        """The page's own limit from now on, in messages per second; it holds for what waits now, too."""
         self._pace.set_limit(time.monotonic(), limit)
+        self._end_waits()
+
+    def _end_waits(self) -> None:
+        """Let all that waits look at the pace again."""
+        now = asyncio.get_running_loop().time() if self._waits else 0.0
+        for one in self._waits:
+            one.reschedule(now)
 
     @property
     def rate(self) -> float:
@@ -63,6 +75,21 @@ class Pacer:
         """End the pause under way; a later answer may ask for another."""
         self._reopened = time.monotonic()
         self._pace.reopen(self._reopened)
+        self._end_waits()
+
+    def lack(self) -> float:
+        """Let nothing leave for a while, for longer each time in a row, as this machine lacks the means to send.
+
+        Return the seconds; 0 for a request that found nothing at the same time as another one.
+        """
+        now = time.monotonic()
+        if now < self._lacks_until:
+            return 0.0
+        seconds = min(LONGEST_LACK_SECONDS, FIRST_LACK_SECONDS * 2.0 ** min(self._lacks, 10))
+        self._lacks += 1
+        self._lacks_until = now + seconds
+        self._pace.close(now, seconds)
+        return seconds
 
     async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
@@ -75,12 +102,24 @@ class Pacer:
                 return True
             if now + delay > deadline:
                 return False
-            await wait(halt, min(delay, LONGEST_STEP))
+            await self._wait(halt, min(delay, LONGEST_STEP))
             now = time.monotonic()
         return False
 
+    async def _wait(self, halt: asyncio.Event, seconds: float) -> None:
+        """Wait for so long, for the halt, or for another pace."""
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._waits.add(limit)
+                await halt.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waits.discard(limit)
+
     def heed(self, attempted: Attempted) -> None:
         """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
+        self._lacks = 0
         now = time.monotonic()
         before = self._pace.closed_for(now)
         self._adapt(now, attempted)

@@ -38,7 +38,7 @@ from server.log.vault import KeptSecrets, Vault
 logger = structlog.get_logger()
 
 OPEN_BATCHES = PAGE_SLOTS  # one that dispatches; each of the others waits for at least one answer
-PARKED_SECONDS = 60.0  # before a batch that cannot be opened is tried again
+PARKED_SECONDS = 60.0  # before a batch that cannot be opened, or broke, is tried again
 NEWS_SECONDS = 1.0  # work that no wake-up told of
 
 
@@ -225,8 +225,19 @@ class PageWorker:
             self._aside_rounds[work.place] = (work.batch.message_id, work.batch.round)
             self._aside(self._dispatch_and_finish(run, work.place))
         elif run is not None:
+            await self._dispatch(run, work.place)
+
+    async def _dispatch(self, run: BatchRun, place: Place) -> None:
+        """Let a batch leave; one that breaks lets nothing more leave, and breaks the worker."""
+        try:
             await run.dispatch()
-            self._aside(self._finish(run, work.place))
+        except Unavailable:
+            raise
+        except Exception:
+            run.halt(Halt.BROKEN)
+            self._aside(self._finish(run, place))
+            raise
+        self._aside(self._finish(run, place))
 
     def _dispatches_aside(self, run: BatchRun) -> bool:
         """A batch that may have to wait keeps no other from leaving; of those that await outcomes only so many do."""
@@ -266,7 +277,7 @@ class PageWorker:
             raise
         except Exception:
             logger.exception("batch_not_opened", message=work.batch.message_id, batch=work.batch.number)
-            self._parked[work.place] = time.monotonic() + PARKED_SECONDS
+            self._park(work.place)
             return None
 
     async def _claim(self, work: Work) -> Batch | None:
@@ -301,8 +312,12 @@ class PageWorker:
         """Dispatch without keeping other batches from leaving; the next of its round is claimed when it has left."""
         try:
             await run.dispatch()
+        except Unavailable:
+            logger.warning("log_away", part="batch")
+            run.halt(Halt.BROKEN)
         except Exception:
-            logger.exception("batch_broke", message=place[0], batch=place[1])
+            logger.exception("batch_broke", message=place[0], batch=place[1], next_try_seconds=PARKED_SECONDS)
+            self._park(place)
             run.halt(Halt.BROKEN)
         finally:
             del self._aside_rounds[place]
@@ -312,8 +327,15 @@ class PageWorker:
     async def _finish(self, run: BatchRun, place: Place) -> None:
         try:
             await run.finish()
+        except Unavailable:
+            logger.warning("log_away", part="batch")
         except Exception:
-            logger.exception("batch_broke", message=place[0], batch=place[1])
+            logger.exception("batch_broke", message=place[0], batch=place[1], next_try_seconds=PARKED_SECONDS)
+            self._park(place)
         finally:
             del self._runs[place]
             self._news.set()
+
+    def _park(self, place: Place) -> None:
+        """Leave a batch for a while: each claim of it is an event, and it must not keep others from leaving."""
+        self._parked[place] = time.monotonic() + PARKED_SECONDS

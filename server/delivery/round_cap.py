@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from domain.batch import Batch
-from domain.pace import CHUNK_SECONDS
+from domain.pace import CHUNK_SECONDS, SLOWEST_PACE
 from server.delivery.pacer import LONGEST_STEP, SHORTEST_WAIT, wait
 
 Round = tuple[str, int]  # a message, and the number of the round
@@ -14,7 +14,7 @@ class RoundCap:
     """Messages per second of one round; what a slow moment left over is not made up for."""
 
     def __init__(self, messages_per_second: float) -> None:
-        self._rate = messages_per_second
+        self._rate = max(messages_per_second, SLOWEST_PACE)
         self._next_free = 0.0
 
     @property

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from domain.fault import Fault
 from domain.page_events import SendMode
 from domain.page_faults import PageFaults
@@ -10,6 +12,8 @@ from server.channels.channel import Attempted, Credentials
 from server.delivery.ownership import Ownership
 from server.delivery.pacer import Pacer
 from server.delivery.slots import Slots
+
+logger = structlog.get_logger()
 
 
 class SendingPage:
@@ -64,6 +68,11 @@ class SendingPage:
         if fault is not None and not self.is_on_hold and token_generation == self.token_generation:
             self.asks_for_hold = True
             self._on_fault(fault, token_generation)
+
+    def lack(self, reason: str) -> None:
+        """Let nothing leave for a while: this machine lacks the means to send."""
+        if seconds := self.pacer.lack():
+            logger.warning("page_lacks_means", page=self.page_id, reason=reason, next_try_seconds=seconds)
 
     async def clear(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
         """Waits until a request with so many messages may leave, and takes its slot; False when it may not."""

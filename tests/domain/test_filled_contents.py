@@ -16,7 +16,8 @@ from domain.content import (
 )
 from domain.recipient import Recipient
 
-ANN = Recipient(id="1", name="Ann", variables={"city": "Hà Nội", "url": "https://e.org/a?b=c", "blank": " \u200b"})
+VARIABLES = {"city": "Hà Nội", "url": "https://e.org/a?b=c", "blank": " \u200b", "emoji": "😀" * 4}
+ANN = Recipient(id="1", name="Ann", variables=VARIABLES)
 
 
 def text_for(text: str, recipient: Recipient = ANN) -> str:
@@ -206,6 +207,18 @@ def template(**fields: Any) -> Content:
         (
             template(list=["{{name}}" + "x" * 1_997] * 26),
             f"makes a content.attachment.template of 52,000 characters; at most {MAX_TEMPLATE_LENGTH:,} are allowed",
+        ),
+        (
+            template(list=["{{name}}"] * 2, plain="x" * 65_511),
+            "makes a content.attachment.template of 65,544 bytes as JSON; at most 65,536 are allowed",
+        ),
+        (
+            template(list=["{{emoji}}" * 250] * 20),
+            "makes a content.attachment.template of 80,070 bytes as JSON; at most 65,536 are allowed",
+        ),
+        (
+            template(text="{{city}}" * 100_000),
+            "makes a content.attachment.template.text of 600,000 characters; at most 2,000 are allowed",
         ),
     ],
 )

@@ -75,3 +75,17 @@ def test_no_setting_shows_the_server_key() -> None:
 def test_a_hidden_character_of_the_graph_url_is_named(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Settings(graph_url=url)
+
+
+@pytest.mark.parametrize("pace", ["0", "-1", "1e-300", "0.0009", "100001", "nan", "inf", "-inf"])
+def test_a_default_pace_at_which_nothing_would_ever_leave_is_refused(
+    pace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRIVE_MESSAGES_PER_SECOND", pace)
+
+    with pytest.raises(SettingsError, match="REDRIVE_MESSAGES_PER_SECOND"):
+        read_settings()
+
+
+def test_the_slowest_default_pace_is_accepted() -> None:
+    assert Settings(messages_per_second=0.001).messages_per_second == 0.001

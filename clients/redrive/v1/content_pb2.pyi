@@ -121,7 +121,7 @@ class Content(_message.Message):
 
     @_builtins.property
     def quick_replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuickReply]:
-        """At most 13, shown under the text."""
+        """At most 13, shown under the text, and 65,536 bytes together before variables are filled in."""
 
     def __init__(
         self,
@@ -158,7 +158,9 @@ class Attachment(_message.Message):
     """Lets the platform keep the file for later messages."""
     @_builtins.property
     def template(self) -> _struct_pb2.Struct:
-        """The template's payload as the platform documents it. Required for a template, else empty. At most 500 placeholders; a
+        """The template's payload as the platform documents it. Required for a template, else empty. At most 65,536 bytes as JSON
+        (in UTF-8 without spaces), as written and filled in; at most 1,000 values (objects, lists, texts, numbers and the rest)
+        in at most 10 levels, of which the template itself is the first. At most 500 placeholders; a
         string with placeholders has at most 2,000 characters once they are filled in (an address 2,048), and all such strings
         together 50,000. No placeholders in keys. What is called text or title is never blank.
         """

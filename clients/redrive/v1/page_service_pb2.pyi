@@ -43,7 +43,7 @@ class PutPageRequest(_message.Message):
     app_secret: _builtins.str
     """At most 200 characters, the same ones as in a token. With it every call carries appsecret_proof. Empty keeps the one there is."""
     messages_per_second: _builtins.float
-    """Any value above 0, at most 100,000; 0 = the server's default (10) for a new page, and keeps the pace of one that is
+    """From 0.001 (one message in 17 minutes) to 100,000; 0 = the server's default (10) for a new page, and keeps the pace of one that is
     registered. Above 300 is allowed, with a warning.
     """
     send_mode: _page_pb2.SendMode.ValueType

@@ -63,7 +63,7 @@ class PageServiceServicer:
 
     def PutPage(self, request, context):
         """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
-        refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
+        refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
         INVALID_ARGUMENT names the fields that are wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

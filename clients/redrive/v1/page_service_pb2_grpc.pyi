@@ -35,7 +35,7 @@ class PageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PageServiceAsyncStub: ...
     PutPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.PutPageRequest, _page_service_pb2.PutPageResponse]
     """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
-    refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
+    refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
     INVALID_ARGUMENT names the fields that are wrong.
     """
     HoldPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]
@@ -58,7 +58,7 @@ class PageServiceAsyncStub(PageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.PutPageRequest, _page_service_pb2.PutPageResponse]  # type: ignore[assignment]
     """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
-    refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
+    refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
     INVALID_ARGUMENT names the fields that are wrong.
     """
     HoldPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]  # type: ignore[assignment]
@@ -84,7 +84,7 @@ class PageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_page_service_pb2.PutPageResponse, _abc.Awaitable[_page_service_pb2.PutPageResponse]]:
         """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
-        refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform out of reach accepts it as unverified.
+        refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
         INVALID_ARGUMENT names the fields that are wrong.
         """
 

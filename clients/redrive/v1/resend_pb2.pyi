@@ -221,7 +221,7 @@ class ResendRequest(_message.Message):
     """
     messages_per_second: _builtins.float
     """This resend leaves no faster, whatever the page's own pace; other messages of the page are not slowed down by it.
-    Above 0, at most 100,000; 0: only the page's pace.
+    From 0.001 to 100,000; 0: only the page's pace.
     """
     reason: _builtins.str
     """Why, for whoever reads ListRetries; at most 500 characters."""

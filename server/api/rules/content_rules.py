@@ -1,24 +1,27 @@
 """The rules of what is sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any
 
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct, Value
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from domain.content import OTHER_TITLE, PAYLOAD, TEXT, TITLE, URL, StringRule, template_strings
 from domain.placeholders import Fillable
-from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType
+from domain.template_size import MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NODES, excess
+from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType, QuickReply
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_strings import string_problem, template_problem
 from server.api.rules.field_kinds import NO_NUL, known
 from server.api.rules.rule_set import Rules
+from server.api.struct_values import plain
 
 CONTENT_TYPES = ("text", "user_phone_number", "user_email")
 TAGS = ("HUMAN_AGENT", "CUSTOMER_FEEDBACK")
+MOST_REPLY_BYTES = 64 * 1024  # of all quick replies, as they are written: three times as much as can be sent
 MOST_PLACEHOLDERS = 500  # of a template: five for each string of ten cards with three buttons
+_MOST_OVERHEAD = 24  # bytes of a value in a Struct beyond what it has as JSON: four lengths, tags, and a double
 _LONGEST_PATH = 100  # characters shown of a path inside a template
 
 WithoutNul = Annotated[str, StringConstraints(pattern=NO_NUL.pattern)]
@@ -60,11 +63,19 @@ class AttachmentRules(Rules):
             raise broken_rule("is required for a template")
         if fields and not is_template:
             raise broken_rule("must be empty, except for a template")
-        if not all(map(_is_plain, _leaves(fields))):
-            raise broken_rule("must not hold NUL characters or numbers that are not finite")
-        if (problem := _template_problem(MessageToDict(template) if template else {})) is not None:
+        if template is not None and (problem := _struct_problem(template)) is not None:
             raise broken_rule(problem)
         return template
+
+
+def _struct_problem(template: Struct) -> str | None:
+    """Return what is wrong with a template; one of many megabytes is not looked at value by value."""
+    if template.ByteSize() > MAX_TEMPLATE_BYTES + MAX_TEMPLATE_NODES * _MOST_OVERHEAD:
+        return f"must have at most {MAX_TEMPLATE_BYTES:,} bytes as JSON and {MAX_TEMPLATE_NODES:,} values, has more"
+    if not all(map(_is_plain, _leaves(template.fields))):
+        return "must not hold NUL characters or numbers that are not finite"
+    payload = plain(template)
+    return excess(payload) or _template_problem(payload)
 
 
 def _leaves(fields: Mapping[str, Value]) -> Iterator[str | float]:
@@ -133,12 +144,21 @@ class QuickReplyRules(Rules):
         return _checked(title, TITLE) if given.data.get("content_type") == "text" else title
 
 
+def _not_too_large(replies: Sequence[QuickReply]) -> Sequence[QuickReply]:
+    """Bound what thirteen of them may have before variables are filled in."""
+    if (size := sum(reply.ByteSize() for reply in replies)) > MOST_REPLY_BYTES:
+        raise broken_rule(f"must have at most {MOST_REPLY_BYTES:,} bytes together, have {size:,}")
+    return replies
+
+
 class ContentRules(Rules):
     """A text or an attachment, and what goes with it."""
 
     attachment: AttachmentRules | None = None
     text: WithoutNul = Field(default="", validate_default=True)
-    quick_replies: Annotated[list[QuickReplyRules], Field(default_factory=list, max_length=13)]
+    quick_replies: Annotated[
+        list[QuickReplyRules], BeforeValidator(_not_too_large), Field(default_factory=list, max_length=13)
+    ]
     messaging_type: Annotated[int, known(MessagingType.DESCRIPTOR)] = 0
     tag: str = Field(default="", validate_default=True)
     notification_type: Annotated[int, known(NotificationType.DESCRIPTOR)] = 0

@@ -9,10 +9,13 @@ from domain.recipient import Recipient
 from server.api.rules.stray_braces import stray_braces
 
 LONGEST_RAW_STRING = 10_000  # characters of a string with placeholders; five times the most that can be sent
+FAR_TOO_LONG = 10 * LONGEST_RAW_STRING  # looking for placeholders in a text of many megabytes takes too long
 
 
 def string_problem(text: str, rule: StringRule) -> str | None:
     """Return what keeps a string from being sent to any recipient, in words that do not show it."""
+    if len(text) > FAR_TOO_LONG:
+        return f"must have at most {rule.limit:,} characters, has {len(text):,}"
     fillable = Fillable(text, is_url=rule.is_url)
     problem = _length_problem(text, fillable, rule) or stray_braces(fillable, is_payload=rule.is_payload)
     if problem is not None:

@@ -1,6 +1,6 @@
 """The rules of the requests about messages that were sent."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,7 +12,10 @@ from server.api.rules.broken_rule import broken_rule
 from server.api.rules.field_kinds import MessageId, Owner, PageId, PageSize, RecipientId, RequestId, Time, known
 from server.api.rules.rule_set import Rules
 
-ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Field(default_factory=list)]
+MOST_KINDS = 100  # of statuses or error types that a request names: there are fewer than ten of each
+Kinds: Any = Field(default_factory=list, max_length=MOST_KINDS)
+
+ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Kinds]
 
 
 class OneMessageRules(Rules):
@@ -33,7 +36,8 @@ class ListMessagesRules(Rules):
     page_id: PageId = ""
     owner: Owner = ""
     statuses: Annotated[
-        list[Annotated[int, known(MessageStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
+        list[Annotated[int, known(MessageStatus.DESCRIPTOR, required=True)]],
+        Kinds,
     ]
     page_size: PageSize = 0
 
@@ -41,7 +45,10 @@ class ListMessagesRules(Rules):
 class ListBatchesRules(OneMessageRules):
     """ListBatches."""
 
-    statuses: Annotated[list[Annotated[int, known(BatchStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)]
+    statuses: Annotated[
+        list[Annotated[int, known(BatchStatus.DESCRIPTOR, required=True)]],
+        Kinds,
+    ]
     page_size: PageSize = 0
 
 
@@ -50,7 +57,8 @@ class ListDeliveriesRules(OneMessageRules):
 
     recipient_id: RecipientId | None = None
     statuses: Annotated[
-        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
+        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]],
+        Kinds,
     ]
     error_types: ErrorTypes
     page_size: PageSize = 0

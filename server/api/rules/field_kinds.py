@@ -5,6 +5,7 @@ from typing import Annotated, Any, NamedTuple
 from google.protobuf.descriptor import EnumDescriptor
 from pydantic import AfterValidator, Field, StringConstraints
 
+from domain.pace import SLOWEST_PACE
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.recipient_ids import id_problem
 
@@ -77,3 +78,16 @@ def share(value: float) -> float:
     if not 0 <= value <= 1:
         raise broken_rule("must be from 0 to 1")
     return value
+
+
+FASTEST_PACE = 100_000  # messages per second
+
+
+def pace(messages_per_second: float) -> float:
+    """Return a pace, or 0 for one that is not given; raises a broken rule for what is outside, and for NaN."""
+    if messages_per_second and not SLOWEST_PACE <= messages_per_second <= FASTEST_PACE:
+        raise broken_rule(f"must be from {SLOWEST_PACE} to {FASTEST_PACE:,}, or 0 where it is not given")
+    return messages_per_second
+
+
+MessagesPerSecond = Annotated[float, AfterValidator(pace)]

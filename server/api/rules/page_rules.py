@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from redrive.v1.page_pb2 import SendMode
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.field_kinds import PageId, PageSize, RequestId, known, up_to
+from server.api.rules.field_kinds import MessagesPerSecond, PageId, PageSize, RequestId, known, up_to
 from server.api.rules.rule_set import Rules
 from server.secret_text import impossible_characters
 
@@ -25,7 +25,7 @@ class PutPageRules(Rules):
     name: Annotated[str, up_to(200)] = ""
     access_token: Annotated[str, Field(max_length=2000), AfterValidator(_possible)] = ""
     app_secret: Annotated[str, Field(max_length=200), AfterValidator(_possible)] = ""
-    messages_per_second: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] = 0.0
+    messages_per_second: MessagesPerSecond = 0.0
     send_mode: Annotated[int, known(SendMode.DESCRIPTOR)] = 0
     request_id: RequestId = ""
 

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.report_service_pb2 import ExportFormat, ExportRows
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.delivery_rules import ErrorTypes
+from server.api.rules.delivery_rules import ErrorTypes, Kinds
 from server.api.rules.field_kinds import LONGEST_ID, MessageId, PageId, PageSize, RecipientId, Time, known, up_to
 from server.api.rules.rule_set import Rules
 
@@ -57,7 +57,8 @@ class ExportDeliveriesRules(SubjectRules):
 
     recipient_id: RecipientId | None = None
     statuses: Annotated[
-        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]], Field(default_factory=list)
+        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]],
+        Kinds,
     ]
     error_types: ErrorTypes
     rows: Annotated[int, known(ExportRows.DESCRIPTOR)] = 0

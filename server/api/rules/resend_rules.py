@@ -8,10 +8,8 @@ from domain.canary import MAX_CANARY
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules
 from server.api.rules.delivery_rules import ErrorTypes, OneMessageRules
-from server.api.rules.field_kinds import PageSize, RecipientId, RequestId, share, up_to
+from server.api.rules.field_kinds import MessagesPerSecond, PageSize, RecipientId, RequestId, share, up_to
 from server.api.rules.rule_set import Rules
-
-FASTEST = 100_000  # messages per second
 
 RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_length=10_000)]
 
@@ -20,12 +18,6 @@ def _canary_size(recipients: int) -> int:
     if not 1 <= recipients <= MAX_CANARY:
         raise broken_rule(f"must be from 1 to {MAX_CANARY:,}")
     return recipients
-
-
-def _cap(messages_per_second: float) -> float:
-    if not 0 < messages_per_second <= FASTEST:
-        raise broken_rule(f"must be above 0 and at most {FASTEST:,}; 0 stands for no cap")
-    return messages_per_second
 
 
 class CanaryRules(Rules):
@@ -43,7 +35,7 @@ class ResendRules(OneMessageRules):
     request_id: RequestId = ""
     as_of_sequence: Annotated[int, Field(ge=0)] = 0
     canary: CanaryRules | None = None
-    messages_per_second: Annotated[float, AfterValidator(_cap)] = 0.0
+    messages_per_second: MessagesPerSecond = 0.0
     reason: Annotated[str, up_to(500)] = ""
     content: ContentRules | None = None
 

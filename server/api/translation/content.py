@@ -1,16 +1,12 @@
 """Requests in: what is sent, and to whom."""
 
 from collections.abc import Iterable
-from typing import Any
-
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 from domain.content import Attachment, Content, QuickReply
 from domain.recipient import Recipient
 from redrive.v1 import content_pb2
+from server.api.struct_values import plain
 from server.api.translation.enum_words import ATTACHMENT_TYPES, MESSAGING_TYPES, NOTIFICATION_TYPES
-
-_EXACT = 2**53  # whole numbers up to here are exact in a Struct, which knows only doubles
 
 
 def content(given: content_pb2.Content) -> Content:
@@ -30,29 +26,12 @@ def _attachment(given: content_pb2.Attachment) -> Attachment:
         type=ATTACHMENT_TYPES.word(given.type, "").lower(),
         url=given.url,
         is_reusable=given.is_reusable,
-        template=_struct(given.template) if given.template.fields else None,
+        template=plain(given.template) if given.template.fields else None,
     )
 
 
 def _quick_reply(given: content_pb2.QuickReply) -> QuickReply:
     return QuickReply(content_type=given.content_type or "text", title=given.title, payload=given.payload)
-
-
-def _struct(given: Struct) -> dict[str, Any]:
-    return {name: _value(value) for name, value in given.fields.items()}
-
-
-def _value(given: Value) -> Any:
-    kind = given.WhichOneof("kind")
-    if kind is None or kind == "null_value":
-        return None
-    value = getattr(given, kind)
-    if isinstance(value, Struct):
-        return _struct(value)
-    if isinstance(value, ListValue):
-        return [_value(entry) for entry in value.values]
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
-    return int(value) if is_whole else value
 
 
 def recipients(given: Iterable[content_pb2.Recipient]) -> list[Recipient]:

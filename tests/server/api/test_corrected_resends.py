@@ -12,7 +12,7 @@ from redrive.v1.resend_pb2 import ListRetriesRequest, ResendCause, ResendPredict
 from tests.builders import FAILED, fault
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
-from tests.server.api.requests import resend, send_request
+from tests.server.api.requests import resend, send_request, template
 
 BAD_CONTENT = Failed(fault(ErrorType.OTHER, RetryRule.NEVER, code=100, subcode=2018008))
 IMAGE = Attachment(type=AttachmentType.ATTACHMENT_TYPE_IMAGE, url="https://example.org/mended.png")
@@ -36,6 +36,8 @@ async def failed(edge: Edge) -> str:
             ["content.attachment.url"],
         ),
         (Content(text="Hi", quick_replies=[QuickReply(title="x" * 21)]), ["content.quick_replies[0].title"]),
+        (template(a="x" * 70_000).content, ["content.attachment.template"]),
+        (template(a=[0] * 1_001).content, ["content.attachment.template"]),
         (Content(text="Hi {{street}}"), ["content.text"]),
         (Content(text="Hi", quick_replies=[QuickReply(title="{{street}}")]), ["content.quick_replies[0].title"]),
     ],

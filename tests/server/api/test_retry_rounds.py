@@ -37,7 +37,7 @@ from tests.server.api.requests import resend, send_request
 from tests.server.api.rule_checks import violations
 
 WINDOW = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=2018278))
-CAP = "must be above 0 and at most 100,000; 0 stands for no cap"
+CAP = "must be from 0.001 to 100,000, or 0 where it is not given"
 OUTCOMES: dict[str, Outcome] = {"ann": FAILED, "bob": FAILED, "cid": FAILED_FOR_GOOD, "dan": WINDOW, "eve": UNCONFIRMED}
 
 
@@ -148,7 +148,7 @@ async def test_of_the_past_no_sequence_is_told(edge: Edge) -> None:
         ),
         *(
             ({"messages_per_second": wrong}, {"messages_per_second": CAP})
-            for wrong in (-1.0, 100_001.0, float("inf"), float("nan"))
+            for wrong in (-1.0, 1e-300, 5e-324, 0.0009, 100_001.0, float("inf"), float("nan"))
         ),
         ({"reason": "x" * 501}, {"reason": "must have at most 500 characters, has 501"}),
         ({"reason": "a\x00b"}, {"reason": "must not hold NUL characters"}),

@@ -1,10 +1,12 @@
 """The rules of a Send: which request breaks one, at which path, in which words."""
 
 import math
+from typing import Any, cast
 
 import pytest
 from google.protobuf.message import Message
 
+from domain.template_size import MAX_TEMPLATE_BYTES
 from redrive.v1.content_pb2 import Content, QuickReply, Recipient
 from redrive.v1.delivery_service_pb2 import Recipients
 from tests.server.api.requests import (
@@ -13,6 +15,7 @@ from tests.server.api.requests import (
     TEMPLATE,
     attached,
     replying,
+    resend,
     retrying,
     send_request,
     sending,
@@ -27,6 +30,14 @@ NO_NAME = "has {{ }} around something else than a name of letters, digits and un
 BLANK = "must not be blank: it has only spaces or invisible characters"
 BRACES_IN_KEY = "must not have {{ or }} in a key: only values are filled in"
 TAGGED = "must be HUMAN_AGENT or CUSTOMER_FEEDBACK with MESSAGING_TYPE_MESSAGE_TAG"
+MANY_TIMES_TOO_LARGE = "must have at most 65,536 bytes as JSON and 1,000 values, has more"
+
+
+def nested(innermost: Any, *, levels: int) -> dict[str, Any]:
+    """A template with so many objects inside each other, the innermost one among them."""
+    for _ in range(levels - 1):
+        innermost = {"a": innermost}
+    return cast("dict[str, Any]", innermost)
 
 
 BROKEN: list[tuple[Message, str, str]] = [
@@ -159,6 +170,15 @@ BROKEN: list[tuple[Message, str, str]] = [
         "content.notification_type",
         "must be a known NotificationType (1 to 3)",
     ),
+    (
+        replying(*[QuickReply(title="a", payload="{{a|" + "x" * 6_000 + "}}")] * 12),
+        "content.quick_replies",
+        "must have at most 65,536 bytes together, have 72,144",
+    ),
+    (send_request(text="{{a}}" * 2_000_000), "content.text", at_most(2_000, 10_000_000)),
+    (attached(type=IMAGE, url=URL + "x" * 5_000_000), "content.attachment.url", at_most(2_048, 5_000_025)),
+    (resend(content=Content(text="x" * 5_000_000)), "content.text", at_most(2_000, 5_000_000)),
+    (resend(error_types=[1] * 101), "error_types", "must have at most 100 entries, has 101"),
     # Attachment
     (attached(url=URL), "content.attachment.type", "is required"),
     (attached(type=6, url=URL), "content.attachment.type", "must be a known AttachmentType (1 to 5)"),
@@ -193,6 +213,23 @@ BROKEN: list[tuple[Message, str, str]] = [
         "content.attachment.template",
         "must have at most 500 placeholders, has 501",
     ),
+    *[
+        (template(**payload), "content.attachment.template", words)
+        for payload, words in (
+            ({"a": "x" * (MAX_TEMPLATE_BYTES - 7)}, "must have at most 65,536 bytes as JSON, has 65,537"),
+            ({"a": "é" * (MAX_TEMPLATE_BYTES // 2)}, "must have at most 65,536 bytes as JSON, has 65,544"),
+            ({"k" * MAX_TEMPLATE_BYTES: 1}, "must have at most 65,536 bytes as JSON, has 65,542"),
+            ({"a": ["x" * 660] * 99}, "must have at most 65,536 bytes as JSON, has 65,644"),
+            ({"a": "x" * 2_000_000}, MANY_TIMES_TOO_LARGE),
+            ({"a": [0] * 100_000}, MANY_TIMES_TOO_LARGE),
+            ({"a": [0] * 1_000}, "must have at most 1,000 values, has more"),
+            ({f"k{number}": None for number in range(1_001)}, "must have at most 1,000 values, has more"),
+            ({"a": [{"b": [{}]}] * 334}, "must have at most 1,000 values, has more"),
+            (nested({}, levels=11), "must have at most 10 levels, has more"),
+            (nested([], levels=11), "must have at most 10 levels, has more"),
+            (nested({}, levels=80), "must have at most 10 levels, has more"),
+        )
+    ],
     (
         attached(type=IMAGE, url=URL, template={"a": 1}),
         "content.attachment.template",
@@ -274,6 +311,9 @@ FITTING: list[Message] = [
     attached(type=IMAGE, url="HTTP://example.org"),
     attached(type=IMAGE, url="https://e.org/" + "q" * 2034),
     attached(type=IMAGE, url=URL, template={}),
+    template(a="x" * (MAX_TEMPLATE_BYTES - 8)),
+    template(a=[0] * 999),
+    template(**nested({"a": "x"}, levels=10)),
     template(a=None, b=[1, 2.5, True, {"c": "text"}]),
     sending(messaging_type=MESSAGE_TAG, tag="CUSTOMER_FEEDBACK"),
     replying(*[QuickReply(title="t" * 20, payload="p" * 1000)] * 13),

@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+import errno
+import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
-from server.channels.channel import Credentials, OutgoingMessage, TokenUntried
+from server.channels.channel import Credentials, NothingLeftError, OutgoingMessage, TokenUntried
 from server.channels.http_client import open_client
 from server.channels.messenger import MessengerChannel
 
@@ -24,7 +26,7 @@ RealChannel = Callable[[str], MessengerChannel]
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BROKEN = "no answer: the connection broke before an answer came"
 UNEXPECTED = "no answer: something unexpected went wrong on this side"
-TOO_LATE = "none came about, or none was free, within the time limit"
+TOO_LATE = "none came about within the time limit"
 Serve = Callable[[Conversation], AbstractAsyncContextManager[str]]
 
 
@@ -49,8 +51,12 @@ async def test_a_refused_connection_is_failed(
 
 
 async def test_a_host_that_does_not_exist_is_failed(
-    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    monkeypatch: pytest.MonkeyPatch, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     outcome = (await real_channel("http://nowhere.invalid").send(credentials, message)).outcome
     assert_never_left(outcome, "the name of the platform's host could not be looked up")
 
@@ -72,25 +78,99 @@ async def test_a_connection_that_does_not_come_about_in_time_is_failed(
     assert_never_left(outcome, TOO_LATE)
 
 
-async def test_a_wait_for_a_free_connection_that_ends_in_vain_is_failed(
+async def test_a_wait_for_a_free_connection_that_ends_in_vain_is_no_attempt(
     serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
-    timeout = httpx.Timeout(connect=5.0, read=5.0, write=5.0, pool=0.2)
     taken = asyncio.Event()
 
     async def keep(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         taken.set()
         await reader.read()  # until the client gives up
 
-    async with serve(keep) as url, open_client(max_connections=1, timeout=timeout) as client:
+    async with serve(keep) as url, open_client(max_connections=1, free_seconds=0.2) as client:
         channel = MessengerChannel(client, url)
         first = asyncio.create_task(channel.send(credentials, message))
         await taken.wait()
-        outcome = (await channel.send(credentials, message)).outcome
+        for send in (channel.send(credentials, message), channel.send_batch(credentials, [message] * 2)):
+            with pytest.raises(NothingLeftError, match="no connection was free"):
+                await send
+        assert await channel.check_token(credentials) == TokenUntried("no connection was free")
         first.cancel()
-        with pytest.raises(asyncio.CancelledError):  # cancellation, and nothing else, comes out of a send
+        with pytest.raises(asyncio.CancelledError):
             await first
-    assert_never_left(outcome, TOO_LATE)
+
+
+async def test_a_connection_that_is_given_back_is_free_again_whatever_came_of_its_request(
+    serve: Serve, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with serve(hang_up) as url, open_client(max_connections=1, free_seconds=0.2) as client:
+        channel = MessengerChannel(client, url)
+        for _ in range(3):
+            assert isinstance((await channel.send(credentials, message)).outcome, Unconfirmed)
+
+
+async def test_a_process_without_file_descriptors_makes_no_attempt(
+    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    async def never(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        raise AssertionError("something left")
+
+    async with serve(never) as url:
+        channel = real_channel(url)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(NothingLeftError, match="EMFILE"):
+                await channel.send(credentials, message)
+            check = await channel.check_token(credentials)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(check, TokenUntried)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_SYSTEM, "System error"),
+        socket.gaierror(socket.EAI_MEMORY, "Memory allocation failure"),
+        socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=str,
+)
+async def test_a_look_up_that_this_machine_cannot_make_is_no_attempt(
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    real_channel: RealChannel,
+    credentials: Credentials,
+    message: OutgoingMessage,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(NothingLeftError):
+        await real_channel("http://graph.example").send(credentials, message)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL])
+async def test_what_this_machine_lacks_for_a_connection_is_no_attempt(
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    real_channel: RealChannel,
+    credentials: Credentials,
+    message: OutgoingMessage,
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise OSError(code, "lacking")
+
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fails)
+    with pytest.raises(NothingLeftError, match=errno.errorcode[code]):
+        await real_channel("http://127.0.0.1:1").send(credentials, message)
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
@@ -135,7 +215,6 @@ async def test_a_certificate_that_cannot_be_trusted_is_failed(
     [
         (httpx.ConnectError("refused"), Failed, "no connection: the platform's address cannot be reached"),
         (httpx.ConnectTimeout("slow"), Failed, f"no connection: {TOO_LATE}"),
-        (httpx.PoolTimeout("full"), Failed, f"no connection: {TOO_LATE}"),
         (httpx.UnsupportedProtocol("ftp"), Failed, "no connection: the platform's address is no web address"),
         (httpx.ReadTimeout("slow"), Unconfirmed, "no answer: none came within the time limit"),
         (httpx.WriteError("broken"), Unconfirmed, BROKEN),

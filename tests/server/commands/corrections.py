@@ -1,11 +1,13 @@
 """Resends with corrected contents: what each attempt was planned with, and what it says."""
 
+from collections.abc import Sequence
+
 from domain.content import Content
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed
 from server.channels.channel import OutgoingMessage
 from server.commands.open_rounds import OpenRoundService
-from server.delivery.letters import BatchLetters, Letters, people_of
+from server.delivery.letters import Letter, Letters, people_of
 from server.log.commit import EventLog
 from tests.builders import (
     NOW,
@@ -17,17 +19,18 @@ CORRECTED = Content(text="Dear {{name}}")
 BAD_CONTENT = Failed(fault(ErrorType.OTHER, RetryRule.NEVER, code=100, subcode=2018008))
 
 
-async def rendered(desk: Desk, letters: Letters, number: int, message_id: str) -> BatchLetters:
+async def rendered(desk: Desk, letters: Letters, number: int, message_id: str) -> Sequence[Letter]:
     """A batch's messages, as a worker that claims it now renders them."""
     batch = await desk.batch((await desk.batches(message_id))[number - 1])
     found = await desk.log.read(lambda sql: people_of(sql, batch, erased_until=1))
-    return await letters.of_batch(batch, found, (await desk.message(message_id)).replaced_round)
+    of_batch = await letters.of_batch(batch, found, (await desk.message(message_id)).replaced_round)
+    return list((await of_batch.rendered(range(len(batch.recipients)))).values())
 
 
 async def texts(desk: Desk, letters: Letters, message_id: str, number: int = -1) -> dict[str, str]:
     """What each recipient of a batch is sent; of the last batch if no other is named."""
     number = len(await desk.batches(message_id)) if number < 0 else number
-    found = (await rendered(desk, letters, number, message_id)).by_position.values()
+    found = await rendered(desk, letters, number, message_id)
     return {one.recipient_id: one.content.text for one in found if isinstance(one, OutgoingMessage)}
 
 

@@ -112,7 +112,7 @@ async def test_a_recipient_who_lacks_what_the_correction_asks_for_fails_and_the_
     await desk.resend(message_id, content=CORRECTED)
 
     assert await texts(desk, letters, message_id) == {"bob": "Dear Bob"}
-    found = (await rendered(desk, letters, 2, message_id)).by_position.values()
+    found = await rendered(desk, letters, 2, message_id)
     assert [(one.type, one.retry, one.message) for one in found if isinstance(one, Fault)] == [
         (
             ErrorType.OTHER,

@@ -33,7 +33,8 @@ def letters(desk: Desk) -> Letters:
 async def all_of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage | Fault]:
     batch = await desk.batch((await desk.batches(message_id))[-1])
     people = await desk.log.read(lambda sql: people_of(sql, batch, erased_until=0))
-    return (await letters.of_batch(batch, people)).by_position
+    found = await letters.of_batch(batch, people)
+    return await found.rendered(range(len(batch.recipients)))
 
 
 async def of_last_batch(desk: Desk, letters: Letters, message_id: str) -> Mapping[int, OutgoingMessage]:

@@ -53,6 +53,38 @@ async def test_messages_leave_at_the_pages_pace(halt: asyncio.Event) -> None:
     assert time.monotonic() - started > 0.13  # 100 at 400 a second, of which a tenth of a second's leave at once
 
 
+@pytest.mark.parametrize("limit", [5e-324, 1e-300, 1e-9, 0.001])
+async def test_a_wait_for_the_slowest_paces_ends_at_once_when_the_limit_is_raised(
+    limit: float, halt: asyncio.Event
+) -> None:
+    """A page of a release before may have any pace above 0."""
+    pacer = Pacer(limit)
+    assert await pacer.take(50, halt)
+    waiting = asyncio.create_task(pacer.take(1, halt))
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+
+    pacer.set_limit(2_000.0)
+
+    async with asyncio.timeout(0.5):
+        assert await waiting
+        for _ in range(20):
+            assert await pacer.take(1, halt)
+    assert rate(pacer) >= 10.0
+
+
+async def test_a_wait_ends_at_once_when_a_pause_is_ended(halt: asyncio.Event) -> None:
+    pacer = Pacer(1_000.0)
+    pacer.close(3_600.0)
+    waiting = asyncio.create_task(pacer.take(1, halt))
+    await asyncio.wait([waiting], timeout=0.01)
+
+    pacer.reopen()
+
+    async with asyncio.timeout(0.5):
+        assert await waiting
+
+
 async def test_nobody_waits_for_what_takes_longer_than_he_has_time_for(halt: asyncio.Event) -> None:
     pacer = Pacer(10.0)
     pacer.close(60.0)
