@@ -17,6 +17,7 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Send a message, not before its schedule_time; its recipients come beside it, all at once or as a stream."""
 
     owner: str
+    sees: str = ""  # whose pages the owner may send through; its own and those shared with it, where nothing is said
     request_id: str = ""
     page_id: str
     title: str = ""
@@ -80,6 +81,7 @@ class PutPage(msgspec.Struct, frozen=True, kw_only=True):
     """Register a page or change it; what is empty or 0 is kept, and has its default for a new page."""
 
     owner: str
+    sees: str = ""  # whose pages the owner may change; its own and those shared with it, where nothing is said
     request_id: str = ""
     page_id: str
     name: str = ""
@@ -96,6 +98,7 @@ class HoldPage(msgspec.Struct, frozen=True, kw_only=True):
     """Let nothing more of a page leave."""
 
     owner: str
+    sees: str = ""
     request_id: str = ""
     page_id: str
     reason: str = ""
@@ -105,8 +108,29 @@ class ReleasePage(msgspec.Struct, frozen=True, kw_only=True):
     """Let a held page go on."""
 
     owner: str
+    sees: str = ""
     request_id: str = ""
     page_id: str
+
+
+class SharePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Let these callers use a page, and no others but its owner."""
+
+    owner: str
+    sees: str = ""
+    request_id: str = ""
+    page_id: str
+    shared_with: tuple[str, ...] = ()
+
+
+class TransferPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a page to another owner."""
+
+    owner: str
+    sees: str = ""
+    request_id: str = ""
+    page_id: str
+    new_owner: str
 
 
 class ToldReceipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,9 @@ RedriveError
 ├── InvalidRequest          fields that break a rule, each with its path
 ├── NotFound
 │   └── MessageNotFound
+├── NotAllowed              the caller is known, and may not do this
+│   ├── PageNotYours        the page belongs to another caller
+│   └── PageNotYoursToShare the page may be used, but its owner decides who else may
 ├── AlreadyExists
 │   └── RequestIdReused     the same request_id with another payload
 ├── PreconditionFailed      the state of things forbids it now
@@ -66,7 +69,7 @@ class MessageNotFound(NotFound):
 
 
 class PageNotFound(NotFound):
-    """No such page is registered."""
+    """No such page is registered, or the caller may not use it."""
 
     reason = "PAGE_NOT_FOUND"
 
@@ -92,6 +95,29 @@ class PersonNotFound(NotFound):
         super().__init__("no message knows such a person", recipient_id=recipient_id)
 
 
+class NotAllowed(RedriveError):
+    """The caller is known, and may not do this."""
+
+
+class PageNotYours(NotAllowed):
+    """The page belongs to another caller, who is not named, and is not shared with this one by name."""
+
+    reason = "PAGE_NOT_YOURS"
+
+    def __init__(self, page_id: str) -> None:
+        words = f"page {page_id!r} is registered by another caller: its owner or an admin can share it (SharePage)"
+        super().__init__(words, page_id=page_id)
+
+
+class PageNotYoursToShare(NotAllowed):
+    """The page may be used, but only its owner or an admin decides who uses it."""
+
+    reason = "PAGE_NOT_YOURS_TO_SHARE"
+
+    def __init__(self, page_id: str) -> None:
+        super().__init__(f"only the owner of page {page_id!r}, or an admin, decides who uses it", page_id=page_id)
+
+
 class AlreadyExists(RedriveError):
     """What was to be made is there already."""
 
@@ -114,12 +140,12 @@ class PreconditionFailed(RedriveError):
 
 
 class PageNotRegistered(PreconditionFailed):
-    """The page is unknown: PutPage first."""
+    """The page is unknown, or the caller may not use it: PutPage first, or let its owner share it."""
 
     reason = "PAGE_NOT_REGISTERED"
 
     def __init__(self, page_id: str) -> None:
-        words = f"page {page_id!r} is not registered: call PutPage first"
+        words = f"page {page_id!r} is not registered for this caller: call PutPage, or let its owner share it"
         super().__init__(words, subject=f"pages/{page_id}", page_id=page_id)
 
 

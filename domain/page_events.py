@@ -24,13 +24,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageEvent(Event, frozen=True, kw_only=True):
-    """An event of one page's stream."""
+    """An event of one page's stream.
+
+    `requested_by` is the caller who asked for the change. It is empty for a change that the service made by itself, and
+    in events of releases that did not record it.
+    """
 
     page_id: str
+    requested_by: str = ""
 
 
 class PageRegistered(PageEvent, frozen=True, kw_only=True):
-    """A page was put for the first time; its token is generation 1."""
+    """A page was put for the first time, and belongs to the caller who did; its token is generation 1."""
 
     name: str
     messages_per_second: float
@@ -40,11 +45,12 @@ class PageRegistered(PageEvent, frozen=True, kw_only=True):
 
 
 class PageSettingsChanged(PageEvent, frozen=True, kw_only=True):
-    """The name, the pace or the way of sending changed."""
+    """The name, the pace or the way of sending was put; `changed` names those that differ from before."""
 
     name: str
     messages_per_second: float
     send_mode: SendMode
+    changed: tuple[str, ...] = ()
     request: RequestStamp | None = None
 
 
@@ -73,4 +79,19 @@ class PageReleased(PageEvent, frozen=True, kw_only=True):
     released_by: str
     token_generation: int
     ended_pause: str = ""
+    request: RequestStamp | None = None
+
+
+class PageShared(PageEvent, frozen=True, kw_only=True):
+    """From now on the page is shared with these callers, and with no others."""
+
+    shared_with: tuple[str, ...]
+    request: RequestStamp | None = None
+
+
+class PageTransferred(PageEvent, frozen=True, kw_only=True):
+    """The page belongs to another caller; the callers that it is shared with are in `shared_with`."""
+
+    owner: str
+    shared_with: tuple[str, ...]
     request: RequestStamp | None = None

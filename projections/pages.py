@@ -1,17 +1,20 @@
 """Pages: a row each; their secrets stand elsewhere."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from domain.fault import ErrorType
+from domain.owner import ANYBODY, may_use_page
 from domain.page_events import (
     PageHeld,
     PageRegistered,
     PageReleased,
     PageSettingsChanged,
+    PageShared,
     PageTokenReplaced,
+    PageTransferred,
     SendMode,
 )
 from projections.page_pauses import PauseRow, pause_in
@@ -35,11 +38,15 @@ TABLES = (
         hold_code INTEGER NOT NULL DEFAULT 0,
         hold_subcode INTEGER NOT NULL DEFAULT 0,
         hold_error_type TEXT,
-        hold_time BIGINT
+        hold_time BIGINT,
+        owner TEXT NOT NULL DEFAULT '',
+        shared_with TEXT NOT NULL DEFAULT ' * '
     )
     """,
 )
 
+
+# shared_with holds callers' names, each with a blank on both sides, which no name contains: " crm  shop "; " * ": all.
 
 _WITH_PAUSES = """
     SELECT pages.*, pause_reason, pause_code, pause_subcode, pause_error_type, pause_time, pause_until
@@ -78,11 +85,17 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     update_time: Micros
     hold: HoldRow | None = None
     pause: PauseRow | None = None
+    owner: str = ""  # none: registered with a release that kept no owners, and every caller may use it
+    shared_with: tuple[str, ...] = (ANYBODY,)
 
     @property
     def is_held(self) -> bool:
         """Nothing of it leaves."""
         return self.hold is not None
+
+    def is_open_to(self, wanted: str) -> bool:
+        """Return whether an owner, or ANYBODY, may see it and send through it."""
+        return may_use_page(self.owner, self.shared_with, wanted)
 
 
 def apply(sql: Sql, recorded: Recorded) -> None:
@@ -99,6 +112,10 @@ def apply(sql: Sql, recorded: Recorded) -> None:
             _hold(sql, event)
         case PageReleased():
             _release(sql, event)
+        case PageShared():
+            _share(sql, event)
+        case PageTransferred():
+            _transfer(sql, event)
 
 
 def _settings(event: PageRegistered | PageSettingsChanged) -> dict[str, Any]:
@@ -115,10 +132,10 @@ def _register(sql: Sql, event: PageRegistered) -> None:
     sql.execute(
         """
         INSERT INTO pages (page_id, name, messages_per_second, send_mode, token_generation, token_verified, create_time,
-                           update_time)
-        VALUES (:page_id, :name, :messages_per_second, :send_mode, 1, :token_verified, :time, :time)
+                           update_time, owner)
+        VALUES (:page_id, :name, :messages_per_second, :send_mode, 1, :token_verified, :time, :time, :owner)
         """,
-        {**_settings(event), "token_verified": int(event.token_verified)},
+        {**_settings(event), "token_verified": int(event.token_verified), "owner": event.requested_by},
     )
 
 
@@ -179,19 +196,60 @@ def _release(sql: Sql, event: PageReleased) -> None:
     )
 
 
+def _share(sql: Sql, event: PageShared) -> None:
+    sql.execute(
+        "UPDATE pages SET shared_with = :shared_with, update_time = :time WHERE page_id = :page_id",
+        {"page_id": event.page_id, "shared_with": _joined(event.shared_with), "time": micros(event.time)},
+    )
+
+
+def _transfer(sql: Sql, event: PageTransferred) -> None:
+    sql.execute(
+        """
+        UPDATE pages SET owner = :owner, shared_with = :shared_with, update_time = :time WHERE page_id = :page_id
+        """,
+        {
+            "page_id": event.page_id,
+            "owner": event.owner,
+            "shared_with": _joined(event.shared_with),
+            "time": micros(event.time),
+        },
+    )
+
+
+def _joined(callers: Iterable[str]) -> str:
+    return "".join(map(_with_blanks, callers))
+
+
+def _with_blanks(caller: str) -> str:
+    return f" {caller} "
+
+
 def find(sql: Sql, page_id: str) -> PageRow | None:
     """A registered page, or None."""
     row = sql.row(f"{_WITH_PAUSES} WHERE pages.page_id = :page_id", {"page_id": page_id})
     return _page_row(sql, row) if row else None
 
 
-def in_order(sql: Sql, *, after: str, limit: int) -> Sequence[PageRow]:
-    """Pages by id, after the last one seen."""
+_USABLE = (
+    "(pages.owner IN ('', :wanted) OR REPLACE(REPLACE(pages.shared_with, ' * ', ''), :shared, '') <> pages.shared_with)"
+)
+
+
+def in_order(sql: Sql, wanted: str, *, after: str, limit: int) -> Sequence[PageRow]:
+    """Pages that an owner may use, or all of them for ANYBODY, by id, after the last one seen."""
+    usable = "" if wanted == ANYBODY else f"AND {_USABLE}"
     rows = sql.rows(
-        f"{_WITH_PAUSES} WHERE pages.page_id > :after ORDER BY pages.page_id LIMIT :limit",
-        {"after": after, "limit": limit},
+        f"{_WITH_PAUSES} WHERE pages.page_id > :after {usable} ORDER BY pages.page_id LIMIT :limit",
+        {"after": after, "limit": limit, "wanted": wanted, "shared": _with_blanks(wanted)},
     )
     return [_page_row(sql, row) for row in rows]
+
+
+def without_owner(sql: Sql) -> int:
+    """Return how many pages every caller may use: they were registered with a release that kept no owners."""
+    row = sql.row("SELECT COUNT(*) AS pages FROM pages WHERE owner = ''")
+    return row["pages"] if row else 0
 
 
 def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
@@ -221,7 +279,7 @@ def _state(sql: Sql, row: Row) -> PageState:
 
 
 def _page_row(sql: Sql, row: Row) -> PageRow:
-    page = msgspec.convert(dict(row), PageRow, strict=False)
+    page = msgspec.convert({**row, "shared_with": row["shared_with"].split()}, PageRow, strict=False)
     hold, pause = _state(sql, row)
     return msgspec.structs.replace(page, hold=hold, pause=pause)
 

@@ -9,6 +9,7 @@ import typer
 
 from domain.commands import HoldPage
 from domain.errors import Unavailable
+from domain.owner import ANYBODY
 from projections.sql import Sql
 from server.commands.holding_pages import PageHoldService
 from server.maintenance import in_words
@@ -46,7 +47,7 @@ async def _hold_all(settings: Settings, reason: str) -> Sequence[str]:
         pages = PageHoldService(log, open_vault(store, settings), lambda: datetime.now(UTC))
         free = await log.read(_not_held)
         for page_id in free:
-            await pages.hold(HoldPage(owner=HELD_BY, page_id=page_id, reason=reason))
+            await pages.hold(HoldPage(owner=HELD_BY, sees=ANYBODY, page_id=page_id, reason=reason))
     return free
 
 

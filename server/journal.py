@@ -19,7 +19,15 @@ from domain.message_events import (
     RetryRequested,
 )
 from domain.outcome import Failed, Unconfirmed
-from domain.page_events import PageHeld, PageRegistered, PageReleased, PageTokenReplaced
+from domain.page_events import (
+    PageHeld,
+    PageRegistered,
+    PageReleased,
+    PageSettingsChanged,
+    PageShared,
+    PageTokenReplaced,
+    PageTransferred,
+)
 from domain.person_events import PersonErased
 from projections.recorded import Recorded
 
@@ -34,10 +42,13 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
     MessageResumed: ("message_resumed", ("message_id",)),
     MessageCancelled: ("message_cancelled", ("message_id",)),
     MessageCompleted: ("message_completed", ("message_id",)),
-    PageRegistered: ("page_registered", ("page_id",)),
-    PageTokenReplaced: ("page_token_replaced", ("page_id", "token_generation")),
-    PageHeld: ("page_held", ("page_id",)),
-    PageReleased: ("page_released", ("page_id",)),
+    PageRegistered: ("page_registered", ("page_id", "requested_by")),
+    PageSettingsChanged: ("page_settings_changed", ("page_id", "changed", "messages_per_second", "requested_by")),
+    PageTokenReplaced: ("page_token_replaced", ("page_id", "token_generation", "requested_by")),
+    PageHeld: ("page_held", ("page_id", "requested_by")),
+    PageReleased: ("page_released", ("page_id", "requested_by")),
+    PageShared: ("page_shared", ("page_id", "shared_with", "requested_by")),
+    PageTransferred: ("page_transferred", ("page_id", "owner", "requested_by")),
     PersonErased: ("person_erased", ("requested_by",)),
     CleanupStarted: ("cleanup_started", ("cleanup_id",)),
     CleanupCompleted: ("cleanup_completed", ("cleanup_id",)),

@@ -31,7 +31,9 @@ from domain.page_events import (
     PageRegistered,
     PageReleased,
     PageSettingsChanged,
+    PageShared,
     PageTokenReplaced,
+    PageTransferred,
 )
 from domain.recipient import Recipient
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
@@ -210,15 +212,26 @@ _SETTINGS = {"page_id": PAGE, "name": "A page", "messages_per_second": 10.0, "se
 
 
 def page_registered(page_id: str = PAGE, **fields: Any) -> PageRegistered:
-    return msgspec.convert({**_SETTINGS, "token_verified": True, **fields, "page_id": page_id}, PageRegistered)
+    defaults = {**_SETTINGS, "token_verified": True, "requested_by": OWNER}
+    return msgspec.convert({**defaults, **fields, "page_id": page_id}, PageRegistered)
 
 
 def page_settings_changed(page_id: str = PAGE, **fields: Any) -> PageSettingsChanged:
-    return msgspec.convert({**_SETTINGS, **fields, "page_id": page_id}, PageSettingsChanged)
+    return msgspec.convert({**_SETTINGS, "requested_by": OWNER, **fields, "page_id": page_id}, PageSettingsChanged)
 
 
 def page_token_replaced(token_generation: int = 2, page_id: str = PAGE, *, time: datetime = NOW) -> PageTokenReplaced:
-    return PageTokenReplaced(page_id=page_id, token_generation=token_generation, token_verified=True, time=time)
+    return PageTokenReplaced(
+        page_id=page_id, token_generation=token_generation, token_verified=True, requested_by=OWNER, time=time
+    )
+
+
+def page_shared(*callers: str, page_id: str = PAGE) -> PageShared:
+    return PageShared(page_id=page_id, shared_with=callers, requested_by=OWNER, time=NOW)
+
+
+def page_transferred(owner: str, *shared_with: str, page_id: str = PAGE) -> PageTransferred:
+    return PageTransferred(page_id=page_id, owner=owner, shared_with=shared_with, requested_by="root", time=NOW)
 
 
 def page_held(page_id: str = PAGE) -> PageHeld:
@@ -226,7 +239,9 @@ def page_held(page_id: str = PAGE) -> PageHeld:
 
 
 def page_released(token_generation: int = 3, page_id: str = PAGE) -> PageReleased:
-    return PageReleased(page_id=page_id, released_by=OWNER, token_generation=token_generation, time=NOW)
+    return PageReleased(
+        page_id=page_id, released_by=OWNER, token_generation=token_generation, requested_by=OWNER, time=NOW
+    )
 
 
 # What callers ask for

@@ -17,6 +17,8 @@ from redrive.v1.page_service_pb2 import (
     PutPageRequest,
     PutPageResponse,
     ReleasePageRequest,
+    SharePageRequest,
+    TransferPageRequest,
 )
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest, RecordReceiptsResponse
@@ -54,8 +56,18 @@ class PageCalls:
         request = ReleasePageRequest(page_id=page_id)
         return (await self._connection.ask(self._pages.ReleasePage, with_request_id(request))).page
 
+    async def share_page(self, page_id: str, shared_with: Iterable[str]) -> Page:
+        """Share a page of the caller's with these callers, and with no others; empty: with none."""
+        request = SharePageRequest(page_id=page_id, shared_with=shared_with)
+        return (await self._connection.ask(self._pages.SharePage, with_request_id(request))).page
+
+    async def transfer_page(self, page_id: str, owner: str) -> Page:
+        """Give a page to another owner; for admins."""
+        request = TransferPageRequest(page_id=page_id, owner=owner)
+        return (await self._connection.ask(self._pages.TransferPage, with_request_id(request))).page
+
     def list_pages(self, *, page_size: int = PAGE_SIZE) -> Listing[ListPagesResponse, Page]:
-        """Pages by id."""
+        """Pages that the caller may use, by id."""
         request = ListPagesRequest(page_size=page_size)
         return listing_of(self._connection, self._pages.ListPages, request, lambda answer: answer.pages)
 

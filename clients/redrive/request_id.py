@@ -11,7 +11,13 @@ from redrive.v1.delivery_service_pb2 import (
     SendRequest,
 )
 from redrive.v1.maintenance_service_pb2 import CleanupDeliveriesRequest, ErasePersonRequest
-from redrive.v1.page_service_pb2 import HoldPageRequest, PutPageRequest, ReleasePageRequest
+from redrive.v1.page_service_pb2 import (
+    HoldPageRequest,
+    PutPageRequest,
+    ReleasePageRequest,
+    SharePageRequest,
+    TransferPageRequest,
+)
 
 Write = TypeVar(
     "Write",
@@ -23,6 +29,8 @@ Write = TypeVar(
     PutPageRequest,
     HoldPageRequest,
     ReleasePageRequest,
+    SharePageRequest,
+    TransferPageRequest,
     CleanupDeliveriesRequest,
     ErasePersonRequest,
 )

@@ -100,14 +100,14 @@ class DeliveryServicer(DeliveryServiceBase):
         self._drain = drain
 
     async def Send(self, request: SendRequest, context: Context) -> SendResponse:
-        command, recipients = await send_requests.send(request, caller(context))
+        command, recipients = await send_requests.send(request, caller(context), sees(context))
         return messages.sent(await self._sends.send(command, recipients))
 
     async def SendStream(
         self, request_iterator: AsyncIterator[SendStreamRequest], context: Context
     ) -> SendStreamResponse:
         parts = send_requests.SendParts(request_iterator)
-        command = await parts.header(caller(context))
+        command = await parts.header(caller(context), sees(context))
         async with open_stream(self._streams, command) as stream:
             async for recipients in parts.recipients():
                 await stream.add(recipients)

@@ -12,34 +12,52 @@ from redrive.v1.page_service_pb2 import (
     PutPageResponse,
     ReleasePageRequest,
     ReleasePageResponse,
+    SharePageRequest,
+    SharePageResponse,
+    TransferPageRequest,
+    TransferPageResponse,
 )
 from redrive.v1.page_service_pb2_grpc import PageServiceServicer as PageServiceBase
 from server.api import listings
-from server.api.caller import Context, caller
+from server.api.caller import Context, caller, sees
 from server.api.translation import pages
 from server.commands.holding_pages import PageHoldService
 from server.commands.putting_pages import PutPageService
+from server.commands.sharing_pages import PageShareService
 from server.log.commit import EventLog
 
 
 class PageServicer(PageServiceBase):
     """Raises domain errors: the interceptor makes statuses of them."""
 
-    def __init__(self, log: EventLog, puts: PutPageService, holds: PageHoldService) -> None:
+    def __init__(self, log: EventLog, puts: PutPageService, holds: PageHoldService, shares: PageShareService) -> None:
         self._log = log
         self._puts = puts
         self._holds = holds
+        self._shares = shares
 
     async def PutPage(self, request: PutPageRequest, context: Context) -> PutPageResponse:
-        return pages.page_put(await self._puts.put(pages.put_page(request, caller(context))))
+        command = pages.put_page(request, caller(context), sees(context))
+        return pages.page_put(await self._puts.put(command))
 
     async def HoldPage(self, request: HoldPageRequest, context: Context) -> HoldPageResponse:
-        return pages.page_held(await self._holds.hold(pages.hold_page(request, caller(context))))
+        command = pages.hold_page(request, caller(context), sees(context))
+        return pages.page_held(await self._holds.hold(command))
 
     async def ReleasePage(self, request: ReleasePageRequest, context: Context) -> ReleasePageResponse:
-        return pages.page_released(await self._holds.release(pages.release_page(request, caller(context))))
+        command = pages.release_page(request, caller(context), sees(context))
+        return pages.page_released(await self._holds.release(command))
 
-    async def ListPages(self, request: ListPagesRequest, _context: Context) -> ListPagesResponse:
+    async def SharePage(self, request: SharePageRequest, context: Context) -> SharePageResponse:
+        command = pages.share_page(request, caller(context), sees(context))
+        return pages.page_shared(await self._shares.share(command))
+
+    async def TransferPage(self, request: TransferPageRequest, context: Context) -> TransferPageResponse:
+        command = pages.transfer_page(request, caller(context), sees(context))
+        return pages.page_transferred(await self._shares.transfer(command))
+
+    async def ListPages(self, request: ListPagesRequest, context: Context) -> ListPagesResponse:
+        wanted = sees(context)
         page = listings.PAGES.page(pages.checked(request), "every page")
-        rows = await self._log.read(lambda sql: in_order(sql, after=page.after, limit=page.limit))
+        rows = await self._log.read(lambda sql: in_order(sql, wanted, after=page.after, limit=page.limit))
         return pages.page_list(*page.cut(rows))

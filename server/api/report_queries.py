@@ -8,7 +8,7 @@ from projections import delivery_reports
 from projections.delivery_reports import EndingCounts, ErrorRow, ReportFilter
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql
-from server.commands.lookup import find_message, find_page
+from server.commands.lookup import check_page_is_known, find_message
 from server.log.coverage import counted_since
 
 _NONE = EndingCounts(sent=0, failed=0, unconfirmed=0)
@@ -58,7 +58,7 @@ def delivery_report(
 def _messages(sql: Sql, wanted: ReportFilter, before: tuple[Micros, str] | None, limit: int) -> Sequence[MessageRow]:
     if wanted.message_id:
         return [find_message(sql, wanted.owner, wanted.message_id)]
-    find_page(sql, wanted.page_id)
+    check_page_is_known(sql, wanted.owner, wanted.page_id)
     return delivery_reports.messages(sql, wanted, before=before, limit=limit)
 
 

@@ -26,11 +26,12 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
         "RetryService": ("RunScheduledRetries", "ProcessBatches"),
     },
     Scope.PAGES: {
-        "PageService": ("PutPage", "HoldPage", "ReleasePage"),
+        "PageService": ("PutPage", "HoldPage", "ReleasePage", "SharePage"),
         "ReceiptService": ("RecordReceipts",),  # of `redrive-server webhooks`: what the platform says of a page's sends
     },
     Scope.ADMIN: {
         "MaintenanceService": ("CleanupDeliveries", "GetCleanup", "ErasePerson"),
+        "PageService": ("TransferPage",),
     },
 }
 

@@ -45,6 +45,7 @@ from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
+from server.commands.sharing_pages import PageShareService
 from server.commands.stream_sending import StreamSendService
 from server.history.history import History
 from server.log.commit import EventLog
@@ -116,6 +117,7 @@ def build_server(
     pauses: PauseService,
     pages: PutPageService,
     holds: PageHoldService,
+    shares: PageShareService,
     receipts: ReceiptService,
     cleanups: CleanupService,
     erasures: ErasureService,
@@ -151,7 +153,7 @@ def build_server(
     )
     add_DeliveryServiceServicer_to_server(delivery, server)
     add_MaintenanceServiceServicer_to_server(MaintenanceServicer(cleanups, erasures), server)
-    add_PageServiceServicer_to_server(PageServicer(log, pages, holds), server)
+    add_PageServiceServicer_to_server(PageServicer(log, pages, holds, shares), server)
     add_ReceiptServiceServicer_to_server(ReceiptServicer(receipts), server)
     add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds, names), server)
     add_RetryServiceServicer_to_server(RetryServicer(log, timer, stuck), server)

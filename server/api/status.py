@@ -13,6 +13,7 @@ from domain.errors import (
     Aborted,
     AlreadyExists,
     InvalidRequest,
+    NotAllowed,
     NotFound,
     PreconditionFailed,
     RedriveError,
@@ -25,6 +26,7 @@ from server.api.limits import Exhausted, TookTooLong
 CODES = (
     (InvalidRequest, code_pb2.INVALID_ARGUMENT),
     (NotFound, code_pb2.NOT_FOUND),
+    (NotAllowed, code_pb2.PERMISSION_DENIED),
     (AlreadyExists, code_pb2.ALREADY_EXISTS),
     (PreconditionFailed, code_pb2.FAILED_PRECONDITION),
     (Aborted, code_pb2.ABORTED),

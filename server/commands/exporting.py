@@ -13,7 +13,7 @@ from projections.message_rows import MessageFilter, MessageRow
 from projections.sql import Sql
 from server.commands.export_formats import Format
 from server.commands.export_rows import R, RowKind
-from server.commands.lookup import find_message, find_page
+from server.commands.lookup import check_page_is_known, find_message
 from server.commands.names import Names
 from server.log.commit import EventLog
 
@@ -69,7 +69,7 @@ def _check(sql: Sql, order: ExportOrder) -> None:
     if order.message_id:
         find_message(sql, order.owner, order.message_id)
     else:
-        find_page(sql, order.page_id)
+        check_page_is_known(sql, order.owner, order.page_id)
 
 
 def _written(rows: Sequence[R], kind: RowKind[R], form: Format) -> bytes:

@@ -1,29 +1,24 @@
 """HoldPage, ReleasePage, and the hold that a fault of the whole page brings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from domain import page as pages
 from domain.commands import HoldPage, ReleasePage
-from domain.errors import Aborted, PageNotFound
 from domain.event import RequestStamp
 from domain.fault import Fault
+from domain.owner import ANYBODY
 from domain.page import Page
 from domain.page_events import Hold, PageEvent, PageReleased
-from domain.streams import page_stream
 from projections import page_pauses
 from projections.pages import PageRow
 from projections.sql import Sql
-from server.commands.identity import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_page
+from server.commands.identity import PayloadHash, stamp_for
+from server.commands.lookup import reach
+from server.commands.page_change import Decide, Write, change_page, page_now
 from server.delivery.ownership import reopen_page
-from server.log.commit import Commit, Committed, EventLog, StreamEvents, both
+from server.log.commit import EventLog, both
 from server.log.vault import Vault
-
-REDOS = 20
-
-Decide = Callable[[Page], tuple[PageEvent, ...]]
-Write = Callable[[Sql], None]
 
 
 class PageHoldService:
@@ -38,16 +33,15 @@ class PageHoldService:
         """Holds a page by hand; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for("HoldPage", command, PayloadHash(command).hexdigest())
         wish = Hold(reason=command.reason, held_by=command.owner)
-        await self._change(command.page_id, stamp, lambda page: pages.hold(page, wish, request=stamp, now=self._now()))
-        return await self._log.read(lambda sql: find_page(sql, command.page_id))
+        return await self._change(command, stamp, lambda page: pages.hold(page, wish, request=stamp, now=self._now()))
 
     async def release(self, command: ReleasePage) -> PageRow:
         """Lets a page go on, and ends a pause; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for("ReleasePage", command, PayloadHash(command).hexdigest())
         pauses = await self._log.read(lambda sql: page_pauses.of_pages(sql, [command.page_id]))
         ended_pause = "; ".join(pause.reason for pause in pauses.values())
-        await self._change(
-            command.page_id,
+        return await self._change(
+            command,
             stamp,
             lambda page: pages.release(
                 page,
@@ -57,34 +51,27 @@ class PageHoldService:
                 now=self._now(),
             ),
         )
-        return await self._log.read(lambda sql: find_page(sql, command.page_id))
 
     async def hold_for(self, page_id: str, fault: Fault, *, token_generation: int) -> None:
         """Holds a page for a fault of its present token; raises Aborted, Unavailable."""
-        await self._change(
+        await change_page(
+            self._log,
+            ANYBODY,
             page_id,
             None,
             lambda page: pages.hold_for(page, fault, token_generation=token_generation, now=self._now()),
+            self._written_with,
         )
 
-    async def _change(self, page_id: str, stamp: RequestStamp | None, decide: Decide) -> None:
-        for _ in range(REDOS):
-            if await first_answer(self._log, stamp) is not None:
-                return
-            page = pages.fold(page_id, await self._log.load(page_stream(page_id)))
-            if not page.is_registered:
-                raise PageNotFound(page_id)
-            events = decide(page)
-            if not events or await self._append(page, events):
-                return
-        raise Aborted("the page changed too often meanwhile", page_id=page_id)
+    async def _change(self, command: HoldPage | ReleasePage, stamp: RequestStamp | None, decide: Decide) -> PageRow:
+        wanted = reach(command)
+        await change_page(self._log, wanted, command.page_id, stamp, decide, self._written_with)
+        return await page_now(self._log, wanted, command.page_id)
 
-    async def _append(self, page: Page, events: tuple[PageEvent, ...]) -> bool:
-        also = both(await self._secrets_after(page, events), _pause_after(page, events))
-        commit = Commit([StreamEvents(page_stream(page.id), page.version, events)], also=also)
-        return isinstance(await self._log.commit(commit), Committed)
+    async def _written_with(self, page: Page, events: Sequence[PageEvent]) -> Write:
+        return both(await self._secrets_after(page, events), _pause_after(page, events))
 
-    async def _secrets_after(self, page: Page, events: tuple[PageEvent, ...]) -> Write:
+    async def _secrets_after(self, page: Page, events: Sequence[PageEvent]) -> Write:
         """The page's secrets under another generation: they are sealed together with it."""
         generation = pages.apply(page, events).token_generation
         if generation == page.token_generation:
@@ -93,7 +80,7 @@ class PageHoldService:
         return self._vault.keep_page_secrets(page.id, kept.secrets, generation) if kept else _nothing
 
 
-def _pause_after(page: Page, events: tuple[PageEvent, ...]) -> Write:
+def _pause_after(page: Page, events: Sequence[PageEvent]) -> Write:
     """A release ends the pause too."""
     if not any(isinstance(event, PageReleased) for event in events):
         return _nothing

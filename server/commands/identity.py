@@ -18,6 +18,8 @@ from domain.commands import (
     ResendMessage,
     ResumeMessage,
     SendMessage,
+    SharePage,
+    TransferPage,
 )
 from domain.errors import RequestIdReused
 from domain.event import RequestStamp
@@ -36,6 +38,8 @@ Write = (
     | PutPage
     | HoldPage
     | ReleasePage
+    | SharePage
+    | TransferPage
     | CleanupDeliveries
     | ErasePerson
 )

@@ -1,12 +1,23 @@
 """Finding what a caller names."""
 
-from domain.commands import CancelMessage, PauseMessage, ResendMessage, ResumeMessage
+from domain.commands import (
+    CancelMessage,
+    HoldPage,
+    PauseMessage,
+    PutPage,
+    ReleasePage,
+    ResendMessage,
+    ResumeMessage,
+    SendMessage,
+    SharePage,
+    TransferPage,
+)
 from domain.errors import MessageNotFound, PageNotRegistered
 from domain.message import Message, fold
 from domain.owner import is_meant
 from domain.streams import message_stream
 from projections import message_rows, pages
-from projections.message_rows import MessageRow
+from projections.message_rows import MessageFilter, MessageRow
 from projections.pages import PageRow
 from projections.sql import Sql
 from server.log.commit import EventLog
@@ -20,17 +31,30 @@ def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
     return row
 
 
-def reach(command: CancelMessage | PauseMessage | ResendMessage | ResumeMessage) -> str:
-    """Whose messages a command may change."""
+OfMessage = CancelMessage | PauseMessage | ResendMessage | ResumeMessage
+OfPage = SendMessage | PutPage | HoldPage | ReleasePage | SharePage | TransferPage
+
+
+def reach(command: OfMessage | OfPage) -> str:
+    """Whose messages a command may change, and whose pages it may use."""
     return command.sees or command.owner
 
 
-def find_page(sql: Sql, page_id: str) -> PageRow:
-    """A page; raises PageNotRegistered."""
+def find_page(sql: Sql, owner: str, page_id: str) -> PageRow:
+    """A page that an owner, or ANYBODY, may use; raises PageNotRegistered, also for a page of another caller."""
     page = pages.find(sql, page_id)
-    if page is None:
+    if page is None or not page.is_open_to(owner):
         raise PageNotRegistered(page_id)
     return page
+
+
+def check_page_is_known(sql: Sql, owner: str, page_id: str) -> None:
+    """Raise PageNotRegistered unless an owner, or ANYBODY, may use a page, or has sent through it."""
+    page = pages.find(sql, page_id)
+    if page is not None and page.is_open_to(owner):
+        return
+    if not message_rows.newest(sql, MessageFilter(owner=owner, page_id=page_id), before=None, limit=1):
+        raise PageNotRegistered(page_id)
 
 
 async def load_message(log: EventLog, message_id: str) -> Message:

@@ -7,7 +7,7 @@ import msgspec
 
 from domain import page as pages
 from domain.commands import PutPage
-from domain.errors import Aborted, InvalidRequest, TokenRefused, Violation
+from domain.errors import Aborted, InvalidRequest, PageNotYours, TokenRefused, Violation
 from domain.event import RequestStamp
 from domain.page import Page, PageSettings
 from domain.streams import page_stream
@@ -16,7 +16,7 @@ from projections.sql import Sql
 from server.channels.channel import Channel, Credentials, TokenAccepted
 from server.channels.channel import TokenRefused as Refusal
 from server.commands.identity import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_page
+from server.commands.lookup import find_page, reach
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.vault import PageSecrets, Vault
 
@@ -45,13 +45,15 @@ class PutPageService:
         self._default_pace = default_pace
 
     async def put(self, command: PutPage) -> PutAnswer:
-        """Puts a page; raises InvalidRequest, TokenRefused, RequestIdReused, Aborted, Unavailable."""
+        """Puts a page; raises InvalidRequest, PageNotYours, TokenRefused, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for(METHOD, command, PayloadHash(command, self._vault.payload_key).hexdigest())
         tried: dict[PageSecrets | None, tuple[bool, list[str]]] = {}  # each may take ten seconds
         for _ in range(REDOS):
             if (answered := await first_answer(self._log, stamp)) is not None:
                 return await self._answer(command, answered.answer["warnings"])
             page = pages.fold(command.page_id, await self._log.load(page_stream(command.page_id)))
+            if page.is_registered and not page.may_be_changed_by(reach(command)):
+                raise PageNotYours(page.id)
             secrets = await self._secrets(command)
             if secrets not in tried:
                 tried[secrets] = await self._try(command, secrets)
@@ -63,7 +65,7 @@ class PutPageService:
         raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
 
     async def _answer(self, command: PutPage, warnings: Sequence[str]) -> PutAnswer:
-        return PutAnswer(await self._log.read(lambda sql: find_page(sql, command.page_id)), warnings)
+        return PutAnswer(await self._log.read(lambda sql: find_page(sql, reach(command), command.page_id)), warnings)
 
     async def _secrets(self, command: PutPage) -> PageSecrets | None:
         """The page's secrets from now on; None when they stay as they are."""
@@ -118,6 +120,7 @@ class PutPageService:
             self._settings(command, page),
             new_token=secrets is not None,
             token_verified=verified,
+            requested_by=command.owner,
             request=stamp,
             now=self._now(),
         )

@@ -15,7 +15,7 @@ from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
 from server.commands.corrected_content import sealed_correction
 from server.commands.identity import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_message, reach
+from server.commands.lookup import find_message, find_page, reach
 from server.commands.open_rounds import PLAN_SECONDS, OpenRoundService
 from server.commands.round_order import RoundOrder
 from server.commands.rounds import Round, RoundStarted, Step, would_start
@@ -38,14 +38,15 @@ class ResendService:
     async def resend(self, command: ResendMessage) -> RoundStarted:
         """Starts a round, and plans it; what half a second is too short for, is planned after the answer.
 
-        Raises InvalidRequest, MessageNotFound, MessageIsCancelled, CanaryUnderWay, RequestIdReused, Aborted,
-        Unavailable.
+        Raises InvalidRequest, MessageNotFound, PageNotRegistered, MessageIsCancelled, CanaryUnderWay, RequestIdReused,
+        Aborted, Unavailable.
         """
         key = self._vault.payload_key if command.content else b""  # without a text the hash is that of old requests
         stamp = stamp_for(METHOD, command, PayloadHash(command, key).hexdigest())
-        await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
+        row = await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
         if (begun := await self._begun_before(command, stamp)) is not None:
             return await self._carry_out(begun, command, stamp)
+        await self._log.read(lambda sql: find_page(sql, reach(command), row.page_id))
         sealed_content = await sealed_correction(self._log, self._vault, command)
         order = _order(command, stamp, sealed_content)
         the_round = Round(self._log, order, _may_start(command), self._now)

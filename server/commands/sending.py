@@ -20,7 +20,7 @@ from projections.message_rows import MessageRow
 from projections.sql import Sql, micros
 from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
 from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
-from server.commands.lookup import find_message, find_page, load_message
+from server.commands.lookup import find_message, find_page, load_message, reach
 from server.log import person_keys
 from server.log.commit import Commit, Committed, EventLog, StreamEvents, both
 from server.log.releases import older_lives
@@ -53,7 +53,7 @@ class SendService:
         message_id = message_id_for(command.owner, command.request_id)
         if (answer := await self.answer_again(stamp, message_id)) is not None:
             return answer
-        by_person = await self._log.read(lambda sql: _may_seal_by_person(sql, command.page_id))
+        by_person = await self._log.read(lambda sql: _may_seal_by_person(sql, command))
         fresh = list(first_of_each(recipients).values())
         dropped = len(recipients) - len(fresh)
         if command.validate_only:
@@ -118,9 +118,9 @@ class SendService:
         raise Aborted("another call with this request_id is under way")
 
 
-def _may_seal_by_person(sql: Sql, page_id: str) -> bool:
+def _may_seal_by_person(sql: Sql, command: SendMessage) -> bool:
     """What every send asks before it plans, in one read; raises PageNotRegistered."""
-    find_page(sql, page_id)
+    find_page(sql, reach(command), command.page_id)
     return not older_lives(sql)
 
 

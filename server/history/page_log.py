@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domain.event import Event
 from domain.message import Message
 from domain.message_events import MessageCompleted, MessageSubmitted
-from domain.page_events import PageHeld, PageReleased, PageTokenReplaced
+from domain.page_events import (
+    PageHeld,
+    PageReleased,
+    PageSettingsChanged,
+    PageShared,
+    PageTokenReplaced,
+    PageTransferred,
+)
 from domain.streams import page_stream
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.stream import EVENTS_AT_ONCE, WITHOUT_END, recorded_in
 
-_TOLD = (PageHeld, PageReleased, PageTokenReplaced)
+_SHOWN = (PageHeld, PageReleased, PageTokenReplaced, PageShared, PageTransferred)
 
 
 class Lifetime(NamedTuple):
@@ -30,7 +38,9 @@ def lifetime(message: Message, stream: Sequence[Recorded]) -> Lifetime:
 
 
 def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: int) -> Sequence[Recorded]:
-    """Holds, releases and other tokens of a page during a lifetime, in the log's order, after a position.
+    """Return what changed of a page during a lifetime, in the log's order, after a position.
+
+    A PutPage that put the settings that the page had is left out: some callers put a page before each message.
 
     The page's stream may be far longer than what is told of it: it is read in parts, and no further than needed.
     """
@@ -38,6 +48,10 @@ def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: in
     place = max(after, life.begin)
     while place < life.end and len(found) < limit:
         part = recorded_in(sql, [page_stream(page_id)], position=sql.log_position, after=place, limit=EVENTS_AT_ONCE)
-        found += (one for one in part if isinstance(one.event, _TOLD) and one.position < life.end)
+        found += (one for one in part if _is_shown(one.event) and one.position < life.end)
         place = part[-1].position if len(part) == EVENTS_AT_ONCE else life.end
     return found[:limit]
+
+
+def _is_shown(event: Event) -> bool:
+    return isinstance(event, _SHOWN) or (isinstance(event, PageSettingsChanged) and bool(event.changed))

@@ -32,7 +32,15 @@ from domain.message_events import (
     RetryStopped,
 )
 from domain.outcome import Sent
-from domain.page_events import PageHeld, PageReleased, PageTokenReplaced
+from domain.page_events import (
+    PageEvent,
+    PageHeld,
+    PageReleased,
+    PageSettingsChanged,
+    PageShared,
+    PageTokenReplaced,
+    PageTransferred,
+)
 from domain.receipt_events import ReceiptsRecorded
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -86,7 +94,23 @@ def _released(event: PageReleased) -> str:
 
 def _replaced(event: PageTokenReplaced) -> str:
     doubt = "" if event.token_verified else "; the platform could not be asked about the new one"
-    return f"The page's token was replaced{doubt}"
+    return f"The page's token was replaced{_by(event)}{doubt}"
+
+
+def _settings_changed(event: PageSettingsChanged) -> str:
+    shown = {"messages_per_second": f" to {event.messages_per_second:g}", "send_mode": f" to {event.send_mode}"}
+    parts = [f"{name.replace('_', ' ')}{shown.get(name, '')}" for name in event.changed]  # without the page's name
+    return f"The page's settings were changed{_by(event)}: {', '.join(parts)}"
+
+
+def _shared(event: PageShared) -> str:
+    callers = ", ".join(event.shared_with) or "no other caller"
+    return f"Sharing of the page was changed{_by(event)}: it is shared with {callers}"
+
+
+def _by(event: PageEvent) -> str:
+    """Name the caller who asked; releases before did not record it for every event."""
+    return f" by {event.requested_by}" if event.requested_by else ""
 
 
 def _message_stopped(event: MessageStopped) -> str:
@@ -123,6 +147,9 @@ _LINES: Mapping[type[Event], Callable[[Any], str]] = {
     PageHeld: _held,
     PageReleased: _released,
     PageTokenReplaced: _replaced,
+    PageSettingsChanged: _settings_changed,
+    PageShared: _shared,
+    PageTransferred: lambda event: f"The page was given to {event.owner}{_by(event)}",
 }
 
 

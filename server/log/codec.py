@@ -58,6 +58,8 @@ TYPES: dict[str, type[Event]] = {
     "PageTokenReplaced.v1": page_events.PageTokenReplaced,
     "PageHeld.v1": page_events.PageHeld,
     "PageReleased.v1": page_events.PageReleased,
+    "PageShared.v1": page_events.PageShared,
+    "PageTransferred.v1": page_events.PageTransferred,
     "PersonErased.v1": person_events.PersonErased,
     "CleanupStarted.v1": cleanup_events.CleanupStarted,
     "CleanupCounted.v1": cleanup_events.CleanupCounted,

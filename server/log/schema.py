@@ -40,6 +40,8 @@ ADDED = (
     ("pages", "hold_subcode", "INTEGER NOT NULL DEFAULT 0"),
     ("pages", "hold_error_type", "TEXT"),
     ("pages", "hold_time", "BIGINT"),
+    ("pages", "owner", "TEXT NOT NULL DEFAULT ''"),
+    ("pages", "shared_with", "TEXT NOT NULL DEFAULT ' * '"),
     ("workers", "release", "INTEGER NOT NULL DEFAULT 0"),
 )
 

@@ -16,6 +16,8 @@ from redrive.v1.page_service_pb2 import (
     PutPageRequest,
     PutPageResponse,
     ReleasePageResponse,
+    SharePageResponse,
+    TransferPageResponse,
 )
 
 if TYPE_CHECKING:
@@ -157,6 +159,48 @@ async def test_a_page_is_held_and_released_by_hand(server: "ScriptedServer", red
     assert server.asked("HoldPage")[0].reason == "a wrong link"
     assert "by ops: a wrong link" in " ".join(holding.stdout.split())
     assert "no" in releasing.stdout
+
+
+async def test_a_page_says_whose_it_is_and_with_whom_it_is_shared(server: "ScriptedServer", redrive: "Redrive") -> None:
+    pages = [Page(id="1", owner="shop", shared_with=["crm", "ops"]), Page(id="2")]
+    server.answer("ListPages", ListPagesResponse(pages=pages))
+
+    result = await redrive("page", "list", env={"COLUMNS": "250"})
+
+    assert "crm, ops" in result.stdout
+    assert "none: every caller may use it" in result.stdout
+
+
+async def test_a_page_is_shared_with_all_who_are_named(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("SharePage", SharePageResponse(page=Page(id="1", owner="shop", shared_with=["crm", "ops"])))
+
+    result = await redrive("page", "share", "1", "crm", "ops")
+
+    (request,) = server.asked("SharePage")
+    assert (result.exit_code, request.page_id, list(request.shared_with)) == (0, "1", ["crm", "ops"])
+    assert request.request_id
+    assert "crm, ops" in result.stdout
+
+
+async def test_a_page_is_taken_back_only_when_that_is_said(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("SharePage", SharePageResponse(page=Page(id="1", owner="shop")))
+
+    unsaid = await redrive("page", "share", "1")
+    both = await redrive("page", "share", "1", "crm", "--only-owner")
+    said = await redrive("page", "share", "1", "--only-owner")
+
+    assert (unsaid.exit_code, both.exit_code, said.exit_code) == (2, 2, 0)
+    assert "--only-owner" in unsaid.stderr
+    assert [list(request.shared_with) for request in server.asked("SharePage")] == [[]]
+
+
+async def test_a_page_is_given_to_another_owner(server: "ScriptedServer", redrive: "Redrive") -> None:
+    server.answer("TransferPage", TransferPageResponse(page=Page(id="1", owner="crm")))
+
+    result = await redrive("page", "transfer", "1", "crm")
+
+    (request,) = server.asked("TransferPage")
+    assert (result.exit_code, request.page_id, request.owner) == (0, "1", "crm")
 
 
 async def test_a_paused_page_says_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:

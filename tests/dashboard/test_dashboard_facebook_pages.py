@@ -113,6 +113,29 @@ async def test_another_pace_keeps_the_token_and_a_page_is_registered(stage: Stag
     assert (await _page(stage, "new")).messages_per_second == 10
 
 
+async def test_a_page_is_shared_by_name_and_given_to_another_owner(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("lent")
+    page, card = visit.page, visit.page.get_by_role("region", name="Page lent")
+
+    await visit.open("/pages")
+    await expect(card.get_by_text("Every caller, for sending")).to_be_visible()
+    await card.get_by_role("button", name="Share").click()
+    await page.get_by_label("Shared with").fill("shop " + "a" * 129)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("shared_with[0]")
+    assert await visit.accessibility_faults() == []
+    await page.get_by_label("Shared with").fill("shop  crm")
+    await page.keyboard.press("Enter")
+    await expect(card.get_by_text("crm, shop")).to_be_visible()
+
+    await card.get_by_role("button", name="Share").click()
+    await page.get_by_label("Owner").fill("crm")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(card).to_be_hidden()
+    assert [found async for found in stage.client.list_pages() if found.id == "lent"] == []
+
+
 async def test_the_pages_are_accessible_in_the_light_in_the_dark_and_on_a_phone(stage: Stage, visit: Visit) -> None:
     for page_id, name in (("a-club", "The club"), ("a-news", "The news"), ("a-shop", "The shop")):
         request = PutPageRequest(page_id=page_id, name=name, access_token=f"token-of-{page_id}")

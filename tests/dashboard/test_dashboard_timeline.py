@@ -44,7 +44,7 @@ async def test_a_dead_token_its_replacement_and_the_resend_are_told_as_they_come
             re.compile(r"^Round 1 \(MANUAL\) by local: \d+ recipients? in 1 batch from number 2$"),
             "Done: no delivery is open",
             "The page goes on with its new token",
-            "The page's token was replaced",
+            "The page's token was replaced by local",
             *accepted_and_held,
         ],
         timeout=_SOON,

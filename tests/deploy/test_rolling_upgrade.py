@@ -75,6 +75,7 @@ async def refused(client: Client, message_id: str) -> None:
     for asked in (
         client.pause_message(message_id),
         client.hold_page(PAGES[1]),
+        client.transfer_page(PAGES[1], "local"),
         client.send(scheduled),
         client.send(with_default),
     ):
@@ -129,6 +130,9 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
             later = await new.send(request(PAGES[0], "after"))
             paused = await new.pause_message(later.message.id)
             assert paused.status == MessageStatus.MESSAGE_STATUS_PAUSED
+            owners = {page.id: page.owner async for page in new.list_pages()}
+            assert owners == dict.fromkeys(PAGES, ""), "the release before keeps no owners, and every caller goes on"
+            assert (await new.transfer_page(PAGES[0], "local")).owner == "local"
             ended = await release.ends()
             assert ended.code == 1
             assert "the database has schema version 2, and this release knows versions up to 1" in ended.words

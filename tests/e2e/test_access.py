@@ -6,15 +6,20 @@ import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from typer.testing import CliRunner
 
+from domain.streams import page_stream
 from server.access.scope import Scope
 from server.main import cli
+from tests.builders import page_registered
+from tests.databases import opened
 from tests.e2e.processes import SandboxProcess, running_server
 from tests.server.access.certified import Authority
+from tests.server.log.whole_log import append
 
 CLI = Path(sys.executable).with_name("redrive")
 
@@ -57,6 +62,8 @@ async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: Sa
         "REDRIVE_TLS_CLIENT_CA": str(trusted),
     }
     reader = token(settings, "crm", Scope.READ)
+    with closing(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as store:
+        append(store, page_stream("legacy"), 0, page_registered("legacy", requested_by=""))
     async with running_server(tmp_path, sandbox.graph_url, settings) as server:
         talking = {
             "REDRIVE_SERVER": f"localhost:{server.port}",
@@ -71,14 +78,28 @@ async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: Sa
             ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=reader, **talking),
             ran(CLI, "page", "list", REDRIVE_TOKEN="rdt_nobody-has-this-one", **talking),
         )
-        writer = token(settings, "ops", Scope.PAGES)
-        put = await ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=writer, **talking)
+        writer, other = token(settings, "ops", Scope.PAGES), token(settings, "crm", Scope.PAGES)
+        put, foreign = await asyncio.gather(
+            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=writer, **talking),
+            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=other, **talking),
+        )
+        shared = await ran(CLI, "page", "share", "1001", "crm", **talking)
+        visible = await ran(CLI, "page", "list", REDRIVE_TOKEN=reader, **talking)
 
-    assert (listed.code, put.code) == (0, 0), listed.errors + put.errors
-    assert "1001" in listed.output
+    for worked in (listed, put, shared, visible):
+        assert worked.code == 0, worked.errors
+    assert "1001" not in listed.output
+    assert "1001" in visible.output
+    assert foreign.code != 0
+    assert "another caller" in foreign.errors
+    changes = [line for line in server.log.read_text().splitlines() if '"event":"page_' in line.replace(" ", "")]
+    assert changes
+    assert all('"requested_by":"ops"' in line.replace(" ", "") for line in changes)
     assert refused.code != 0
     assert "pages" in refused.errors
     assert unknown.code != 0
+    [warning] = [line for line in server.log_lines() if line["event"] == "pages_without_owner"]
+    assert warning["pages"] == 1
     for secret in (reader, writer, "rdt_nobody-has-this-one"):
         assert secret not in server.log.read_text()
         assert secret not in refused.errors + unknown.errors

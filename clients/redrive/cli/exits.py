@@ -112,7 +112,9 @@ def _hints(error: FailedPrecondition) -> Iterator[str]:
         if violation.description != error.message:
             yield f"  {violation.subject}: {violation.description}"
         if error.reason == "PAGE_NOT_REGISTERED":
-            yield f"Register the page first: redrive page put {violation.subject.removeprefix('pages/')}"
+            page_id = violation.subject.removeprefix("pages/")
+            yield f"Register the page first: redrive page put {page_id}"
+            yield f"If another caller has registered it, its owner can share it: redrive page share {page_id}"
 
 
 def _not_now(error: Unavailable | ResourceExhausted, server: str) -> str:

@@ -19,7 +19,10 @@ from redrive.halt_text import remedy_for_hold
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
 
-_COLUMNS = ("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold", "paused")
+_COLUMNS = (
+    *("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold", "paused"),
+    *("owner", "shared with"),
+)
 
 
 async def put_page(
@@ -96,8 +99,39 @@ async def release_page(session: Session, page_id: PageIdArgument) -> None:
     session.output.show(await session.client.release_page(page_id), _render_page)
 
 
+async def share_page(
+    session: Session,
+    page_id: PageIdArgument,
+    callers: Annotated[
+        list[str] | None, typer.Argument(metavar="CALLER...", show_default=False, help="By their names, all of them.")
+    ] = None,
+    only_owner: Annotated[bool, typer.Option("--only-owner", help="Share it with no caller any more.")] = False,
+) -> None:
+    """Shares a page with the named callers, and with no others.
+
+    They may do all with it that its owner may, within their scopes, but not decide who uses it. The name "*" is every
+    caller: all may see the page and send through it, as with a page that was never shared. For the page's owner, or an
+    admin.
+    """
+    if bool(callers) == only_owner:
+        raise typer.BadParameter("name the callers, or give --only-owner", param_hint="CALLER...")
+    session.output.show(await session.client.share_page(page_id, callers or ()), _render_access)
+
+
+async def transfer_page(
+    session: Session,
+    page_id: PageIdArgument,
+    owner: Annotated[str, typer.Argument(metavar="CALLER", show_default=False, help="Who owns it from now on.")],
+) -> None:
+    """Gives a page to another owner; for admins.
+
+    The owner of before may not use it any more, unless it is shared again. Who it is shared with may.
+    """
+    session.output.show(await session.client.transfer_page(page_id, owner), _render_access)
+
+
 async def list_pages(session: Session, limit: Limit = None) -> None:
-    """Pages by id."""
+    """Pages that you may use, by id."""
     await show_list(session.output, session.client.list_pages(), _render_list, limit)
 
 
@@ -133,6 +167,7 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
             ("messages/s", page.messages_per_second),
             ("send mode", word(SendMode, page.send_mode)),
             ("token", f"number {page.token_generation}, {'verified' if page.token_verified else 'not verified'}"),
+            ("owner", _owner(page)),
         ]
     )
     for warning in answer.warnings:
@@ -141,6 +176,19 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
 
 def _render_page(page: Page) -> Iterator[RenderableType]:
     yield facts([("page", page.id), ("name", page.name), ("on hold", _hold(page)), ("paused", _pause(page))])
+
+
+def _render_access(page: Page) -> Iterator[RenderableType]:
+    yield facts([("page", page.id), ("name", page.name), ("owner", _owner(page)), ("shared with", _shared(page))])
+
+
+def _owner(page: Page) -> str:
+    return page.owner or "none: every caller may use it"
+
+
+def _shared(page: Page) -> str:
+    named = ["every caller, for sending" if caller == "*" else caller for caller in page.shared_with]
+    return ", ".join(named) or "no other caller"
 
 
 def _hold(page: Page) -> str:
@@ -171,4 +219,6 @@ def _row(page: Page) -> tuple[object, ...]:
         local_time(page.update_time),
         _hold(page),
         _pause(page),
+        _owner(page),
+        _shared(page),
     )

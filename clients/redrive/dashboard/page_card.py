@@ -17,6 +17,12 @@ _HELD = Label("On hold", "pause_circle", "bad")
 _PAUSED = Label("Paused", "hourglass_empty", "warn")
 
 
+def _shared(page: Page) -> str:
+    """Return who else uses the page."""
+    named = ["every caller, for sending" if caller == "*" else caller for caller in page.shared_with]
+    return ", ".join(named).capitalize() if "*" in page.shared_with else ", ".join(named) or "No other caller"
+
+
 class PageCard:
     """Filled again and again; its buttons act on what it shows."""
 
@@ -30,6 +36,7 @@ class PageCard:
             self._pause = PauseNote()
             with Tag("dl", "", "facts"):
                 self._id, self._pace, self._mode, self._token = map(_fact, ("Id", "Pace", "They leave as", "Token"))
+                self._owner, self._shared = map(_fact, ("Owner", "Shared with"))
                 with Tag("div"):
                     Tag("dt", "Changed")
                     with Tag("dd"):
@@ -50,6 +57,8 @@ class PageCard:
         self._pace.say(rate(page.messages_per_second))
         self._mode.say(SEND_MODES.get(page.send_mode, f"Mode {page.send_mode}"))
         self._token.say(f"Number {page.token_generation}{'' if page.token_verified else ', not tried yet'}")
+        self._owner.say(page.owner or "None: every caller may use it")
+        self._shared.say(_shared(page))
         self._changed.attributes(datetime=moment(page.update_time))
         self._report.attributes(href=f"/reports?page={page.id}")
         self._show_buttons(page, is_held=is_held, is_paused=is_paused)
@@ -60,6 +69,7 @@ class PageCard:
             button("Change the pace", lambda: forms.change_pace(self._page), icon_name="speed")
             self._to_hold = button("Hold", lambda: forms.hold(self._page), icon_name="pause", classes="danger")
             self._to_release = button("Release", lambda: forms.release(self._page), icon_name="play_arrow")
+            button("Share", lambda: forms.share(self._page), icon_name="group")
             self._report = link("Report", "/reports")
 
     def _show_buttons(self, page: Page, *, is_held: bool, is_paused: bool) -> None:

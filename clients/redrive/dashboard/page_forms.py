@@ -22,6 +22,8 @@ class PageForms:
         self._wanted = PutPageRequest()
         self._pace = ""
         self._reason = ""
+        self._callers = ""
+        self._owner = ""
 
     def register(self) -> None:
         """A page that is not known yet."""
@@ -51,6 +53,14 @@ class PageForms:
         with self._form.opened(f"Hold {page.name or page.id}?", "Hold the page", lambda: self._hold(page)):
             Tag("p", "Nothing more of this page leaves until it is released. What is pending stays pending.")
             entry("Reason, shown wherever the hold is", self._set_reason, maxlength=200, autofocus=True)
+
+    def share(self, page: Page) -> None:
+        """All callers that the page is shared with from now on, and the owner, which only an admin may change."""
+        self._callers, self._owner = " ".join(page.shared_with), page.owner
+        with self._form.opened(f"Share {page.name or page.id}", "Save", lambda: self._share(page)):
+            Tag("p", "These callers may send through the page, change it, hold it and release it, within their scopes.")
+            entry("Shared with (names, with blanks between them)", self._set_callers, value=self._callers)
+            entry("Owner (only an admin may change it)", self._set_owner, value=page.owner, maxlength=128)
 
     def release(self, page: Page) -> None:
         """Asks before everything goes on."""
@@ -93,6 +103,12 @@ class PageForms:
     def _set_reason(self, value: str) -> None:
         self._reason = value.strip()
 
+    def _set_callers(self, value: str) -> None:
+        self._callers = value
+
+    def _set_owner(self, value: str) -> None:
+        self._owner = value.strip()
+
     async def _put(self) -> bool:
         pace = number_of(self._pace) if self._pace.strip() else 0.0
         if pace is None or pace < 0:
@@ -112,6 +128,26 @@ class PageForms:
             return False
         self._frame.say(f"{page.name or page.id} is on hold.")
         return True
+
+    async def _share(self, page: Page) -> bool:
+        """Without authentication who gives a page away may not share it afterwards, nor share one without an owner."""
+        steps = (self._change_sharing, self._change_owner) if page.owner else (self._change_owner, self._change_sharing)
+        for step in steps:
+            if not await step(page):
+                return False
+        self._frame.say(f"{page.name or page.id} is up to date.")
+        return True
+
+    async def _change_sharing(self, page: Page) -> bool:
+        callers = sorted(set(self._callers.split()))
+        if callers == list(page.shared_with):
+            return True
+        return await self._form.attempt(self._frame.client.share_page(page.id, callers)) is not None
+
+    async def _change_owner(self, page: Page) -> bool:
+        if self._owner in ("", page.owner):
+            return True
+        return await self._form.attempt(self._frame.client.transfer_page(page.id, self._owner)) is not None
 
     async def _release(self, page: Page) -> None:
         answer = await self._frame.attempt(self._frame.client.release_page(page.id))

@@ -39,3 +39,6 @@ class _Pages:
                 with self._list:
                     self._cards[page.id] = PageCard(self._forms)
             self._cards[page.id].show(page)
+        shown = {page.id for page in pages}
+        for page_id, card in self._cards.items():
+            card.box.show(when=page_id in shown)  # a page that is no longer shared leaves the list

@@ -21,6 +21,9 @@ _ICONS: Mapping[str, str] = {
     "PageHeld": "front_hand",
     "PageReleased": "play_circle",
     "PageTokenReplaced": "key",
+    "PageSettingsChanged": "speed",
+    "PageShared": "group",
+    "PageTransferred": "group",
 }
 _PAGE = 200  # events of a read; those that name whom a resend takes are long
 _FIRST_PAGES = 10

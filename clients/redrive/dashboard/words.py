@@ -23,12 +23,15 @@ class Words(NamedTuple):
     do: str
 
 
+_NO_PAGE = "Register it first, with its token; if another caller has done so, its owner can share it with you."
 _BY_REASON: Mapping[str, Words] = {
     "MESSAGE_NOT_FOUND": Words(
         "There is no such message.", "It may belong to somebody else: the history lists those that you may see."
     ),
-    "PAGE_NOT_FOUND": Words("There is no such page.", "Register it first, with its token."),
-    "PAGE_NOT_REGISTERED": Words("The page is not registered.", "Register it first, with its token."),
+    "PAGE_NOT_FOUND": Words("There is no such page.", _NO_PAGE),
+    "PAGE_NOT_REGISTERED": Words("The page is not registered.", _NO_PAGE),
+    "PAGE_NOT_YOURS": Words("Another caller has registered this page.", "Its owner or an admin can share it with you."),
+    "PAGE_NOT_YOURS_TO_SHARE": Words("The page is not yours to share.", "Its owner or an admin decides who uses it."),
     "MESSAGE_CANCELLED": Words("The message was cancelled.", "A cancel is final: send a new message instead."),
     "MESSAGE_DONE": Words("The message is done.", "There is nothing left to stop. Failures can still be resent."),
     "TOKEN_REFUSED": Words(

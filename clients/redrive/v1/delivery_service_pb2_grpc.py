@@ -132,7 +132,7 @@ class DeliveryServiceServicer:
 
     def Send(self, request, context):
         """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
+        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -93,7 +93,7 @@ class DeliveryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]
     """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
+    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
     """
     SendStream: _grpc.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]
     """Sends a message to any number of recipients: a header first, then recipients in as many parts as one likes. Nothing is
@@ -149,7 +149,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]  # type: ignore[assignment]
     """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
+    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
     """
     SendStream: _aio.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]  # type: ignore[assignment]
     """Sends a message to any number of recipients: a header first, then recipients in as many parts as one likes. Nothing is
@@ -208,7 +208,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.SendResponse, _abc.Awaitable[_delivery_service_pb2.SendResponse]]:
         """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for an unknown page.
+        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
         """
 
     @_abc_1.abstractmethod

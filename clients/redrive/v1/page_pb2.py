@@ -26,19 +26,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from redrive.v1 import error_pb2 as redrive_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15redrive/v1/page.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\"\xc4\x02\n\x04Page\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1b\n\x13messages_per_second\x18\x03 \x01(\x01\x12\'\n\tsend_mode\x18\x04 \x01(\x0e\x32\x14.redrive.v1.SendMode\x12\x18\n\x10token_generation\x18\x05 \x01(\x05\x12\x16\n\x0etoken_verified\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04hold\x18\t \x01(\x0b\x32\x14.redrive.v1.PageHold\x12$\n\x05pause\x18\n \x01(\x0b\x32\x15.redrive.v1.PagePause\"\xb0\x01\n\x08PageHold\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07held_by\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\x05\x12\x15\n\rerror_subcode\x18\x04 \x01(\x05\x12)\n\nerror_type\x18\x05 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12-\n\thold_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\tPagePause\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nerror_code\x18\x02 \x01(\x05\x12\x15\n\rerror_subcode\x18\x03 \x01(\x05\x12)\n\nerror_type\x18\x04 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12.\n\npause_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*P\n\x08SendMode\x12\x19\n\x15SEND_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10SEND_MODE_SINGLE\x10\x01\x12\x13\n\x0fSEND_MODE_BATCH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15redrive/v1/page.proto\x12\nredrive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16redrive/v1/error.proto\"\xe8\x02\n\x04Page\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1b\n\x13messages_per_second\x18\x03 \x01(\x01\x12\'\n\tsend_mode\x18\x04 \x01(\x0e\x32\x14.redrive.v1.SendMode\x12\x18\n\x10token_generation\x18\x05 \x01(\x05\x12\x16\n\x0etoken_verified\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04hold\x18\t \x01(\x0b\x32\x14.redrive.v1.PageHold\x12$\n\x05pause\x18\n \x01(\x0b\x32\x15.redrive.v1.PagePause\x12\r\n\x05owner\x18\x0b \x01(\t\x12\x13\n\x0bshared_with\x18\x0c \x03(\t\"\xb0\x01\n\x08PageHold\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07held_by\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\x05\x12\x15\n\rerror_subcode\x18\x04 \x01(\x05\x12)\n\nerror_type\x18\x05 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12-\n\thold_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\tPagePause\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nerror_code\x18\x02 \x01(\x05\x12\x15\n\rerror_subcode\x18\x03 \x01(\x05\x12)\n\nerror_type\x18\x04 \x01(\x0e\x32\x15.redrive.v1.ErrorType\x12.\n\npause_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*P\n\x08SendMode\x12\x19\n\x15SEND_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10SEND_MODE_SINGLE\x10\x01\x12\x13\n\x0fSEND_MODE_BATCH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'redrive.v1.page_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SENDMODE']._serialized_start=812
-  _globals['_SENDMODE']._serialized_end=892
+  _globals['_SENDMODE']._serialized_start=848
+  _globals['_SENDMODE']._serialized_end=928
   _globals['_PAGE']._serialized_start=95
-  _globals['_PAGE']._serialized_end=419
-  _globals['_PAGEHOLD']._serialized_start=422
-  _globals['_PAGEHOLD']._serialized_end=598
-  _globals['_PAGEPAUSE']._serialized_start=601
-  _globals['_PAGEPAUSE']._serialized_end=810
+  _globals['_PAGE']._serialized_end=455
+  _globals['_PAGEHOLD']._serialized_start=458
+  _globals['_PAGEHOLD']._serialized_end=634
+  _globals['_PAGEPAUSE']._serialized_start=637
+  _globals['_PAGEPAUSE']._serialized_end=846
 # @@protoc_insertion_point(module_scope)

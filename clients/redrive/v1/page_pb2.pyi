@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from redrive.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
@@ -56,6 +58,8 @@ class Page(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    SHARED_WITH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     messages_per_second: _builtins.float
@@ -65,6 +69,10 @@ class Page(_message.Message):
     """Goes up by one with each replaced token, and with each release of a hold that a fault brought."""
     token_verified: _builtins.bool
     """The platform accepted the token when it was put; false when the platform was out of reach."""
+    owner: _builtins.str
+    """The caller that it belongs to: who registered it, or to whom an admin gave it (TransferPage). Empty for a page that was
+    registered with a release that kept no owners: every caller may use it, within its scopes, until an admin gives it an owner.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -76,6 +84,12 @@ class Page(_message.Message):
     @_builtins.property
     def pause(self) -> Global___PagePause:
         """Present while the page is paused."""
+
+    @_builtins.property
+    def shared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who else may use and change it, by name, in order. "*": every caller may see it and send through it, and only the others named
+        may change it. A page is shared with "*" until SharePage says otherwise.
+        """
 
     def __init__(
         self,
@@ -90,10 +104,12 @@ class Page(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         hold: Global___PageHold | None = ...,
         pause: Global___PagePause | None = ...,
+        owner: _builtins.str = ...,
+        shared_with: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "pause", b"pause", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "pause", b"pause", "send_mode", b"send_mode", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold", b"hold", "id", b"id", "messages_per_second", b"messages_per_second", "name", b"name", "owner", b"owner", "pause", b"pause", "send_mode", b"send_mode", "shared_with", b"shared_with", "token_generation", b"token_generation", "token_verified", b"token_verified", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from redrive.v1 import page_pb2 as redrive_dot_v1_dot_page__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dredrive/v1/page_service.proto\x12\nredrive.v1\x1a\x15redrive/v1/page.proto\"\xb3\x01\n\x0ePutPageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x03 \x01(\t\x12\x12\n\napp_secret\x18\x04 \x01(\t\x12\x1b\n\x13messages_per_second\x18\x05 \x01(\x01\x12\'\n\tsend_mode\x18\x06 \x01(\x0e\x32\x14.redrive.v1.SendMode\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"C\n\x0fPutPageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\x12\x10\n\x08warnings\x18\x02 \x03(\t\"F\n\x0fHoldPageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"2\n\x10HoldPageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\"9\n\x12ReleasePageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"5\n\x13ReleasePageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\"9\n\x10ListPagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListPagesResponse\x12\x1f\n\x05pages\x18\x01 \x03(\x0b\x32\x10.redrive.v1.Page\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb2\x02\n\x0bPageService\x12\x42\n\x07PutPage\x12\x1a.redrive.v1.PutPageRequest\x1a\x1b.redrive.v1.PutPageResponse\x12\x45\n\x08HoldPage\x12\x1b.redrive.v1.HoldPageRequest\x1a\x1c.redrive.v1.HoldPageResponse\x12N\n\x0bReleasePage\x12\x1e.redrive.v1.ReleasePageRequest\x1a\x1f.redrive.v1.ReleasePageResponse\x12H\n\tListPages\x12\x1c.redrive.v1.ListPagesRequest\x1a\x1d.redrive.v1.ListPagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dredrive/v1/page_service.proto\x12\nredrive.v1\x1a\x15redrive/v1/page.proto\"\xb3\x01\n\x0ePutPageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x03 \x01(\t\x12\x12\n\napp_secret\x18\x04 \x01(\t\x12\x1b\n\x13messages_per_second\x18\x05 \x01(\x01\x12\'\n\tsend_mode\x18\x06 \x01(\x0e\x32\x14.redrive.v1.SendMode\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"C\n\x0fPutPageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\x12\x10\n\x08warnings\x18\x02 \x03(\t\"F\n\x0fHoldPageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"2\n\x10HoldPageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\"9\n\x12ReleasePageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"5\n\x13ReleasePageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\"9\n\x10ListPagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListPagesResponse\x12\x1f\n\x05pages\x18\x01 \x03(\x0b\x32\x10.redrive.v1.Page\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x10SharePageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\x13\n\x0bshared_with\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"3\n\x11SharePageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page\"I\n\x13TransferPageRequest\x12\x0f\n\x07page_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"6\n\x14TransferPageResponse\x12\x1e\n\x04page\x18\x01 \x01(\x0b\x32\x10.redrive.v1.Page2\xcf\x03\n\x0bPageService\x12\x42\n\x07PutPage\x12\x1a.redrive.v1.PutPageRequest\x1a\x1b.redrive.v1.PutPageResponse\x12\x45\n\x08HoldPage\x12\x1b.redrive.v1.HoldPageRequest\x1a\x1c.redrive.v1.HoldPageResponse\x12N\n\x0bReleasePage\x12\x1e.redrive.v1.ReleasePageRequest\x1a\x1f.redrive.v1.ReleasePageResponse\x12H\n\tListPages\x12\x1c.redrive.v1.ListPagesRequest\x1a\x1d.redrive.v1.ListPagesResponse\x12H\n\tSharePage\x12\x1c.redrive.v1.SharePageRequest\x1a\x1d.redrive.v1.SharePageResponse\x12Q\n\x0cTransferPage\x12\x1f.redrive.v1.TransferPageRequest\x1a .redrive.v1.TransferPageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPAGESREQUEST']._serialized_end=614
   _globals['_LISTPAGESRESPONSE']._serialized_start=616
   _globals['_LISTPAGESRESPONSE']._serialized_end=693
-  _globals['_PAGESERVICE']._serialized_start=696
-  _globals['_PAGESERVICE']._serialized_end=1002
+  _globals['_SHAREPAGEREQUEST']._serialized_start=695
+  _globals['_SHAREPAGEREQUEST']._serialized_end=771
+  _globals['_SHAREPAGERESPONSE']._serialized_start=773
+  _globals['_SHAREPAGERESPONSE']._serialized_end=824
+  _globals['_TRANSFERPAGEREQUEST']._serialized_start=826
+  _globals['_TRANSFERPAGEREQUEST']._serialized_end=899
+  _globals['_TRANSFERPAGERESPONSE']._serialized_start=901
+  _globals['_TRANSFERPAGERESPONSE']._serialized_end=955
+  _globals['_PAGESERVICE']._serialized_start=958
+  _globals['_PAGESERVICE']._serialized_end=1421
 # @@protoc_insertion_point(module_scope)

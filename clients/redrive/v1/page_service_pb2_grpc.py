@@ -27,6 +27,11 @@ if _version_not_supported:
 
 class PageServiceStub:
     """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
     """
 
     def __init__(self, channel):
@@ -55,16 +60,31 @@ class PageServiceStub:
                 request_serializer=redrive_dot_v1_dot_page__service__pb2.ListPagesRequest.SerializeToString,
                 response_deserializer=redrive_dot_v1_dot_page__service__pb2.ListPagesResponse.FromString,
                 _registered_method=True)
+        self.SharePage = channel.unary_unary(
+                '/redrive.v1.PageService/SharePage',
+                request_serializer=redrive_dot_v1_dot_page__service__pb2.SharePageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_page__service__pb2.SharePageResponse.FromString,
+                _registered_method=True)
+        self.TransferPage = channel.unary_unary(
+                '/redrive.v1.PageService/TransferPage',
+                request_serializer=redrive_dot_v1_dot_page__service__pb2.TransferPageRequest.SerializeToString,
+                response_deserializer=redrive_dot_v1_dot_page__service__pb2.TransferPageResponse.FromString,
+                _registered_method=True)
 
 
 class PageServiceServicer:
     """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
     """
 
     def PutPage(self, request, context):
         """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
         refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
-        INVALID_ARGUMENT names the fields that are wrong.
+        INVALID_ARGUMENT names the fields that are wrong. PERMISSION_DENIED (reason PAGE_NOT_YOURS): another caller has registered it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +109,25 @@ class PageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPages(self, request, context):
-        """Lists pages by id. INVALID_ARGUMENT on a foreign page_token.
+        """Lists the pages that the caller may use, by id; an admin sees all. INVALID_ARGUMENT on a foreign page_token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SharePage(self, request, context):
+        """Shares a page with the named callers, and with no others: they may do all that its owner may, within their scopes, but not decide
+        who uses it. "*" is every caller, for seeing the page and sending through it only. What a caller sent before the page was no longer shared with it goes on, automatic retries included; new sends and
+        resends are refused. For the owner, or an admin; others who may use it get PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE).
+        NOT_FOUND for a page that is unknown, or is not the caller's to use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferPage(self, request, context):
+        """Gives a page to another owner, as when an employee or a service leaves; for admins only. The owner of before may not use it any
+        more, unless it is shared again; those that it is shared with may. NOT_FOUND for an unknown page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +156,16 @@ def add_PageServiceServicer_to_server(servicer, server):
                     request_deserializer=redrive_dot_v1_dot_page__service__pb2.ListPagesRequest.FromString,
                     response_serializer=redrive_dot_v1_dot_page__service__pb2.ListPagesResponse.SerializeToString,
             ),
+            'SharePage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SharePage,
+                    request_deserializer=redrive_dot_v1_dot_page__service__pb2.SharePageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_page__service__pb2.SharePageResponse.SerializeToString,
+            ),
+            'TransferPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferPage,
+                    request_deserializer=redrive_dot_v1_dot_page__service__pb2.TransferPageRequest.FromString,
+                    response_serializer=redrive_dot_v1_dot_page__service__pb2.TransferPageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'redrive.v1.PageService', rpc_method_handlers)
@@ -128,6 +176,11 @@ def add_PageServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PageService:
     """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
     """
 
     @staticmethod
@@ -228,6 +281,60 @@ class PageService:
             '/redrive.v1.PageService/ListPages',
             redrive_dot_v1_dot_page__service__pb2.ListPagesRequest.SerializeToString,
             redrive_dot_v1_dot_page__service__pb2.ListPagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SharePage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.PageService/SharePage',
+            redrive_dot_v1_dot_page__service__pb2.SharePageRequest.SerializeToString,
+            redrive_dot_v1_dot_page__service__pb2.SharePageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/redrive.v1.PageService/TransferPage',
+            redrive_dot_v1_dot_page__service__pb2.TransferPageRequest.SerializeToString,
+            redrive_dot_v1_dot_page__service__pb2.TransferPageResponse.FromString,
             options,
             channel_credentials,
             insecure,

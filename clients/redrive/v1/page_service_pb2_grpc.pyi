@@ -27,7 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PageServiceStub:
-    """Pages and their tokens."""
+    """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,7 +42,7 @@ class PageServiceStub:
     PutPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.PutPageRequest, _page_service_pb2.PutPageResponse]
     """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
     refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
-    INVALID_ARGUMENT names the fields that are wrong.
+    INVALID_ARGUMENT names the fields that are wrong. PERMISSION_DENIED (reason PAGE_NOT_YOURS): another caller has registered it.
     """
     HoldPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]
     """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
@@ -49,17 +55,33 @@ class PageServiceStub:
     nor paused is answered as it is. NOT_FOUND for an unknown page.
     """
     ListPages: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]
-    """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
+    """Lists the pages that the caller may use, by id; an admin sees all. INVALID_ARGUMENT on a foreign page_token."""
+    SharePage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.SharePageRequest, _page_service_pb2.SharePageResponse]
+    """Shares a page with the named callers, and with no others: they may do all that its owner may, within their scopes, but not decide
+    who uses it. "*" is every caller, for seeing the page and sending through it only. What a caller sent before the page was no longer shared with it goes on, automatic retries included; new sends and
+    resends are refused. For the owner, or an admin; others who may use it get PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE).
+    NOT_FOUND for a page that is unknown, or is not the caller's to use.
+    """
+    TransferPage: _grpc.UnaryUnaryMultiCallable[_page_service_pb2.TransferPageRequest, _page_service_pb2.TransferPageResponse]
+    """Gives a page to another owner, as when an employee or a service leaves; for admins only. The owner of before may not use it any
+    more, unless it is shared again; those that it is shared with may. NOT_FOUND for an unknown page.
+    """
 
 @_typing.type_check_only
 class PageServiceAsyncStub(PageServiceStub):
-    """Pages and their tokens."""
+    """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.PutPageRequest, _page_service_pb2.PutPageResponse]  # type: ignore[assignment]
     """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
     refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
-    INVALID_ARGUMENT names the fields that are wrong.
+    INVALID_ARGUMENT names the fields that are wrong. PERMISSION_DENIED (reason PAGE_NOT_YOURS): another caller has registered it.
     """
     HoldPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.HoldPageRequest, _page_service_pb2.HoldPageResponse]  # type: ignore[assignment]
     """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
@@ -72,10 +94,26 @@ class PageServiceAsyncStub(PageServiceStub):
     nor paused is answered as it is. NOT_FOUND for an unknown page.
     """
     ListPages: _aio.UnaryUnaryMultiCallable[_page_service_pb2.ListPagesRequest, _page_service_pb2.ListPagesResponse]  # type: ignore[assignment]
-    """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
+    """Lists the pages that the caller may use, by id; an admin sees all. INVALID_ARGUMENT on a foreign page_token."""
+    SharePage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.SharePageRequest, _page_service_pb2.SharePageResponse]  # type: ignore[assignment]
+    """Shares a page with the named callers, and with no others: they may do all that its owner may, within their scopes, but not decide
+    who uses it. "*" is every caller, for seeing the page and sending through it only. What a caller sent before the page was no longer shared with it goes on, automatic retries included; new sends and
+    resends are refused. For the owner, or an admin; others who may use it get PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE).
+    NOT_FOUND for a page that is unknown, or is not the caller's to use.
+    """
+    TransferPage: _aio.UnaryUnaryMultiCallable[_page_service_pb2.TransferPageRequest, _page_service_pb2.TransferPageResponse]  # type: ignore[assignment]
+    """Gives a page to another owner, as when an employee or a service leaves; for admins only. The owner of before may not use it any
+    more, unless it is shared again; those that it is shared with may. NOT_FOUND for an unknown page.
+    """
 
 class PageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Pages and their tokens."""
+    """Pages and their tokens.
+
+    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
+    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
+    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
+    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    """
 
     @_abc_1.abstractmethod
     def PutPage(
@@ -85,7 +123,7 @@ class PageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_page_service_pb2.PutPageResponse, _abc.Awaitable[_page_service_pb2.PutPageResponse]]:
         """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
         refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
-        INVALID_ARGUMENT names the fields that are wrong.
+        INVALID_ARGUMENT names the fields that are wrong. PERMISSION_DENIED (reason PAGE_NOT_YOURS): another caller has registered it.
         """
 
     @_abc_1.abstractmethod
@@ -116,6 +154,28 @@ class PageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _page_service_pb2.ListPagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_page_service_pb2.ListPagesResponse, _abc.Awaitable[_page_service_pb2.ListPagesResponse]]:
-        """Lists pages by id. INVALID_ARGUMENT on a foreign page_token."""
+        """Lists the pages that the caller may use, by id; an admin sees all. INVALID_ARGUMENT on a foreign page_token."""
+
+    @_abc_1.abstractmethod
+    def SharePage(
+        self,
+        request: _page_service_pb2.SharePageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_page_service_pb2.SharePageResponse, _abc.Awaitable[_page_service_pb2.SharePageResponse]]:
+        """Shares a page with the named callers, and with no others: they may do all that its owner may, within their scopes, but not decide
+        who uses it. "*" is every caller, for seeing the page and sending through it only. What a caller sent before the page was no longer shared with it goes on, automatic retries included; new sends and
+        resends are refused. For the owner, or an admin; others who may use it get PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE).
+        NOT_FOUND for a page that is unknown, or is not the caller's to use.
+        """
+
+    @_abc_1.abstractmethod
+    def TransferPage(
+        self,
+        request: _page_service_pb2.TransferPageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_page_service_pb2.TransferPageResponse, _abc.Awaitable[_page_service_pb2.TransferPageResponse]]:
+        """Gives a page to another owner, as when an employee or a service leaves; for admins only. The owner of before may not use it any
+        more, unless it is shared again; those that it is shared with may. NOT_FOUND for an unknown page.
+        """
 
 def add_PageServiceServicer_to_server(servicer: PageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

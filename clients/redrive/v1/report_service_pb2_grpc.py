@@ -68,7 +68,8 @@ class ReportServiceServicer:
     def GetDeliveryReport(self, request, context):
         """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
         hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) an unknown page.
+        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
+        caller neither may use nor has sent through.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,8 @@ class ReportServiceStub:
     GetDeliveryReport: _grpc.UnaryUnaryMultiCallable[_report_service_pb2.GetDeliveryReportRequest, _report_service_pb2.GetDeliveryReportResponse]
     """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
     hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) an unknown page.
+    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
+    caller neither may use nor has sent through.
     """
     ExportDeliveries: _grpc.UnaryStreamMultiCallable[_report_service_pb2.ExportDeliveriesRequest, _report_service_pb2.ExportDeliveriesResponse]
     """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
@@ -62,7 +63,8 @@ class ReportServiceAsyncStub(ReportServiceStub):
     GetDeliveryReport: _aio.UnaryUnaryMultiCallable[_report_service_pb2.GetDeliveryReportRequest, _report_service_pb2.GetDeliveryReportResponse]  # type: ignore[assignment]
     """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
     hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) an unknown page.
+    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
+    caller neither may use nor has sent through.
     """
     ExportDeliveries: _aio.UnaryStreamMultiCallable[_report_service_pb2.ExportDeliveriesRequest, _report_service_pb2.ExportDeliveriesResponse]  # type: ignore[assignment]
     """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
@@ -92,7 +94,8 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_report_service_pb2.GetDeliveryReportResponse, _abc.Awaitable[_report_service_pb2.GetDeliveryReportResponse]]:
         """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
         hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) an unknown page.
+        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
+        caller neither may use nor has sent through.
         """
 
     @_abc_1.abstractmethod

@@ -1,11 +1,14 @@
 """The kinds of fields that requests are made of, each with its limits."""
 
+import re
 from typing import Annotated, Any, NamedTuple
 
 from google.protobuf.descriptor import EnumDescriptor
 from pydantic import AfterValidator, Field, StringConstraints
 
+from domain.owner import ANYBODY
 from domain.pace import SLOWEST_PACE
+from server.access.caller import OWNER_PATTERN
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.recipient_ids import id_problem
 
@@ -60,6 +63,18 @@ def _valid_id(recipient_id: str) -> str:
     return recipient_id
 
 
+def _shared_with(name: str) -> str:
+    """Refuse what is neither a caller's name nor "*" for every caller."""
+    return name if name == ANYBODY else _caller_name(name)
+
+
+def _caller_name(name: str) -> str:
+    """Refuse what no caller is called."""
+    if not re.match(OWNER_PATTERN, name):
+        raise broken_rule("must be 1 to 128 characters without blanks and control characters, and not *")
+    return name
+
+
 LONGEST_ID = 128
 
 RequestId = Annotated[str, up_to(LONGEST_ID)]
@@ -69,6 +84,8 @@ Owner = Annotated[str, up_to(LONGEST_ID)]
 RecipientId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(_valid_id)]
 # Releases before the rule accepted other ids: their receipts are still recorded, and their people still erased.
 StoredRecipientId = Annotated[str, up_to(LONGEST_ID, NO_SPACES, at_least=1)]
+CallerName = Annotated[str, AfterValidator(_caller_name)]
+SharedWith = Annotated[str, AfterValidator(_shared_with)]
 PageSize = Annotated[int, Field(ge=0, le=1000)]
 Time = Annotated[Any, AfterValidator(_readable)]
 

@@ -6,9 +6,20 @@ from pydantic import AfterValidator, Field
 
 from redrive.v1.page_pb2 import SendMode
 from server.api.rules.broken_rule import broken_rule
-from server.api.rules.field_kinds import MessagesPerSecond, PageId, PageSize, RequestId, known, up_to
+from server.api.rules.field_kinds import (
+    CallerName,
+    MessagesPerSecond,
+    PageId,
+    PageSize,
+    RequestId,
+    SharedWith,
+    known,
+    up_to,
+)
 from server.api.rules.rule_set import Rules
 from server.secret_text import impossible_characters
+
+MOST_SHARED = 100  # callers that a page is shared with
 
 
 def _possible(secret: str) -> str:
@@ -48,4 +59,20 @@ class ReleasePageRules(Rules):
     """ReleasePage."""
 
     page_id: PageId
+    request_id: RequestId = ""
+
+
+class SharePageRules(Rules):
+    """SharePage."""
+
+    page_id: PageId
+    shared_with: Annotated[list[SharedWith], Field(default_factory=list, max_length=MOST_SHARED)]
+    request_id: RequestId = ""
+
+
+class TransferPageRules(Rules):
+    """TransferPage."""
+
+    page_id: PageId
+    owner: CallerName
     request_id: RequestId = ""

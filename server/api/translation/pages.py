@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from domain.commands import HoldPage, PutPage, ReleasePage
+from domain.commands import HoldPage, PutPage, ReleasePage, SharePage, TransferPage
 from domain.page_events import SendMode
 from projections.page_pauses import PauseRow
 from projections.pages import HoldRow, PageRow
@@ -17,18 +17,30 @@ from redrive.v1.page_service_pb2 import (
     PutPageResponse,
     ReleasePageRequest,
     ReleasePageResponse,
+    SharePageRequest,
+    SharePageResponse,
+    TransferPageRequest,
+    TransferPageResponse,
 )
-from server.api.rules.page_rules import HoldPageRules, ListPagesRules, PutPageRules, ReleasePageRules
+from server.api.rules.page_rules import (
+    HoldPageRules,
+    ListPagesRules,
+    PutPageRules,
+    ReleasePageRules,
+    SharePageRules,
+    TransferPageRules,
+)
 from server.api.translation.enum_words import ERROR_TYPES, SEND_MODES
 from server.api.translation.times import timestamp
 from server.commands.putting_pages import PutAnswer
 
 
-def put_page(request: PutPageRequest, owner: str) -> PutPage:
+def put_page(request: PutPageRequest, owner: str, sees: str) -> PutPage:
     """What to put; raises InvalidRequest."""
     PutPageRules.check(request)
     return PutPage(
         owner=owner,
+        sees=sees,
         request_id=request.request_id,
         page_id=request.page_id,
         name=request.name,
@@ -44,16 +56,42 @@ def page_put(answer: PutAnswer) -> PutPageResponse:
     return PutPageResponse(page=_page(answer.page), warnings=answer.warnings)
 
 
-def hold_page(request: HoldPageRequest, owner: str) -> HoldPage:
+def hold_page(request: HoldPageRequest, owner: str, sees: str) -> HoldPage:
     """What to hold; raises InvalidRequest."""
     HoldPageRules.check(request)
-    return HoldPage(owner=owner, request_id=request.request_id, page_id=request.page_id, reason=request.reason)
+    return HoldPage(
+        owner=owner, sees=sees, request_id=request.request_id, page_id=request.page_id, reason=request.reason
+    )
 
 
-def release_page(request: ReleasePageRequest, owner: str) -> ReleasePage:
+def release_page(request: ReleasePageRequest, owner: str, sees: str) -> ReleasePage:
     """What to release; raises InvalidRequest."""
     ReleasePageRules.check(request)
-    return ReleasePage(owner=owner, request_id=request.request_id, page_id=request.page_id)
+    return ReleasePage(owner=owner, sees=sees, request_id=request.request_id, page_id=request.page_id)
+
+
+def share_page(request: SharePageRequest, owner: str, sees: str) -> SharePage:
+    """With whom to share a page; raises InvalidRequest."""
+    SharePageRules.check(request)
+    return SharePage(
+        owner=owner,
+        sees=sees,
+        request_id=request.request_id,
+        page_id=request.page_id,
+        shared_with=tuple(sorted(set(request.shared_with))),
+    )
+
+
+def transfer_page(request: TransferPageRequest, owner: str, sees: str) -> TransferPage:
+    """To whom to give a page; raises InvalidRequest."""
+    TransferPageRules.check(request)
+    return TransferPage(
+        owner=owner,
+        sees=sees,
+        request_id=request.request_id,
+        page_id=request.page_id,
+        new_owner=request.owner,
+    )
 
 
 def page_held(row: PageRow) -> HoldPageResponse:
@@ -64,6 +102,16 @@ def page_held(row: PageRow) -> HoldPageResponse:
 def page_released(row: PageRow) -> ReleasePageResponse:
     """What a ReleasePage made."""
     return ReleasePageResponse(page=_page(row))
+
+
+def page_shared(row: PageRow) -> SharePageResponse:
+    """What a SharePage made."""
+    return SharePageResponse(page=_page(row))
+
+
+def page_transferred(row: PageRow) -> TransferPageResponse:
+    """What a TransferPage made."""
+    return TransferPageResponse(page=_page(row))
 
 
 def checked(request: ListPagesRequest) -> ListPagesRequest:
@@ -89,6 +137,8 @@ def _page(row: PageRow) -> Page:
         update_time=timestamp(row.update_time),
         hold=page_hold(row.hold),
         pause=page_pause(row.pause),
+        owner=row.owner,
+        shared_with=row.shared_with,
     )
 
 

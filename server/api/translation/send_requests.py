@@ -25,11 +25,11 @@ LARGE_CONTENT = 100_000  # bytes, checked in about 50 milliseconds
 PLACEHOLDERS_OF_A_SLICE = 10  # with more of them, fewer recipients are looked at in one step
 
 
-async def send(request: SendRequest, owner: str) -> tuple[SendMessage, list[Recipient]]:
+async def send(request: SendRequest, owner: str, sees: str) -> tuple[SendMessage, list[Recipient]]:
     """A whole Send. The content is filled in for every recipient, once every field is in order."""
     everybody = await _in_order(request, SendRules)
     await _check_message(request, MessageRules)
-    command = _command(request, owner)
+    command = _command(request, owner, sees)
     await _fill_in(FillableContent(command.content), everybody)
     return command, everybody
 
@@ -77,9 +77,10 @@ async def _fill_in(content: FillableContent, everybody: Sequence[Recipient], *, 
         raise InvalidRequest(violations)
 
 
-def _command(request: SendRequest, owner: str) -> SendMessage:
+def _command(request: SendRequest, owner: str, sees: str) -> SendMessage:
     return SendMessage(
         owner=owner,
+        sees=sees,
         request_id=request.request_id,
         page_id=request.page_id,
         title=request.title,
@@ -110,13 +111,13 @@ class SendParts:
         self._content = FillableContent(Content())
         self._taken = 0
 
-    async def header(self, owner: str) -> SendMessage:
+    async def header(self, owner: str, sees: str) -> SendMessage:
         """What the first part asks for."""
         part = await anext(self._parts, SendStreamRequest())
         if not part.HasField("header"):
             raise InvalidRequest([Violation("header", "is required, as the first part")])
         await _check_message(part.header, StreamHeaderRules)
-        command = _command(part.header, owner)
+        command = _command(part.header, owner, sees)
         self._content = FillableContent(command.content)
         return command
 

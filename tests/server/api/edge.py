@@ -37,6 +37,7 @@ from server.commands.putting_pages import PutPageService
 from server.commands.recording_receipts import ReceiptService
 from server.commands.resending import ResendService
 from server.commands.sending import SendService
+from server.commands.sharing_pages import PageShareService
 from server.commands.stream_sending import StreamSendService
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.history.history import History
@@ -241,6 +242,7 @@ async def running_edge(
             pauses=PauseService(log, wall_clock),
             pages=PutPageService(log, vault, channel, wall_clock, 10.0),
             holds=PageHoldService(log, vault, wall_clock),
+            shares=PageShareService(log, wall_clock),
             receipts=ReceiptService(log, wall_clock),
             cleanups=CleanupService(log, cleanups, wall_clock),
             erasures=ErasureService(log, vault, wall_clock),

@@ -74,11 +74,6 @@ async def hold_for_fault(edge: Edge) -> None:
     await edge.commit(page_stream(PAGE), (await page_of(edge)).version, page_held())
 
 
-async def paces(edge: Edge, count: int) -> None:
-    for pace in range(1, count + 1):
-        await edge.pages.PutPage(put(access_token="", messages_per_second=pace))
-
-
 async def told(edge: Edge) -> str:
     """The id of a message that met every kind of thing that befalls a page, and was resent once it was done."""
     message_id = await sent(edge)
@@ -122,11 +117,12 @@ async def test_it_is_told_in_words(edge: Edge) -> None:
         f"The page was put on hold by {OWNER}: a wrong link",
         f"The page was released by {OWNER}",
         "The page was put on hold: expired",
-        "The page's token was replaced",
+        f"The page's token was replaced by {OWNER}",
         "The page goes on with its new token",
     ]
     assert json.loads(found[1].details) == {
         "page_id": PAGE,
+        "requested_by": OWNER,
         "hold": {"reason": "a wrong link", "held_by": OWNER, "fault": None},
     }
 
@@ -195,16 +191,29 @@ async def test_a_stream_of_recipients_is_no_message_before_it_is_submitted(edge:
     assert await own(edge, MESSAGE) == ["MessageStaged", "MessageSubmitted", "PageReleased"]
 
 
-async def test_another_pace_is_not_told_and_hides_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_same_pace_again_is_not_shown_and_hides_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_log, "EVENTS_AT_ONCE", 2)
     await edge.pages.PutPage(put())
     message_id = await sent(edge)
-    await paces(edge, 5)
-    await hold(edge)
-    await paces(edge, 4)
-    await release(edge)
+    for pace, times in ((10.0, 5), (5.0, 5)):
+        for _ in range(times):
+            await edge.pages.PutPage(put(access_token="", messages_per_second=pace))
+        await hold(edge)
+        await release(edge)
 
-    assert await own(edge, message_id) == ["MessageSubmitted", "PageHeld", "PageReleased"]
+    held = ["PageHeld", "PageReleased"]
+    assert await own(edge, message_id) == ["MessageSubmitted", *held, "PageSettingsChanged", *held]
+
+
+async def test_another_pace_is_shown_with_who_asked_and_without_the_pages_name(edge: Edge) -> None:
+    await edge.pages.PutPage(put())
+    message_id = await sent(edge)
+    await edge.pages.PutPage(put(access_token="", messages_per_second=2.5, name="Secret shop"))
+
+    found = (await events(edge, message_id))[-1]
+
+    assert found.summary == f"The page's settings were changed by {OWNER}: name, messages per second to 2.5"
+    assert "Secret shop" not in f"{found}"
 
 
 async def test_a_token_that_could_not_be_tried_is_told_so(edge: Edge) -> None:
@@ -212,7 +221,7 @@ async def test_a_token_that_could_not_be_tried_is_told_so(edge: Edge) -> None:
     edge.channel.token_check = TokenUntried("no answer")
     await edge.pages.PutPage(put(access_token="EAAG-another"))
 
-    words = "The page's token was replaced; the platform could not be asked about the new one"
+    words = f"The page's token was replaced by {OWNER}; the platform could not be asked about the new one"
     assert (await events(edge, message_id))[-1].summary == words
 
 

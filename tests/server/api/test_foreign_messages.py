@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from domain.message_events import MessageSubmitted
-from domain.streams import message_stream
+from domain.streams import message_stream, page_stream
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageRequest,
     ListMessagesRequest,
@@ -27,7 +27,7 @@ from redrive.v1.report_service_pb2 import (
 from redrive.v1.retry_service_pb2 import GetRetryScheduleRequest, RunScheduledRetriesRequest
 from server.access.scope import Scope
 from server.delivery.timer_report import TimerResult, TimerRun, TimerStatus
-from tests.builders import FAILED, NOW, PAGE
+from tests.builders import FAILED, NOW, PAGE, page_shared
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge
 from tests.server.api.refusals import refusal_of
@@ -59,6 +59,7 @@ def admin(callers: Callers) -> Metadata:
 async def guarded(callers: Callers) -> AsyncIterator[Edge]:
     """One message of crm's and one of the shop's, both of which have failed."""
     async with guarded_edge(callers) as edge:
+        await edge.commit(page_stream(PAGE), 1, page_shared("crm", "shop"))
         for owner, message_id in (("crm", MINE), ("shop", THEIRS)):
             await edge.submit_as(owner, message_id)
             await edge.deliver(message_id, {"ann": FAILED})

@@ -41,6 +41,7 @@ from tests.builders import (
     batch_recipients,
     delivered,
     page_registered,
+    page_shared,
     page_token_replaced,
     people,
     resend_message,
@@ -73,6 +74,9 @@ class Desk:
 
     async def register_page(self) -> None:
         await self.append(page_stream(PAGE), 0, page_registered())
+
+    async def share_page(self, *callers: str) -> None:
+        await self.append(page_stream(PAGE), 1, page_shared(*callers))
 
     async def replace_token(self) -> None:
         await self.append(page_stream(PAGE), 1, page_token_replaced(2))

@@ -155,9 +155,10 @@ async def test_a_stream_that_never_stands_still_is_given_up(desk: Desk, monkeypa
 
 async def test_nobody_marks_what_somebody_else_has_sent(desk: Desk) -> None:
     """Not even one who knows the page, the person and the platform's id."""
-    message_id = await desk.send(crowd(1), owner="somebody else")
+    await desk.share_page("another-owner")
+    message_id = await desk.send(crowd(1), owner="another-owner")
     one = service(desk)
-    theirs = RecordReceipts(owner="somebody else", receipts=tuple(echoes(message_id, [0])))
+    theirs = RecordReceipts(owner="another-owner", receipts=tuple(echoes(message_id, [0])))
     assert await one.record(theirs) == ReceiptCounts(1, 0, 0)
 
     told_of_it = [
@@ -165,7 +166,7 @@ async def test_nobody_marks_what_somebody_else_has_sent(desk: Desk) -> None:
         told(ReceiptKind.READ, 0, watermark=after(99)),
     ]
     assert await one.record(command(*echoes(message_id, [0]), *told_of_it)) == ReceiptCounts(0, 0, 3)
-    assert await one.record(RecordReceipts(owner="somebody else", receipts=tuple(told_of_it))) == (2, 0, 0)
+    assert await one.record(RecordReceipts(owner="another-owner", receipts=tuple(told_of_it))) == (2, 0, 0)
 
 
 async def test_of_a_stream_that_is_still_coming_in_nothing_was_sent(desk: Desk) -> None:

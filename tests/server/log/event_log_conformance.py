@@ -8,12 +8,13 @@ import asyncio
 import pytest
 
 from domain.event import Event
+from domain.owner import ANYBODY
 from domain.streams import page_stream
 from projections import pages
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit, Committed, Conflict, EventLog, Refused, StreamEvents
-from tests.builders import page_registered, page_settings_changed
+from tests.builders import page_registered, page_settings_changed, page_shared, page_transferred
 
 
 def appended(page_id: str, expected_version: int, *events: Event) -> StreamEvents:
@@ -33,13 +34,30 @@ def workers(sql: Sql) -> list[str]:
 
 
 def page_ids(sql: Sql) -> list[str]:
-    return [page.page_id for page in pages.in_order(sql, after="", limit=1_000)]
+    return [page.page_id for page in pages.in_order(sql, ANYBODY, after="", limit=1_000)]
 
 
 class EventLogConformance:
     """Inherit, name the class Test..., and bring a `log`."""
 
     # Appending
+
+    async def test_an_owner_finds_its_pages_those_shared_with_it_and_those_without_owner(self, log: EventLog) -> None:
+        owners = {"1": "shop", "2": "crm", "3": "crm", "4": "crm", "5": ""}
+        appends = [appended(id_, 0, page_registered(id_, requested_by=owner)) for id_, owner in owners.items()]
+        await log.commit(Commit(appends))
+        shared = {"2": ("ops", "shop"), "3": ("my-shop", "shop2"), "4": ("shop",)}
+        await log.commit(Commit([appended(id_, 1, page_shared(*names, page_id=id_)) for id_, names in shared.items()]))
+        await log.commit(Commit([appended("4", 2, page_transferred("ops", page_id="4"))]))
+
+        found = await log.read(lambda sql: pages.in_order(sql, "shop", after="", limit=9))
+
+        assert [(page.page_id, page.owner, page.shared_with) for page in found] == [
+            ("1", "shop", ()),
+            ("2", "crm", ("ops", "shop")),
+            ("5", "", ()),
+        ]
+        assert await log.read(page_ids) == list(owners)
 
     async def test_events_are_loaded_in_the_order_in_which_they_were_appended(self, log: EventLog) -> None:
         events = [page_registered("1"), *(page_settings_changed("1", name=f"name {n}") for n in range(20))]

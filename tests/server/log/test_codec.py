@@ -127,7 +127,7 @@ STORED: list[tuple[str, str, Event]] = [
         "PageRegistered.v1",
         """{"append_id":"a1","event":{"time":"2026-03-01T12:00:00Z","page_id":"1001","name":"A page",
         "messages_per_second":10.0,"send_mode":"SINGLE","token_verified":true}}""",
-        page_registered(),
+        page_registered(requested_by=""),
     ),
 ]
 

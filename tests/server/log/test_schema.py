@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from domain.cleanup_events import CleanupStarted
+from domain.page_events import PageShared
 from domain.person_events import PersonErased
 from domain.receipt_events import ReceiptsRecorded
 from domain.streams import message_stream
@@ -58,7 +59,7 @@ def test_an_older_database_is_brought_up(database_url: str, monkeypatch: pytest.
 
 def test_a_database_of_the_release_before_gets_the_columns_that_it_lacks(database_url: str) -> None:
     with closing(opened(database_url)) as store:
-        write_everything(store, but=(ReceiptsRecorded, CleanupStarted, PersonErased))
+        write_everything(store, but=(ReceiptsRecorded, CleanupStarted, PersonErased, PageShared))
         with store.transaction(commit=True) as sql:
             for name in re.findall(r"INDEX IF NOT EXISTS (\w+)", "".join(read_models.TABLES)):
                 sql.execute(f"DROP INDEX IF EXISTS {name}")

@@ -44,7 +44,9 @@ from tests.builders import (
     page_registered,
     page_released,
     page_settings_changed,
+    page_shared,
     page_token_replaced,
+    page_transferred,
     request_stamp,
     retry_requested,
     start,
@@ -78,8 +80,10 @@ def append(store: Store, stream: str, expected_version: int, *events: Event) -> 
 
 
 def _story() -> Story:
-    yield page_stream(PAGE), [page_registered(), page_settings_changed(name="Shop"), page_token_replaced()]
+    unowned = page_registered(requested_by="")  # as releases that kept no owners wrote it
+    yield page_stream(PAGE), [unowned, page_settings_changed(name="Shop"), page_token_replaced()]
     yield page_stream(PAGE), [page_held(), page_released()]
+    yield page_stream(PAGE), [page_shared("crm", "shop"), page_transferred("shop", "crm")]
     yield message_stream(MESSAGE), [message_submitted(4, request=request_stamp())]
     yield from _first_round()
     yield message_stream(MESSAGE), [MessageCompleted(message_id=MESSAGE, time=NOW)]
