@@ -37,7 +37,7 @@ bench: setup $(PEERS)/.done ## Compare with Celery, Dramatiq and Procrastinate, 
 	$(BIN)/python -m bench $(OPTIONS)
 	$(PEERS)/bin/python -m bench.plot .bench/results.json .bench/performance.svg
 
-check: setup ## Check style, types, imports, the contract and its stubs, security, and what is deployed
+check: setup ## Check style, types, imports, the contract and its stubs, security, secrets, and what is deployed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -47,6 +47,7 @@ check: setup ## Check style, types, imports, the contract and its stubs, securit
 		diff -rq -x __init__.py -x __pycache__ "$$fresh/redrive/v1" $(STUBS) || \
 		{ echo '$(STUBS) is not what protos/ says: run make proto'; exit 1; }
 	$(BIN)/python deploy/checks/static.py
+	$(BIN)/python deploy/checks/secret_scan.py
 	$(BIN)/hadolint deploy/Containerfile
 	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml

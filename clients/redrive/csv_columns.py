@@ -7,16 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from redrive.csv_rows import MAX_COLUMNS, Row
+from redrive.formula_guard import unguarded
 from redrive.recipient_ids import character_name, id_problem
 from redrive.v1.content_pb2 import Recipient
 
 ID_COLUMNS = ("id", "recipient_id")
+EXPORT_COLUMNS = (
+    "message_id",
+    "recipient_id",
+    "recipient_name",
+    "status",
+    "attempt_number",
+)  # what an export begins with
 NAME_COLUMN = "name"
 MAX_ID = 128
 MAX_NAME = 200
 MAX_VARIABLE = 1_000
 MAX_VARIABLES = 50
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNDECODED = re.compile("[\udc80-\udcff]")  # how bytes that are not UTF-8 are read
 _SHOWN = 64  # characters of a column's name
 _NO_NAME = "holds a value, and the header has no name for this column"
@@ -58,6 +67,7 @@ class Columns:
         self._ids = [place for place, name in enumerate(self.names) if name in ID_COLUMNS]
         self.id_column = self.names[self._ids[0]] if self._ids else ID_COLUMNS[0]
         self._variables = [name for name in self.variables if name != NAME_COLUMN]
+        self._is_export = tuple(self.names[: len(EXPORT_COLUMNS)]) == EXPORT_COLUMNS
 
     @cached_property
     def _checks(self) -> list[Callable[[str], str]]:
@@ -93,13 +103,14 @@ class Columns:
         if row.problem:
             yield CsvProblem(row.line, "", row.problem)
             return
-        if len(row.cells) <= self._ids[0]:
+        cells = self._cells(row)
+        if len(cells) <= self._ids[0]:
             yield CsvProblem(row.line, self.id_column, "is empty")
-        for place, (cell, check) in enumerate(zip(row.cells, self._checks, strict=False)):
+        for place, (cell, check) in enumerate(zip(cells, self._checks, strict=False)):
             if description := check(cell):
                 yield CsvProblem(row.line, self._shown(place), description)
         width = len(self.names)
-        for place, cell in enumerate(row.cells[width:], width):
+        for place, cell in enumerate(cells[width:], width):
             if cell.strip():
                 yield CsvProblem(row.line, f"number {place + 1}", _NO_NAME)
                 return
@@ -107,21 +118,35 @@ class Columns:
     def id_of(self, row: Row) -> str:
         """Return the id as it is in the file, whatever is wrong with it."""
         place = self._ids[0]
-        return row.cells[place].strip() if place < len(row.cells) else ""
+        return unguarded(row.cells[place].strip()) if place < len(row.cells) else ""
 
     def recipient(self, row: Row) -> Recipient:
         """Return the recipient of a row that has no problems; a blank cell is a variable that the recipient lacks."""
-        values = dict(zip(self.names, map(str.strip, row.cells), strict=False))
+        values = dict(zip(self.names, map(str.strip, self._cells(row)), strict=False))
         variables = {name: value for name in self._variables if (value := values.get(name))}
         return Recipient(id=values[self.id_column], name=values.get(NAME_COLUMN, ""), variables=variables)
+
+    def _cells(self, row: Row) -> list[str]:
+        """Return the cells without the guards against formulas: all of an export of Redrive's, else only the id.
+
+        An id holds no apostrophe; in a text of another file it may belong to the text.
+        """
+        cells = row.cells
+        if self._is_export:
+            return list(map(unguarded, cells))
+        place = self._ids[0]
+        if place < len(cells) and (cell := cells[place].strip()).startswith("'"):
+            cells = [*cells[:place], unguarded(cell), *cells[place + 1 :]]
+        return cells
 
     def _check_of(self, name: str) -> Callable[[str], str]:
         if not name:
             return lambda cell: _NO_NAME if cell.strip() else ""
         if name in ID_COLUMNS:
             return self._wrong_id
-        most = MAX_NAME if name == NAME_COLUMN else MAX_VARIABLE
-        return lambda cell: self._wrong_value(cell, most)
+        if name == NAME_COLUMN:
+            return self._wrong_person_name
+        return lambda cell: self._wrong_value(cell, MAX_VARIABLE)
 
     def _wrong_id(self, cell: str) -> str:
         cell = cell.strip(" \t")
@@ -130,6 +155,12 @@ class Columns:
         if len(cell) > MAX_ID:
             return _too_long(cell, MAX_ID)
         return self._undecoded(cell) or id_problem(cell)
+
+    def _wrong_person_name(self, cell: str) -> str:
+        if problem := self._wrong_value(cell, MAX_NAME):
+            return problem
+        control = _CONTROL.search(cell.strip()) if not cell.isprintable() else None
+        return f"holds {character_name(control[0])}" if control else ""
 
     def _wrong_value(self, cell: str, most: int) -> str:
         if cell.isascii() and len(cell) <= most and "\0" not in cell:

@@ -4,7 +4,6 @@ A JSON object {"tokens": [...], "clients": [...]}. `redrive-server tokens` write
 hand: {"name": "crm.example.org", "owner": "crm", "scopes": ["send", "read"]}.
 """
 
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +13,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from server import file_lock
 from server.access.caller import Caller, Owner, known
 from server.access.scope import Scope
 from server.access.tokens import Token, by_hash
 from server.access.watched_file import WatchedFile
+
+LOCK_SECONDS = 10.0  # that a change of the file waits for another, which takes milliseconds
 
 
 class CertifiedClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +119,6 @@ class TokenFile:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Another `redrive-server tokens` waits."""
-        with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """Wait for another `redrive-server tokens`; raises LockHeldError, an OSError, when it takes too long."""
+        with file_lock.acquire(self._path.with_name(f".{self._path.name}.lock"), within=LOCK_SECONDS):
             yield

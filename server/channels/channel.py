@@ -1,6 +1,6 @@
 """How a message leaves: what every channel can do, in the domain's words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,12 +22,20 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return f"Credentials(page_id={self.page_id!r})"
 
 
+def _no_fillings() -> Mapping[str, str]:
+    return {}
+
+
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One request about to leave; the content's text is already filled in."""
+    """One request about to leave; the content's text is already filled in.
+
+    `fillings` opens the recipient's name and variables, which no error may quote; only a failure needs them.
+    """
 
     delivery_id: str
     recipient_id: str
     content: Content
+    fillings: Callable[[], Mapping[str, str]] = _no_fillings
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):

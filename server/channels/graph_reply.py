@@ -8,10 +8,12 @@ import msgspec
 
 from domain.classification import PlatformError, classify, unreadable
 from domain.outcome import Outcome, Sent
+from domain.visible_text import one_line
 from server.channels.answer import Answer
 from server.channels.channel import Advice, Attempted
 from server.channels.graph_advice import OwnObjects, advice_from
 
+_MAX_ID = 1_000  # characters of a message's id; the platform's have about 160
 _INT32 = range(-(2**31), 2**31)  # what a code fits in wherever it goes
 
 
@@ -49,7 +51,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     def outcome(self) -> Outcome:
         """What became of the one message that it answers; a success has to name the message."""
-        message_id = as_text(self.body.get("message_id")) if self.is_success else ""
+        message_id = _as_id(self.body.get("message_id")) if self.is_success else ""
         return Sent(message_id) if message_id else self.refusal()
 
     def _enveloped(self, envelope: Mapping[str, Any]) -> PlatformError | None:
@@ -136,8 +138,13 @@ def as_text(value: object) -> str:
     return value.replace("\0", "") if isinstance(value, str) else ""
 
 
+def _as_id(value: object) -> str:
+    """Return a message's id as it may be recorded and shown."""
+    return one_line(as_text(value))[:_MAX_ID]
+
+
 def _accepted_as(body: bytes | str) -> str:
     try:
-        return as_text(_accepted.decode(body).message_id)
+        return _as_id(_accepted.decode(body).message_id)
     except (ValueError, RecursionError):
         return ""

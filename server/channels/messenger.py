@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import httpx
@@ -29,9 +29,8 @@ from server.channels.graph_reply import read_attempt, read_reply
 from server.channels.graph_request import GraphRequests, secrets_of
 from server.channels.http_client import CHECK_SECONDS
 from server.channels.no_answer import no_answer, nothing_left
-from server.channels.redaction import redact
+from server.channels.redaction import Redaction, redact
 
-_SHORTEST_TEXT = 4  # a shorter text tells nothing, and taking it out would leave holes all over an error
 _PLATFORM_WORD = re.compile(r".*(type|ratio|style)")  # fields of a template that hold words of the platform's own
 
 
@@ -64,7 +63,7 @@ class MessengerChannel(Channel):
         answer = await _exchange(self._client, lambda: self._requests.message(credentials, message), self._deadline)
         own = self._own(credentials)
         attempt = read_attempt(answer, own) if isinstance(answer, Answer) else Attempted(outcome=answer)
-        return _redacted(attempt, credentials, message)
+        return _recordable([attempt], credentials, [message])[0]
 
     async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
         """Sends up to 50 messages in one request; answers in their order."""
@@ -75,7 +74,7 @@ class MessengerChannel(Channel):
             attempts = read_batch(answer, size=len(messages), own=self._own(credentials))
         else:
             attempts = [Attempted(outcome=answer)] * len(messages)
-        return [_redacted(attempt, credentials, message) for attempt, message in zip(attempts, messages, strict=True)]
+        return _recordable(attempts, credentials, messages)
 
     async def check_token(self, credentials: Credentials) -> TokenCheck:
         """Tries the token with one harmless call; only an answer that waiting would not change refuses it."""
@@ -133,13 +132,29 @@ async def _exchange(
         return no_answer(error)
 
 
-def _redacted(attempt: Attempted, credentials: Credentials, message: OutgoingMessage) -> Attempted:
-    if isinstance(attempt.outcome, Sent):
-        return attempt
-    outcome = attribute(attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id)
-    texts = (string.text for string in strings_of(message.content) if not _PLATFORM_WORD.fullmatch(string.path))
-    secrets = [*secrets_of(credentials), *(text for text in texts if len(text) >= _SHORTEST_TEXT)]
-    return Attempted(outcome=redact(outcome, secrets), advice=attempt.advice)
+def _recordable(
+    attempts: Sequence[Attempted], credentials: Credentials, messages: Sequence[OutgoingMessage]
+) -> Sequence[Attempted]:
+    """Return the attempts with errors that quote none of the messages: the answer to a batch may quote another part."""
+    if all(isinstance(attempt.outcome, Sent) for attempt in attempts):
+        return attempts
+    redaction = Redaction(
+        secrets_of(credentials),
+        (text for message in messages for text in _texts(message)),
+        (message.fillings() for message in messages),
+    )
+    found = []
+    for attempt, message in zip(attempts, messages, strict=True):
+        outcome = attribute(attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id)
+        found.append(Attempted(outcome=redaction.outcome(outcome), advice=attempt.advice))
+    return found
+
+
+def _texts(message: OutgoingMessage) -> Iterator[str]:
+    """Yield what the message says, without a template's fields that hold words of the platform's own."""
+    for string in strings_of(message.content):
+        if not _PLATFORM_WORD.fullmatch(string.path):
+            yield string.text
 
 
 def _token_check(outcome: Outcome, credentials: Credentials) -> TokenCheck:

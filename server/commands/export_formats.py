@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from domain.visible_text import escaped_json, shown_lines
 from server.commands.export_rows import Values
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a text for that begins so
+from server.commands.formula_guard import guarded
 
 
 class Format(NamedTuple):
@@ -19,25 +19,25 @@ class Format(NamedTuple):
     lines: Callable[[Sequence[str], Iterable[Values]], bytes]
 
 
+def _csv_beginning(columns: Sequence[str]) -> bytes:
+    return f"{','.join(columns)}\r\n".encode()
+
+
 def _csv_lines(_: Sequence[str], rows: Iterable[Values]) -> bytes:
-    return _csv(map(_harmless, row) for row in rows)
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Every text is quoted: a delimiter inside it ends no cell."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(map(_cell, row) for row in rows)
     return text.getvalue().encode()
 
 
-def _harmless(value: Any) -> Any:
-    """A text that is no formula: the apostrophe is what spreadsheets themselves mark a text with."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _cell(value: Any) -> Any:
+    return guarded(shown_lines(value)) if isinstance(value, str) else value
 
 
 def _json_lines(columns: Sequence[str], rows: Iterable[Values]) -> bytes:
-    lines = (msgspec.json.encode(dict(zip(columns, row, strict=True))) for row in rows)
-    return b"".join(line + b"\n" for line in lines)
+    lines = b"\n".join(msgspec.json.encode(dict(zip(columns, row, strict=True))) for row in rows)
+    return escaped_json(lines.decode()).encode() + b"\n" if lines else b""
 
 
-CSV = Format(beginning=lambda columns: _csv([columns]), lines=_csv_lines)
+CSV = Format(beginning=_csv_beginning, lines=_csv_lines)
 JSON_LINES = Format(beginning=lambda _: b"", lines=_json_lines)

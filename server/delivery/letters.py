@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 import structlog
+from cryptography.exceptions import InvalidTag
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
@@ -188,6 +189,18 @@ class _Origin(msgspec.Struct, frozen=True):
         return {"name": key.name(self.names.get(position, b"")), **key.variables(self.variables.get(position, b""))}
 
 
+class _OriginsOnDemand(dict[int, _Origin]):
+    """Origins by batch; one that the texts did not need is opened when an error may quote the recipient's name."""
+
+    def __init__(self, known: Mapping[int, _Origin], origin: Callable[[int], _Origin]) -> None:
+        super().__init__(known)
+        self._origin = origin
+
+    def __missing__(self, number: int) -> _Origin:
+        self[number] = origin = self._origin(number)
+        return origin
+
+
 class Letters:
     """Opens the sealed content, names and variables of batches about to leave."""
 
@@ -208,8 +221,9 @@ class Letters:
         contents = [content for number in rounds if isinstance(content := opened.content(number), FillableContent)]
         has_variables = any(content.variables for content in contents)
         origins = await self._origins(batch, people, opened) if has_variables else {}
+        later = _OriginsOnDemand(origins, lambda number: self._origin(number, _own(batch, number), people, opened))
         letters = {
-            position: partial(_letter, batch, position, opened.content(recipient.content_round), origins)
+            position: partial(_letter, batch, position, opened.content(recipient.content_round), later)
             for position, recipient in enumerate(batch.recipients)
             if recipient.id not in people.erased
         }
@@ -294,7 +308,10 @@ def _letter(
             retry=RetryRule.NEVER,
         )
     return OutgoingMessage(
-        delivery_id=delivery_id(batch.message_id, batch.number, position), recipient_id=recipient.id, content=content
+        delivery_id=delivery_id(batch.message_id, batch.number, position),
+        recipient_id=recipient.id,
+        content=content,
+        fillings=lambda: _fillings_if_known(batch, position, origins),
     )
 
 
@@ -303,3 +320,16 @@ def _fillings(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Ma
     recipient = batch.recipients[position]
     number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
     return origins[number].fillings(recipient, place)
+
+
+def _fillings_if_known(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Mapping[str, str]:
+    """Return the same; nothing once the person was erased, or if the key is another one."""
+    try:
+        return _fillings(batch, position, origins)
+    except (PersonErasedError, InvalidTag):
+        return {}
+
+
+def _own(batch: Batch, number: int) -> Batch | None:
+    """Return the batch if it is that of the first round: only its events hold the sealed variables."""
+    return batch if not batch.round and batch.number == number else None

@@ -1,6 +1,5 @@
 """The database file behind the log on SQLite: events, read models, and what stands beside them."""
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +15,8 @@ from projections import read_models
 from projections.recorded import Recorded
 from projections.sql import Sql
 from projections.tally import Tally
+from server import file_lock
+from server.file_lock import LockHeldError
 from server.log import releases, schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
@@ -30,6 +31,7 @@ logger = structlog.get_logger()
 CHECKPOINT_SECONDS = 0.2  # that one attempt waits for readers
 CHECKPOINTS = 3
 _TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
+LOCK_FILE_SECONDS = 1.0  # that a start waits for a process that is about to end
 LOCK_SECONDS = 2  # that a write waits for somebody who looks into the file
 
 
@@ -163,10 +165,7 @@ class SqliteStore:
 
 
 def _lock(path: Path) -> IO[str]:
-    lock = path.with_name(path.name + ".lock").open("w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise DatabaseInUseError(f"{path} is in use by another process") from error
-    return lock
+        return file_lock.acquire(path.with_name(path.name + ".lock"), within=LOCK_FILE_SECONDS)
+    except LockHeldError as error:
+        raise DatabaseInUseError(f"{path} is in use by another process: {error}") from error

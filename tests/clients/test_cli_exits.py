@@ -53,6 +53,18 @@ async def test_a_status_becomes_an_exit_code(
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("form", ["json", "table"])
+async def test_a_servers_words_cannot_drive_the_terminal(
+    server: "ScriptedServer", redrive: "Redrive", form: str
+) -> None:
+    server.refuse("GetMessage", grpc.StatusCode.NOT_FOUND, message="a\x1b[2J\u202eb\x9bc")
+
+    result = await redrive("message", "m1", "-o", form)
+
+    assert not set(result.stderr) & set("\x1b\u202e\x9b")
+    assert "[2J" in result.stderr
+
+
 async def test_wrong_fields_are_named(server: "ScriptedServer", redrive: "Redrive") -> None:
     details = BadRequest()
     details.field_violations.add(field="recipients[0].id", description="holds a space")

@@ -197,6 +197,27 @@ async def test_names_from_outside_cannot_drive_the_terminal(server: "ScriptedSer
     assert "\x1b" not in result.stdout
 
 
+HARMFUL = ["\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\x85"]
+
+
+@pytest.mark.parametrize("character", HARMFUL)
+@pytest.mark.parametrize("form", ["json", "table"])
+async def test_errors_from_outside_cannot_drive_the_terminal(
+    server: "ScriptedServer", redrive: "Redrive", character: str, form: str
+) -> None:
+    """Servers of the release before recorded them as they came; JSON has all of them, escaped."""
+    answer = ListFailedResponse()
+    answer.CopyFrom(FAILED)
+    said = answer.failed_recipients[0].last_error_message = f"ab{character}cd"
+    server.answer("ListFailed", answer)
+
+    result = await redrive("failed", "m1", *(["-o", "json"] if form == "json" else []))
+
+    assert not set(result.stdout) & (set("\x1b\x9b\x07\x7f\x85\u202e\u2066\u200f\u2028\ufeff"))
+    if form == "json":
+        assert json.loads(result.stdout)["failed_recipients"][0]["last_error_message"] == said
+
+
 async def test_deliveries_are_filtered_and_shown(server: "ScriptedServer", redrive: "Redrive") -> None:
     delivery = Delivery(
         batch_number=4,

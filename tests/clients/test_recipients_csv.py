@@ -165,7 +165,7 @@ def test_blank_rows_and_columns_are_left_out(file: Path) -> None:
 def test_a_nul_is_named_by_the_line_and_column_of_its_row(file: Path) -> None:
     rows = "".join(f'{number},"two\nlines"\n' for number in range(7_159))
 
-    assert problems(file, f"id,name\n{rows}9000,A\0\n") == ["line 14320, column name: holds U+0000 NULL"]
+    assert problems(file, f"id,note\n{rows}9000,A\0\n") == ["line 14320, column note: holds U+0000 NULL"]
 
 
 def test_ids_that_a_spreadsheet_has_changed_are_refused_by_line(file: Path) -> None:
@@ -193,3 +193,32 @@ def test_repeated_ids_are_counted_and_the_first_are_named(file: Path) -> None:
 
     assert RecipientsCsv(file).repeated_ids(2) == (3, [RepeatedId(4, "1", 2), RepeatedId(6, "1", 2)])
     assert RecipientsCsv(file).lines_of({0, 3}) == {0: 2, 3: 6}
+
+
+@pytest.mark.parametrize("recipient_id", ["-abc", "+ann", "@bob"])
+def test_a_guard_against_formulas_is_no_part_of_an_id(file: Path, recipient_id: str) -> None:
+    assert read(file, f'id,name\n"\'{recipient_id}",Ann\n') == [Recipient(id=recipient_id, name="Ann")]
+
+
+def test_an_apostrophe_of_a_text_stays(file: Path) -> None:
+    [recipient] = read(file, "id,name,note\n17,'-Ann-',\"so; '-5 %'\"\n")
+    assert (recipient.name, recipient.variables["note"]) == ("'-Ann-'", "so; '-5 %'")
+
+
+def test_guards_in_texts_of_an_export_are_taken_away(file: Path) -> None:
+    header = "message_id,recipient_id,recipient_name,status,attempt_number,error_message"
+    [recipient] = read(file, f"{header}\nm-1,'-a17,'=Ann,FAILED,1,\"a;'=1\"\n")
+    assert recipient.id == "-a17"
+    assert recipient.variables == {
+        "message_id": "m-1",
+        "recipient_name": "=Ann",
+        "status": "FAILED",
+        "attempt_number": "1",
+        "error_message": "a;=1",
+    }
+
+
+@pytest.mark.parametrize("character", ["\t", "\n", "\x1b", "\x7f", "\x9b", "\u2028"])
+def test_a_control_character_in_a_name_is_named_with_its_place(file: Path, character: str) -> None:
+    [problem] = problems(file, f'id,name\n17,"A{character}da"\n')
+    assert problem.startswith(f"line 2, column name: holds U+{ord(character):04X}")

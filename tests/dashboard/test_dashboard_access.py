@@ -5,12 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
+from redrive.v1.page_service_pb2 import ListPagesRequest
 from server.access.certificates import Certificates
 from server.access.scope import Scope
 from tests.dashboard.stage import Stage, Visit, running_dashboard, visiting
-from tests.server.api.known_callers import HOST, Callers, guarded_edge
+from tests.server.api.known_callers import HOST, Callers, bearing, guarded_edge
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -108,3 +109,55 @@ async def test_a_server_that_asks_who_calls_is_reached_over_tls_with_the_viewers
             await expect(other).to_have_url(f"{url}/login")
     assert token not in log.read_text()
     assert not list(Path.cwd().glob(".nicegui/*"))
+
+
+async def test_a_logout_ends_every_tab_of_the_session_and_no_other_session(browser: Browser, tmp_path: Path) -> None:
+    """A colleague with the same token keeps the connection to the server open; the tabs end nevertheless."""
+    callers = Callers(tmp_path)
+    token = callers.token("ann", Scope.ADMIN)
+    async with (
+        guarded_edge(callers) as edge,
+        running_dashboard(edge.address, tmp_path / "dashboard.log") as url,
+        visiting(browser, url) as visit,
+        visiting(browser, url) as colleague,
+    ):
+        for one in (visit, colleague):
+            await _log_in(one, token)
+        other, stubborn = await visit.tab(), await visit.tab()
+        await other.goto(url)
+        await _about_to_hold(stubborn, url)
+
+        await visit.page.get_by_role("button", name="Log out").click()
+
+        await expect(other).to_have_url(f"{url}/login")
+        await expect(stubborn.get_by_role("heading")).to_have_count(0)
+        await stubborn.evaluate("recorded.forEach((sent) => window.socket.emit(...sent))")
+        await colleague.page.get_by_role("link", name="Pages").click()
+        await expect(colleague.page.get_by_role("button", name="Hold", exact=True).first).to_be_visible()
+        listed = await edge.pages.ListPages(ListPagesRequest(), metadata=bearing(token))
+        assert [page.HasField("hold") for page in listed.pages] == [False]
+
+
+async def _log_in(visit: Visit, token: str) -> None:
+    await visit.page.goto(f"{visit.url}/login")
+    await visit.page.get_by_label("Your token").fill(token)
+    await visit.page.get_by_role("button", name="Log in").click()
+    await expect(visit.page.get_by_role("heading", name="History")).to_be_visible()
+
+
+async def _about_to_hold(page: Page, url: str) -> None:
+    """Fill in the form that holds a page, and keep what its button sends; this tab never goes to another address."""
+    await page.goto(f"{url}/pages")
+    await page.get_by_role("button", name="Hold", exact=True).first.click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("I had left")
+    await page.evaluate("""() => {
+        window.open = () => {};
+        window.recorded = [];
+        const emit = window.socket.emit.bind(window.socket);
+        window.socket.emit = (...sent) => sent[0] === "event" ? recorded.push(sent) : emit(...sent);
+        window.restore = () => { window.socket.emit = emit; };
+    }""")
+    await dialog.get_by_role("button", name="Hold").click()
+    await page.wait_for_function("recorded.length > 0")
+    await page.evaluate("restore()")

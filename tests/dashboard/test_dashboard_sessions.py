@@ -65,6 +65,25 @@ async def test_somebody_elses_wrong_token_does_not_end_a_login_that_is_under_way
     await sessions.close()
 
 
+async def test_the_end_of_a_session_ends_its_tabs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(_: Backend) -> None: ...
+
+    monkeypatch.setattr(Backend, "check", check)
+    now, left = 0.0, list[str]()
+    sessions = Sessions(DashboardSettings(server="127.0.0.1:1"), clock=lambda: now)
+    first, second = {COOKIE: await sessions.log_in("token")}, {COOKIE: await sessions.log_in("token")}
+    for name, cookies in (("one", first), ("two", first), ("other", second), ("idle", second)):
+        sessions.on_end(cookies, lambda name=name: left.append(name))  # type: ignore[misc]
+    sessions.on_end(first, lambda: left.append("closed before"))()
+
+    await sessions.log_out(first)
+    assert left == ["one", "two"]
+    now += IDLE_SECONDS + 1
+    await sessions.end_idle()
+    assert left == ["one", "two", "other", "idle"]
+    await sessions.close()
+
+
 async def test_who_was_idle_for_too_long_is_logged_in_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(_: Backend) -> None: ...
 

@@ -1,5 +1,8 @@
 """The checks of `make check` that are ours find what they are for."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,77 @@ def test_only_a_known_vulnerability_fails_the_audit(
 
     assert ended == code
     assert words in said
+
+
+# Made up, and put together here, so that this file holds none of them.
+PLANTED = {
+    "a page token": "TOKEN = '" + "EAA" + "B3xYz9" * 12 + "'",
+    "a caller's token": "rdt_" + "Zk3-" * 12,
+    "a private key": "-----BEGIN " + "PRIVATE KEY-----",
+    "an AWS key": "AKIA" + "J4K5L6M7N8P9Q2R3",
+    "a GitHub token": "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8",
+    "a password in an address": "postgresql://redrive:" + "h4rdT0gu3ss@db.example.org/redrive",
+    "a named secret": "app_secret = '" + "9f8e7d6c5b4a39281706f5e4d3c2b1a0" + "'",
+}
+
+
+SCAN = Path(__file__).parents[2] / "deploy/checks/secret_scan.py"
+
+
+def scan(folder: Path, *options: str) -> tuple[int, str]:
+    """Check a folder in a process of its own, where `requests` is no module of the tests; return code and words."""
+    ran = subprocess.run([sys.executable, SCAN, *options], cwd=folder, capture_output=True, text=True, check=False)
+    return ran.returncode, ran.stderr
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
+def test_a_planted_secret_fails_the_check(tmp_path: Path, planted: str) -> None:
+    (tmp_path / "settings.py").write_text(f"fine = 1\n{planted}\n")
+
+    code, said = scan(tmp_path)
+
+    assert code == 1
+    assert "settings.py:2: " in said
+    assert planted not in said
+
+
+def test_a_real_secret_is_found_in_tests_too(tmp_path: Path) -> None:
+    """A password that is made up is not."""
+    (tmp_path / "tests").mkdir()
+    real = [PLANTED[name] for name in ("a page token", "a private key", "an AWS key", "a GitHub token")]
+    (tmp_path / "tests/test_it.py").write_text("\n".join(["PASSWORD = 'made-up-password'", *real]))
+
+    _, said = scan(tmp_path)
+
+    assert re.findall(r"test_it\.py:(\d+)", said) == ["2", "3", "4", "5"]
+
+
+def test_a_judged_secret_passes_and_another_in_its_place_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "settings.py"
+    file.write_text(PLANTED["a named secret"])
+    assert [scan(tmp_path, "--accept"), scan(tmp_path)] == [(0, ""), (0, "")]
+
+    file.write_text("\n\n" + PLANTED["a named secret"])
+    assert scan(tmp_path)[0] == 0
+    file.write_text(PLANTED["a named secret"].replace("9f8e", "8e9f"))
+    assert scan(tmp_path)[0] == 1
+
+
+def test_what_git_does_not_ignore_is_looked_at_before_it_is_added(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    for name in ("known.py", "new.py", "ignored.py", "requirements.lock"):
+        (tmp_path / name).write_text(PLANTED["an AWS key"])
+    (tmp_path / ".gitignore").write_text("ignored.py")
+    git(tmp_path, "add", "known.py")
+
+    _, said = scan(tmp_path)
+
+    assert re.findall(r"(\w+)\.\w+:1", said) == ["known", "new"]
+
+
+def test_make_check_looks_for_secrets() -> None:
+    assert "deploy/checks/secret_scan.py\n" in Path(__file__).parents[2].joinpath("Makefile").read_text()

@@ -20,6 +20,7 @@ from redrive.errors import (
     Unauthenticated,
     Unavailable,
 )
+from redrive.visible_text import escaped_json, shown_lines
 
 
 class ExitCode(IntEnum):
@@ -82,12 +83,12 @@ def as_json(error: RedriveError) -> str:
         told["violations"] = [violation._asdict() for violation in error.violations]
     if isinstance(error, Unavailable | ResourceExhausted):
         told["retry_after"] = error.retry_after
-    return json.dumps({"error": told | {"notes": notes_of(error)}}, ensure_ascii=False)
+    return escaped_json(json.dumps({"error": told | {"notes": notes_of(error)}}, ensure_ascii=False))
 
 
 def in_words(error: RedriveError, server: str) -> str:
     """What is wrong, and what to do about it."""
-    return "\n".join([_in_words(error, server), *notes_of(error)])
+    return shown_lines("\n".join([_in_words(error, server), *notes_of(error)]))
 
 
 def _in_words(error: RedriveError, server: str) -> str:

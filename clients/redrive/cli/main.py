@@ -28,6 +28,7 @@ from redrive.cli import (
 from redrive.cli.command import accept_settings, add_command
 from redrive.cli.exits import EXIT_CODES_HELP, ExitCode
 from redrive.cli.plain_flags import Group
+from redrive.visible_text import shown_lines
 
 app = typer.Typer(
     name="redrive",
@@ -78,5 +79,5 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets words and a script its exit code
-        typer.echo(f"Something unexpected happened: {type(error).__name__}: {error}", err=True)
+        typer.echo(f"Something unexpected happened: {type(error).__name__}: {shown_lines(str(error))}", err=True)
         sys.exit(ExitCode.UNEXPECTED)

@@ -12,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from redrive.visible_text import escaped_json
+
 Answer = TypeVar("Answer", bound=Message)
 
 _PIPED_WIDTH = 1_000  # a file has no edge to wrap lines at
@@ -84,10 +86,11 @@ def _plain(value: object) -> str:
 
 
 def _json(answer: Message, indent: int | None) -> str:
-    return MessageToJson(
+    document = MessageToJson(
         answer,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         ensure_ascii=False,
         indent=indent,
     )
+    return escaped_json(document)

@@ -18,6 +18,7 @@ from redrive.errors import InvalidRequest
 from redrive.halt_text import remedy_for_hold
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import ListPagesResponse, PutPageRequest, PutPageResponse
+from redrive.visible_text import shown
 
 _COLUMNS = (
     *("page", "name", "messages/s", "send mode", "token", "token verified", "updated", "on hold", "paused"),
@@ -171,7 +172,7 @@ def _render_put(answer: PutPageResponse) -> Iterator[RenderableType]:
         ]
     )
     for warning in answer.warnings:
-        yield Text(f"Warning: {warning}", style="yellow")
+        yield Text(f"Warning: {shown(warning)}", style="yellow")
 
 
 def _render_page(page: Page) -> Iterator[RenderableType]:

@@ -22,6 +22,7 @@ from redrive.halt_text import cause_of, remedy_for, remedy_for_hold
 from redrive.v1.delivery_service_pb2 import ResendRequest, WatchProgressResponse
 from redrive.v1.message_pb2 import MessageStatus, RetryType
 from redrive.v1.progress_pb2 import Progress
+from redrive.visible_text import shown
 
 _WITH_FAILURES = {ExitCode.ENDED_WITH_FAILURES, ExitCode.RETRY_IS_DUE}
 
@@ -126,9 +127,11 @@ def _display(output: Output) -> Iterator[Callable[[WatchProgressResponse], None]
             def move(answer: WatchProgressResponse) -> None:
                 progress = answer.progress
                 if (why := _why_halted(progress)) and halted.is_new(why):
-                    bar.console.print(why, markup=False)  # whole: the bar's own line is cut at the terminal's width
+                    bar.console.print(
+                        shown(why), markup=False
+                    )  # whole: the bar's own line is cut at the terminal's width
                 ended = progress.counts.total - _open(progress)
-                bar.update(task, total=progress.counts.total, completed=ended, description=_line(progress))
+                bar.update(task, total=progress.counts.total, completed=ended, description=shown(_line(progress)))
 
             yield move
     else:

@@ -8,6 +8,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
 from redrive.dashboard.formats import moment
+from redrive.visible_text import shown_lines
 
 Attribute: TypeAlias = str | int | bool | None
 Work: TypeAlias = Callable[[], Awaitable[None] | None]
@@ -16,10 +17,13 @@ Switched: TypeAlias = Callable[[bool], Awaitable[None] | None]
 
 
 class Tag(TextElement):
-    """One element; attributes with an underscore get a dash, and those that are None are left out."""
+    """One element; attributes with an underscore get a dash, and those that are None are left out.
+
+    Texts from outside are shown without control characters and without those that change the order of the others.
+    """
 
     def __init__(self, name: str, text: str = "", classes: str = "", **attributes: Attribute) -> None:
-        super().__init__(tag=name, text=text)
+        super().__init__(tag=name, text=text if name == "textarea" else shown_lines(text))
         if classes:
             self.classes(classes)
         self.attributes(**attributes)
@@ -28,12 +32,13 @@ class Tag(TextElement):
         """Sets attributes, takes those away that are None or False, and tells the browser only of changes."""
         for key, value in attributes.items():
             name = key.strip("_").replace("_", "-")
-            wanted = None if value is None or value is False else value
+            wanted = _shown(name, value)
             if self.props.get(name) != wanted:
                 self.props.set_optional(name, wanted)
 
     def say(self, text: str) -> None:
         """Another text, if it is another."""
+        text = shown_lines(text)
         if self.text != text:
             self.set_text(text)
 
@@ -119,6 +124,14 @@ def time_of(value: Timestamp, *, as_age: bool = False, with_zone: bool = False) 
     return Tag("red-time", "", "", datetime=moment(value), age=as_age, zone=with_zone)
 
 
+def _shown(name: str, value: Attribute) -> Attribute:
+    """Return an attribute as it is set; what an input holds stays as the user wrote it."""
+    if isinstance(value, str) and name not in _OF_INPUTS:
+        return shown_lines(value)
+    return None if value is False else value
+
+
+_OF_INPUTS = ("value", "^value")
 _VALUE = "(event) => emit(event.target.value)"
 
 

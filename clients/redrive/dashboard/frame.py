@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
+import grpc
 from fastapi import Request
 from nicegui import ui
 
@@ -17,6 +18,7 @@ from redrive.dashboard.presence import is_away
 from redrive.errors import RedriveError, Unauthenticated
 
 Answer = TypeVar("Answer")
+OnEnd = Callable[[Callable[[], None]], Callable[[], None]]  # calls its argument when the session ends
 
 NAVIGATION = (  # address, word, icon
     ("/", "History", "history"),
@@ -30,11 +32,12 @@ _FIRST_READ = 3.0  # seconds before a page is shown without what the server has 
 class Frame:
     """One tab's page: `room` is where it draws."""
 
-    def __init__(self, backend: Backend, request: Request, title: str, *, is_logged_in: bool) -> None:
+    def __init__(self, backend: Backend, request: Request, title: str, *, is_logged_in: bool, on_end: OnEnd) -> None:
         self.backend = backend
         self.request = request
         self._tab = ui.context.client
         self._is_gone = False
+        self._is_logged_out = False
         self._is_late = False  # the server has kept this page waiting
         self._tab.on_delete(self._go)
         with self._tab.layout:
@@ -46,11 +49,13 @@ class Frame:
         self.room = Tag("div", "", "room")
         self.dialog = Dialog()
         self.on_leave(backend.presence.listen(banner.follow))
-        self.on_leave(backend.on_close(lambda: self._tab.open("/login")))
+        self.on_leave(on_end(self._log_out))
 
     @property
     def client(self) -> Client:
-        """The typed client of whoever looks at this."""
+        """Return the caller's client; raises Unauthenticated once the session has ended, in whichever tab."""
+        if self._is_logged_out:
+            raise Unauthenticated("The session has ended.", code=grpc.StatusCode.UNAUTHENTICATED)
         return self.backend.client
 
     def on_leave(self, work: Callable[[], None]) -> None:
@@ -128,6 +133,12 @@ class Frame:
         else:
             if not self._is_gone:
                 show(answer)
+
+    def _log_out(self) -> None:
+        """Lead the browser to the login, and take away all that the tab shows and can do: no event finds an element."""
+        self._is_gone = self._is_logged_out = True
+        self._tab.open("/login")
+        self._tab.remove_all_elements()
 
     def _go(self) -> None:
         self._is_gone = True

@@ -16,6 +16,19 @@ class _Session:
     def __init__(self, token: str, now: float) -> None:
         self.token = token
         self.used = now
+        self._tabs: dict[object, Callable[[], None]] = {}
+
+    def follow(self, leave: Callable[[], None]) -> Callable[[], None]:
+        key = object()
+        self._tabs[key] = leave
+        return lambda: self._forget(key)
+
+    def _forget(self, key: object) -> None:
+        self._tabs.pop(key, None)
+
+    def end(self) -> None:
+        for leave in list(self._tabs.values()):
+            leave()
 
 
 class Sessions:
@@ -40,6 +53,14 @@ class Sessions:
         """Whether a token was given."""
         return self._current(cookies) is not None
 
+    def on_end(self, cookies: Mapping[str, str], leave: Callable[[], None]) -> Callable[[], None]:
+        """Call `leave` once the session of a tab has ended; the answer takes that back.
+
+        Other sessions may have the same token: they go on.
+        """
+        session = self._current(cookies)
+        return self._backend(None).on_close(leave) if session is None else session.follow(leave)
+
     async def log_in(self, token: str) -> str:
         """Tries a token; the new session's id. Raises RedriveError, and ValueError for what is no token."""
         backend = self._backend(token)
@@ -54,8 +75,8 @@ class Sessions:
         return session_id
 
     async def log_out(self, cookies: Mapping[str, str]) -> None:
-        """Forgets the session, and the token unless another session has it."""
-        self._sessions.pop(cookies.get(COOKIE, ""), None)
+        """End the session in all of its tabs, and forget the token unless another session has it."""
+        self._end(cookies.get(COOKIE, ""))
         await self._drop_unused()
 
     async def end_idle(self) -> None:
@@ -64,14 +85,19 @@ class Sessions:
         surplus = by_use[: max(0, len(by_use) - _MOST)]
         for session_id in by_use:
             if session_id in surplus or self._is_idle(self._sessions[session_id]):
-                del self._sessions[session_id]
+                self._end(session_id)
         await self._drop_unused()
 
     async def close(self) -> None:
         """Forgets everybody."""
-        self._sessions.clear()
+        for session_id in list(self._sessions):
+            self._end(session_id)
         for token in list(self._backends):
             await self._backends.pop(token).close()
+
+    def _end(self, session_id: str) -> None:
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            session.end()
 
     def _current(self, cookies: Mapping[str, str]) -> _Session | None:
         session = self._sessions.get(cookies.get(COOKIE, ""))

@@ -36,7 +36,13 @@ class Site:
 
     async def _show(self, build: Build, title: str, request: Request) -> Response | None:
         backend = self.sessions.backend(request.cookies)
-        frame = Frame(backend, request, title, is_logged_in=self.sessions.is_logged_in(request.cookies))
+        frame = Frame(
+            backend,
+            request,
+            title,
+            is_logged_in=self.sessions.is_logged_in(request.cookies),
+            on_end=lambda leave: self.sessions.on_end(request.cookies, leave),
+        )
         try:
             await frame.check()
             with frame.room:

@@ -93,7 +93,7 @@ class SendRequest(_message.Message):
     page_id: _builtins.str
     """A page registered with PutPage. Required."""
     title: _builtins.str
-    """At most 200 characters; for people."""
+    """At most 200 characters in one line, without control characters; for people."""
     on_unconfirmed: _message_pb2.OnUnconfirmed.ValueType
     """ON_UNCONFIRMED_HOLD when not given."""
     validate_only: _builtins.bool

@@ -70,7 +70,9 @@ class DeliveryError(_message.Message):
     subcode: _builtins.int
     """The platform's error subcode; 0 when it gave none."""
     message: _builtins.str
-    """The platform's own words, or a short description of the transport error. Never holds a token or a message's text."""
+    """The platform's own words, at most 500 characters in one line, or a short description of the transport error. Tokens, and what the
+    platform quotes of the message's text, the recipient's name or variables, are ***; control and invisible characters are removed.
+    """
     type: Global___ErrorType.ValueType
     """The type that code, subcode and transport were classified as."""
     def __init__(

@@ -33,7 +33,7 @@ class PutPageRequest(_message.Message):
     page_id: _builtins.str
     """The platform's page id: 1 to 64 letters, digits, dots, dashes or underscores. Required."""
     name: _builtins.str
-    """At most 200 characters. Empty keeps the name of a page that is registered."""
+    """At most 200 characters in one line, without control characters. Empty keeps the name of a page that is registered."""
     access_token: _builtins.str
     """1 to 2,000 printable ASCII characters without spaces, quotes, angle brackets, backslashes, commas and semicolons, and without
     "Bearer " before it. INVALID_ARGUMENT names any other character (U+200B ZERO WIDTH SPACE), at the ends too: nothing is trimmed.
@@ -107,7 +107,7 @@ class HoldPageRequest(_message.Message):
     page_id: _builtins.str
     """Required."""
     reason: _builtins.str
-    """At most 200 characters; shown wherever the hold is."""
+    """At most 200 characters, without control characters but tabs and line feeds; shown wherever the hold is."""
     request_id: _builtins.str
     """As in PutPageRequest."""
     def __init__(

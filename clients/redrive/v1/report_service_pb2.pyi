@@ -58,21 +58,23 @@ class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFo
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
     EXPORT_FORMAT_CSV: _ExportFormat.ValueType  # 1
-    """RFC 4180 in UTF-8, with a line of column names. A text that begins with =, +, -, @, a tab or a carriage return gets an
-    apostrophe in front, so that no spreadsheet takes it for a formula.
+    """RFC 4180 in UTF-8, with a line of column names. Every text is quoted. An apostrophe in front of a text that a spreadsheet would take for a
+    formula (=, +, -, @, also full-width, after spaces, quotation marks, delimiters or line ends) marks it as a text, and in front of a formula
+    after a delimiter or a line end inside a text. Control characters but tabs and line feeds are left out, and those that reorder a text.
     """
     EXPORT_FORMAT_JSON_LINES: _ExportFormat.ValueType  # 2
-    """A JSON object a line, in UTF-8, with every text as it is; what has no value is null."""
+    """A JSON object a line, in UTF-8, with every text as it is (control characters and those that reorder a text escaped); what has no value is null."""
 
 class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper): ...
 
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
 EXPORT_FORMAT_CSV: ExportFormat.ValueType  # 1
-"""RFC 4180 in UTF-8, with a line of column names. A text that begins with =, +, -, @, a tab or a carriage return gets an
-apostrophe in front, so that no spreadsheet takes it for a formula.
+"""RFC 4180 in UTF-8, with a line of column names. Every text is quoted. An apostrophe in front of a text that a spreadsheet would take for a
+formula (=, +, -, @, also full-width, after spaces, quotation marks, delimiters or line ends) marks it as a text, and in front of a formula
+after a delimiter or a line end inside a text. Control characters but tabs and line feeds are left out, and those that reorder a text.
 """
 EXPORT_FORMAT_JSON_LINES: ExportFormat.ValueType  # 2
-"""A JSON object a line, in UTF-8, with every text as it is; what has no value is null."""
+"""A JSON object a line, in UTF-8, with every text as it is (control characters and those that reorder a text escaped); what has no value is null."""
 Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
 @_typing.final

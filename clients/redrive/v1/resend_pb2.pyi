@@ -224,7 +224,7 @@ class ResendRequest(_message.Message):
     From 0.001 to 100,000; 0: only the page's pace.
     """
     reason: _builtins.str
-    """Why, for whoever reads ListRetries; at most 500 characters."""
+    """Why, for whoever reads ListRetries; at most 500 characters, without control characters but tabs and line feeds."""
     @_builtins.property
     def recipient_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these recipients, at most 10,000; the rule of Recipient.id holds for each. With error_types too: those that are in both. Of

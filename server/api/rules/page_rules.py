@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field
 from redrive.v1.page_pb2 import SendMode
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.field_kinds import (
+    LINES,
+    ONE_LINE,
     CallerName,
     MessagesPerSecond,
     PageId,
@@ -33,7 +35,7 @@ class PutPageRules(Rules):
     """PutPage."""
 
     page_id: PageId
-    name: Annotated[str, up_to(200)] = ""
+    name: Annotated[str, up_to(200, ONE_LINE)] = ""
     access_token: Annotated[str, Field(max_length=2000), AfterValidator(_possible)] = ""
     app_secret: Annotated[str, Field(max_length=200), AfterValidator(_possible)] = ""
     messages_per_second: MessagesPerSecond = 0.0
@@ -51,7 +53,7 @@ class HoldPageRules(Rules):
     """HoldPage."""
 
     page_id: PageId
-    reason: Annotated[str, up_to(200)] = ""
+    reason: Annotated[str, up_to(200, LINES)] = ""
     request_id: RequestId = ""
 
 

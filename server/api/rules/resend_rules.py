@@ -8,7 +8,7 @@ from domain.canary import MAX_CANARY
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules
 from server.api.rules.delivery_rules import ErrorTypes, OneMessageRules
-from server.api.rules.field_kinds import MessagesPerSecond, PageSize, RecipientId, RequestId, share, up_to
+from server.api.rules.field_kinds import LINES, MessagesPerSecond, PageSize, RecipientId, RequestId, share, up_to
 from server.api.rules.rule_set import Rules
 
 RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_length=10_000)]
@@ -36,7 +36,7 @@ class ResendRules(OneMessageRules):
     as_of_sequence: Annotated[int, Field(ge=0)] = 0
     canary: CanaryRules | None = None
     messages_per_second: MessagesPerSecond = 0.0
-    reason: Annotated[str, up_to(500)] = ""
+    reason: Annotated[str, up_to(500, LINES)] = ""
     content: ContentRules | None = None
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from redrive.v1.message_pb2 import OnUnconfirmed
 from server.api.rules.broken_rule import broken_rule
 from server.api.rules.content_rules import ContentRules
-from server.api.rules.field_kinds import PageId, RequestId, Time, known, share, up_to
+from server.api.rules.field_kinds import ONE_LINE, PageId, RequestId, Time, known, share, up_to
 from server.api.rules.recipient_rules import RecipientRules
 from server.api.rules.retry_rules import RetryPolicyRules
 from server.api.rules.rule_set import Rules
@@ -46,7 +46,7 @@ class MessageRules(Rules):
 
     request_id: RequestId = ""
     page_id: PageId
-    title: Annotated[str, up_to(200)] = ""
+    title: Annotated[str, up_to(200, ONE_LINE)] = ""
     content: ContentRules
     retry_policy: RetryPolicyRules | None = None
     on_unconfirmed: Annotated[int, known(OnUnconfirmed.DESCRIPTOR)] = 0

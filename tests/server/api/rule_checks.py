@@ -76,6 +76,8 @@ RULES: dict[type[Message], type[Rules]] = {
 }
 
 NUL = "must not hold NUL characters"
+ONE_LINE = "must be one line without control characters"
+LINES = "must not hold control characters but tabs and line feeds"
 NO_SPACES = "must not hold spaces or NUL characters"
 PAGE_ID = "may hold only letters, digits, dots, dashes and underscores"
 

@@ -4,8 +4,10 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +16,8 @@ import pytest
 from domain.delivery import delivery_id
 from domain.outcome import Failed, Outcome
 from domain.streams import page_stream
+from redrive.formula_guard import unguarded
+from redrive.recipients_csv import RecipientsCsv
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.error_pb2 import ErrorType
@@ -145,17 +149,75 @@ async def test_a_page_is_exported_message_by_message_newest_first(
         assert [(row["message_id"], row["recipient_id"]) for row in found] == expected
 
 
-async def test_no_text_is_taken_for_a_formula(edge: Edge) -> None:
-    """And none is lost: JSON has it as it is."""
-    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'a "quoted", text\nof two lines', "harmless = 1"]
+FORMULAS = [
+    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", " =1", ";=1+1", "; =1", ",=1", "|=1", "';=1", '"=1', "'=1"),
+    *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)", "\ufe661", "\u22121", "\u3000=1", "\u00a0=1", "\u2800=1"),
+]
+
+
+async def in_both(edge: Edge, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return texts of errors as they are in a CSV file, without the quotation marks around them, and in JSON."""
     outcomes = {f"u{place}": Failed(fault(message=text)) for place, text in enumerate(texts)}
     message_id = await sent(edge, outcomes)
-
     in_csv = [row["error_message"] for row in await as_csv(edge, message_id=message_id)]
-    in_json = [row["error_message"] for row in await as_json(edge, message_id=message_id)]
+    return in_csv, [row["error_message"] for row in await as_json(edge, message_id=message_id)]
 
-    assert in_csv == [*(f"'{text}" for text in texts[:6]), *texts[6:]]
+
+async def test_no_text_is_taken_for_a_formula(edge: Edge) -> None:
+    """And none is lost: JSON has it as it is."""
+    in_csv, in_json = await in_both(edge, FORMULAS)
+
+    assert [text[0] for text in in_csv] == ["'"] * len(FORMULAS)
+    assert [unguarded(text) for text in in_csv] == FORMULAS
+    assert in_json == FORMULAS
+
+
+async def test_no_formula_begins_a_cell_where_another_delimiter_is_expected(edge: Edge) -> None:
+    texts = ["a;=1+1", "a; =1", "a\n=1", "a|\u200b=1", "a\t@b", 'a";=1;"', "a,\uff1d1", "=1;=2"]
+
+    in_csv, _ = await in_both(edge, texts)
+
+    for text in in_csv:
+        cells = re.split(r"[;,|\t\n]", text)
+        assert not any(re.match('[\\s"\u200b]*[=@\uff1d]', cell) for cell in cells), text
+
+
+async def test_a_harmless_text_stays_as_it_is_in_csv(edge: Edge) -> None:
+    texts = ['a "quoted", text\nof two lines', "harmless = 1", "it's a 24-hour window", "(#100) no - not now", "1; 2"]
+
+    assert await in_both(edge, texts) == (texts, texts)
+
+
+async def test_every_text_of_a_csv_file_is_quoted(edge: Edge) -> None:
+    message_id = await sent(edge, {"ann": FAILED_FOR_GOOD})
+
+    _, row, _ = b"".join(await parts(edge, message_id=message_id)).split(b"\r\n")
+
+    assert row.startswith(f'"{message_id}","ann","Ann","FAILED",1,"INVALID_RECIPIENT",100,2018001,"no luck",'.encode())
+
+
+async def test_what_a_terminal_would_obey_leaves_no_export(edge: Edge) -> None:
+    """Rows that were recorded before such characters were removed may hold them."""
+    texts = ["\x1b[31mred", "a\x9b2Jb", "abc\u202ecba", "a\u2066b\u2069", "a\x07\x7fb", "a\u2028b\rc", "a\ufeffb"]
+
+    in_csv, in_json = await in_both(edge, texts)
+    message_id = await sent(edge, {"ann": Failed(fault(message="".join(texts)))})
+    raw = b"".join(await parts(edge, message_id=message_id, format=JSON_LINES)).decode()
+
+    assert in_csv == ["[31mred", "a2Jb", "abccba", "ab", "ab", "a\nb\nc", "ab"]
     assert in_json == texts
+    assert re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\u2066\u2069\ufeff]", raw) is None
+
+
+async def test_an_exported_list_can_be_sent_to_again(edge: Edge, tmp_path: Path) -> None:
+    """The guard against formulas is no part of an id."""
+    ids = ["-abc", "+ann", "@bob", "plain", "1002003004005006", "-a_b-c"]
+    message_id = await sent(edge, dict.fromkeys(ids, FAILED))
+    file = tmp_path / "failed.csv"
+
+    for rows in (ExportRows.EXPORT_ROWS_ATTEMPTS, PER_RECIPIENT):
+        file.write_bytes(b"".join(await parts(edge, message_id=message_id, rows=rows)))
+        assert sorted(recipient.id for recipient in RecipientsCsv(file)) == sorted(ids)
 
 
 async def test_a_number_below_zero_stays_a_number(edge: Edge) -> None:

@@ -17,7 +17,7 @@ from redrive.v1.delivery_service_pb2 import (
     ResendRequest,
     WatchProgressRequest,
 )
-from redrive.v1.page_service_pb2 import ListPagesRequest, PutPageRequest
+from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, PutPageRequest
 from redrive.v1.report_service_pb2 import (
     ExportDeliveriesRequest,
     GetDeliveryReportRequest,
@@ -25,7 +25,7 @@ from redrive.v1.report_service_pb2 import (
 )
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
 from tests.server.api.requests import of, put, resend
-from tests.server.api.rule_checks import NUL, PAGE_ID, at_most, ids, violations
+from tests.server.api.rule_checks import LINES, NUL, ONE_LINE, PAGE_ID, at_most, ids, violations
 
 NO_TIME = Timestamp(seconds=2**62)
 A_TIME = "must be a time in the years 1 to 9999"
@@ -158,7 +158,9 @@ BROKEN: list[tuple[Message, str, str]] = [
     (put(page_id="p" * 65), "page_id", at_most(64, 65)),
     (put(page_id="é"), "page_id", PAGE_ID),
     (put(name="n" * 201), "name", at_most(200, 201)),
-    (put(name="\0"), "name", NUL),
+    *((put(name=f"a{control}b"), "name", ONE_LINE) for control in "\0\t\n\r\x1b\x7f\x85\x9b\u2028"),
+    *((HoldPageRequest(page_id="1", reason=f"a{control}b"), "reason", LINES) for control in "\0\r\x1b\x7f\x9b"),
+    *((ResendRequest(message_id="m", reason=f"a{control}b"), "reason", LINES) for control in "\0\r\x1b\x7f\x9b"),
     (put(access_token="t" * 2001), "access_token", at_most(2000, 2001)),
     (put(access_token="a b"), "access_token", impossible("U+0020 SPACE", 2, 3)),
     (put(access_token="a\nb"), "access_token", impossible("U+000A LINE FEED", 2, 3)),

@@ -1,5 +1,11 @@
 """No token and no message text comes back from the platform into what is kept and shown."""
 
+import html
+import json
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
 import httpx
 import msgspec
 import pytest
@@ -13,7 +19,7 @@ from domain.outcome import Failed, Sent
 from server.channels.channel import Credentials, OutgoingMessage, TokenRefused
 from server.channels.graph_request import secrets_of
 from server.channels.messenger import MessengerChannel
-from server.channels.redaction import MAX_MESSAGE_LENGTH, redact
+from server.channels.redaction import MAX_MESSAGE_LENGTH, RUN, Redaction, redact
 
 
 def redacted(message: str, *secrets: str) -> str:
@@ -120,3 +126,147 @@ async def test_a_text_too_short_to_tell_anything_leaves_the_error_readable(
 def test_nothing_of_the_channel_shows_a_secret(credentials: Credentials, channel: MessengerChannel) -> None:
     for secret in secrets_of(credentials):
         assert secret not in repr(credentials) + repr(channel) + repr(vars(channel))
+
+
+TEXT = 'Dear Ann Müller, your "IBAN" is DE89 3704 & the doctor says <positive>: https://e.org/?n=Ann%20M'
+ANN = {"name": "Ann Müller", "city": "Köln", "born": "1979-03-04", "plan": "free", "amount": "100"}
+
+
+def about_ann(message: str) -> str:
+    return Redaction([], [TEXT], [ANN]).text(message)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        str,
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text, ensure_ascii=False),
+        quote,
+        quote_plus,
+        lambda text: quote(json.dumps({"text": text})),
+        html.escape,
+        lambda text: html.escape(html.escape(text)),
+        str.upper,
+        lambda text: text.replace(" ", "\u00a0\n"),
+        lambda text: text.replace("ü", "u\u0308"),
+        "\u200b".join,
+        "\u202e".join,
+    ],
+)
+def test_a_quoted_text_is_taken_out_however_it_is_written(written: Callable[[str], str]) -> None:
+    kept = about_ann(f"(#100) Cannot send [{written(TEXT)}] now")
+
+    assert kept.startswith("(#100) Cannot send [")
+    assert kept.endswith("] now")
+    assert not any(part in kept for part in ("Ann", "ANN", "IBAN", "3704", "doctor", "DOCTOR", "M%C3", "positive"))
+
+
+def test_every_sizeable_part_of_a_text_is_taken_out() -> None:
+    text = "Liebe Ann, dein Konto DE89 3704 ist leer & der Arzt sagt <positiv>: 'Krebs'"
+    redaction = Redaction([], [text])
+    for start in range(len(text) - RUN):
+        for part in (text[start : start + RUN], text[start:]):
+            assert part not in redaction.text(f"(#100) near '{part}'")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Ann Müller has blocked you", "*** has blocked you"),
+        ("ANN MULLER has blocked you", "*** has blocked you"),
+        ("Ms. Müller lives in Koln or K\\u00f6ln", "Ms. *** lives in *** or ***"),
+        ("born%3D1979-03-04", "born%3D***"),
+        ("plan FREE, FREEdom", "plan ***, FREEdom"),
+        ("the amount is 100.", "the amount is ***."),
+    ],
+)
+def test_names_and_values_are_taken_out_as_words_of_their_own(said: str, kept: str) -> None:
+    assert about_ann(said) == kept
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "(#100) No matching user found",
+        "(#551) This person isn't available right now.",
+        "(#10) This message is sent outside of allowed window.",
+        "Invalid OAuth access token - Cannot parse access token",
+        "a person is not available: no matching user",
+    ],
+)
+def test_an_error_that_shares_the_platforms_own_words_with_a_text_stays_readable(said: str) -> None:
+    text = "Please send this message: a person in the window isn't right, and the access token of no user is found."
+    assert Redaction([], [text], [{"name": "user", "plan": "not", "code": "100"}]).text(said) == said
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("\x1b]0;title\x07", "]0;title"),
+        ("a\x9b2Jb\x85c", "a2Jb c"),
+        ("a\u202etxt.exe\u2066b\u2069\u200e\u200f", "atxt.exeb"),
+        ("one\r\ntwo\u2028three\u2029four\tfive", "one two three four five"),
+        ("a\u200bb\ufeffc\u00add\u2060e\U000e0041", "abcde"),
+        ("a\ud800b\udfff", "ab"),
+        ("\x7f\x00\x08", ""),
+        ("EA\u200bABwzLixnjYBAOsomeOtherPage42", "***"),
+    ],
+)
+def test_what_a_screen_would_obey_and_what_nobody_sees_is_removed(said: str, kept: str) -> None:
+    assert redacted(said) == kept
+
+
+def test_an_error_of_any_length_is_cleaned_within_milliseconds() -> None:
+    text = TEXT * 20
+    for said in (text * 500, quote(text) * 200, "%41" * 500_000, "\\u0041" * 200_000, "&" * 1_000_000, "x" * 1_000_000):
+        redaction = Redaction(["secret"], [text], [ANN])
+        began = time.process_time()
+        kept = redaction.text(said)
+        assert time.process_time() - began < 0.2
+        assert len(kept) <= MAX_MESSAGE_LENGTH
+        assert "doctor" not in kept
+
+
+async def test_the_answer_to_a_batch_quotes_no_part_of_it(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    """Neither in an error about all of them, nor in one part's error about another part."""
+    ann = msgspec.structs.replace(message, fillings=lambda: ANN)
+    bob = msgspec.structs.replace(message, content=Content(text="Bob, your code is 4711-0815"), fillings=dict)
+    said = {"error": {"message": "Ann Müller of Köln, code is 4711-0815", "code": 42}}
+    parts = [{"code": 400, "body": json.dumps(said)}, {"code": 400, "body": json.dumps(said)}]
+
+    for answer in (said, parts):
+        graph.route().mock(return_value=httpx.Response(200 if answer is parts else 400, json=answer))
+        for attempt in await channel.send_batch(credentials, [ann, bob]):
+            assert isinstance(attempt.outcome, Failed)
+            assert attempt.outcome.fault.message == "*** of ***,***"
+
+
+async def test_an_error_is_classified_by_what_the_platform_said(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    """Also where a text quotes the words that decide."""
+    quoting = msgspec.structs.replace(message, content=Content(text="no matching user found"))
+    error = {"message": "(#100) No matching user found", "code": 100}
+    graph.route().mock(return_value=httpx.Response(400, json={"error": error}))
+
+    outcome = (await channel.send(credentials, quoting)).outcome
+
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.type is ErrorType.INVALID_RECIPIENT
+    assert outcome.fault.message == "(#100) ***"
+
+
+async def test_a_messages_id_holds_nothing_that_a_screen_would_obey(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    graph.route().mock(return_value=httpx.Response(200, json={"message_id": "m_\x1b[2J\u202e1" + "x" * 9_999}))
+
+    outcome = (await channel.send(credentials, message)).outcome
+
+    assert isinstance(outcome, Sent)
+    assert outcome.provider_message_id == ("m_[2J1" + "x" * 9_999)[:1_000]

@@ -132,3 +132,18 @@ async def test_many_messages_are_told_apart(desk: Desk, letters: Letters) -> Non
         for number, message_id in enumerate(ids):
             (letter,) = (await of_last_batch(desk, letters, message_id)).values()
             assert letter.content.text == f"text {number}"
+
+
+async def test_a_letter_knows_the_name_and_the_variables_that_no_error_may_quote(desk: Desk, letters: Letters) -> None:
+    """Also where the text asks for none of them, and in a resend, whose batch has no names."""
+    ann = Recipient(id="1", name="Ann", variables={"city": "Hanoi"})
+    for text, known in (("{{name}} of {{city}}", {"name": "Ann", "city": "Hanoi"}), ("Dear all", {"name": "Ann"})):
+        message_id = await desk.send([ann], text=text)
+        [letter] = (await of_last_batch(desk, letters, message_id)).values()
+        assert letter.fillings() == known
+        assert "Ann" not in repr(letter.fillings)
+
+        await desk.deliver(message_id, {"1": FAILED})
+        await desk.resend(message_id)
+        [letter] = (await of_last_batch(desk, letters, message_id)).values()
+        assert letter.fillings()["name"] == "Ann"
