@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from domain import graph_codes as codes
-from domain.fault import ErrorType, Fault
+from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.graph_codes import Verdict
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
@@ -46,6 +46,12 @@ def unreadable(http_status: int) -> Failed | Unconfirmed:
     if http_status in _NOT_PASSED_ON:
         return Failed(_fault(codes.UNAVAILABLE, text))
     return Unconfirmed(_fault(codes.UNAVAILABLE, text))
+
+
+def redirected(http_status: int) -> Fault:
+    """Return why a token cannot be tried: the platform redirects no call, so something else has answered."""
+    text = f"HTTP {http_status} is a redirect, which is not followed, as the token would go with it: check the address"
+    return Fault(message=text, type=ErrorType.OTHER, scope=Scope.APP, retry=RetryRule.NEVER)
 
 
 def unanswered(reason: str) -> Unconfirmed:

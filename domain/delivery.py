@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from domain.outcome import Failed, Outcome, Sent
 
-_DELIVERY_ID = re.compile(r"([^\0]{1,128})\.([0-9]{1,9})\.([0-9]{1,9})")
+_DELIVERY_ID = re.compile(r"([^\0]{1,128})\.([0-9]{1,9})\.([0-9]{1,9})(?:\.[0-9a-f]{20})?")
 
 
 class DeliveryStatus(StrEnum):
@@ -37,13 +37,17 @@ def status_of(outcome: Outcome) -> DeliveryStatus:
     return DeliveryStatus.UNCONFIRMED
 
 
-def delivery_id(message_id: str, batch_number: int, position: int) -> str:
-    """Stable and unique: the platform carries it as metadata."""
-    return f"{message_id}.{batch_number}.{position}"
+def delivery_id(message_id: str, batch_number: int, position: int, tag: str = "") -> str:
+    """Return the id of a delivery: stable and unique. The platform carries it as metadata.
+
+    The tag proves that a server with the secret key made it (server/log/keyed_ids.py).
+    """
+    place = f"{message_id}.{batch_number}.{position}"
+    return f"{place}.{tag}" if tag else place
 
 
 def parse_delivery_id(metadata: str) -> tuple[str, int, int] | None:
-    """The message, batch and position of a delivery's id; None for any other metadata."""
+    """Return the message, batch and position of a delivery's id, unproven; None for any other metadata."""
     found = _DELIVERY_ID.fullmatch(metadata)
     return None if found is None else (found[1], int(found[2]), int(found[3]))
 

@@ -29,6 +29,10 @@ TABLES = (
     """,
     "CREATE INDEX IF NOT EXISTS receipts_of_recipient ON receipts (page_id, recipient_id, sent_time)",
 )
+_NAME_COLUMNS = (
+    *(("page_id", str), ("recipient_id", str), ("message_id", str)),
+    *(("batch_number", int), ("position", int)),
+)
 MOST_AT_ONCE = 100  # deliveries that one watermark marks, newest first
 
 
@@ -42,9 +46,10 @@ class Place(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A delivery by what it was sent with: its page, and its id in parts."""
+    """A delivery by what it was sent with: its page, its recipient, and its id in parts."""
 
     page_id: str
+    recipient_id: str
     message_id: str
     batch_number: int
     position: int
@@ -138,19 +143,23 @@ def _place(row: Row) -> Place:
 
 
 def named(sql: Sql, owner: str, names: Sequence[Name | None]) -> Sequence[Place | None]:
-    """Where deliveries stand; None for those without a name, and for what the page has not sent for this owner."""
+    """Return where deliveries are.
+
+    None for those without a name, and for what the page has not sent to this recipient for this owner.
+    """
     rows = sql.rows(
         """
         SELECT given.place, given.position, batches.message_id, batches.stage, batches.number AS batch_number
-        FROM given CROSS JOIN messages CROSS JOIN batches
+        FROM given CROSS JOIN messages CROSS JOIN batches CROSS JOIN deliveries
         WHERE messages.message_id = given.message_id AND messages.is_visible = 1 AND messages.is_archived = 0
           AND :owner IN (messages.owner, :anybody) AND messages.page_id = given.page_id
           AND batches.message_id = given.message_id AND batches.number = given.batch_number
-          AND given.position < batches.total
+          AND deliveries.message_id = given.message_id AND deliveries.batch_number = given.batch_number
+          AND deliveries.position = given.position AND deliveries.recipient_id = given.recipient_id
         """,
         {"owner": owner, "anybody": ANYBODY},
         Given(
-            (("place", int), ("page_id", str), ("message_id", str), ("batch_number", int), ("position", int)),
+            (("place", int), *_NAME_COLUMNS),
             [(place, *name) for place, name in enumerate(names) if name is not None],
         ),
     )

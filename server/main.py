@@ -213,7 +213,7 @@ class Service:
             pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
             holds=PageHoldService(log, vault, now),
             shares=PageShareService(log, now),
-            receipts=ReceiptService(log, now),
+            receipts=ReceiptService(log, vault.ids, now),
             cleanups=CleanupService(log, self._cleanups, now),
             erasures=ErasureService(log, vault, now),
             names=Names(log, vault),

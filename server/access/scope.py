@@ -11,4 +11,5 @@ class Scope(StrEnum):
     RESEND = "resend"
     SCHEDULE = "schedule"
     PAGES = "pages"
+    RECEIPTS = "receipts"
     ADMIN = "admin"

@@ -149,7 +149,8 @@ class DeliveryServicer(DeliveryServiceBase):
         found = await self._log.read(list_attempts(sees(context), wanted, after=page.after, limit=page.limit))
         next_round = (await self._next_rounds.of([found.message])).get(wanted.message_id) if found.retryable else None
         rows, token = page.cut(found.rows)
-        return deliveries.delivery_list(found, await self._names.shown(rows), token, next_round)
+        shown = await self._names.shown(rows)
+        return deliveries.delivery_list(found, shown, token, next_round, self._names.ids)
 
     async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
         wanted = message_requests.failure_filter(request, sees(context))

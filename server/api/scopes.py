@@ -27,7 +27,9 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
     },
     Scope.PAGES: {
         "PageService": ("PutPage", "HoldPage", "ReleasePage", "SharePage"),
-        "ReceiptService": ("RecordReceipts",),  # of `redrive-server webhooks`: what the platform says of a page's sends
+    },
+    Scope.RECEIPTS: {  # of `redrive-server webhooks`, which faces the internet: nothing else needs this scope
+        "ReceiptService": ("RecordReceipts",),
     },
     Scope.ADMIN: {
         "MaintenanceService": ("CleanupDeliveries", "GetCleanup", "ErasePerson"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx
 
-from domain.classification import attribute, unwritable
+from domain.classification import attribute, redirected, unwritable
 from domain.content import strings_of
 from domain.fault import RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
@@ -31,6 +31,7 @@ from server.channels.http_client import CHECK_SECONDS
 from server.channels.no_answer import no_answer, nothing_left
 from server.channels.redaction import Redaction, redact
 
+_REDIRECTS = range(300, 400)
 _PLATFORM_WORD = re.compile(r".*(type|ratio|style)")  # fields of a template that hold words of the platform's own
 
 
@@ -83,6 +84,8 @@ class MessengerChannel(Channel):
             return TokenUntried(answer)
         if not isinstance(answer, Answer):  # nothing that the platform said: it cannot refuse the token
             return TokenUntried(answer.fault.message)
+        if answer.status in _REDIRECTS:
+            return TokenRefused(redirected(answer.status))
         reply = read_reply(answer)
         if reply.is_success and reply.body.get("id"):
             return TokenAccepted()

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from domain.delivery import delivery_id
 from projections import delivery_rows, recipient_rows
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.recipient_rows import RecipientRow
 from projections.sql import Micros, Sql, from_micros
+from server.log.keyed_ids import KeyedIds
 
 R = TypeVar("R", DeliveryRow, RecipientRow)
 Values = tuple[Any, ...]  # texts, numbers, or None where there is none
@@ -20,22 +20,22 @@ class RowKind(NamedTuple, Generic[R]):
     start: Any
     read: Callable[[Sql, DeliveryFilter, Any, int], Sequence[R]]
     cursor_of: Callable[[R], Any]
-    values: Callable[[R], Values]
+    values: Callable[[R, KeyedIds], Values]
 
 
-def _attempt(row: DeliveryRow) -> Values:
+def _attempt(row: DeliveryRow, ids: KeyedIds) -> Values:
     return (
         *(row.message_id, row.recipient_id, row.recipient_name, row.status, row.attempt_number),
         *_error(row),
         _time(row.update_time),
-        delivery_id(row.message_id, row.batch_number, row.position),
+        ids.delivery(row.message_id, row.batch_number, row.position),
         row.batch_number,
         row.provider_message_id or None,
         *(_time(row.create_time), _time(row.sent_time), _time(row.failed_time)),
     )
 
 
-def _recipient(row: RecipientRow) -> Values:
+def _recipient(row: RecipientRow, _ids: KeyedIds) -> Values:
     return (
         *(row.message_id, row.recipient_id, row.recipient_name, row.state, row.attempts),
         *_error(row),

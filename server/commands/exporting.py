@@ -16,6 +16,7 @@ from server.commands.export_rows import R, RowKind
 from server.commands.lookup import check_page_is_known, find_message
 from server.commands.names import Names
 from server.log.commit import EventLog
+from server.log.keyed_ids import KeyedIds
 
 ROWS_AT_ONCE = 1_000  # in one snapshot
 PART_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ async def export(
         yield beginning
     async for message_ids in _messages(log, order):
         async for rows in _rows(log, order, kind, message_ids):
-            written = await asyncio.to_thread(_written, await names.shown(rows), kind, form)
+            written = await asyncio.to_thread(_written, await names.shown(rows), kind, form, names.ids)
             for start in range(0, len(written), PART_BYTES):
                 yield written[start : start + PART_BYTES]
 
@@ -72,8 +73,8 @@ def _check(sql: Sql, order: ExportOrder) -> None:
         check_page_is_known(sql, order.owner, order.page_id)
 
 
-def _written(rows: Sequence[R], kind: RowKind[R], form: Format) -> bytes:
-    return form.lines(kind.columns, map(kind.values, rows))
+def _written(rows: Sequence[R], kind: RowKind[R], form: Format, ids: KeyedIds) -> bytes:
+    return form.lines(kind.columns, (kind.values(row, ids) for row in rows))
 
 
 async def _messages(log: EventLog, order: ExportOrder) -> AsyncIterator[Sequence[str]]:

@@ -1,9 +1,8 @@
-"""Who a message is: ids and payload hashes, so that a repeated request is recognised (protocol rule 13)."""
+"""Stamps and payload hashes of requests, so that a repeated request is recognised (protocol rule 13)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
@@ -28,7 +27,6 @@ from projections.requests import AnsweredRequest
 from server.log.commit import EventLog
 from server.turns import in_turns, slices
 
-_MESSAGES = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")  # namespace of ids made from owner and request_id
 Write = (
     SendMessage
     | ResendMessage
@@ -50,11 +48,6 @@ _ADDED_LATER: Mapping[type[Write], Sequence[str]] = {
     ResendMessage: ("as_of_sequence", "canary", "messages_per_second", "reason", "content"),
 }
 _ADDED_TO_POLICIES = ("delay",)
-
-
-def message_id_for(owner: str, request_id: str) -> str:
-    """The id of the message that a request makes; random without a request_id."""
-    return str(uuid5(_MESSAGES, f"{owner}\x00{request_id}") if request_id else uuid4())
 
 
 class PayloadHash:

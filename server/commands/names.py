@@ -48,6 +48,7 @@ class Names:
     def __init__(self, log: EventLog, vault: Vault) -> None:
         self._log = log
         self._vault = vault
+        self.ids = vault.ids  # of the deliveries that are shown with the names
 
     async def of_failures(self, failures: Sequence[Failure], message_id: str) -> Sequence[Failure]:
         """A message's failures with their people's names; raises Unavailable."""

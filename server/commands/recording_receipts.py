@@ -8,7 +8,6 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from domain.commands import RecordReceipts, ToldReceipt
-from domain.delivery import parse_delivery_id
 from domain.errors import Aborted
 from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
 from domain.receipts import fold, news
@@ -17,6 +16,7 @@ from projections import receipts
 from projections.receipts import Name, Person, Place
 from projections.sql import Sql, micros
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.keyed_ids import KeyedIds
 
 REDOS = 20
 
@@ -42,8 +42,9 @@ Batch = tuple[str, int, int]  # message, stage and number
 class ReceiptService:
     """Records receipts; one append at a time to each stream (protocol rule 16)."""
 
-    def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: EventLog, ids: KeyedIds, now: Callable[[], datetime]) -> None:
         self._log = log
+        self._ids = ids
         self._now = now
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -58,11 +59,22 @@ class ReceiptService:
         return ReceiptCounts(*map(sum, zip(*counts, strict=True))) if counts else ReceiptCounts(0, 0, 0)
 
     async def _record_all(self, owner: str, told: Sequence[ToldReceipt]) -> ReceiptCounts:
-        places = await self._log.read(lambda sql: _places(sql, owner, told))
+        places = await self._log.read(lambda sql: self._places(sql, owner, told))
         matched = sum(map(bool, places))
         recorded = await asyncio.gather(*(self._record(*one) for one in self._by_batch(told, places).items()))
         new = len(frozenset().union(*recorded))
         return ReceiptCounts(new, matched - new, len(told) - matched)
+
+    def _places(self, sql: Sql, owner: str, given: Sequence[ToldReceipt]) -> Sequence[Sequence[Place]]:
+        """Return the deliveries that each receipt is about: all receipts are echoes, or none is."""
+        if given[0].kind is ReceiptKind.ECHO:
+            names = [self._name(one) for one in given]
+            return [(place,) if place else () for place in receipts.named(sql, owner, names)]
+        return [_sent_to(sql, Person(owner, one.page_id, one.recipient_id), one) for one in given]
+
+    def _name(self, echo: ToldReceipt) -> Name | None:
+        place = self._ids.place_of(echo.delivery_id)
+        return None if place is None else Name(echo.page_id, echo.recipient_id, *place)
 
     def _by_batch(
         self, told: Sequence[ToldReceipt], places: Sequence[Sequence[Place]]
@@ -99,19 +111,7 @@ class ReceiptService:
                 commit = Commit([StreamEvents(stream, book.version, [recorded])])
                 if isinstance(await self._log.commit(commit), Committed):
                     return frozenset(match.told for match in new)
-        raise Aborted("the receipts of a batch changed too often meanwhile", message_id=message_id)
-
-
-def _places(sql: Sql, owner: str, told: Sequence[ToldReceipt]) -> Sequence[Sequence[Place]]:
-    """The deliveries that each is about: all of them echoes, or none."""
-    if told[0].kind is ReceiptKind.ECHO:
-        return [(place,) if place else () for place in receipts.named(sql, owner, [_name(one) for one in told])]
-    return [_sent_to(sql, Person(owner, one.page_id, one.recipient_id), one) for one in told]
-
-
-def _name(echo: ToldReceipt) -> Name | None:
-    parsed = parse_delivery_id(echo.delivery_id)
-    return None if parsed is None else Name(echo.page_id, *parsed)
+        raise Aborted("the receipts of a batch changed too often: try again")  # without an id: the answer names none
 
 
 def _sent_to(sql: Sql, person: Person, told: ToldReceipt) -> Sequence[Place]:

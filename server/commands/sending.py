@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -19,7 +20,7 @@ from domain.streams import message_stream
 from projections.message_rows import MessageRow
 from projections.sql import Sql, micros
 from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
-from server.commands.identity import PayloadHash, first_answer, message_id_for, stamp_for
+from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_message, find_page, load_message, reach
 from server.log import person_keys
 from server.log.commit import Commit, Committed, EventLog, StreamEvents, both
@@ -50,23 +51,29 @@ class SendService:
         payload = PayloadHash(command, self._vault.payload_key)
         await payload.add(recipients)
         stamp = stamp_for(METHOD, command, payload.hexdigest())
-        message_id = message_id_for(command.owner, command.request_id)
-        if (answer := await self.answer_again(stamp, message_id)) is not None:
+        if (answer := await self.answer_again(stamp)) is not None:
             return answer
-        by_person = await self._log.read(lambda sql: _may_seal_by_person(sql, command))
+        message_id, by_person = await self._log.read(lambda sql: self._before_planning(sql, command))
         fresh = list(first_of_each(recipients).values())
         dropped = len(recipients) - len(fresh)
         if command.validate_only:
             return SendAnswer(would_be(command, len(fresh), self._now()), dropped)
         return await self._submit(message_id, command, fresh, dropped, stamp, by_person=by_person)
 
-    async def answer_again(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer | None:
-        """The answer to a request that was carried out before; raises RequestIdReused."""
+    async def answer_again(self, stamp: RequestStamp | None) -> SendAnswer | None:
+        """Return the answer to a request that was carried out before, else None; raises RequestIdReused."""
         answered = await first_answer(self._log, stamp)
         if answered is None or stamp is None:
             return None
+        message_id = self._vault.ids.message_answered(answered, stamp.owner, stamp.request_id)
         row = await self._log.read(lambda sql: find_message(sql, stamp.owner, message_id))
         return SendAnswer(row, answered.answer["duplicates_dropped"])
+
+    def _before_planning(self, sql: Sql, command: SendMessage) -> tuple[str, bool]:
+        """Return the message's id, and whether names may be sealed by person, in one read; raises PageNotRegistered."""
+        find_page(sql, reach(command), command.page_id)
+        message_id = self._vault.ids.message_of(sql, command.owner, METHOD, command.request_id)
+        return message_id, not older_lives(sql)
 
     async def _submit(
         self,
@@ -108,20 +115,14 @@ class SendService:
             also=both(self._vault.keep_message_key(message_id, key), person_keys.keep(self._vault, keys_of(batches))),
         )
         if not isinstance(await self._log.commit(commit), Committed):
-            return await self._beaten(stamp, message_id)
+            return await self._beaten(stamp)
         return SendAnswer(await self._log.read(lambda sql: find_message(sql, command.owner, message_id)), dropped)
 
-    async def _beaten(self, stamp: RequestStamp | None, message_id: str) -> SendAnswer:
+    async def _beaten(self, stamp: RequestStamp | None) -> SendAnswer:
         """Another call with the same request_id was faster: its answer is ours, once it is there."""
-        if (answer := await self.answer_again(stamp, message_id)) is not None:
+        if (answer := await self.answer_again(stamp)) is not None:
             return answer
         raise Aborted("another call with this request_id is under way")
-
-
-def _may_seal_by_person(sql: Sql, command: SendMessage) -> bool:
-    """What every send asks before it plans, in one read; raises PageNotRegistered."""
-    find_page(sql, reach(command), command.page_id)
-    return not older_lives(sql)
 
 
 def submission(
@@ -153,9 +154,14 @@ def submission(
         duplicates_dropped=dropped,
         has_variables=has_variables,
         fills_every_string=not FillableContent(command.content).is_plain,
-        request=stamp and msgspec.structs.replace(stamp, answer={"duplicates_dropped": dropped}),
+        request=stamp and msgspec.structs.replace(stamp, answer=_answer(message_id, dropped)),
         time=now,
     )
+
+
+def _answer(message_id: str, dropped: int) -> dict[str, Any]:
+    """Return what a repeat of the request is answered with; the key of ids may be another one by then."""
+    return {"duplicates_dropped": dropped, "message_id": message_id}
 
 
 def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:

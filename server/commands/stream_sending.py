@@ -18,7 +18,7 @@ from domain.recipient import Recipient
 from domain.streams import message_stream
 from projections.recipients import known_among
 from server.commands.first_round import appends_of, first_of_each, have_variables, keys_of, new_batches
-from server.commands.identity import PayloadHash, message_id_for, stamp_for
+from server.commands.identity import PayloadHash, stamp_for
 from server.commands.lookup import find_message, find_page, load_message, reach
 from server.commands.sending import METHOD, SendAnswer, SendService, submission
 from server.commands.unstored_stream import UnstoredStream
@@ -72,12 +72,13 @@ class StreamSendService:
 
     async def open(self, command: SendMessage) -> RecipientStream:
         """Begins a stream; raises PageNotRegistered, StreamInProgress, Unavailable."""
-        message_id = message_id_for(command.owner, command.request_id)
+        ids = self._vault.ids
+        message_id = await self._log.read(lambda sql: ids.message_of(sql, command.owner, METHOD, command.request_id))
         message = await load_message(self._log, message_id)
         if message.life is not Life.SUBMITTED:  # a repeat gets the first answer, also when the page is no longer shared
             await self._log.read(lambda sql: find_page(sql, reach(command), command.page_id))
         if message.life is Life.SUBMITTED or command.validate_only:
-            return UnstoredStream(self._sends, command, message_id, self._now, self._vault.payload_key)
+            return UnstoredStream(self._sends, command, self._now, self._vault.payload_key)
         staged = messages.stage(
             message, owner=command.owner, page_id=command.page_id, worker=self._worker, now=self._now()
         )

@@ -18,13 +18,11 @@ class UnstoredStream:
         self,
         sends: SendService,
         command: SendMessage,
-        message_id: str,
         now: Callable[[], datetime],
         payload_key: bytes,
     ) -> None:
         self._sends = sends
         self._command = command
-        self._message_id = message_id
         self._now = now
         self._payload = PayloadHash(command, payload_key)
         self._taken = 0
@@ -42,7 +40,7 @@ class UnstoredStream:
         total = self._distinct.count()
         self._distinct.close()
         stamp = stamp_for(METHOD, self._command, self._payload.hexdigest())
-        if (answer := await self._sends.answer_again(stamp, self._message_id)) is not None:
+        if (answer := await self._sends.answer_again(stamp)) is not None:
             return answer
         return SendAnswer(would_be(self._command, total, self._now()), self._taken - total)
 

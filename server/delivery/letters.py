@@ -15,7 +15,6 @@ from cryptography.exceptions import InvalidTag
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
 from domain.content import ContentProblem, FillableContent, content_excess
-from domain.delivery import delivery_id
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.message import Message, content_in_force
 from domain.streams import batch_stream
@@ -26,6 +25,7 @@ from server.channels.channel import OutgoingMessage
 from server.commands.lookup import load_message
 from server.log import person_keys
 from server.log.commit import EventLog
+from server.log.keyed_ids import KeyedIds
 from server.log.person_keys import BatchKeys, PersonErasedError, parted
 from server.log.vault import MessageKey, Vault
 
@@ -223,7 +223,7 @@ class Letters:
         origins = await self._origins(batch, people, opened) if has_variables else {}
         later = _OriginsOnDemand(origins, lambda number: self._origin(number, _own(batch, number), people, opened))
         letters = {
-            position: partial(_letter, batch, position, opened.content(recipient.content_round), later)
+            position: partial(_letter, self._vault.ids, batch, position, opened.content(recipient.content_round), later)
             for position, recipient in enumerate(batch.recipients)
             if recipient.id not in people.erased
         }
@@ -293,7 +293,7 @@ def _is_large(content: FillableContent) -> bool:
 
 
 def _letter(
-    batch: Batch, position: int, fillable: FillableContent | Fault, origins: Mapping[int, _Origin]
+    ids: KeyedIds, batch: Batch, position: int, fillable: FillableContent | Fault, origins: Mapping[int, _Origin]
 ) -> OutgoingMessage | Fault:
     """Return what a recipient gets, or why they cannot; raises PersonErasedError."""
     if isinstance(fillable, Fault):
@@ -308,7 +308,7 @@ def _letter(
             retry=RetryRule.NEVER,
         )
     return OutgoingMessage(
-        delivery_id=delivery_id(batch.message_id, batch.number, position),
+        delivery_id=ids.delivery(batch.message_id, batch.number, position),
         recipient_id=recipient.id,
         content=content,
         fillings=lambda: _fillings_if_known(batch, position, origins),

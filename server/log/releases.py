@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from domain.batch_events import BatchCreated
 from domain.event import Event
-from domain.message_events import MessageSubmitted, RetryRequested
+from domain.message_events import MessageStaged, MessageSubmitted, RetryRequested
+from domain.message_id import is_keyed
 from domain.stop_policy import StopPolicy
 from projections.sql import Sql
 from server.log import schema
@@ -54,9 +55,11 @@ def _says_more(event: Event) -> bool:
     before its time, or by its own timetable.
 
     Or with placeholders as they are written, outside the text and those with defaults; or the content before it was
-    corrected.
+    corrected. It would look for a repeated request's message under an id of its own.
     """
     match event:
+        case MessageStaged():
+            return is_keyed(event.message_id)
         case BatchCreated():
             return event.sealed_by_person or event.messages_per_second > 0
         case RetryRequested():
@@ -64,7 +67,8 @@ def _says_more(event: Event) -> bool:
             return is_limited or bool(event.sealed_content)
         case MessageSubmitted():
             is_timed = event.schedule_time is not None or event.retry_policy.delay is not None
-            return is_timed or event.fills_every_string or event.stop_policy != StopPolicy()
+            is_keyed_id = is_keyed(event.message_id)
+            return is_timed or event.fills_every_string or event.stop_policy != StopPolicy() or is_keyed_id
     return False
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.content import Content
 from projections.sql import Sql
+from server.log.keyed_ids import MESSAGE_IDS, KeyedIds
 from server.log.keyring import SealingKey, new_key
 from server.log.server_keys import PAYLOAD_HASHES
 
@@ -68,6 +69,7 @@ class Vault:
     def __init__(self, key: SealingKey, payload_key: bytes | None = None) -> None:
         self._key = key
         self.payload_key = payload_key or key.derived(PAYLOAD_HASHES)
+        self.ids = KeyedIds(key.derived(MESSAGE_IDS), self.payload_key)
 
     def new_message_key(self, message_id: str) -> MessageKey:
         """A key for a message to come; keep it with `keep_message_key` in the commit that brings the message."""

@@ -1,5 +1,6 @@
 """Everything that was received: counts for every recipient, and the last arrivals in full."""
 
+import re
 import secrets
 import time
 from collections import Counter, defaultdict, deque
@@ -11,6 +12,7 @@ import msgspec
 from server.sandbox.arrival import Arrival, Incoming
 
 DUPLICATES_SHOWN = 1_000
+_DELIVERY_ID = re.compile(r"(.+)\.[0-9]+\.[0-9]+(?:\.[0-9a-f]{20})?", re.DOTALL)
 
 
 class Repeat(msgspec.Struct, frozen=True, gc=False):
@@ -35,9 +37,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message_of(metadata: str) -> str:
-    """The message that a delivery's id (MESSAGE.BATCH.POSITION) tells; empty for any other metadata."""
-    parts = metadata.rsplit(".", 2)
-    return parts[0] if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal() else ""
+    """Return the message of a delivery's id (MESSAGE.BATCH.POSITION, with or without .TAG); "" for other metadata."""
+    found = _DELIVERY_ID.fullmatch(metadata)
+    return found[1] if found else ""
 
 
 class ArrivalPage(msgspec.Struct, frozen=True, kw_only=True):

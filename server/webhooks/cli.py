@@ -9,7 +9,7 @@ import uvloop
 
 from server.logging import configure
 from server.webhooks.runner import serve
-from server.webhooks.settings import APP_SECRET, VERIFY_TOKEN, WebhookSettings
+from server.webhooks.settings import APP_SECRET, VERIFY_TOKEN, WebhookSettings, secret_problem
 
 _HOW_TO_MEND = {
     VERIFY_TOKEN: "choose a random text, as from `openssl rand -hex 32`, and enter the same in the app's dashboard",
@@ -57,8 +57,8 @@ def webhooks(
 
     The platform calls over HTTPS: let a proxy with a certificate stand before it. What is secret comes from the
     environment: REDRIVE_WEBHOOK_VERIFY_TOKEN, the text that the app's dashboard was given; REDRIVE_WEBHOOK_APP_SECRET,
-    with which the platform signs; REDRIVE_TOKEN, if the server asks who calls: a token with the scope `pages`. A body
-    is answered with 200 once it is recorded, and with 503 when it shall come again.
+    with which the platform signs; REDRIVE_TOKEN, if the server asks who calls: a token whose only scope is `receipts`.
+    A body is answered with 200 once it is recorded, and with 503 when it shall come again.
     """
     configure("info")
     host, port = _address(listen)
@@ -89,8 +89,8 @@ def _address(listen: str) -> tuple[str, int]:
 
 def _secret(name: str) -> str:
     value = os.environ.get(name, "")
-    if not value:
-        _refuse(f"{name} is not set: {_HOW_TO_MEND[name]}")
+    if problem := secret_problem(value):
+        _refuse(f"{name} {problem}: {_HOW_TO_MEND[name]}")
     return value
 
 

@@ -1,17 +1,19 @@
 """Runs the webhook endpoint on a port: for good, or within a test."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import structlog
 from aiohttp import web
 
 from redrive import Client
 from server.webhooks.app import PATH, create_app
+from server.webhooks.connections import MAX_CONNECTIONS, Connections, GuardedConnection, new_handler
 from server.webhooks.feeder import Feeder
+from server.webhooks.refusals import RefusalLog
 from server.webhooks.seal import Seal
 from server.webhooks.settings import WebhookSettings
 
@@ -35,14 +37,32 @@ async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
         timeout=CALL_SECONDS,
     )
     async with client:
-        app = create_app(Seal(settings.verify_token, settings.app_secret), Feeder(client.record_receipts))
-        runner = web.AppRunner(app, access_log=None, logger=logging.getLogger("redrive.webhooks"), shutdown_timeout=10)
+        refusals = RefusalLog()
+        seal = Seal(settings.verify_token, settings.app_secret)
+        runner = web.AppRunner(create_app(seal, Feeder(client.record_receipts), refusals), shutdown_timeout=10)
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-            yield f"http://{settings.host}:{runner.addresses[0][1]}{PATH}"
+            async with _listening(settings, runner, Connections(refusals)) as port:
+                yield f"http://{settings.host}:{port}{PATH}"
         finally:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(settings: WebhookSettings, runner: web.AppRunner, connections: Connections) -> AsyncIterator[int]:
+    """Listen, and yield the port; every connection is guarded."""
+    server = cast("web.Server", runner.server)  # there since the setup
+
+    def connection() -> GuardedConnection:
+        return GuardedConnection(connections, new_handler(server))
+
+    listener = await asyncio.get_running_loop().create_server(
+        connection, settings.host, settings.port, backlog=MAX_CONNECTIONS
+    )
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
 
 
 async def serve(settings: WebhookSettings) -> None:

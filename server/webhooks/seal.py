@@ -25,7 +25,7 @@ class Seal:
         given = verify_token.encode("utf-8", "surrogateescape")
         return mode == "subscribe" and hmac.compare_digest(given, self._verify_token)
 
-    def is_genuine(self, body: bytes, signature: str) -> bool:
+    def is_genuine(self, body: bytes | bytearray, signature: str) -> bool:
         """The body was signed with the app's secret."""
         expected = hmac.new(self._app_secret, body, hashlib.sha256).hexdigest()
         return is_signature(signature) and hmac.compare_digest(signature, f"sha256={expected}")

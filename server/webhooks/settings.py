@@ -1,11 +1,46 @@
 """How the webhook endpoint is set up; what is secret comes from the environment, never from the command line."""
 
+import unicodedata
 from pathlib import Path
 
 import msgspec
 
 VERIFY_TOKEN = "REDRIVE_WEBHOOK_VERIFY_TOKEN"  # noqa: S105 - the names of variables, not what they hold
 APP_SECRET = "REDRIVE_WEBHOOK_APP_SECRET"  # noqa: S105
+
+SHORTEST_SECRET = 4  # characters: a guess finds a shorter one. App secrets have 32, an operator chooses the other
+# Characters that show nothing, though their category says that they are letters, marks or symbols.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
+    map(chr, range(0xFE00, 0xFE10))
+)
+_NAMES_OF_CONTROLS = {"\t": "CHARACTER TABULATION", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x7f": "DELETE"}
+
+
+def secret_problem(secret: str) -> str:
+    """Return why a text cannot be a secret, in words that do not show it; empty if it can be one."""
+    if not secret:
+        return "is not set"
+    shown = [character for character in secret if character != " " and not _is_invisible(character)]
+    if not shown:
+        return "is blank"
+    if secret != secret.strip():
+        return f"begins or ends with white space ({_name(secret[0] if secret[0].isspace() else secret[-1])})"
+    hidden = next((place for place, character in enumerate(secret, start=1) if _is_invisible(character)), 0)
+    if hidden:
+        return f"holds {_name(secret[hidden - 1])} (character {hidden:,} of {len(secret):,}), which cannot be seen"
+    if len(shown) < SHORTEST_SECRET:
+        return f"has {len(shown)} characters, and at least {SHORTEST_SECRET} are needed"
+    return ""
+
+
+def _is_invisible(character: str) -> bool:
+    """Control and format characters, spaces but the plain one, surrogates, and what has no shape."""
+    return (character != " " and unicodedata.category(character)[0] in "CZ") or character in _INVISIBLE
+
+
+def _name(character: str) -> str:
+    name = unicodedata.name(character, "") or _NAMES_OF_CONTROLS.get(character, "a control character")
+    return f"U+{ord(character):04X} {name}"
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,14 @@ from playwright.async_api import Browser, expect
 
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
-from server.commands.identity import message_id_for
 from server.commands.lookup import find_message
+from server.log.keyring import kept_key
+from server.opening import key_file
+from server.settings import Settings
 from server.watching.progress import Progress
 from tests.builders import FAILED, NOW, OWNER
 from tests.dashboard.stage import Stage, Visit, people, running_dashboard, visiting
+from tests.keyed_ids import message_id_for
 from tests.server.api.edge import running_edge
 from tests.server.api.requests import send_request
 from tests.waiting import eventually
@@ -72,7 +75,8 @@ async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_
 async def test_an_error_goes_by_itself_when_what_met_it_succeeds(stage: Stage, visit: Visit) -> None:
     await stage.put_page("soon")
     page, request_id = visit.page, str(uuid.uuid4())
-    await visit.open(f"/messages/{message_id_for('local', request_id)}")
+    key = kept_key(key_file(Settings(database_url=f"sqlite:///{stage.server.database}")))
+    await visit.open(f"/messages/{message_id_for('local', request_id, key)}")
     await expect(page.get_by_role("alert")).to_contain_text("There is no such message.")
 
     content = Content(text="Hello")

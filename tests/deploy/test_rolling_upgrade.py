@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from domain.message_id import is_keyed
 from redrive import Client
 from redrive.errors import Unavailable
 from redrive.v1.content_pb2 import Content
@@ -64,6 +65,29 @@ def messages(url: str) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in UNCOUNTED_COLUMNS} for row in rows]
 
 
+def repeatable(page: str, request_id: str) -> SendRequest:
+    """The same message, however often it is asked for."""
+    return SendRequest(
+        request_id=request_id,
+        page_id=page,
+        title="repeated",
+        content=Content(text="Hi {{name}}"),
+        recipients=recipients(PEOPLE, request_id),
+    )
+
+
+async def repeated(request_id: str, *clients: Client) -> str:
+    """The id of the one message that a request makes, whichever servers are asked, and by whichever rpc."""
+    asked = repeatable(PAGES[3], request_id)
+    header = SendRequest()
+    header.CopyFrom(asked)
+    header.ClearField("recipients")
+    found = [(await client.send(asked)).message.id for client in clients]
+    found += [(await client.send_stream(header, asked.recipients)).message.id for client in clients]
+    assert len(set(found)) == 1
+    return found[0]
+
+
 async def refused(client: Client, message_id: str) -> None:
     """What the release before would not understand is refused at once, with the reason."""
     started = time.monotonic()
@@ -97,12 +121,15 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
         kinds = (AUTO, CRON, MANUAL, MANUAL)
         sent = [await old.send(request(page, f"o{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
         ids = [one.message.id for one in sent]
+        ids.append(await repeated("before", old))
         for _ in range(40):  # until its statements are prepared, which a column more must not spoil
             await asyncio.gather(*(old.get_message(id_) for id_ in ids))
 
         async with running_server(tmp_path, sandbox.graph_url, settings) as server, client_of(server) as new:
             sent = [await new.send(request(page, f"n{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
             ids += [one.message.id for one in sent]
+            assert await repeated("before", new, old) == ids[4]
+            ids += [await repeated("new-first", new, old), await repeated("old-first", old, new)]
             await asyncio.gather(*(old.get_message(id_) for id_ in ids * 5))
             await refused(new, ids[-1])
             await eventually(lambda: workers(new, ids), lambda found: len(found) == 2)
@@ -111,11 +138,12 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
             await asyncio.gather(*(watch_to_the_end(old, id_) for id_ in ids[2:4]))
             resends = (old.resend(ResendRequest(message_id=ids[2])), new.resend(ResendRequest(message_id=ids[3])))
             assert [answer.recipients_to_retry for answer in await asyncio.gather(*resends)] == [10, 10]
-            await eventually(lambda: workers(new, ids[4:]), lambda found: len(found) == 2)
+            await eventually(lambda: workers(new, ids[5:]), lambda found: len(found) == 2)
             assert await older.stop() == 0
 
             ends = {id_: await watch_to_the_end(new, id_) for id_ in ids}
-            await asyncio.gather(*(new.resend(ResendRequest(message_id=id_)) for id_ in ids[6:]))
+            await asyncio.gather(*(new.resend(ResendRequest(message_id=id_)) for id_ in (ids[4], *ids[7:])))
+            assert [await repeated(name, new) for name in ("before", "new-first", "old-first")] == [ids[4], *ids[9:]]
 
             async def all_sent() -> list[int]:
                 return [(await new.get_message(id_)).counts.sent for id_ in ids]
@@ -128,6 +156,7 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
             assert nameless(postgres_url) == 0
 
             later = await new.send(request(PAGES[0], "after"))
+            assert is_keyed(later.message.id), "the release before is gone: ids are the server's own"
             paused = await new.pause_message(later.message.id)
             assert paused.status == MessageStatus.MESSAGE_STATUS_PAUSED
             owners = {page.id: page.owner async for page in new.list_pages()}

@@ -75,5 +75,7 @@ async def test_texts_arrive_filled_in_and_once(client: Client, sandbox: SandboxP
     message = await send_to_the_end(client, send_request(recipients(3)))
 
     received = (await sandbox.control.received("u1")).arrivals
-    assert [arrival.metadata for arrival in received] == [f"{message.id}.1.1"]
+    listed = {delivery.recipient_id: delivery.id async for delivery in client.list_deliveries(message.id)}
+    assert [arrival.metadata for arrival in received] == [listed["u1"]]
+    assert listed["u1"].startswith(f"{message.id}.1.1.")
     await assert_nobody_twice(sandbox)

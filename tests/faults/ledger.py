@@ -16,7 +16,7 @@ from domain.batch_events import (
     OutcomesRecorded,
     RecordedOutcome,
 )
-from domain.delivery import DeliveryStatus, delivery_id, status_of
+from domain.delivery import DeliveryStatus, delivery_id, parse_delivery_id, status_of
 from domain.event import Event
 from domain.message_events import (
     MessageCancelled,
@@ -30,8 +30,15 @@ from domain.outcome import Unconfirmed
 from domain.page_events import PageHeld, PageReleased
 from domain.retry import OnUnconfirmed, RetryTrigger
 from projections.recorded import Recorded
+from server.sandbox.arrival import Arrival
 
 OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
+
+def name_of(arrival: Arrival) -> str:
+    """Return the delivery that arrived, without the tag of its id."""
+    place = parse_delivery_id(arrival.metadata)
+    return delivery_id(*place) if place else arrival.metadata
 
 
 class Attempt:

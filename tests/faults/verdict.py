@@ -11,7 +11,7 @@ from server.log.postgres_store import PostgresStore
 from server.log.rebuild import differences
 from server.sandbox.arrival import Arrival
 from tests.contents import contents
-from tests.faults.ledger import Attempt, Ledger
+from tests.faults.ledger import Attempt, Ledger, name_of
 
 CLOCKS = 0.005  # seconds: event times are cut to microseconds, arrivals are not
 UNKNOWN = ("reset", "timeout", "status:", "garbage", "empty")
@@ -50,7 +50,7 @@ def violations(books: Books, ledger: Ledger, arrivals: Sequence[Arrival], sent: 
 def left_late(ledger: Ledger, arrivals: Sequence[Arrival]) -> int:
     """Requests of a worker that was stopped between its last look at the lease and the socket: no rule removes them."""
     return sum(
-        arrival.metadata in ledger.attempts and arrival.time > ledger.attempts[arrival.metadata].given_up_at
+        name_of(arrival) in ledger.attempts and arrival.time > ledger.attempts[name_of(arrival)].given_up_at
         for arrival in arrivals
     )
 
@@ -88,7 +88,7 @@ def of_arrivals(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
     wrong = []
     by_delivery: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
-        by_delivery.setdefault(arrival.metadata, []).append(arrival)
+        by_delivery.setdefault(name_of(arrival), []).append(arrival)
     wrong += [f"{name} arrived and is not in the log" for name in by_delivery if name not in ledger.attempts]
     for name, attempt in ledger.attempts.items():
         wrong += [f"{name}: {words}" for words in _of_one(attempt, by_delivery.get(name, []))]
@@ -119,7 +119,7 @@ def _possible(arrival: Arrival) -> tuple[DeliveryStatus, ...]:
 
 def of_repeats(ledger: Ledger, arrivals: Sequence[Arrival]) -> list[str]:
     """Whoever received a message twice was unconfirmed when somebody asked for the resend."""
-    accepted = {arrival.metadata for arrival in arrivals if arrival.accepted}
+    accepted = {name_of(arrival) for arrival in arrivals if arrival.accepted}
     names = {attempt: name for name, attempt in ledger.attempts.items()}
     wrong = []
     for who, attempts in ledger.of_recipient.items():

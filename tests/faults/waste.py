@@ -21,6 +21,7 @@ from server.sandbox.arrival import Arrival
 from server.sandbox.effect import ErrorAnswer, UserToken
 from server.sandbox.graph_error import GraphError
 from server.sandbox.preset import PRESETS
+from tests.faults.ledger import name_of
 from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
 
 LIMIT = 150
@@ -100,7 +101,7 @@ def wasted(script: Sequence[Step], log: Sequence[Recorded], arrivals: Sequence[A
     terms = Terms(log).by_delivery
     for step in script:
         if step.kind in (PAGE_FAULT, CONTENT_FAULT):
-            refused = (terms[arrival.metadata] for arrival in arrivals if _is_refused_by(step, arrival))
+            refused = (terms[name_of(arrival)] for arrival in arrivals if _is_refused_by(step, arrival))
             yield Waste(step, Counter(_comparable(step, term) for term in refused))
 
 

@@ -87,7 +87,9 @@ class Receipt(_message.Message):
     recipient_id: _builtins.str
     """The person's page-scoped id. Required."""
     delivery_id: _builtins.str
-    """The delivery's id, which the platform hands back as the message's metadata. Required for an echo, empty otherwise."""
+    """The delivery's id, which the platform hands back as the message's metadata. Required for an echo, empty otherwise. An
+    echo counts where page_id and recipient_id are the delivery's, and a server with this key made the id.
+    """
     provider_message_id: _builtins.str
     """The platform's message id. Required for an echo. What was delivered or read is named by it, or else by the watermark."""
     @_builtins.property
@@ -131,8 +133,8 @@ class RecordReceiptsResponse(_message.Message):
     already_known: _builtins.int
     """Said before."""
     unmatched: _builtins.int
-    """About nothing that the caller's messages are known to have sent from that page: another sender's, or, for what was
-    delivered or read, without an echo before it.
+    """About no delivery: another sender's, another page's or recipient's, a made-up id, or, for what was delivered or read,
+    without an echo before it.
     """
     def __init__(
         self,

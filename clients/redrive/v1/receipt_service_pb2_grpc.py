@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ReceiptServiceStub:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     def __init__(self, channel):
@@ -44,8 +44,8 @@ class ReceiptServiceStub:
 
 
 class ReceiptServiceServicer:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     def RecordReceipts(self, request, context):
@@ -74,8 +74,8 @@ def add_ReceiptServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReceiptService:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReceiptServiceStub:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     @_typing.overload
@@ -43,8 +43,8 @@ class ReceiptServiceStub:
 
 @_typing.type_check_only
 class ReceiptServiceAsyncStub(ReceiptServiceStub):
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -55,8 +55,8 @@ class ReceiptServiceAsyncStub(ReceiptServiceStub):
     """
 
 class ReceiptServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may anybody who receives
-    the platform's webhooks elsewhere.
+    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
+    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
     """
 
     @_abc_1.abstractmethod

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from domain.delivery import DeliveryStatus, delivery_id
+from domain.delivery import DeliveryStatus
 from projections.delivery_rows import DeliveryRow
 from redrive.v1.batch_pb2 import Batch
 from redrive.v1.delivery_pb2 import Delivery, FailedRecipient
@@ -21,6 +21,7 @@ from server.api.translation.messages import error_type_counts
 from server.api.translation.times import timestamp
 from server.commands.attempt_list import AttemptList
 from server.commands.failure_list import Failure, FailureList
+from server.log.keyed_ids import KeyedIds
 
 
 def batch_list(batches: Sequence[LeasedBatch], next_page_token: str) -> ListBatchesResponse:
@@ -53,20 +54,24 @@ def _batch(batch: LeasedBatch) -> Batch:
 
 
 def delivery_list(
-    found: AttemptList, shown: Sequence[DeliveryRow], next_page_token: str, next_retry_time: datetime | None
+    found: AttemptList,
+    shown: Sequence[DeliveryRow],
+    next_page_token: str,
+    next_retry_time: datetime | None,
+    ids: KeyedIds,
 ) -> ListDeliveriesResponse:
     """One page of attempts; `next_retry_time` is when an automatic round follows the retryable ones, if one does."""
 
     def delivery(row: DeliveryRow) -> Delivery:
         is_retryable = (row.recipient_id, row.attempt_number) in found.retryable
-        return _delivery(row, next_retry_time if is_retryable else None)
+        return _delivery(row, next_retry_time if is_retryable else None, ids)
 
     return ListDeliveriesResponse(deliveries=map(delivery, shown), next_page_token=next_page_token)
 
 
-def _delivery(row: DeliveryRow, next_retry_time: datetime | None) -> Delivery:
+def _delivery(row: DeliveryRow, next_retry_time: datetime | None, ids: KeyedIds) -> Delivery:
     return Delivery(
-        id=delivery_id(row.message_id, row.batch_number, row.position),
+        id=ids.delivery(row.message_id, row.batch_number, row.position),
         message_id=row.message_id,
         batch_number=row.batch_number,
         recipient_id=row.recipient_id,

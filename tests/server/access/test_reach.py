@@ -73,7 +73,7 @@ def told_of_until(sql: Sql, owner: str) -> set[str]:
 
 
 def told_of_by_name(sql: Sql, owner: str) -> set[str]:
-    names = [Name(PAGE, message_id, 1, 0) for message_id in OWNERS]
+    names = [Name(PAGE, "ann", message_id, 1, 0) for message_id in OWNERS]
     return {place.message_id for place in receipts.named(sql, owner, names) if place}
 
 

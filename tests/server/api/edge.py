@@ -42,7 +42,6 @@ from server.commands.stream_sending import StreamSendService
 from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.history.history import History
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
-from server.log.keyring import new_key
 from server.log.sqlite_store import SqliteStore
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
@@ -58,6 +57,7 @@ from tests.builders import (
     page_registered,
     wall_clock,
 )
+from tests.keyed_ids import KEY
 
 if TYPE_CHECKING:  # these stand in the stubs' .pyi files only
     from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
@@ -228,7 +228,7 @@ async def running_edge(
     stuck_batches: Callable[[EventLog], StuckBatches] | None = None,
 ) -> AsyncIterator[Edge]:
     """An edge with one registered page; with certificates it talks TLS, which its own wire does not."""
-    vault = Vault(new_key())
+    vault = Vault(KEY)
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
     async with StoreLog(SqliteStore(folder / "redrive.db")) as log:
         cleanups = CleanupRun(log, wall_clock)
@@ -243,7 +243,7 @@ async def running_edge(
             pages=PutPageService(log, vault, channel, wall_clock, 10.0),
             holds=PageHoldService(log, vault, wall_clock),
             shares=PageShareService(log, wall_clock),
-            receipts=ReceiptService(log, wall_clock),
+            receipts=ReceiptService(log, vault.ids, wall_clock),
             cleanups=CleanupService(log, cleanups, wall_clock),
             erasures=ErasureService(log, vault, wall_clock),
             names=Names(log, vault),

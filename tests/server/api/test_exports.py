@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 import pytest
 
-from domain.delivery import delivery_id
 from domain.outcome import Failed, Outcome
 from domain.streams import page_stream
 from redrive.formula_guard import unguarded
@@ -25,6 +24,7 @@ from redrive.v1.report_service_pb2 import ExportDeliveriesRequest, ExportFormat,
 from server.api import report_servicer
 from server.commands import exporting
 from tests.builders import FAILED, FAILED_FOR_GOOD, PAGE, SENT, UNCONFIRMED, fault, page_registered
+from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
@@ -69,7 +69,7 @@ async def test_every_attempt_of_a_message_is_a_row(edge: Edge) -> None:
         "error_subcode": "",
         "error_message": "",
         "update_time": "2026-03-01T12:00:00Z",
-        "delivery_id": delivery_id(message_id, 1, 0),
+        "delivery_id": IDS.delivery(message_id, 1, 0),
         "batch_number": "1",
         "provider_message_id": "mid.1",
         "create_time": ann["create_time"],

@@ -216,7 +216,7 @@ async def test_an_admin_changes_what_others_have_sent_in_its_own_name(guarded: E
 
 
 async def test_receipts_are_taken_for_whoever_sent(guarded: Edge, callers: Callers) -> None:
-    webhooks = bearing(callers.token("webhooks", Scope.PAGES))
+    webhooks = bearing(callers.token("webhooks", Scope.RECEIPTS))
     request = RecordReceiptsRequest(receipts=[echo(message_id, "ann") for message_id in (MINE, THEIRS)])
 
     recorded = await guarded.receipts.RecordReceipts(request, metadata=webhooks)

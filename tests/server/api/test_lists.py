@@ -22,6 +22,7 @@ from redrive.v1.error_pb2 import DeliveryError, ErrorType
 from redrive.v1.message_pb2 import MessageStatus
 from server.log.commit import Commit
 from tests.builders import FAILED_FOR_GOOD, LEASE, NOW, PAGE, UNCONFIRMED, WORKER, after
+from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
@@ -128,7 +129,7 @@ async def test_every_attempt_is_listed_with_what_came_of_it(edge: Edge) -> None:
 
     ann, bob, cid = (await edge.delivery.ListDeliveries(ListDeliveriesRequest(message_id=message_id))).deliveries
 
-    assert (ann.id, ann.batch_number, ann.attempt_number) == (f"{message_id}.1.0", 1, 1)
+    assert (ann.id, ann.batch_number, ann.attempt_number) == (IDS.delivery(message_id, 1, 0), 1, 1)
     assert (ann.recipient_id, ann.recipient_name) == ("ann", "Ann")
     assert ann.status == DeliveryStatus.DELIVERY_STATUS_FAILED
     assert ann.error == DeliveryError(

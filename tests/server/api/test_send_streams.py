@@ -17,9 +17,9 @@ from redrive.v1.delivery_service_pb2 import (
     SendStreamRequest,
 )
 from redrive.v1.delivery_service_pb2 import SendStreamResponse as Answer
-from server.commands.identity import message_id_for
 from server.commands.lookup import load_message
 from tests.builders import OWNER
+from tests.keyed_ids import message_id_for
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import Refusal, refusal_of
 from tests.server.api.requests import send_request, stream_header

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.receipt_service_pb2 import Receipt, ReceiptKind
 from tests.builders import PAGE
+from tests.keyed_ids import IDS
 
 ECHO, DELIVERED, READ = (
     ReceiptKind.RECEIPT_KIND_ECHO,
@@ -27,7 +28,7 @@ def echo(message_id: str, who: str, *, batch: int = 1, **fields: Any) -> Receipt
         "kind": ECHO,
         "page_id": PAGE,
         "recipient_id": who,
-        "delivery_id": f"{message_id}.{batch}.{position}",
+        "delivery_id": IDS.delivery(message_id, batch, position),
         "provider_message_id": f"m_{who}{batch}",
         "time": at(0),
     }

@@ -66,7 +66,6 @@ async def test_an_error_body_refuses_the_token(
         httpx.Response(429),
         httpx.Response(404, content=b"<html>404</html>"),
         httpx.Response(502, content=b"<html>502</html>"),
-        httpx.Response(302, headers={"Location": "https://example.com/login"}),
         httpx.Response(200, content=b"<html>captive portal</html>"),
         httpx.Response(200, json={}),
         httpx.Response(200, json=[1]),
@@ -79,6 +78,32 @@ async def test_a_platform_out_of_reach_leaves_the_token_untried(
     check = await channel.check_token(credentials)
     assert isinstance(check, TokenUntried)
     assert check.reason
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 399])
+@pytest.mark.parametrize("location", ["https://example.com/login", "/v25.0/1001", "", None])
+async def test_a_redirect_refuses_the_token_and_is_not_followed(
+    status: int, location: str | None, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    """The platform redirects nothing: a login page of the network, or another address, has answered."""
+    headers = {} if location is None else {"Location": location}
+    graph.get("/v25.0/1001").mock(return_value=httpx.Response(status, headers=headers, content=b'{"id": "1001"}'))
+
+    check = await channel.check_token(credentials)
+
+    assert isinstance(check, TokenRefused)
+    assert f"HTTP {status}" in check.fault.message
+    assert "example.com" not in check.fault.message
+    assert len(graph.calls) == 1
+
+
+@pytest.mark.parametrize("body", [{"error": {"code": 2, "message": "(#2) Try again"}}, {"error": {"code": 190}}])
+async def test_a_redirect_with_an_error_body_refuses_the_token_too(
+    body: dict[str, Any], graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+) -> None:
+    graph.get("/v25.0/1001").mock(return_value=httpx.Response(302, json=body))
+
+    assert isinstance(await channel.check_token(credentials), TokenRefused)
 
 
 @pytest.mark.parametrize(("token", "page_id"), [("EAA\u200bB", "1001"), ("EAAB", "1\ud800")])

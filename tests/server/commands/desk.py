@@ -30,7 +30,6 @@ from server.commands.sending import SendService
 from server.commands.stream_sending import StreamSendService
 from server.log import person_keys
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
-from server.log.keyring import new_key
 from server.log.vault import Vault
 from tests.builders import (
     OWNER,
@@ -48,6 +47,7 @@ from tests.builders import (
     retry_requested,
     send_message,
 )
+from tests.keyed_ids import KEY
 
 EVERY = 100_000
 
@@ -57,7 +57,7 @@ class Desk:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self.vault = Vault(new_key())
+        self.vault = Vault(KEY)
         self._ticks = itertools.count()
         self.sends = SendService(log, self.vault, self.now)
         self.streams = StreamSendService(log, self.vault, self.sends, self.now, WORKER)

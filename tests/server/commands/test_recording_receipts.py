@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from domain.commands import RecordReceipts, ToldReceipt
-from domain.delivery import delivery_id
 from domain.errors import Aborted
 from domain.event import Event
 from domain.receipt_events import ReceiptKind, ReceiptsRecorded
@@ -23,6 +22,7 @@ from server.log.store import Store
 from server.log.store_log import StoreLog
 from tests.builders import OWNER, PAGE, UNCONFIRMED, after, crowd, send_message
 from tests.databases import opened
+from tests.keyed_ids import IDS
 from tests.server.commands.desk import EVERY, Desk
 
 LONG_AFTER = after(10_000)
@@ -44,7 +44,7 @@ async def desk(store: Store) -> AsyncIterator[Desk]:
 
 def service(desk: Desk) -> ReceiptService:
     """Another process's."""
-    return ReceiptService(desk.log, lambda: LONG_AFTER)
+    return ReceiptService(desk.log, desk.vault.ids, lambda: LONG_AFTER)
 
 
 def command(*receipts: ToldReceipt) -> RecordReceipts:
@@ -61,7 +61,7 @@ def echoes(message_id: str, people: Sequence[int]) -> list[ToldReceipt]:
         told(
             ReceiptKind.ECHO,
             who,
-            delivery_id=delivery_id(message_id, 1 + who // 100, who % 100),
+            delivery_id=IDS.delivery(message_id, 1 + who // 100, who % 100),
             provider_message_id=f"m_{who}",
         )
         for who in people

@@ -4,11 +4,11 @@ import pytest
 
 from domain.batch_events import DeliveriesReturned, OutcomesRecorded
 from domain.commands import RecordReceipts, ToldReceipt
-from domain.delivery import delivery_id
 from domain.outcome import Sent, Unconfirmed
 from domain.receipt_events import ReceiptKind
 from server.sandbox.control import SandboxControl
 from tests.builders import NOW, OWNER, PAGE, crowd, people
+from tests.keyed_ids import IDS
 from tests.server.delivery.histories import begun_by, unconfirmed
 from tests.server.delivery.works import Works
 from tests.waiting import eventually
@@ -16,12 +16,14 @@ from tests.waiting import eventually
 
 async def echo(works: Works, message_id: str, *positions: int, batch: int = 1) -> None:
     """The platform says that it took these."""
+    attempts = [one for rows in (await works.attempts(message_id)).values() for one in rows]
+    who = {(one.batch_number, one.position): one.recipient_id for one in attempts}
     told = tuple(
         ToldReceipt(
             kind=ReceiptKind.ECHO,
             page_id=PAGE,
-            recipient_id="whoever",
-            delivery_id=delivery_id(message_id, batch, position),
+            recipient_id=who[batch, position],
+            delivery_id=IDS.delivery(message_id, batch, position),
             provider_message_id=f"m_{position}",
             time=NOW,
         )

@@ -105,8 +105,8 @@ async def test_every_letter_is_known_by_its_delivery(desk: Desk, letters: Letter
     found = await of_last_batch(desk, letters, message_id)
 
     assert [(letter.delivery_id, letter.recipient_id) for letter in found.values()] == [
-        (f"{message_id}.1.0", "ann"),
-        (f"{message_id}.1.1", "bob"),
+        (desk.vault.ids.delivery(message_id, 1, 0), "ann"),
+        (desk.vault.ids.delivery(message_id, 1, 1), "bob"),
     ]
 
 

@@ -78,7 +78,7 @@ class Works:
         self.sends = SendService(log, vault, wall_clock)
         self.streams = StreamSendService(log, vault, self.sends, wall_clock, worker)
         self.resends = ResendService(log, vault, wall_clock)
-        self.receipts = ReceiptService(log, wall_clock)
+        self.receipts = ReceiptService(log, vault.ids, wall_clock)
         self.erasures = ErasureService(log, vault, wall_clock)
         self.names = Names(log, vault)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)

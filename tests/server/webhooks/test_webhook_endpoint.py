@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -18,11 +19,14 @@ from redrive import Client
 from redrive.v1.delivery_service_pb2 import GetMessageRequest
 from redrive.v1.message_pb2 import Counts
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsResponse
+from server.access.scope import Scope
 from server.webhooks.app import MAX_BODY
 from server.webhooks.runner import running_webhooks
 from server.webhooks.settings import WebhookSettings
 from tests.builders import PAGE, UNCONFIRMED
+from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge, running_edge
+from tests.server.api.known_callers import Callers, guarded_edge
 from tests.server.api.requests import send_request
 
 VERIFY_TOKEN = "verify-me-5e4f"
@@ -66,7 +70,7 @@ def echo(message_id: str, position: int, text: str = "Hello") -> dict[str, Any]:
         "message": {
             "is_echo": True,
             "mid": f"m_{position}",
-            "metadata": f"{message_id}.1.{position}",
+            "metadata": IDS.delivery(message_id, 1, position),
             "text": text,
         },
     }
@@ -128,7 +132,7 @@ async def test_another_token_is_refused(http: httpx.AsyncClient, address: str, q
 
 
 async def test_an_echo_makes_an_unconfirmed_delivery_sent(http: httpx.AsyncClient, edge: Edge, address: str) -> None:
-    message_id = await unconfirmed(edge, "ann", "bob")
+    message_id = await unconfirmed(edge, "p0", "p1")
 
     assert await post(http, address, body_of(echo(message_id, 1))) == 200
 
@@ -154,7 +158,7 @@ async def test_bodies_that_come_at_once_go_in_few_calls(
 async def test_a_body_with_more_than_a_call_may_hold_is_divided(
     http: httpx.AsyncClient, edge: Edge, address: str, logs: list[EventDict]
 ) -> None:
-    message_id = await unconfirmed(edge, "ann")
+    message_id = await unconfirmed(edge, "p0")
 
     assert await post(http, address, body_of(*(echo(message_id, 0) for _ in range(2_300)))) == 200
 
@@ -176,7 +180,7 @@ async def test_a_signed_body_that_cannot_be_read_is_a_bad_request(http: httpx.As
 async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
     http: httpx.AsyncClient, edge: Edge, address: str, logs: list[EventDict]
 ) -> None:
-    message_id = await unconfirmed(edge, "ann")
+    message_id = await unconfirmed(edge, "p0")
     await post(http, address, body_of(echo(message_id, 0, text="a private text")))
     await post(http, address, b'{"object": "page", "entry": "a private text"}')
     await post(http, address, body_of({"a private text": "a private text"}))
@@ -207,7 +211,7 @@ async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
 async def test_what_is_not_signed_with_the_apps_secret_is_refused(
     http: httpx.AsyncClient, edge: Edge, address: str, headers: dict[str, str]
 ) -> None:
-    message_id = await unconfirmed(edge, "ann")
+    message_id = await unconfirmed(edge, "p0")
 
     answer = await http.post(address, content=body_of(echo(message_id, 0)), headers=headers)
 
@@ -267,6 +271,25 @@ async def test_while_the_server_is_away_bodies_shall_come_again(
         assert await post(http, address, body_of(echo("m-1", 0))) == 503
 
     assert [line["code"] for line in logs if line["event"] == "receipts_not_recorded"] == ["UNAVAILABLE"]
+
+
+async def test_a_token_of_the_release_before_is_named_in_the_log(
+    http: httpx.AsyncClient, tmp_path: Path, logs: list[EventDict]
+) -> None:
+    """Its scope `pages` records no receipts any more: the platform brings them again, until the token is another."""
+    callers = Callers(tmp_path)
+    async with guarded_edge(callers) as edge:
+        before = callers.token("webhooks", Scope.PAGES)
+        async with running_webhooks(msgspec.structs.replace(settings(edge.address), token=before)) as address:
+            assert await post(http, address, body_of(echo("m-1", 0))) == 503
+        now = callers.token("webhooks", Scope.RECEIPTS)
+        async with running_webhooks(msgspec.structs.replace(settings(edge.address), token=now)) as address:
+            assert await post(http, address, body_of(echo("m-1", 0))) == 200
+
+    [line] = [line for line in logs if line["event"] == "receipts_not_recorded"]
+    assert (line["code"], line["reason"]) == ("PERMISSION_DENIED", "SCOPE_MISSING")
+    assert "the scope 'receipts'" in line["mend"]
+    assert not any(token in repr(logs) for token in (before, now))
 
 
 async def test_what_is_being_recorded_when_it_stops_is_answered_first(

@@ -1,0 +1,19 @@
+"""Ids as a server with the tests' key makes them."""
+
+from domain.message_id import keyed_message_id
+from server.log.keyed_ids import MESSAGE_IDS, KeyedIds
+from server.log.keyring import SealingKey
+from server.log.vault import Vault
+
+KEY = SealingKey(bytes(range(32)))
+IDS: KeyedIds = Vault(KEY).ids
+
+
+def keyed(number: int) -> str:
+    """Return the id of a message that was made under the server's secret."""
+    return keyed_message_id(number.to_bytes(16, "big"))
+
+
+def message_id_for(owner: str, request_id: str, key: SealingKey = KEY) -> str:
+    """Return the id of the message that a new request makes."""
+    return KeyedIds(key.derived(MESSAGE_IDS), b"").new_message(owner, request_id)
