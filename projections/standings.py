@@ -23,6 +23,7 @@ _ATTEMPTED_SINCE = """
               AND deliveries.batch_number >= :from_batch)
 """
 _OUTSIDE_WINDOW = " OR ".join(f"(error_code = {code} AND error_subcode = {sub})" for code, sub in OUTSIDE_WINDOW)
+_PERMANENTLY_OUTSIDE = f"state = 'FAILED' AND error_type = 'PERMISSION' AND retry = 'NEVER' AND ({_OUTSIDE_WINDOW})"
 _GROUP = "state, error_type, retry, maybe_sent, attempts, token_generation"  # what an index is sorted by
 
 
@@ -86,8 +87,7 @@ def outside_window(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
                token_generation < :token_generation AS token_replaced, COUNT(*) AS recipients
         FROM recipients
-        WHERE {judged.failed} AND state = 'FAILED' AND error_type = 'PERMISSION' AND retry = 'NEVER'
-          AND ({_OUTSIDE_WINDOW})
+        WHERE {judged.failed} AND {_PERMANENTLY_OUTSIDE}
         GROUP BY {_GROUP}
         """,  # noqa: S608 - our own words
         judged.parameters(),
@@ -95,6 +95,28 @@ def outside_window(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
     found: Counter[Standing] = Counter()
     for row in rows:
         found[_standing(row)] += row["recipients"]
+    return found
+
+
+def groups_among(sql: Sql, judged: Judged, recipient_ids: Collection[str]) -> Mapping[tuple[Standing, bool], int]:
+    """Count the failed and unconfirmed of these recipients by standing, and by whether it was outside the window."""
+    rows = sql.rows(
+        f"""
+        SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS used_up,
+               token_generation < :token_generation AS token_replaced,
+               CASE WHEN {_PERMANENTLY_OUTSIDE} THEN 1 ELSE 0 END AS is_outside,
+               COUNT(*) AS recipients
+        FROM given CROSS JOIN recipients
+        WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id
+          AND state IN ('FAILED', 'UNCONFIRMED')
+        GROUP BY {_GROUP}, is_outside
+        """,  # noqa: S608 - our own words
+        judged.parameters(),
+        Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+    )
+    found: Counter[tuple[Standing, bool]] = Counter()
+    for row in rows:
+        found[_standing(row), bool(row["is_outside"])] += row["recipients"]
     return found
 
 

@@ -16,6 +16,7 @@ import uvloop
 from projections import pages
 from server.access.cli import tokens
 from server.access.opening import open_authentication, open_certificates
+from server.api.caller_log import CallerLog
 from server.api.gate import Gate
 from server.api.limits import Limits
 from server.api.server import ApiServer, build_server
@@ -72,6 +73,9 @@ logger = structlog.get_logger()
 # Objects made, and collections of the young and of the middle-aged, before the next kind of collection: most of what a
 # batch needs is gone by itself before the collector looks. Python's own 700, 10, 10 cost 2 percent of the time.
 COLLECTED_AFTER = (20_000, 20, 50)
+# That a reader's thread may keep Python's lock from the event loop each time that the loop wants it; Python's own 5 ms,
+# twice for two readers, are most of what a call beside them waits.
+SWITCH_SECONDS = 0.001
 OWNERSHIP_SECONDS = 6.0  # without a sign of life, before a process's pages go to another: within 10 s, with a poll
 
 cli = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -140,6 +144,7 @@ async def serve(settings: Settings) -> None:
             await service.start()
             gc.freeze()  # what is there now stays: the collector need not look at it again and again
             gc.set_threshold(*COLLECTED_AFTER)
+            sys.setswitchinterval(SWITCH_SECONDS)
             await service.run_until(stop)
             await service.drain()
         if service.is_broken:
@@ -191,35 +196,38 @@ class Service:
         dispatcher = Dispatcher(log, vault, channel, ownership, now)
         rounds = AutomaticRoundService(log, now)
         closer = RoundCloser(log, rounds, worker, now)
-        timer = RetryTimer(log, rounds, parse_timetable(settings.retry_interval), now)
+        timetable = parse_timetable(settings.retry_interval)
+        timer = RetryTimer(log, rounds, timetable, now)
         log.listen(tell)
-        cancels = CancelService(log, now)
-        sends = SendService(log, vault, now)
-        streams = StreamSendService(log, vault, sends, now, worker)
+        calls_log = CallerLog(log)
+        asked_timer = RetryTimer(calls_log, AutomaticRoundService(calls_log, now), timetable, now)
+        cancels = CancelService(calls_log, now)
+        sends = SendService(calls_log, vault, now)
+        streams = StreamSendService(calls_log, vault, sends, now, worker)
         sweeper = Sweeper(log, closer, cancels, streams, worker, now)
         due_rounds = DueRounds(log, rounds, worker)
         self.paces = dispatcher.paces
         self._delivery = DeliveryService(ownership, dispatcher, closer, timer, due_rounds, sweeper)
-        self._history = History(log, now)
+        self._history = History(calls_log, now)
         self._cleanups = CleanupRun(log, now)
         self._certificates = open_certificates(settings)
         self._api: ApiServer = build_server(
-            log=log,
+            log=calls_log,
             sends=sends,
             streams=streams,
-            resends=ResendService(log, vault, now),
+            resends=ResendService(calls_log, vault, now),
             cancels=cancels,
-            pauses=PauseService(log, now),
-            pages=PutPageService(log, vault, channel, now, settings.messages_per_second),
-            holds=PageHoldService(log, vault, now),
-            shares=PageShareService(log, now),
-            receipts=ReceiptService(log, vault.ids, now),
-            cleanups=CleanupService(log, self._cleanups, now),
-            erasures=ErasureService(log, vault, now),
-            names=Names(log, vault),
-            progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds)),
-            timer=timer,
-            stuck=StuckBatches(log, dispatcher, worker, now),
+            pauses=PauseService(calls_log, now),
+            pages=PutPageService(calls_log, vault, channel, now, settings.messages_per_second),
+            holds=PageHoldService(calls_log, vault, now),
+            shares=PageShareService(calls_log, now),
+            receipts=ReceiptService(calls_log, vault.ids, now),
+            cleanups=CleanupService(calls_log, self._cleanups, now),
+            erasures=ErasureService(calls_log, vault, now),
+            names=Names(calls_log, vault),
+            progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds), first_reads=calls_log),
+            timer=asked_timer,
+            stuck=StuckBatches(calls_log, dispatcher, worker, now),
             history=self._history,
             calls=calls,
             channelz=settings.channelz,

@@ -21,6 +21,7 @@ ALONE = {
     "dashboard/test_dashboard_first_paint.py",
     "e2e/test_processes.py",
     "e2e/test_watching.py",
+    "server/api/test_neighbours.py",
     "server/delivery/test_delivery_cancels.py",
     "server/delivery/test_delivery_pace.py",
     "server/delivery/test_delivery_pauses.py",

@@ -2,9 +2,9 @@
 
 # ruff: noqa: N802 - the contract names the rpcs
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from projections import message_rows
@@ -168,7 +168,8 @@ class DeliveryServicer(DeliveryServiceBase):
         wanted = message_requests.event_filter(request, sees(context))
         page = listings.EVENTS.page(request, wanted)
         found = await list_events(self._log, wanted, after=page.after, limit=page.limit)
-        return await asyncio.to_thread(events.event_list, *page.cut(found))  # up to a fifth of a second
+        shown = page.cut(found.events, is_cut_short=found.is_cut_short)
+        return await self._log.compute(partial(events.event_list, *shown))  # up to a tenth of a second
 
     async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
         command = resends.resend(request, caller(context), sees(context))

@@ -36,10 +36,10 @@ class ListPage(Generic[R, C]):
         self.limit = size + 1
         self._token_for = token_for
 
-    def cut(self, rows: Sequence[R]) -> tuple[Sequence[R], str]:
-        """The rows to show, and the token of the next page; empty at the end."""
+    def cut(self, rows: Sequence[R], *, is_cut_short: bool = False) -> tuple[Sequence[R], str]:
+        """Return the rows to show, and the token of the next page; empty at the end, which no list cut short is at."""
         if len(rows) < self.limit:
-            return rows, ""
+            return rows, self._token_for(rows[-1]) if is_cut_short else ""
         shown = rows[: self.limit - 1]
         return shown, self._token_for(shown[-1])
 

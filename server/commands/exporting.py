@@ -1,6 +1,5 @@
 """ExportDeliveries: attempts or recipients as a file, part by part, in memory that does not grow."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple
@@ -61,7 +60,7 @@ async def export(
         yield beginning
     async for message_ids in _messages(log, order):
         async for rows in _rows(log, order, kind, message_ids):
-            written = await asyncio.to_thread(_written, await names.shown(rows), kind, form, names.ids)
+            written = await log.compute(partial(_written, await names.shown(rows), kind, form, names.ids))
             for start in range(0, len(written), PART_BYTES):
                 yield written[start : start + PART_BYTES]
 

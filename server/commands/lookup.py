@@ -14,7 +14,6 @@ from domain.commands import (
 )
 from domain.errors import MessageNotFound, PageNotRegistered
 from domain.message import Message, fold
-from domain.owner import is_meant
 from domain.streams import message_stream
 from projections import message_rows, pages
 from projections.message_rows import MessageFilter, MessageRow
@@ -25,8 +24,8 @@ from server.log.commit import EventLog
 
 def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
     """An owner's message, or ANYBODY's; raises MessageNotFound, also for somebody else's."""
-    row = message_rows.find(sql, message_id)
-    if row is None or not is_meant(row.owner, owner):
+    row = message_rows.find_owned(sql, owner, message_id)
+    if row is None:
         raise MessageNotFound(message_id)
     return row
 

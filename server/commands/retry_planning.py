@@ -38,7 +38,8 @@ class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
     """What a round asks for: named recipients, or all that a selection takes, after those of the slice before.
 
     `taken` spares a later slice from judging all of the message again: a standing is judged alike each time. Who has
-    `changed` is not taken; a canary has a `limit`; `predicts` asks for exact predictions.
+    `changed` is not taken; a canary has a `limit`; `predicts` asks for exact predictions, and for no recipients: a dry
+    run needs only what SQL counts.
     """
 
     selection: RetrySelection
@@ -71,7 +72,7 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
         return RetryPlan(recipients=recipients, total=0, skipped={}, taken=whom.taken, after=after)
     survey = survey_of_all(sql, message, judged, whom.changed, tells_window=whom.predicts)
     findings = judge(survey, message, whom.selection)
-    recipients, after = _next_slice(sql, judged, findings.taken, whom)
+    recipients, after = ((), "") if whom.predicts else _next_slice(sql, judged, findings.taken, whom)
     return RetryPlan(
         recipients=recipients,
         total=findings.total,

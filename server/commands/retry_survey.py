@@ -15,8 +15,6 @@ from projections.message_rows import MessageRow
 from projections.sql import Sql
 from projections.standings import FailedRow, Judged
 
-_FAILED = (DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED)
-
 
 class Kind(NamedTuple):
     """Recipients that are judged alike; who has changed since the sequence that was named is not taken."""
@@ -51,11 +49,10 @@ def survey_of_all(
         for standing, count in standings.outside_window(sql, judged).items():
             kinds[Kind(standing)] -= count
             kinds[Kind(standing, outside_window=True)] += count
-    for row in standings.named(sql, judged, sorted(changed)) if changed else ():
-        if row.standing.state in _FAILED:
-            kind = _kind(row, has_changed=False, tells_window=tells_window)
-            kinds[kind] -= 1
-            kinds[kind._replace(has_changed=True)] += 1
+    for (standing, is_outside), count in (standings.groups_among(sql, judged, changed) if changed else {}).items():
+        kind = Kind(standing, outside_window=tells_window and is_outside)
+        kinds[kind] -= count
+        kinds[kind._replace(has_changed=True)] += count
     closed = {
         SkipReason.ALREADY_SENT: message.counts[DeliveryStatus.SENT],
         SkipReason.IN_PROGRESS: message.open_deliveries,
@@ -66,14 +63,14 @@ def survey_of_all(
 
 def survey_of_named(rows: Sequence[FailedRow], changed: Collection[str], *, unknown: int) -> Survey:
     """Those of the named whom the message has, and how many it has not."""
-    kinds = Counter(_kind(row, has_changed=row.recipient_id in changed, tells_window=True) for row in rows)
+    kinds = Counter(_kind(row, has_changed=row.recipient_id in changed) for row in rows)
     return Survey(kinds, {SkipReason.UNKNOWN_RECIPIENT: unknown})
 
 
-def _kind(row: FailedRow, *, has_changed: bool, tells_window: bool) -> Kind:
+def _kind(row: FailedRow, *, has_changed: bool) -> Kind:
     is_permanent = row.standing.state is DeliveryStatus.FAILED
     is_outside = is_permanent and (row.error_code, row.error_subcode) in OUTSIDE_WINDOW
-    return Kind(row.standing, outside_window=tells_window and is_outside, has_changed=has_changed)
+    return Kind(row.standing, outside_window=is_outside, has_changed=has_changed)
 
 
 def judge(survey: Survey, message: MessageRow, selection: RetrySelection) -> Findings:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
-from server.commands.changes import Changes
+from server.commands.changes import Changes, changes_in_slices
 from server.commands.retry_planning import NOBODY, RetryPlan, WhomToRetry, plan_retry
 from server.commands.round_order import RoundOrder
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
@@ -116,16 +117,19 @@ class Round:
         slices = self._slices(events)
         message = fold(self._order.message_id, events)
         check_not_archived(message)
-        return await self._log.read(lambda sql: self._look(sql, message, slices, predicts=predicts))
+        known = await changes_in_slices(self._log, message, self._changes) if self._changes.until else self._changes
+        return await self._log.read(lambda sql: self._look(sql, message, slices, known, predicts=predicts))
 
     def _slices(self, events: Sequence[Event]) -> Sequence[RetryRequested]:
         return [event for event in events if isinstance(event, RetryRequested) and event.round == self._number]
 
-    def _look(self, sql: Sql, message: Message, slices: Sequence[RetryRequested], *, predicts: bool) -> Look:
+    def _look(
+        self, sql: Sql, message: Message, slices: Sequence[RetryRequested], known: Changes, *, predicts: bool
+    ) -> Look:
         row = find(sql, message.id)
         if row is None or not (self._may_go_on(message, slices) if self.has_begun else self._may_start(message, row)):
-            return Look(message, slices, None, None, self._changes)
-        changes = self._changes.and_since(sql, message, row.sequence) if self._changes.until else self._changes
+            return Look(message, slices, None, None, known)
+        changes = known.and_since(sql, message, row.sequence) if known.until else known
         plan = plan_retry(sql, row, self._whom(slices, changes, predicts=predicts))
         trial = None if slices else self._trial(plan, row.sequence)
         is_under_way = row.is_open or message.open_round is not None
@@ -168,7 +172,7 @@ class Round:
             self._skipped, self._total = plan.skipped, plan.total
         if plan is None or not (plan.recipients or self._is_open(message) or self._replaces(message, slices)):
             return Step.DONE
-        requested, appends = self._slice(look, plan)
+        requested, appends = await self._log.compute(partial(self._slice, look, plan))
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
             return Step.BEATEN
         self._number, self._taken, self._changes = requested.round, plan.taken, look.changes

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,9 @@ from server.commands.lookup import find_message
 from server.history.message_log import streams_of_message
 from server.history.page_log import lifetime, page_events
 from server.log.commit import EventLog
-from server.log.stream import recorded_in
+from server.log.stream import WITHOUT_END, recorded_in, recorded_within
+
+MOST_BYTES = 1024 * 1024  # of one page: an answer of 2 MB, below the 4 MiB that a gRPC client takes if nothing is set
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +29,22 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_batches: bool = False
 
 
-async def list_events(log: EventLog, wanted: EventFilter, *, after: int, limit: int) -> Sequence[Recorded]:
-    """Events in the log's order, after the last one seen; raises MessageNotFound, MessageIsArchived, Unavailable."""
+class EventPage(NamedTuple):
+    """Some events in the log's order; more follow if they are as many as were asked for, or cut short."""
+
+    events: Sequence[Recorded]
+    is_cut_short: bool
+
+
+async def list_events(log: EventLog, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
+    """Return events after the last one seen, of at most MOST_BYTES as the log keeps them.
+
+    Raises MessageNotFound, MessageIsArchived, Unavailable.
+    """
     return await log.read(lambda sql: _listed(sql, wanted, after, limit))
 
 
-def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> Sequence[Recorded]:
+def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> EventPage:
     """All in one snapshot: what is committed between two reads would be passed over by the next page."""
     find_message(sql, wanted.owner, wanted.message_id)
     own = message_stream(wanted.message_id)
@@ -39,8 +52,10 @@ def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> Sequence[R
     message = fold(wanted.message_id, (one.event for one in stream))
     check_not_archived(message)
     streams = [own] if wanted.without_batches else streams_of_message(message, wanted.batch_number)
-    found = recorded_in(sql, streams, position=sql.log_position, after=after, limit=limit)
+    found = recorded_within(sql, streams, after=after, limit=limit, most_bytes=MOST_BYTES)
     if wanted.batch_number:
-        return found
+        return EventPage(*found)
     of_page = page_events(sql, message.page_id, lifetime(message, stream), after=after, limit=limit)
-    return list(islice(merge(found, of_page, key=lambda one: one.position), limit))
+    end = found.recorded[-1].position if found.is_cut_short else WITHOUT_END
+    events = merge(found.recorded, (one for one in of_page if one.position < end), key=lambda one: one.position)
+    return EventPage(list(islice(events, limit)), found.is_cut_short)

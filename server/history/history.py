@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from domain.errors import InvalidRequest, Violation
 from projections.sql import Sql
@@ -14,6 +16,7 @@ from server.log.commit import EventLog
 T = TypeVar("T")
 
 KEPT_SECONDS = 60.0  # for the next page of a list
+AT_ONCE = 3  # owners whose questions are answered, and whose read models are kept: each may have 32 MiB in memory
 
 
 class _Moment(NamedTuple):
@@ -22,57 +25,89 @@ class _Moment(NamedTuple):
     time: datetime
 
 
+class _Kept(NamedTuple):
+    moment: _Moment
+    replay: Replay
+    forgetting: asyncio.TimerHandle | None = None  # none while a question is answered from it
+
+
 class History:
     """Makes a message's read models as they were, and asks them what one asks the live ones.
 
-    One question after the other: what it costs grows with the message (about a second for 30,000 recipients), and must
-    not take the process from those who send. What was made last is kept for a while.
+    An owner's questions are answered one after the other, those of a few owners at once: what one costs grows with the
+    message (about a second for 30,000 recipients). All of it is done in short steps, each a read of the caller's, so
+    that it has a fair share of the readers and no more. What an owner asked for last is kept for a while.
     """
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
-        self._turn = asyncio.Lock()
-        self._kept: tuple[_Moment, Replay] | None = None
-        self._forgetting: asyncio.TimerHandle | None = None
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by owner, while they ask
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._asking: set[str] = set()  # owners whose question is being answered
+        self._kept: dict[str, _Kept] = {}  # by owner; what was asked for longest ago comes first
 
     async def ask(self, owner: str, message_id: str, time: datetime, query: Callable[[Sql], T]) -> T:
         """What a query found at that time; raises InvalidRequest, MessageNotFound, Unavailable."""
         if time > self._now():
             raise InvalidRequest([Violation("as_of_time", "must not be in the future")])
-        async with self._turn:
-            replay = await self._at(_Moment(owner, message_id, time))
-            return await asyncio.to_thread(replay.ask, query)
+        turn = self._turns.setdefault(owner, asyncio.Lock())
+        async with turn, self._at_once:
+            self._asking.add(owner)
+            try:
+                replay = await self._at(_Moment(owner, message_id, time))
+                return await self._log.compute(partial(replay.ask, query))
+            finally:
+                self._asking.discard(owner)
+                self._forget_later(owner)
 
     async def _at(self, moment: _Moment) -> Replay:
-        if self._kept is None or self._kept[0] != moment:
-            self.close()
-            self._kept = (moment, await self._made(moment))
-        self._keep()
-        return self._kept[1]
+        kept = self._kept.get(moment.owner)
+        if kept is not None and kept.moment == moment:
+            self._keep(self._take(moment.owner))
+            return kept.replay
+        self._forget(moment.owner)
+        made = _Kept(moment, await self._made(moment))
+        self._keep(made)
+        return made.replay
 
     async def _made(self, moment: _Moment) -> Replay:
         replay = Replay(moment.message_id)
         try:
             async for part in events_until(self._log, *moment):
-                await asyncio.to_thread(replay.apply, part)
+                await self._log.compute(partial(replay.apply, part))
         except BaseException:
             _let_go(replay)
             raise
         return replay
 
-    def _keep(self) -> None:
-        if self._forgetting is not None:
-            self._forgetting.cancel()
-        self._forgetting = asyncio.get_running_loop().call_later(KEPT_SECONDS, self.close)
+    def _keep(self, made: _Kept) -> None:
+        """Keep it, in the place of what an owner whose turn it is not asked for longest ago."""
+        idle = (owner for owner in self._kept if owner not in self._asking)
+        if len(self._kept) >= AT_ONCE and (oldest := next(idle, None)) is not None:
+            self._forget(oldest)
+        self._kept[made.moment.owner] = _Kept(made.moment, made.replay)
+
+    def _forget_later(self, owner: str) -> None:
+        if owner in self._kept:
+            kept = self._take(owner)
+            forgetting = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, owner)
+            self._kept[owner] = kept._replace(forgetting=forgetting)
+
+    def _take(self, owner: str) -> _Kept:
+        kept = self._kept.pop(owner)
+        if kept.forgetting is not None:
+            kept.forgetting.cancel()
+        return kept
+
+    def _forget(self, owner: str) -> None:
+        if owner in self._kept:
+            _let_go(self._take(owner).replay)
 
     def close(self) -> None:
-        """Forgets what was made; whoever asks again has it made again."""
-        if self._forgetting is not None:
-            self._forgetting.cancel()
-        if self._kept is not None:
-            _let_go(self._kept[1])
-        self._kept = self._forgetting = None
+        """Forget what was made; a later question has it made again."""
+        for owner in list(self._kept):
+            self._forget(owner)
 
 
 def _let_go(replay: Replay) -> None:

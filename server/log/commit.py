@@ -113,7 +113,11 @@ class EventLog(Protocol):
         ...
 
     async def read(self, query: Callable[[Sql], T]) -> T:
-        """Runs a query in a snapshot of its own, off the event loop."""
+        """Run a query in a snapshot of its own, off the event loop; it is stopped when its caller is cancelled."""
+        ...
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run off the event loop what is made of what was read, where it takes more than a millisecond."""
         ...
 
     def listen(self, listener: Listener) -> None:

@@ -7,6 +7,7 @@ events and read models, then the commit; any exception rolls all of it back.
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -20,17 +21,20 @@ from server.log import schema
 from server.log.codec import decode
 from server.log.commit import Commit
 from server.log.group_commit import Written
+from server.log.interruption import Interruption
 from server.log.patient_connection import WRITE_SECONDS, PatientConnection, check
 from server.log.postgres_group import PostgresGroup
 from server.log.postgres_rows import recorded, stored
 from server.log.postgres_shadow import PostgresShadow
 from server.log.postgres_sql import PostgresSql
 from server.log.postgres_statistics import PostgresStatistics
+from server.log.store import READERS
 from server.log.stream import recorded_in
 
 WRITER_LOCK = 0x72656472  # "redr": every writer of the log takes it first
 CHANNEL = "redrive_log"  # notified with each commit
-READERS = 8  # connections that run queries
+POOL = READERS + 2  # connections that run queries: the readers', the follower's, and one for maintenance
+CANCEL_SECONDS = 1.0  # for PostgreSQL to take the request to stop a statement
 LOCK_SECONDS = 2
 CONNECT_SECONDS = 2
 
@@ -92,7 +96,7 @@ class PostgresStore:
                 "connect_timeout": CONNECT_SECONDS,
             },
             min_size=1,
-            max_size=READERS,
+            max_size=POOL,
             timeout=LOCK_SECONDS,
             reconnect_timeout=LOCK_SECONDS,  # a later question tries anew; else its pauses grow with the outage
             check=check,
@@ -122,6 +126,16 @@ class PostgresStore:
                 yield PostgresSql(c.connection)
             return
         with self._readers.connection() as connection, connection.transaction():
+            yield PostgresSql(connection)
+
+    @contextmanager
+    def interruptible(self, interruption: Interruption) -> Iterator[Sql]:
+        """Open a snapshot to read whose statements another thread can stop; raises ReadInterrupted."""
+        with (
+            self._readers.connection() as connection,
+            connection.transaction(),
+            interruption.by(partial(connection.cancel_safe, timeout=CANCEL_SECONDS)),
+        ):
             yield PostgresSql(connection)
 
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:

@@ -4,7 +4,10 @@ import sqlite3
 
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
+from server.log.store import READERS
+
 CACHED_STATEMENTS = 200  # all that the service says: none is prepared twice
+POOL = READERS + 2  # connections that are kept: the readers', the writer's, and one for maintenance
 CHECKPOINT_PAGES = 8_000  # of 4 KiB in the write-ahead log, before they are copied to their places
 
 
@@ -31,4 +34,4 @@ class CachingDatastore(SQLiteDatastore):
 
     def __init__(self, path: str, lock_timeout: int) -> None:
         super().__init__(path, lock_timeout=lock_timeout, originator_id_type="text")
-        self.pool = CachingPool(db_name=path, lock_timeout=lock_timeout)
+        self.pool = CachingPool(db_name=path, lock_timeout=lock_timeout, pool_size=POOL)

@@ -21,6 +21,7 @@ from server.log import releases, schema
 from server.log.codec import append_id_of, decode, encode
 from server.log.commit import Commit, Committed, Conflict
 from server.log.group_commit import Written
+from server.log.interruption import Interruption
 from server.log.sqlite_connections import CachingDatastore
 from server.log.sqlite_shadow import SqliteShadow
 from server.log.sqlite_sql import SqliteSql
@@ -88,6 +89,15 @@ class SqliteStore:
     def transaction(self, *, commit: bool) -> Iterator[Sql]:
         """A snapshot to read, or a change that is written whole or not at all."""
         with self._recorder.datastore.transaction(commit=commit) as c:
+            yield SqliteSql(c)
+
+    @contextmanager
+    def interruptible(self, interruption: Interruption) -> Iterator[Sql]:
+        """Open a snapshot to read whose statements another thread can stop; raises ReadInterrupted."""
+        with (
+            self._recorder.datastore.transaction(commit=False) as c,
+            interruption.by(c.sqlite_cursor.connection.interrupt),
+        ):
             yield SqliteSql(c)
 
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:

@@ -9,7 +9,10 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit
 from server.log.group_commit import Written
+from server.log.interruption import Interruption
 from server.log.shadow import Shadow
+
+READERS = 8  # threads that run queries, each with a connection; callers' reads use half of them (api/fair_reads.py)
 
 
 class Store(Protocol):
@@ -26,6 +29,10 @@ class Store(Protocol):
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Sql]:
         """A snapshot to read, or a change that is written whole or not at all."""
+        ...
+
+    def interruptible(self, interruption: Interruption) -> AbstractContextManager[Sql]:
+        """Open a snapshot to read whose statements another thread can stop; raises ReadInterrupted."""
         ...
 
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:

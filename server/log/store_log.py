@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 from typing import Self, TypeVar
 
 import structlog
@@ -17,13 +16,15 @@ from projections.sql import Sql
 from server.log.commit import OLDER_RELEASE_LIVES, Commit, CommitResult, Listener, Refused
 from server.log.follower import Follower
 from server.log.group_commit import GroupCommit, Written
-from server.log.store import Store
+from server.log.interruption import Interruption, ReadInterrupted
+from server.log.store import READERS, Store
 
 logger = structlog.get_logger()
 
 T = TypeVar("T")
 
-READERS = 4  # threads that run queries
+STOP_SECONDS = 2.0  # that a cancelled read is waited for; its reader is busy no longer than its database is silent
+ASK_AGAIN_SECONDS = 0.1  # a request to stop between two statements stops neither
 RETRY_AFTER = timedelta(seconds=1)
 OLDER_RELEASE_AGAIN = timedelta(minutes=1)  # people are renewing servers: no client is to wait for them
 
@@ -87,29 +88,43 @@ class StoreLog:
         return await self._in_reader(lambda: self._store.recorded_in(streams, after, limit))
 
     async def read(self, query: Callable[[Sql], T]) -> T:
-        """Runs a query in a snapshot; raises Unavailable."""
-        return await self._in_reader(lambda: self._query(query))
+        """Run a query in a snapshot, and stop it when the caller is cancelled; raises Unavailable."""
+        interruption = Interruption()
+        return await self._in_reader(lambda: self._query(query, interruption), interruption)
 
-    def _query(self, query: Callable[[Sql], T]) -> T:
-        with self._store.transaction(commit=False) as sql:
+    def _query(self, query: Callable[[Sql], T], interruption: Interruption) -> T:
+        with self._store.interruptible(interruption) as sql:
             return query(sql)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run in a reader's thread what is made of what was read; raises Unavailable when the log is closed."""
+        return await self._in_reader(work)
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise Unavailable("the log is closed", RETRY_AFTER)
 
-    async def _in_reader(self, work: Callable[[], T]) -> T:
+    async def _in_reader(self, work: Callable[[], T], interruption: Interruption | None = None) -> T:
+        """Run the work; when cancelled, return once its reader is free, or after STOP_SECONDS."""
         self._check_open()
-        look = partial(self._look, work, time.monotonic())
-        return await asyncio.get_running_loop().run_in_executor(self._readers, look)
+        interruption = interruption or Interruption()
+        running = self._readers.submit(self._look, work, time.monotonic(), interruption)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            if not running.done():
+                await _stopped(running, interruption)
+            raise
 
-    def _look(self, work: Callable[[], T], asked: float) -> T:
+    def _look(self, work: Callable[[], T], asked: float, interruption: Interruption) -> T:
         """Whoever waited for a thread while the database was found to be away has waited long enough."""
         if asked < self._away_at:
             raise Unavailable("the log cannot be used now", RETRY_AFTER)
         try:
             return work()
         except self._store.away as error:
+            if interruption.is_asked:
+                raise ReadInterrupted from error
             self._away_at = time.monotonic()
             raise _unavailable(error) from error
 
@@ -129,6 +144,19 @@ class StoreLog:
             return Written(_unavailable(error))
         except Exception as error:  # noqa: BLE001 - handed to the one who waits for it
             return Written(error)
+
+
+async def _stopped(running: Future[T], interruption: Interruption) -> None:
+    """Wait until the thread has stopped; what it found is not wanted any more."""
+    ended = asyncio.wrap_future(running)
+    until = time.monotonic() + STOP_SECONDS
+    while not ended.done() and time.monotonic() < until:
+        await asyncio.to_thread(interruption.ask)
+        await asyncio.wait([ended], timeout=ASK_AGAIN_SECONDS)
+    if ended.done() and not ended.cancelled():
+        ended.exception()  # it was asked for
+    else:
+        ended.cancel()
 
 
 def _unavailable(error: Exception) -> Unavailable:

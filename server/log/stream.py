@@ -12,6 +12,7 @@ from server.log.codec import decode
 
 WITHOUT_END = 2**62
 EVENTS_AT_ONCE = 500
+EVENTS_BETWEEN_SIZES = 20  # read together where their bytes are limited
 
 
 class Stored(NamedTuple):
@@ -45,13 +46,39 @@ def recorded_in(
     sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
 ) -> Sequence[Recorded]:
     """The events of some streams in the log's order, after a position; `position` is the database's column of it."""
-    found = _stored_at(sql, _positions_in(sql, streams, position, after, limit), position)
+    return recorded_at(sql, positions_in(sql, streams, position=position, after=after, limit=limit))
+
+
+class Part(NamedTuple):
+    """Events of some streams; `is_cut_short` if the bytes that it may have were reached, so that more may follow."""
+
+    recorded: Sequence[Recorded]
+    is_cut_short: bool
+
+
+def recorded_within(sql: Sql, streams: Sequence[str], *, after: int, limit: int, most_bytes: int) -> Part:
+    """Return events as recorded_in does, but no more once they have so many bytes as they are kept; at least one."""
+    positions = positions_in(sql, streams, position=sql.log_position, after=after, limit=limit)
+    found: list[Recorded] = []
+    size = 0
+    for start in range(0, len(positions), EVENTS_BETWEEN_SIZES):
+        for one in _stored_at(sql, positions[start : start + EVENTS_BETWEEN_SIZES], sql.log_position):
+            if size >= most_bytes:
+                return Part(found, is_cut_short=True)
+            size += len(one.state)
+            found.append(Recorded(one.position, one.stream, one.version, decode(one.event)))
+    return Part(found, is_cut_short=False)
+
+
+def recorded_at(sql: Sql, positions: Sequence[int]) -> Sequence[Recorded]:
+    """Return the events at positions of the log that go upwards."""
+    found = _stored_at(sql, positions, sql.log_position)
     return [Recorded(one.position, one.stream, one.version, decode(one.event)) for one in found]
 
 
 def stored_in(sql: Sql, streams: Sequence[str]) -> Iterator[Stored]:
     """All events of some streams as they are kept, in the log's order, without holding them all at once."""
-    positions = _positions_in(sql, streams, sql.log_position, 0, None)
+    positions = positions_in(sql, streams, position=sql.log_position, after=0, limit=None)
     for start in range(0, len(positions), EVENTS_AT_ONCE):
         yield from _stored_at(sql, positions[start : start + EVENTS_AT_ONCE], sql.log_position)
 
@@ -71,8 +98,11 @@ def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[St
     ]
 
 
-def _positions_in(sql: Sql, streams: Sequence[str], position: str, after: int, limit: int | None) -> Sequence[int]:
-    """+ 0 keeps planners from going through the whole log by its positions, in search of a few streams."""
+def positions_in(sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None) -> Sequence[int]:
+    """Return where the log holds the events of some streams, in order; `position` is the database's column of it.
+
+    + 0 keeps planners from going through the whole log by its positions, in search of a few streams.
+    """
     found = sql.rows(
         f"""
         SELECT events.{position} AS position FROM given CROSS JOIN stored_events events

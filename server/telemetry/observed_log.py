@@ -103,6 +103,10 @@ class ObservedLog:
         """Runs a query in a snapshot of its own; raises Unavailable."""
         return await self._log.read(query)
 
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run in a reader's thread what is made of what was read; raises Unavailable."""
+        return await self._log.compute(work)
+
     def listen(self, listener: Listener) -> None:
         """Calls the listener with what each commit recorded."""
         self._log.listen(listener)

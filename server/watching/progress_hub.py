@@ -25,10 +25,21 @@ PAUSE_SECONDS = 1.0  # between two looks for pauses of pages, which begin and en
 
 
 class ProgressHub:
-    """One topic per watched message; those that changed are read together."""
+    """One topic per watched message; those that changed are read together.
 
-    def __init__(self, log: EventLog, now: Callable[[], datetime], heartbeat: timedelta) -> None:
+    `first_reads` is the log that a watch's first read goes to, the caller's; what all watches share is the service's.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        now: Callable[[], datetime],
+        heartbeat: timedelta,
+        *,
+        first_reads: EventLog | None = None,
+    ) -> None:
         self._log = log
+        self._first_reads = first_reads or log
         self._now = now
         self._heartbeat = heartbeat.total_seconds()
         self._topics: dict[str, Topic] = {}
@@ -53,7 +64,7 @@ class ProgressHub:
         """
         topic = self._subscribe(message_id)
         try:
-            topic.show(await self._log.read(lambda sql: _first_look(sql, owner, message_id)))
+            topic.show(await self._first_reads.read(lambda sql: _first_look(sql, owner, message_id)))
             latest = await topic.next_after(None, self._heartbeat)
             while True:
                 yield msgspec.structs.replace(latest, time=self._now())

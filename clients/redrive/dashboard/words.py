@@ -47,6 +47,7 @@ _BY_REASON: Mapping[str, Words] = {
     ),
     "TOO_MANY_REQUESTS": Words("You ask for more than the server allows at once.", "Try again in a moment."),
     "TOO_MANY_WATCHES": Words("You watch more messages than the server allows.", "Close a tab that you do not need."),
+    "TOO_MANY_READS": Words("Too many of your reads wait for the database.", "Try again in a moment."),
     "CALL_TOO_LONG": Words("The server took too long.", "It may have been done: look before you try again."),
     "SERVER_STOPS": Words("The server is being restarted.", "Try again in a few seconds."),
     "LOG_UNAVAILABLE": Words("The server cannot reach its database now.", "Nothing was done. Try again in a moment."),

@@ -645,7 +645,7 @@ class ListEventsRequest(_message.Message):
     batch_number: _builtins.int
     """Only this batch's; 0 for all of the message's: its own, those of its batches and its page's."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000; 0 means 100. A page of large events has fewer: next_page_token says whether more follow."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     without_batches: _builtins.bool

@@ -22,6 +22,7 @@ from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 from redrive.v1.report_service_pb2_grpc import ReportServiceStub
 from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
 from server.access.certificates import Certificates
+from server.api.caller_log import CallerLog
 from server.api.gate import Gate
 from server.api.ports import ProgressHub, StuckBatches
 from server.api.server import ApiServer, build_server
@@ -43,6 +44,7 @@ from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.history.history import History
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
 from server.log.sqlite_store import SqliteStore
+from server.log.store import Store
 from server.log.store_log import StoreLog
 from server.log.vault import Vault
 from server.watching.progress import Progress
@@ -226,12 +228,17 @@ async def running_edge(
     certificates: Certificates | None = None,
     progress: Callable[[EventLog], ProgressHub] | None = None,
     stuck_batches: Callable[[EventLog], StuckBatches] | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[Edge]:
-    """An edge with one registered page; with certificates it talks TLS, which its own wire does not."""
+    """An edge with one registered page; with certificates it talks TLS, which its own wire does not.
+
+    Calls have their share of the log's readers; `edge.log` is the service's own.
+    """
     vault = Vault(KEY)
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
-    async with StoreLog(SqliteStore(folder / "redrive.db")) as log:
-        cleanups = CleanupRun(log, wall_clock)
+    async with StoreLog(store or SqliteStore(folder / "redrive.db")) as own_log:
+        log = CallerLog(own_log)
+        cleanups = CleanupRun(own_log, wall_clock)
         sends = SendService(log, vault, wall_clock)
         server = build_server(
             log=log,
@@ -256,7 +263,7 @@ async def running_edge(
         address = await server.start(LISTEN, certificates)
         cleanups.start()
         async with grpc.aio.insecure_channel(address) as wire:
-            edge = Edge(log, vault, channel, hub, timer, stuck, server, address, wire)
+            edge = Edge(own_log, vault, channel, hub, timer, stuck, server, address, wire)
             await edge.commit(page_stream(PAGE), 0, page_registered())
             yield edge
         await server.stop(timedelta(0))

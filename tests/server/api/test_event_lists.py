@@ -17,6 +17,7 @@ from redrive.v1.delivery_service_pb2 import (
     LogEvent,
     ResendRequest,
 )
+from server.history import events as history_events
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, UNCONFIRMED, known
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -184,3 +185,20 @@ async def test_the_log_of_somebody_elses_message_is_not_found(edge: Edge) -> Non
         refusal = await refusal_of(events(edge, message_id))
         assert refusal.code is grpc.StatusCode.NOT_FOUND
         assert refusal.info.reason == "MESSAGE_NOT_FOUND"
+
+
+async def test_a_page_that_its_bytes_cut_short_says_where_the_next_one_begins(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer stays below the 4 MiB that a gRPC client takes, and is made in a tenth of a second."""
+    message_id = await told(edge)
+    whole = names(await events(edge, message_id))
+    monkeypatch.setattr(history_events, "MOST_BYTES", 1)
+    found: list[tuple[int, int, str]] = []
+    page = await events(edge, message_id)
+    while page.next_page_token:
+        found += names(page)
+        page = await events(edge, message_id, page_token=page.next_page_token)
+
+    assert found + names(page) == whole
+    assert len(names(page)) <= 1

@@ -1,8 +1,10 @@
 """GetMessage and ListFailed with an as_of_time: what was, answered from the log."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,12 +13,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.message_events import MessageCancelled, MessageCompleted, MessageEvent
 from domain.streams import batch_stream, message_stream, page_stream
+from projections.recorded import Recorded
 from redrive.v1.delivery_service_pb2 import (
     GetMessageRequest,
     ListFailedRequest,
     ListFailedResponse,
 )
 from redrive.v1.message_pb2 import Counts, Message, MessageStatus
+from server.access.scope import Scope
 from server.history import history
 from server.history.replay import Replay
 from tests.builders import (
@@ -37,6 +41,7 @@ from tests.builders import (
     wall_clock,
 )
 from tests.server.api.edge import Edge
+from tests.server.api.known_callers import Callers, bearing, guarded_edge
 from tests.server.api.refusals import refusal_of
 from tests.waiting import eventually
 
@@ -223,3 +228,69 @@ async def test_a_cancel_is_seen_from_its_time_on(edge: Edge) -> None:
     assert (await failed_at(edge, 9)).retryable_count == 1
     assert (await failed_at(edge, 10)).retryable_count == 0
     assert (await message_at(edge, 10)).status == MessageStatus.MESSAGE_STATUS_CANCELLED
+
+
+async def test_the_past_of_one_owner_does_not_wait_for_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers = Callers(tmp_path)
+    blocked, end = threading.Event(), threading.Event()
+    apply = Replay.apply
+
+    def held_up(replay: Replay, recorded: Sequence[Recorded]) -> None:
+        if replay._message_id == "m-heavy":
+            blocked.set()
+            end.wait()
+        apply(replay, recorded)
+
+    monkeypatch.setattr(Replay, "apply", held_up)
+    async with guarded_edge(callers) as edge:
+        for owner in ("heavy", "her"):
+            await edge.submit_as(owner, f"m-{owner}")
+        tokens = {owner: bearing(callers.token(owner, Scope.READ)) for owner in ("heavy", "her")}
+        past = {
+            owner: GetMessageRequest(message_id=f"m-{owner}", as_of_time=stamp(after(1))) for owner in ("heavy", "her")
+        }
+        heavy = [edge.delivery.GetMessage(past["heavy"], metadata=tokens["heavy"]) for _ in range(8)]
+        try:
+            await eventually(lambda: asyncio.sleep(0, blocked.is_set()))
+            async with asyncio.timeout(5):
+                hers = await edge.delivery.GetMessage(past["her"], metadata=tokens["her"])
+        finally:
+            end.set()
+        waited = await asyncio.gather(*heavy)
+
+    assert hers.message.id == "m-her"
+    assert {answer.message.id for answer in waited} == {"m-heavy"}
+
+
+async def test_no_more_of_the_past_is_kept_than_for_a_few_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may take 32 MiB of memory, and a file."""
+    alive = 0
+
+    class Counted(Replay):
+        def __init__(self, message_id: str) -> None:
+            nonlocal alive
+            alive += 1
+            super().__init__(message_id)
+
+        def close(self) -> None:
+            nonlocal alive
+            alive -= 1
+            super().close()
+
+    monkeypatch.setattr(history, "Replay", Counted)
+    callers = Callers(tmp_path)
+    async with guarded_edge(callers) as edge:
+        asked = []
+        for number in range(3 * history.AT_ONCE):
+            owner = f"owner-{number}"
+            await edge.submit_as(owner, f"m-{number}")
+            request = GetMessageRequest(message_id=f"m-{number}", as_of_time=stamp(after(1)))
+            asked.append(edge.delivery.GetMessage(request, metadata=bearing(callers.token(owner, Scope.READ))))
+        answers = await asyncio.gather(*asked)
+        await eventually(lambda: asyncio.sleep(0, alive), lambda count: count <= history.AT_ONCE)
+
+    assert [answer.message.id for answer in answers] == [f"m-{number}" for number in range(3 * history.AT_ONCE)]

@@ -154,7 +154,7 @@ async def test_attempts_are_filtered_by_recipient_status_and_error(edge: Edge) -
 
     assert await listed(recipient_id="bob") == ["bob"]
     assert await listed(statuses=[DeliveryStatus.DELIVERY_STATUS_SENT]) == ["bob"]
-    assert await listed(error_types=[ErrorType.ERROR_TYPE_NETWORK] * 40_000) == ["cid"]
+    assert await listed(error_types=[ErrorType.ERROR_TYPE_NETWORK] * 100) == ["cid"]
 
 
 async def test_attempts_come_by_batch_and_place_page_by_page(edge: Edge) -> None:

@@ -16,7 +16,7 @@ from server.commands.open_rounds import OpenRoundService
 from server.commands.resending import ResendService
 from server.commands.rounds import RoundStarted
 from server.log.commit import EventLog
-from server.log.stream import recorded_in
+from server.log.stream import recorded_at
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, auto, cancel_message, crowd, resend_message
 from tests.server.commands.desk import Desk
 from tests.server.commands.mortal_log import Killed, MortalLog
@@ -183,11 +183,11 @@ async def test_what_has_changed_is_read_once_however_many_turns_there_are(
     positions: list[int] = []
 
     def noted(*args: Any, **options: Any) -> Sequence[Recorded]:
-        found = recorded_in(*args, **options)
+        found = recorded_at(*args, **options)
         positions.extend(one.position for one in found)
         return found
 
-    monkeypatch.setattr(changes, "recorded_in", noted)
+    monkeypatch.setattr(changes, "recorded_at", noted)
     await finish(desk, message_id)
 
     assert await desk.taken(message_id) == ALL

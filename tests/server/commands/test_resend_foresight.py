@@ -1,7 +1,7 @@
 """Resend with foresight: what a dry run predicts, and the set that a caller has seen."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,10 @@ from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed, Outcome
 from domain.retry import RetryPolicy, SkipReason
 from domain.retry_prediction import Cause
+from projections import standings
+from projections.sql import Sql
+from server.commands import changes
+from server.log.stream import recorded_at
 from tests.builders import FAILED, FAILED_FOR_GOOD, FAILED_FOR_TOKEN, SENT, UNCONFIRMED, crowd, fault, page_held
 from tests.server.commands.desk import Desk
 
@@ -137,7 +141,9 @@ async def seen(desk: Desk, message_id: str) -> int:
     return (await desk.row(message_id)).sequence
 
 
-async def test_nobody_is_taken_who_has_changed_since(desk: Desk) -> None:
+@pytest.mark.parametrize("at_once", [1, changes.EVENTS_IN_A_SLICE])
+async def test_nobody_is_taken_who_has_changed_since(desk: Desk, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(changes, "EVENTS_IN_A_SLICE", at_once)
     message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "cid": FAILED, "dan": FAILED, "eve": SENT})
     sequence = await seen(desk, message_id)
     await desk.resend(message_id, recipient_ids=("ann", "bob"))
@@ -149,6 +155,30 @@ async def test_nobody_is_taken_who_has_changed_since(desk: Desk) -> None:
     assert started.recipients == 1
     assert started.skipped == {SkipReason.CHANGED_SINCE: 1, SkipReason.ALREADY_SENT: 2, SkipReason.IN_PROGRESS: 1}
     assert await desk.taken(message_id, round_=3) == ["cid"]
+
+
+async def test_a_dry_run_reads_changes_in_slices_and_no_recipients(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the message is, no read of a dry run is long."""
+    ids = [f"r{number}" for number in range(250)]
+    message_id = await desk.sent(dict.fromkeys(ids, FAILED))
+    monkeypatch.setattr(changes, "EVENTS_IN_A_SLICE", 2)
+    monkeypatch.setattr(changes, "recorded_at", at_most(2, recorded_at))
+    monkeypatch.setattr(standings, "next_attempts", None)
+    monkeypatch.setattr(standings, "named", None)
+
+    predicted = await causes(desk, message_id, as_of_sequence=1)
+
+    assert predicted == {Cause.CHANGED_SINCE: 250}
+
+
+def at_most(most: int, read: Callable[..., Any]) -> Callable[..., Any]:
+    """The read, of no more positions at once."""
+
+    def checked(sql: Sql, positions: Sequence[int]) -> Any:
+        assert len(positions) <= most
+        return read(sql, positions)
+
+    return checked
 
 
 async def test_the_same_holds_for_those_who_are_named(desk: Desk) -> None:

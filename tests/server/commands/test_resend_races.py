@@ -16,7 +16,7 @@ from projections.recorded import Recorded
 from server.commands import changes
 from server.commands.resending import ResendService
 from server.log.commit import Commit, CommitResult, EventLog
-from server.log.stream import recorded_in
+from server.log.stream import recorded_at
 from tests.builders import FAILED, NOW, cancel_message, cron, crowd, resend_message
 from tests.server.commands.desk import Desk
 
@@ -152,6 +152,7 @@ class InterruptedLog:
 
     def __init__(self, log: EventLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
         self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
+        self.compute = log.compute
         self._commit = log.commit
         self._meanwhile = meanwhile
         self._slices = 0
@@ -184,6 +185,7 @@ class StaleLog:
 
     def __init__(self, log: EventLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
         self.commit, self.read, self.listen, self.recorded_in = log.commit, log.read, log.listen, log.recorded_in
+        self.compute = log.compute
         self._load = log.load
         self._meanwhile = meanwhile
         self._loads = 0
@@ -229,11 +231,11 @@ async def test_what_has_changed_is_read_once_however_many_slices_there_are(
     positions: list[int] = []
 
     def noted(*args: Any, **options: Any) -> Sequence[Recorded]:
-        found = recorded_in(*args, **options)
+        found = recorded_at(*args, **options)
         positions.extend(one.position for one in found)
         return found
 
-    monkeypatch.setattr(changes, "recorded_in", noted)
+    monkeypatch.setattr(changes, "recorded_at", noted)
     await desk.resend(message_id, as_of_sequence=sequence)
 
     assert len(positions) == 4  # the batches of all slices but the last

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from hypothesis import Phase, seed, settings
@@ -21,6 +21,8 @@ from server.history.replay import Replay
 from server.log.store import Store
 from tests.builders import OWNER, after
 from tests.projections.book_callers import STREAMED, BookCallers
+
+T = TypeVar("T")
 
 MOMENTS = 6  # of each run
 IDS = ("m0", "m1", "m2", STREAMED)
@@ -43,6 +45,10 @@ class Reader:
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
     ) -> Sequence[Recorded]:
         return self._store.recorded_in(streams, after, limit)
+
+    async def read(self, query: Callable[[Sql], T]) -> T:
+        with self._store.transaction(commit=False) as sql:
+            return query(sql)
 
 
 def seen(sql: Sql, message_id: str) -> Then | None:

@@ -8,7 +8,7 @@ import pytest
 from domain.event import Event
 from domain.message_events import MessageCompleted
 from domain.streams import batch_stream, message_stream, page_stream
-from server.history import page_log
+from server.history import events, page_log
 from server.history.events import EventFilter, list_events
 from server.log.commit import Commit, Committed, StreamEvents
 from server.log.store_log import StoreLog
@@ -83,14 +83,16 @@ async def log(database_url: str) -> AsyncIterator[StoreLog]:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 @pytest.mark.parametrize("part", [1, 2, 500])
+@pytest.mark.parametrize("most_bytes", [1, 700, events.MOST_BYTES])
 async def test_each_is_met_once_in_the_logs_order(
-    log: StoreLog, monkeypatch: pytest.MonkeyPatch, part: int, limit: int
+    log: StoreLog, monkeypatch: pytest.MonkeyPatch, part: int, limit: int, most_bytes: int
 ) -> None:
     monkeypatch.setattr(page_log, "EVENTS_AT_ONCE", part)
+    monkeypatch.setattr(events, "MOST_BYTES", most_bytes)
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE)
 
-    found = list(await list_events(log, wanted, after=0, limit=limit))
-    while more := await list_events(log, wanted, after=found[-1].position, limit=limit):
+    found = list((await list_events(log, wanted, after=0, limit=limit)).events)
+    while more := (await list_events(log, wanted, after=found[-1].position, limit=limit)).events:
         assert len(more) <= limit
         found += more
 
@@ -102,7 +104,7 @@ async def test_each_is_met_once_in_the_logs_order(
 async def test_batches_can_be_left_out(log: StoreLog) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, without_batches=True)
 
-    found = await list_events(log, wanted, after=0, limit=100)
+    found = (await list_events(log, wanted, after=0, limit=100)).events
 
     assert [type(one.event).__name__ for one in found] == [name for name in TOLD if name != "BatchCreated"]
 
@@ -110,4 +112,4 @@ async def test_batches_can_be_left_out(log: StoreLog) -> None:
 async def test_a_batch_alone_has_nothing_of_the_page(log: StoreLog) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, batch_number=2)
 
-    assert [one.stream for one in await list_events(log, wanted, after=0, limit=100)] == [SECOND]
+    assert [one.stream for one in (await list_events(log, wanted, after=0, limit=100)).events] == [SECOND]

@@ -4,6 +4,7 @@ What it promises while much goes on stands in busy_log_conformance.py.
 """
 
 import asyncio
+import threading
 
 import pytest
 
@@ -14,7 +15,14 @@ from projections import pages
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.log.commit import Commit, Committed, Conflict, EventLog, Refused, StreamEvents
+from server.log.store import READERS
 from tests.builders import page_registered, page_settings_changed, page_shared, page_transferred
+from tests.waiting import eventually
+
+ENDLESS = """
+    WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers)
+    SELECT COUNT(*) AS found FROM numbers
+"""
 
 
 def appended(page_id: str, expected_version: int, *events: Event) -> StreamEvents:
@@ -43,19 +51,20 @@ class EventLogConformance:
     # Appending
 
     async def test_an_owner_finds_its_pages_those_shared_with_it_and_those_without_owner(self, log: EventLog) -> None:
-        owners = {"1": "shop", "2": "crm", "3": "crm", "4": "crm", "5": ""}
+        owners = {"1": "shop", "2": "crm", "3": "crm", "4": "crm", "5": "", "6": "crm", "7": "crm"}
         appends = [appended(id_, 0, page_registered(id_, requested_by=owner)) for id_, owner in owners.items()]
         await log.commit(Commit(appends))
-        shared = {"2": ("ops", "shop"), "3": ("my-shop", "shop2"), "4": ("shop",)}
+        shared: dict[str, tuple[str, ...]] = {"2": ("ops", "shop"), "3": ("my-shop", "shop2"), "4": ("shop",), "7": ()}
         await log.commit(Commit([appended(id_, 1, page_shared(*names, page_id=id_)) for id_, names in shared.items()]))
         await log.commit(Commit([appended("4", 2, page_transferred("ops", page_id="4"))]))
 
         found = await log.read(lambda sql: pages.in_order(sql, "shop", after="", limit=9))
 
         assert [(page.page_id, page.owner, page.shared_with) for page in found] == [
-            ("1", "shop", ()),
+            ("1", "shop", ("*",)),
             ("2", "crm", ("ops", "shop")),
-            ("5", "", ()),
+            ("5", "", ("*",)),
+            ("6", "crm", ("*",)),
         ]
         assert await log.read(page_ids) == list(owners)
 
@@ -205,3 +214,30 @@ class EventLogConformance:
         result = await log.commit(Commit([registered("1")], guard=lambda _: "not today"))
 
         assert result == Conflict(page_stream("1"))
+
+    # Cancelled reads
+
+    async def test_cancelled_reads_are_stopped_and_their_readers_are_free(self, log: EventLog) -> None:
+        begun: list[None] = []
+
+        def endless(sql: Sql) -> None:
+            begun.append(None)
+            sql.row(ENDLESS)
+
+        reading = [asyncio.create_task(log.read(endless)) for _ in range(READERS)]
+        await eventually(lambda: asyncio.sleep(0, begun), lambda found: len(found) == READERS)
+        waiting = [asyncio.create_task(log.read(endless)) for _ in range(2 * READERS)]
+        other = asyncio.create_task(log.read(page_ids))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            for task in (*waiting, *reading):
+                task.cancel()
+            ended = await asyncio.gather(*waiting, *reading, return_exceptions=True)
+
+            assert {type(one) for one in ended} == {asyncio.CancelledError}
+            assert await other == []  # the database was not taken to be away
+            assert await asyncio.gather(*(log.read(page_ids) for _ in range(READERS))) == [[]] * READERS
+        assert len(begun) == READERS
+
+    async def test_what_is_made_of_a_read_is_computed_off_the_loop(self, log: EventLog) -> None:
+        assert await log.compute(threading.get_ident) != threading.get_ident()
