@@ -33,6 +33,7 @@ class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
 
+    The title is sealed text (server/log/labels.py), or clear text of a release before.
     `has_variables`: some recipient's content takes more than the name, and its variables have to be opened.
     `fills_every_string` is true where placeholders have defaults or are outside the text: a server of the release
     before would send those as they are written. Without it only the text is filled in.
@@ -67,7 +68,7 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
     nobody was left. `messages_per_second` caps the round; 0 does not. `sealed_content`, sealed with the message's key,
     is the corrected content of the round, on the first slice. With `replaces_content` it also replaces every older
     content of the message, for all deliveries that have not left.
-    `automatic_from_batch` limits the automatic
+    The reason is sealed text, as a title is. `automatic_from_batch` limits the automatic
     rounds that follow to recipients with an attempt in this batch or a later one; 0 does not limit them.
     """
 

@@ -1,4 +1,7 @@
-"""What happens to a page; its secrets stand elsewhere, encrypted."""
+"""What happens to a page; its secrets stand elsewhere, encrypted.
+
+Its name and a person's reason for a hold are sealed text (server/log/labels.py), or clear text of a release before.
+"""
 
 from enum import StrEnum
 

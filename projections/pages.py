@@ -279,9 +279,21 @@ def _state(sql: Sql, row: Row) -> PageState:
 
 
 def _page_row(sql: Sql, row: Row) -> PageRow:
-    page = msgspec.convert({**row, "shared_with": row["shared_with"].split()}, PageRow, strict=False)
     hold, pause = _state(sql, row)
-    return msgspec.structs.replace(page, hold=hold, pause=pause)
+    return PageRow(  # field by field: a conversion of the whole row takes a fifth of the time of a list
+        page_id=row["page_id"],
+        name=row["name"],
+        messages_per_second=row["messages_per_second"],
+        send_mode=SendMode(row["send_mode"]),
+        token_generation=row["token_generation"],
+        token_verified=bool(row["token_verified"]),
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        hold=hold,
+        pause=pause,
+        owner=row["owner"],
+        shared_with=tuple(row["shared_with"].split()),
+    )
 
 
 def _hold_row(row: Row) -> HoldRow:

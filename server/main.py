@@ -225,6 +225,7 @@ class Service:
             cleanups=CleanupService(calls_log, self._cleanups, now),
             erasures=ErasureService(calls_log, vault, now),
             names=Names(calls_log, vault),
+            labels=vault.labels,
             progress=ProgressHub(log, now, timedelta(seconds=settings.heartbeat_seconds), first_reads=calls_log),
             timer=asked_timer,
             stuck=StuckBatches(calls_log, dispatcher, worker, now),

@@ -56,7 +56,15 @@ def open_vault(store: Store, settings: Settings) -> Vault:
         if not rotation.opens_one_of_each(sql, key):
             words = "the key is not the one that this database was written with: see REDRIVE_SECRET_KEY"
             raise StartRefusedError(words)
-        return Vault(key, server_keys.payload_key(sql, key))
+        payload_key, label_key = server_keys.payload_key(sql, key), server_keys.label_key(sql, key)
+    return Vault(key, payload_key, label_key or _made_label_key(store, key))
+
+
+def _made_label_key(store: Store, key: SealingKey) -> SealingKey | None:
+    """Make the key of labels; another process may have been faster."""
+    with store.transaction(commit=True) as sql:
+        server_keys.make_label_key(sql, key)
+        return server_keys.label_key(sql, key)
 
 
 def secret_key(store: Store, settings: Settings) -> SealingKey:

@@ -23,28 +23,30 @@ from server.api.translation import delivery_reports, exports, reports
 from server.commands.exporting import export
 from server.commands.names import Names
 from server.log.commit import EventLog
+from server.log.labels import Labels
 
 
 class ReportServicer(ReportServiceBase):
     """Raises domain errors: the interceptor makes statuses of them."""
 
-    def __init__(self, log: EventLog, next_rounds: NextRounds, names: Names) -> None:
+    def __init__(self, log: EventLog, next_rounds: NextRounds, names: Names, labels: Labels) -> None:
         self._log = log
         self._next_rounds = next_rounds
         self._names = names
+        self._labels = labels
 
     async def SummarizeFailures(self, request: SummarizeFailuresRequest, context: Context) -> SummarizeFailuresResponse:
         wanted = reports.summary_filter(request, sees(context))
         page = listings.SUMMARIES.page(request, wanted)
         found = await self._log.read(failures_of_messages(wanted, before=page.after, limit=page.limit))
         next_retries = await self._next_rounds.of([summary.message for summary in found])
-        return reports.failure_summary(*page.cut(found), next_retries)
+        return reports.failure_summary(*page.cut(found), next_retries, self._labels)
 
     async def GetDeliveryReport(self, request: GetDeliveryReportRequest, context: Context) -> GetDeliveryReportResponse:
         wanted = delivery_reports.report_filter(request, sees(context))
         page = listings.REPORTED_MESSAGES.page(request, wanted)
         report = await self._log.read(delivery_report(wanted, before=page.after, limit=page.limit))
-        return delivery_reports.delivery_report(report, *page.cut(report.messages))
+        return delivery_reports.delivery_report(report, *page.cut(report.messages), self._labels)
 
     async def ExportDeliveries(
         self, request: ExportDeliveriesRequest, context: Context

@@ -21,21 +21,23 @@ from server.api.translation import message_requests, retries
 from server.api.translation.retries import Shown
 from server.delivery.timer_report import TimerResult
 from server.log.commit import EventLog
+from server.log.labels import Labels
 
 
 class RetryServicer(RetryServiceBase):
     """Raises domain errors: the interceptor makes statuses of them."""
 
-    def __init__(self, log: EventLog, timer: RetryTimer, stuck: StuckBatches) -> None:
+    def __init__(self, log: EventLog, timer: RetryTimer, stuck: StuckBatches, labels: Labels) -> None:
         self._log = log
         self._timer = timer
         self._stuck = stuck
+        self._labels = labels
 
     async def RunScheduledRetries(
         self, _request: RunScheduledRetriesRequest, context: Context
     ) -> RunScheduledRetriesResponse:
         results = await self._timer.run_now()
-        return retries.retries_run(results, await self._shown(context, results))
+        return retries.retries_run(results, await self._shown(context, results), self._labels)
 
     async def ProcessBatches(self, request: ProcessBatchesRequest, context: Context) -> ProcessBatchesResponse:
         released, processing = await self._stuck.process(sees(context), message_requests.message_id(request))
@@ -44,7 +46,7 @@ class RetryServicer(RetryServiceBase):
     async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, context: Context) -> GetRetryScheduleResponse:
         known, runs = await self._timer.schedule(), await self._timer.last_runs()
         results = [*known.last_results, *(result for run in runs for result in run.results)]
-        return retries.schedule(known, runs, await self._shown(context, results))
+        return retries.schedule(known, runs, await self._shown(context, results), self._labels)
 
     async def _shown(self, context: Context, results: Iterable[TimerResult]) -> Shown:
         """Which messages the caller may read about: the timer retries everybody's."""

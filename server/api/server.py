@@ -49,6 +49,7 @@ from server.commands.sharing_pages import PageShareService
 from server.commands.stream_sending import StreamSendService
 from server.history.history import History
 from server.log.commit import EventLog
+from server.log.labels import Labels
 
 SERVICES = tuple(
     service.full_name
@@ -122,6 +123,7 @@ def build_server(
     cleanups: CleanupService,
     erasures: ErasureService,
     names: Names,
+    labels: Labels,
     progress: ProgressHub,
     timer: RetryTimer,
     stuck: StuckBatches,
@@ -149,14 +151,15 @@ def build_server(
         next_rounds=next_rounds,
         history=history,
         names=names,
+        labels=labels,
         drain=drain,
     )
     add_DeliveryServiceServicer_to_server(delivery, server)
     add_MaintenanceServiceServicer_to_server(MaintenanceServicer(cleanups, erasures), server)
-    add_PageServiceServicer_to_server(PageServicer(log, pages, holds, shares), server)
+    add_PageServiceServicer_to_server(PageServicer(log, pages, holds, shares, labels), server)
     add_ReceiptServiceServicer_to_server(ReceiptServicer(receipts), server)
-    add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds, names), server)
-    add_RetryServiceServicer_to_server(RetryServicer(log, timer, stuck), server)
+    add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds, names, labels), server)
+    add_RetryServiceServicer_to_server(RetryServicer(log, timer, stuck, labels), server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if channelz:

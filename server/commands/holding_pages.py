@@ -31,8 +31,10 @@ class PageHoldService:
 
     async def hold(self, command: HoldPage) -> PageRow:
         """Holds a page by hand; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
-        stamp = stamp_for("HoldPage", command, PayloadHash(command).hexdigest())
-        wish = Hold(reason=command.reason, held_by=command.owner)
+        key = self._vault.payload_key if command.reason else b""  # so that guesses of a reason cannot be tried on it
+        stamp = stamp_for("HoldPage", command, PayloadHash(command, key).hexdigest())
+        reason = self._vault.labels.hold_reasons.seal(command.reason, command.page_id)
+        wish = Hold(reason=reason, held_by=command.owner)
         return await self._change(command, stamp, lambda page: pages.hold(page, wish, request=stamp, now=self._now()))
 
     async def release(self, command: ReleasePage) -> PageRow:

@@ -18,6 +18,7 @@ from server.channels.channel import TokenRefused as Refusal
 from server.commands.identity import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_page, reach
 from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.log.releases import older_lives
 from server.log.vault import PageSecrets, Vault
 
 METHOD = "PutPage"
@@ -117,7 +118,7 @@ class PutPageService:
         """Appends at the version whose secrets were read; False when the page has changed since."""
         events = pages.put(
             page,
-            self._settings(command, page),
+            await self._settings(command, page),
             new_token=secrets is not None,
             token_verified=verified,
             requested_by=command.owner,
@@ -132,12 +133,19 @@ class PutPageService:
             return None
         return self._vault.keep_page_secrets(page.id, secrets, page.token_generation + 1)
 
-    def _settings(self, command: PutPage, page: Page) -> PageSettings:
+    async def _settings(self, command: PutPage, page: Page) -> PageSettings:
         return PageSettings(
-            name=command.name or page.settings.name,
+            name=await self._name(command, page),
             messages_per_second=command.messages_per_second or page.settings.messages_per_second or self._default_pace,
             send_mode=command.send_mode or page.settings.send_mode,
         )
+
+    async def _name(self, command: PutPage, page: Page) -> str:
+        """Return the name as it is kept: sealed, unless a server of the release before would have to show it."""
+        names, kept = self._vault.labels.page_names, page.settings.name
+        if not command.name or names.keeps(command.name, kept, page.id):
+            return kept
+        return command.name if await self._log.read(older_lives) else names.seal(command.name, page.id)
 
 
 def _answered(stamp: RequestStamp | None, warnings: Sequence[str]) -> RequestStamp | None:

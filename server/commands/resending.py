@@ -41,14 +41,16 @@ class ResendService:
         Raises InvalidRequest, MessageNotFound, PageNotRegistered, MessageIsCancelled, CanaryUnderWay, RequestIdReused,
         Aborted, Unavailable.
         """
-        key = self._vault.payload_key if command.content else b""  # without a text the hash is that of old requests
+        # Without a text or a reason the hash is that of old requests.
+        key = self._vault.payload_key if command.content or command.reason else b""
         stamp = stamp_for(METHOD, command, PayloadHash(command, key).hexdigest())
         row = await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
         if (begun := await self._begun_before(command, stamp)) is not None:
             return await self._carry_out(begun, command, stamp)
         await self._log.read(lambda sql: find_page(sql, reach(command), row.page_id))
         sealed_content = await sealed_correction(self._log, self._vault, command)
-        order = _order(command, stamp, sealed_content)
+        reason = self._vault.labels.resend_reasons.seal(command.reason, command.message_id)
+        order = _order(command, stamp, sealed_content, reason)
         the_round = Round(self._log, order, _may_start(command), self._now)
         if command.validate_only:
             return would_start(await the_round.look(predicts=True))
@@ -83,7 +85,9 @@ class ResendService:
         )
 
 
-def _order(command: ResendMessage, stamp: RequestStamp | None, sealed_content: bytes = b"") -> RoundOrder:
+def _order(
+    command: ResendMessage, stamp: RequestStamp | None, sealed_content: bytes = b"", sealed_reason: str = ""
+) -> RoundOrder:
     return RoundOrder(
         message_id=command.message_id,
         trigger=RetryTrigger.MANUAL,
@@ -99,7 +103,7 @@ def _order(command: ResendMessage, stamp: RequestStamp | None, sealed_content: b
         request=stamp,
         canary=command.canary,
         messages_per_second=command.messages_per_second,
-        reason=command.reason,
+        reason=sealed_reason,
         sealed_content=sealed_content,
     )
 

@@ -103,6 +103,7 @@ class SendService:
             message_id,
             command,
             key,
+            title=self._vault.labels.titles.seal(command.title, message_id) if by_person else command.title,
             total=len(fresh),
             dropped=dropped,
             has_variables=have_variables(batches),
@@ -130,6 +131,7 @@ def submission(
     command: SendMessage,
     key: MessageKey,
     *,
+    title: str,
     total: int,
     dropped: int,
     has_variables: bool,
@@ -137,12 +139,12 @@ def submission(
     now: datetime,
     stage: int = 0,
 ) -> MessageSubmitted:
-    """The event that accepts a message."""
+    """The event that accepts a message; the title as it is kept."""
     return MessageSubmitted(
         message_id=message_id,
         owner=command.owner,
         page_id=command.page_id,
-        title=command.title,
+        title=title,
         sealed_content=key.seal_content(command.content),
         retry_policy=command.retry_policy,
         on_unconfirmed=command.on_unconfirmed,

@@ -176,6 +176,7 @@ class StagedStream:
             staged.id,
             staged.command,
             staged.key,
+            title=await self._title(),
             total=self._written,
             dropped=dropped,
             has_variables=self._has_variables,
@@ -188,6 +189,13 @@ class StagedStream:
             raise Aborted("the stream was given up", message_id=staged.id)
         self._end()
         return SendAnswer(await self._log.read(lambda sql: find_message(sql, staged.command.owner, staged.id)), dropped)
+
+    async def _title(self) -> str:
+        """Return the title as it is kept: sealed, unless a server of the release before would have to show it."""
+        staged = self._staged
+        if await self._log.read(older_lives):
+            return staged.command.title
+        return staged.vault.labels.titles.seal(staged.command.title, staged.id)
 
     async def abandon(self, cause: str) -> None:
         """Gives it up, unless the submit was faster; while the log is away, the sweeper does it later."""

@@ -11,10 +11,12 @@ from domain.batch_events import BatchCreated
 from domain.event import Event
 from domain.message_events import MessageStaged, MessageSubmitted, RetryRequested
 from domain.message_id import is_keyed
+from domain.page_events import PageRegistered, PageSettingsChanged
 from domain.stop_policy import StopPolicy
 from projections.sql import Sql
 from server.log import schema
 from server.log.codec import name_of
+from server.log.labels import is_sealed
 
 RELEASE = 1  # what a server of this release says with its lease; the release before says nothing, which counts as 0
 
@@ -55,7 +57,8 @@ def _says_more(event: Event) -> bool:
     before its time, or by its own timetable.
 
     Or with placeholders as they are written, outside the text and those with defaults; or the content before it was
-    corrected. It would look for a repeated request's message under an id of its own.
+    corrected. It would look for a repeated request's message under an id of its own. It would show titles and names of
+    pages as they are sealed; reasons it does not show.
     """
     match event:
         case MessageStaged():
@@ -67,8 +70,10 @@ def _says_more(event: Event) -> bool:
             return is_limited or bool(event.sealed_content)
         case MessageSubmitted():
             is_timed = event.schedule_time is not None or event.retry_policy.delay is not None
-            is_keyed_id = is_keyed(event.message_id)
-            return is_timed or event.fills_every_string or event.stop_policy != StopPolicy() or is_keyed_id
+            is_corrected = event.fills_every_string or event.stop_policy != StopPolicy()
+            return is_timed or is_corrected or is_keyed(event.message_id) or is_sealed(event.title)
+        case PageRegistered() | PageSettingsChanged():
+            return is_sealed(event.name)
     return False
 
 

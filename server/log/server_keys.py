@@ -1,13 +1,14 @@
-"""What the server's key says of itself beside what it seals: a key that outlives it, and whether it is being replaced.
+"""What the server's key says of itself beside what it seals: keys that outlive it, and whether it is being replaced.
 
 Repeated requests are recognised by a hash under a key that is derived from the server's first key; a new key keeps it,
 sealed, so that a request from before gets its first answer also after a rotation.
 """
 
 from projections.sql import Sql
-from server.log.keyring import SealingKey
+from server.log.keyring import SealingKey, new_key
 
 PAYLOAD_HASHES = "payload hashes"
+LABELS = "labels"
 ROTATION = "rotation"
 
 
@@ -20,6 +21,17 @@ def payload_key(sql: Sql, key: SealingKey) -> bytes:
     """The key of payload hashes; raises cryptography's InvalidTag when the server's key is another one."""
     kept = _kept(sql, PAYLOAD_HASHES)
     return key.derived(PAYLOAD_HASHES) if kept is None else key.open(kept, context_of(PAYLOAD_HASHES))
+
+
+def label_key(sql: Sql, key: SealingKey) -> SealingKey | None:
+    """Return the key of labels (see labels.py), None before `make_label_key`; raises cryptography's InvalidTag."""
+    kept = _kept(sql, LABELS)
+    return None if kept is None else SealingKey(key.open(kept, context_of(LABELS)))
+
+
+def make_label_key(sql: Sql, key: SealingKey) -> None:
+    """Keep a random key of labels, unless there is one; it outlives the server's key, which seals it."""
+    _keep(sql, LABELS, new_key().sealed_with(key, context_of(LABELS)))
 
 
 def is_rotating(sql: Sql) -> bool:

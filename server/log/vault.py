@@ -10,7 +10,8 @@ from domain.content import Content
 from projections.sql import Sql
 from server.log.keyed_ids import MESSAGE_IDS, KeyedIds
 from server.log.keyring import SealingKey, new_key
-from server.log.server_keys import PAYLOAD_HASHES
+from server.log.labels import Labels
+from server.log.server_keys import LABELS, PAYLOAD_HASHES
 
 
 class PageSecrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +67,12 @@ class MessageKey:
 class Vault:
     """Reads and writes what is sealed with the server's key."""
 
-    def __init__(self, key: SealingKey, payload_key: bytes | None = None) -> None:
+    def __init__(self, key: SealingKey, payload_key: bytes | None = None, label_key: SealingKey | None = None) -> None:
+        """Without the keys that a database keeps, they are derived from the server's key."""
         self._key = key
         self.payload_key = payload_key or key.derived(PAYLOAD_HASHES)
         self.ids = KeyedIds(key.derived(MESSAGE_IDS), self.payload_key)
+        self.labels = Labels(label_key or SealingKey(key.derived(LABELS)))
 
     def new_message_key(self, message_id: str) -> MessageKey:
         """A key for a message to come; keep it with `keep_message_key` in the commit that brings the message."""

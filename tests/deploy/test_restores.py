@@ -119,6 +119,8 @@ async def test_a_restored_database_sends_nothing_until_somebody_says_so(
         assert (await sandbox.control.summary()).accepted == before
 
         await client.release_page(PAGE)
-        await eventually(lambda: client.get_message(done.id), lambda message: not message.counts.pending)
+        await eventually(
+            lambda: client.get_message(done.id), lambda message: not message.counts.pending + message.counts.sending
+        )
         assert (await sandbox.control.received("a7")).arrivals[-1].number > before
         assert (await sandbox.control.summary()).accepted == before

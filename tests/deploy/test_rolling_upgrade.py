@@ -58,6 +58,13 @@ def nameless(url: str) -> int:
     return int(row[0])
 
 
+def sealed_titles(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT COUNT(*) FROM messages WHERE title LIKE 'sealed:%'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def messages(url: str) -> list[dict[str, Any]]:
     """The read model of messages without the columns that the release before does not count."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
@@ -131,6 +138,10 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
             assert await repeated("before", new, old) == ids[4]
             ids += [await repeated("new-first", new, old), await repeated("old-first", old, new)]
             await asyncio.gather(*(old.get_message(id_) for id_ in ids * 5))
+            titles = {one.id: one.title async for one in old.list_messages()}
+            assert {f"{who}{page}" for who in "on" for page in PAGES} <= set(titles.values()), (
+                "the older one reads them"
+            )
             await refused(new, ids[-1])
             await eventually(lambda: workers(new, ids), lambda found: len(found) == 2)
             for page in PAGES:  # what this release seals, the one before opens
@@ -157,6 +168,7 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
 
             later = await new.send(request(PAGES[0], "after"))
             assert is_keyed(later.message.id), "the release before is gone: ids are the server's own"
+            assert (later.message.title, sealed_titles(postgres_url)) == ("after", 1)
             paused = await new.pause_message(later.message.id)
             assert paused.status == MessageStatus.MESSAGE_STATUS_PAUSED
             owners = {page.id: page.owner async for page in new.list_pages()}

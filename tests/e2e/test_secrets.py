@@ -29,6 +29,8 @@ APP_SECRET = "marked-app-secret-0123456789"
 TEXT = "marked velvet curtains, {{name}} of {{city}}"
 NAME = "Marked Velveteen"
 CITY = "Markedville"
+TITLE, PAGE_NAME = "marked winter campaign", "Marked Curtain Shop"
+REASONS = ("marked reason of a hold", "marked reason of a resend")
 FILLED_IN = f"marked velvet curtains, {NAME} of {CITY}"
 RECIPIENTS = [Recipient(id=f"u{number}", name=NAME, variables={"city": CITY}) for number in range(20)]
 
@@ -52,6 +54,7 @@ class Run:
 
     def contents(self) -> Iterator[tuple[str, str]]:
         yield from (("text", "marked velvet"), ("name", NAME), ("variable", CITY))
+        yield from (("title", TITLE), ("page's name", PAGE_NAME), *(("reason", reason) for reason in REASONS))
 
 
 async def ended(*command: str | Path, **environment: str) -> str:
@@ -97,15 +100,24 @@ async def run(tmp_path: Path, sandbox: SandboxProcess) -> Run:
 
 
 async def _campaign(client: Client, sandbox: SandboxProcess) -> str:
-    put = PutPageRequest(page_id=PAGE, access_token=TOKEN, app_secret=APP_SECRET, messages_per_second=2_000)
+    put = PutPageRequest(
+        page_id=PAGE, name=PAGE_NAME, access_token=TOKEN, app_secret=APP_SECRET, messages_per_second=2_000
+    )
     seen: list[object] = [await client.put_page(put)]
-    sent = await client.send(SendRequest(page_id=PAGE, content=Content(text=TEXT), recipients=RECIPIENTS))
+    asked = SendRequest(page_id=PAGE, title=TITLE, content=Content(text=TEXT), recipients=RECIPIENTS)
+    sent = await client.send(asked)
     message_id = sent.message.id
     seen.append(await watch_to_the_end(client, message_id))
     await sandbox.control.token(TOKEN, "expire")
     replaced = PutPageRequest(page_id=PAGE, access_token=NEXT_TOKEN, app_secret=APP_SECRET)
     seen.append(await client.put_page(replaced))
-    seen.append(await client.resend(ResendRequest(message_id=message_id, include_unconfirmed=True)))
+    held = await client.hold_page(PAGE, REASONS[0])
+    assert (held.name, held.hold.reason) == (PAGE_NAME, REASONS[0])
+    await client.release_page(PAGE)
+    again = ResendRequest(message_id=message_id, include_unconfirmed=True, reason=REASONS[1])
+    seen.append(await client.resend(again))
+    assert [one.reason async for one in client.list_retries(message_id)] == [REASONS[1]]
+    assert (await client.get_message(message_id)).title == TITLE
     progress = await watch_to_the_end(client, message_id)
     assert progress.counts.sent == 18  # the platform checked the proof of each
     seen += [one async for one in client.list_deliveries(message_id)]
@@ -138,7 +150,8 @@ async def test_no_secret_leaves_its_place(run: Run) -> None:
     contents = [f"{what} in {where}" for what, content in run.contents() for where in run.shows(content)]
 
     assert secrets == []
-    assert set(contents) <= {"name in answers"}  # whoever sent them may see them
+    # whoever sent them may see them
+    assert set(contents) <= {"name in answers", "title in answers", "page's name in answers", "reason in answers"}
     _assert_that_the_search_finds_what_is_there(run)
 
 

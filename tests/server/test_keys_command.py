@@ -49,8 +49,11 @@ async def sent() -> str:
         if await log.read(vault.page_secrets(PAGE)) is None:
             kept = vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)
             await log.commit(Commit([StreamEvents(page_stream(PAGE), 0, [page_registered()])], also=kept))
-        command = send_message(content=Content(text="Hello"), request_id="r-1")
-        return (await SendService(log, vault, wall_clock).send(command, [RECIPIENT])).message.message_id
+        command = send_message(content=Content(text="Hello"), request_id="r-1", title="Spring sale")
+        message = (await SendService(log, vault, wall_clock).send(command, [RECIPIENT])).message
+        assert message.title != "Spring sale"
+        assert vault.labels.titles.open(message.title, message.message_id) == "Spring sale"
+        return message.message_id
 
 
 async def test_a_key_in_a_file_is_replaced_and_old_requests_keep_their_answers(database: Path) -> None:

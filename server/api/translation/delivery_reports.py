@@ -18,6 +18,7 @@ from server.api.report_queries import DeliveryReport, MessageReport
 from server.api.rules.report_rules import GetDeliveryReportRules
 from server.api.translation.enum_words import ERROR_TYPES
 from server.api.translation.times import read_time, timestamp
+from server.log.labels import Labels
 
 
 def report_filter(request: GetDeliveryReportRequest, owner: str) -> ReportFilter:
@@ -33,13 +34,13 @@ def report_filter(request: GetDeliveryReportRequest, owner: str) -> ReportFilter
 
 
 def delivery_report(
-    report: DeliveryReport, shown: Sequence[MessageReport], next_page_token: str
+    report: DeliveryReport, shown: Sequence[MessageReport], next_page_token: str, labels: Labels
 ) -> GetDeliveryReportResponse:
     """A report with one page of its messages."""
     failures = sum(endings.failed + endings.unconfirmed for endings in report.attempts.values())
     return GetDeliveryReportResponse(
         first_attempts=_first_attempts(report.first_attempts),
-        messages=map(_message, shown),
+        messages=(_message(one, labels) for one in shown),
         errors=[_error(row, failures) for row in report.errors],
         attempts=_attempts(report.attempts),
         hours=_hours(report.hours),
@@ -53,10 +54,10 @@ def _first_attempts(endings: EndingCounts) -> FirstAttempts:
     return FirstAttempts(attempted=endings.made, sent=endings.sent, success_rate=rate)
 
 
-def _message(report: MessageReport) -> MessageAnswer:
+def _message(report: MessageReport, labels: Labels) -> MessageAnswer:
     return MessageAnswer(
         message_id=report.message.message_id,
-        title=report.message.title,
+        title=labels.titles.open(report.message.title, report.message.message_id),
         create_time=timestamp(report.message.create_time),
         first_attempts=_first_attempts(report.first_attempts),
     )

@@ -8,15 +8,16 @@ from redrive.v1.delivery_service_pb2 import ListEventsResponse, LogEvent
 from server.api.translation.times import timestamp
 from server.history.details import details
 from server.history.summaries import summary
+from server.log.labels import Labels
 
 
-def event_list(recorded: Sequence[Recorded], next_page_token: str) -> ListEventsResponse:
+def event_list(recorded: Sequence[Recorded], next_page_token: str, labels: Labels) -> ListEventsResponse:
     """One page of events."""
-    return ListEventsResponse(events=map(_event, recorded), next_page_token=next_page_token)
+    return ListEventsResponse(events=(_event(one, labels) for one in recorded), next_page_token=next_page_token)
 
 
-def _event(recorded: Recorded) -> LogEvent:
-    event = recorded.event
+def _event(recorded: Recorded, labels: Labels) -> LogEvent:
+    event = labels.shown(recorded.event)
     return LogEvent(
         position=recorded.position,
         time=timestamp(event.time),

@@ -26,14 +26,17 @@ from server.api.translation.pages import page_hold, page_pause
 from server.api.translation.retry_policies import policy_shown
 from server.api.translation.times import duration, timestamp
 from server.commands.sending import SendAnswer
+from server.log.labels import Labels
 from server.watching.progress import Progress
 
 
-def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past: bool = False) -> Message:
+def message(
+    row: MessageRow, labels: Labels, next_retry_time: datetime | None = None, *, is_past: bool = False
+) -> Message:
     """A message as the contract shows it; one that is past has no sequence of use."""
     return Message(
         id=row.message_id,
-        title=row.title,
+        title=labels.titles.open(row.title, row.message_id),
         page_id=row.page_id,
         owner=row.owner,
         status=MESSAGE_STATUSES.number(row.status),
@@ -48,7 +51,7 @@ def message(row: MessageRow, next_retry_time: datetime | None = None, *, is_past
         on_unconfirmed=ON_UNCONFIRMED.number(row.on_unconfirmed),
         schedule_time=timestamp(row.schedule_time),
         next_retry_time=timestamp(next_retry_time),
-        page_hold=page_hold(row.page_hold),
+        page_hold=page_hold(row.page_hold, row.page_id, labels),
         page_pause=page_pause(row.page_pause),
         sequence=0 if is_past else row.sequence,
         stop=_stop(row),
@@ -86,24 +89,24 @@ def _counts(row: MessageRow) -> Counts:
 
 
 def message_list(
-    rows: Sequence[MessageRow], next_page_token: str, next_retries: Mapping[str, datetime]
+    rows: Sequence[MessageRow], next_page_token: str, next_retries: Mapping[str, datetime], labels: Labels
 ) -> ListMessagesResponse:
     """One page of messages."""
-    shown = [message(row, next_retries.get(row.message_id)) for row in rows]
+    shown = [message(row, labels, next_retries.get(row.message_id)) for row in rows]
     return ListMessagesResponse(messages=shown, next_page_token=next_page_token)
 
 
-def sent(answer: SendAnswer) -> SendResponse:
+def sent(answer: SendAnswer, labels: Labels) -> SendResponse:
     """What a Send made."""
-    return SendResponse(message=message(answer.message), duplicates_dropped=answer.duplicates_dropped)
+    return SendResponse(message=message(answer.message, labels), duplicates_dropped=answer.duplicates_dropped)
 
 
-def stream_sent(answer: SendAnswer) -> SendStreamResponse:
+def stream_sent(answer: SendAnswer, labels: Labels) -> SendStreamResponse:
     """What a SendStream made."""
-    return SendStreamResponse(message=message(answer.message), duplicates_dropped=answer.duplicates_dropped)
+    return SendStreamResponse(message=message(answer.message, labels), duplicates_dropped=answer.duplicates_dropped)
 
 
-def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgressResponse:
+def progress(latest: Progress, labels: Labels, next_retry_time: datetime | None) -> WatchProgressResponse:
     """How far a message has come, and when it is retried next by itself."""
     row = latest.message
     return WatchProgressResponse(
@@ -119,7 +122,7 @@ def progress(latest: Progress, next_retry_time: datetime | None) -> WatchProgres
             eta=duration(latest.eta),
             error_type_counts=error_type_counts(latest.error_types),
             round=row.round,
-            page_hold=page_hold(row.page_hold),
+            page_hold=page_hold(row.page_hold, row.page_id, labels),
             page_pause=page_pause(row.page_pause),
             next_retry_time=timestamp(next_retry_time),
             stop=_stop(row),

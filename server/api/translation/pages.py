@@ -33,6 +33,7 @@ from server.api.rules.page_rules import (
 from server.api.translation.enum_words import ERROR_TYPES, SEND_MODES
 from server.api.translation.times import timestamp
 from server.commands.putting_pages import PutAnswer
+from server.log.labels import Labels
 
 
 def put_page(request: PutPageRequest, owner: str, sees: str) -> PutPage:
@@ -51,9 +52,9 @@ def put_page(request: PutPageRequest, owner: str, sees: str) -> PutPage:
     )
 
 
-def page_put(answer: PutAnswer) -> PutPageResponse:
+def page_put(answer: PutAnswer, labels: Labels) -> PutPageResponse:
     """What a PutPage made."""
-    return PutPageResponse(page=_page(answer.page), warnings=answer.warnings)
+    return PutPageResponse(page=_page(answer.page, labels), warnings=answer.warnings)
 
 
 def hold_page(request: HoldPageRequest, owner: str, sees: str) -> HoldPage:
@@ -94,24 +95,24 @@ def transfer_page(request: TransferPageRequest, owner: str, sees: str) -> Transf
     )
 
 
-def page_held(row: PageRow) -> HoldPageResponse:
+def page_held(row: PageRow, labels: Labels) -> HoldPageResponse:
     """What a HoldPage made."""
-    return HoldPageResponse(page=_page(row))
+    return HoldPageResponse(page=_page(row, labels))
 
 
-def page_released(row: PageRow) -> ReleasePageResponse:
+def page_released(row: PageRow, labels: Labels) -> ReleasePageResponse:
     """What a ReleasePage made."""
-    return ReleasePageResponse(page=_page(row))
+    return ReleasePageResponse(page=_page(row, labels))
 
 
-def page_shared(row: PageRow) -> SharePageResponse:
+def page_shared(row: PageRow, labels: Labels) -> SharePageResponse:
     """What a SharePage made."""
-    return SharePageResponse(page=_page(row))
+    return SharePageResponse(page=_page(row, labels))
 
 
-def page_transferred(row: PageRow) -> TransferPageResponse:
+def page_transferred(row: PageRow, labels: Labels) -> TransferPageResponse:
     """What a TransferPage made."""
-    return TransferPageResponse(page=_page(row))
+    return TransferPageResponse(page=_page(row, labels))
 
 
 def checked(request: ListPagesRequest) -> ListPagesRequest:
@@ -120,34 +121,34 @@ def checked(request: ListPagesRequest) -> ListPagesRequest:
     return request
 
 
-def page_list(rows: Sequence[PageRow], next_page_token: str) -> ListPagesResponse:
+def page_list(rows: Sequence[PageRow], next_page_token: str, labels: Labels) -> ListPagesResponse:
     """One page of pages."""
-    return ListPagesResponse(pages=map(_page, rows), next_page_token=next_page_token)
+    return ListPagesResponse(pages=(_page(row, labels) for row in rows), next_page_token=next_page_token)
 
 
-def _page(row: PageRow) -> Page:
+def _page(row: PageRow, labels: Labels) -> Page:
     return Page(
         id=row.page_id,
-        name=row.name,
+        name=labels.page_names.open(row.name, row.page_id),
         messages_per_second=row.messages_per_second,
         send_mode=SEND_MODES.number(row.send_mode),
         token_generation=row.token_generation,
         token_verified=row.token_verified,
         create_time=timestamp(row.create_time),
         update_time=timestamp(row.update_time),
-        hold=page_hold(row.hold),
+        hold=page_hold(row.hold, row.page_id, labels),
         pause=page_pause(row.pause),
         owner=row.owner,
         shared_with=row.shared_with,
     )
 
 
-def page_hold(hold: HoldRow | None) -> PageHold | None:
+def page_hold(hold: HoldRow | None, page_id: str, labels: Labels) -> PageHold | None:
     """Why a page is on hold."""
     if hold is None:
         return None
     return PageHold(
-        reason=hold.reason,
+        reason=labels.hold_reasons.open(hold.reason, page_id),
         held_by=hold.held_by,
         error_code=hold.error_code,
         error_subcode=hold.error_subcode,

@@ -13,6 +13,7 @@ from server.api.queries import FailureSummary, SummaryFilter
 from server.api.rules.report_rules import SummarizeFailuresRules
 from server.api.translation.enum_words import ERROR_TYPES
 from server.api.translation.times import timestamp, write_time
+from server.log.labels import Labels
 
 
 def summary_filter(request: SummarizeFailuresRequest, owner: str) -> SummaryFilter:
@@ -23,14 +24,15 @@ def summary_filter(request: SummarizeFailuresRequest, owner: str) -> SummaryFilt
 
 
 def failure_summary(
-    summaries: Sequence[FailureSummary], next_page_token: str, next_retries: Mapping[str, datetime]
+    summaries: Sequence[FailureSummary], next_page_token: str, next_retries: Mapping[str, datetime], labels: Labels
 ) -> SummarizeFailuresResponse:
     """One page of messages with failures."""
     answer = SummarizeFailuresResponse(next_page_token=next_page_token)
     for summary in summaries:
         message = summary.message
         next_retry = timestamp(next_retries.get(message.message_id))
-        shown = answer.messages.add(message_id=message.message_id, title=message.title, next_retry_time=next_retry)
+        title = labels.titles.open(message.title, message.message_id)
+        shown = answer.messages.add(message_id=message.message_id, title=title, next_retry_time=next_retry)
         for row in summary.error_types:
             _write(shown.error_types.add(), row)
     return answer

@@ -36,6 +36,7 @@ from server.api.translation.times import timestamp
 from server.commands import retry_list
 from server.commands.retry_list import RetryFilter
 from server.commands.rounds import RoundStarted
+from server.log.labels import Labels
 
 
 def resend(request: ResendRequest, owner: str, sees: str) -> ResendMessage:
@@ -92,18 +93,18 @@ def retry_filter(request: ListRetriesRequest, owner: str) -> RetryFilter:
     return RetryFilter(owner=owner, message_id=request.message_id)
 
 
-def retry_rounds(rounds: Sequence[retry_list.RetryRound], next_page_token: str) -> ListRetriesResponse:
+def retry_rounds(rounds: Sequence[retry_list.RetryRound], next_page_token: str, labels: Labels) -> ListRetriesResponse:
     """One page of rounds."""
-    return ListRetriesResponse(rounds=map(_round, rounds), next_page_token=next_page_token)
+    return ListRetriesResponse(rounds=(_round(one, labels) for one in rounds), next_page_token=next_page_token)
 
 
-def _round(found: retry_list.RetryRound) -> RetryRound:
+def _round(found: retry_list.RetryRound, labels: Labels) -> RetryRound:
     asked = found.asked
     return RetryRound(
         round=asked.round,
         trigger=RETRY_TRIGGERS.number(asked.trigger),
         requested_by=asked.requested_by,
-        reason=asked.reason,
+        reason=labels.resend_reasons.open(asked.reason, asked.message_id),
         selection=_selection(asked),
         request_time=timestamp(asked.time),
         recipients=found.recipients,

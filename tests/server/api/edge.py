@@ -254,6 +254,7 @@ async def running_edge(
             cleanups=CleanupService(log, cleanups, wall_clock),
             erasures=ErasureService(log, vault, wall_clock),
             names=Names(log, vault),
+            labels=vault.labels,
             progress=hub if progress is None else progress(log),
             timer=timer,
             stuck=stuck if stuck_batches is None else stuck_batches(log),

@@ -17,7 +17,8 @@ async def test_a_message_is_put_into_batches_of_a_hundred(desk: Desk) -> None:
     message_id = await desk.send(crowd(250), title="Spring sale", retry_policy=auto(2))
 
     row = await desk.row(message_id)
-    assert (row.title, row.page_id, row.retry_policy, row.status) == ("Spring sale", PAGE, auto(2), "PENDING")
+    assert desk.vault.labels.titles.open(row.title, message_id) == "Spring sale"
+    assert (row.page_id, row.retry_policy, row.status) == (PAGE, auto(2), "PENDING")
     assert (row.total, row.batches_total) == (250, 3)
     assert [batch.total for batch in await desk.batches(message_id)] == [100, 100, 50]
     assert await desk.taken(message_id, round_=0) == [who.id for who in crowd(250)]

@@ -102,7 +102,8 @@ async def test_a_page_is_held_and_released_by_hand(works: Works, control: Sandbo
     arrived = len(await works.arrivals())
     row = await works.row(message_id)
     assert row.page_hold is not None
-    assert (row.page_hold.reason, row.page_hold.held_by) == ("a wrong link", OWNER)
+    assert Vault(KEY).labels.hold_reasons.open(row.page_hold.reason, PAGE) == "a wrong link"
+    assert row.page_hold.held_by == OWNER
     assert (counts["SENT"], counts["PENDING"]) == (arrived, 200 - arrived)
 
     await works.put_page(pace=UNPACED)  # settings end no hold

@@ -194,9 +194,10 @@ async def test_a_key_that_others_can_read_and_one_that_is_missing(
 ) -> None:
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")
     monkeypatch.setenv("REDRIVE_GRAPH_URL", sandbox.url)
-    with closing(open_store(Settings())) as store, store.transaction(commit=True) as sql:
+    with closing(open_store(Settings())) as store:
         vault = open_vault(store, Settings())
-        vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)(sql)
+        with store.transaction(commit=True) as sql:
+            vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)(sql)
     key = tmp_path / "redrive.db.key"
 
     key.chmod(0o644)

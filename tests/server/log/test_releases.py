@@ -16,9 +16,11 @@ from projections.sql import Sql
 from server.log import schema
 from server.log.codec import TYPES
 from server.log.commit import Commit, Committed, StreamEvents
+from server.log.keyring import new_key
+from server.log.labels import Labels
 from server.log.releases import KNOWN_BEFORE
 from server.log.store_log import StoreLog
-from tests.builders import after, message_submitted, page_held, page_registered
+from tests.builders import after, message_submitted, page_held, page_registered, page_settings_changed
 from tests.databases import opened
 
 OLD_LEASE = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :expires)"  # as that release says it
@@ -76,6 +78,7 @@ async def test_news_wait_until_the_last_older_server_is_gone(log: StoreLog) -> N
         {"schedule_time": after(60)},
         {"retry_policy": RetryPolicy(delay=FixedInterval(interval=timedelta(minutes=1)))},
         {"fills_every_string": True},
+        {"title": Labels(new_key()).titles.seal("Spring sale", "m-2")},
     ],
 )
 async def test_what_only_a_new_field_says_waits_too(log: StoreLog, news: dict[str, Any]) -> None:
@@ -86,6 +89,15 @@ async def test_what_only_a_new_field_says_waits_too(log: StoreLog, news: dict[st
     )
     with pytest.raises(OlderReleaseLives):
         await log.commit(commit_of(message_stream("m-2"), 0, message_submitted(message_id="m-2", **news)))
+
+
+async def test_a_sealed_name_of_a_page_waits_too(log: StoreLog) -> None:
+    await old_server(log, seconds=60)
+    sealed = Labels(new_key()).page_names.seal("Shop", "1")
+
+    for news in (page_registered("1", name=sealed), page_settings_changed("1", name=sealed)):
+        with pytest.raises(OlderReleaseLives):
+            await log.commit(commit_of(page_stream("1"), 0, news))
 
 
 async def test_an_older_server_that_died_keeps_nobody_waiting(log: StoreLog) -> None:

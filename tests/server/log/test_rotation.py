@@ -128,6 +128,26 @@ def test_it_is_refused_while_servers_work(store: Store) -> None:
     assert_all_opens(store, OLD)
 
 
+def test_the_key_of_labels_outlives_every_rotation_and_an_old_key_opens_none(store: Store) -> None:
+    with store.transaction(commit=True) as sql:
+        server_keys.make_label_key(sql, OLD)
+        server_keys.make_label_key(sql, OLD)  # another process, which was slower
+        first = server_keys.label_key(sql, OLD)
+    assert first is not None
+    kept = Vault(OLD, label_key=first).labels.titles.seal("Spring sale", "m-1")
+
+    assert rotate(store, OLD, NEW)["server_keys"] == 1
+    rotate(store, NEW, OTHER)
+
+    with store.transaction(commit=False) as sql:
+        vault = Vault(OTHER, label_key=server_keys.label_key(sql, OTHER))
+        assert vault.labels.titles.open(kept, "m-1") == "Spring sale"
+        for old in (OLD, NEW):
+            with pytest.raises(InvalidTag):
+                server_keys.label_key(sql, old)
+            assert Vault(old).labels.titles.open(kept, "m-1") == kept
+
+
 def test_the_key_of_payload_hashes_outlives_every_rotation(store: Store) -> None:
     first = Vault(OLD).payload_key
 

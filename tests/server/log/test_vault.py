@@ -147,19 +147,21 @@ def test_where_there_are_no_variables_nothing_is_sealed(vault: Vault) -> None:
 # On disk
 
 
-async def test_no_file_of_the_database_shows_a_text_a_name_a_variable_or_a_token(
+async def test_no_file_of_the_database_shows_a_text_a_name_a_title_a_variable_or_a_token(
     sqlite_log: StoreLog, vault: Vault, tmp_path: Path
 ) -> None:
     await sqlite_log.commit(Commit([registered(PAGE)], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
-    command = send_message(content=CONTENT, title="Visible title", request_id="r-1")
-    recipient = Recipient(id="u-1", name="Velma velvet", variables={"code": "velvet-4711", "unused": "velvet-0815"})
+    command = send_message(content=CONTENT, title="Velvet sale", request_id="r-1")
+    recipient = Recipient(
+        id="visible-1", name="Velma velvet", variables={"code": "velvet-4711", "unused": "velvet-0815"}
+    )
 
     await SendService(sqlite_log, vault, lambda: NOW).send(command, [recipient] * 2)
 
     on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert {path.name for path in tmp_path.iterdir()} >= {"redrive.db", "redrive.db-wal"}
-    assert b"Visible title" in on_disk  # the search finds what stands in the clear
-    for secret in (b"velvet", b"Half price", b"ACCOUNT_UPDATE", TOKEN.encode(), SECRETS.app_secret.encode()):
+    assert b"visible-1" in on_disk  # the search finds what stands in the clear
+    for secret in (b"velvet", b"Velvet", b"Half price", b"ACCOUNT_UPDATE", TOKEN.encode(), SECRETS.app_secret.encode()):
         assert secret not in on_disk
 
 
