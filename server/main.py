@@ -59,6 +59,7 @@ from server.log.sqlite_store import DatabaseInUseError
 from server.log.vault import Vault
 from server.logging import configure, tell_of_lost_exceptions
 from server.maintenance import migrate, rebuild
+from server.open_files import caller_connections, platform_connections, raise_limit
 from server.opening import StartRefusedError, log_of, open_store, open_vault
 from server.sandbox.cli import sandbox
 from server.settings import Settings, SettingsError, read_settings, unknown_names
@@ -132,9 +133,10 @@ async def serve(settings: Settings) -> None:
     store = open_store(settings)
     vault = open_vault(store, settings)
     timeout = answered_within(settings.answer_seconds)
+    connections = platform_connections(raise_limit())
     async with (
         log_of(store, settings) as log,
-        open_client(timeout=timeout) as client,
+        open_client(max_connections=connections, timeout=timeout) as client,
         open_check_client() as check_client,
         open_telemetry(settings.metrics_listen) as telemetry,
     ):
@@ -156,7 +158,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _gate(settings: Settings, log: EventLog) -> Gate:
+def _gate(settings: Settings, log: EventLog, open_files: int) -> Gate:
     limits = Limits(
         requests_per_second=settings.request_rate,
         requests_burst=settings.requests_burst,
@@ -164,6 +166,14 @@ def _gate(settings: Settings, log: EventLog) -> Gate:
         streams_per_connection=settings.streams_per_connection,
         call_seconds=settings.call_seconds,
         stream_seconds=settings.stream_seconds,
+        read_seconds=settings.read_seconds,
+        stream_idle_seconds=settings.stream_idle_seconds,
+        request_bytes=settings.request_bytes,
+        calls_at_once=settings.calls_at_once,
+        connections=caller_connections(open_files, settings.connections),
+        send_streams_per_caller=settings.send_streams_per_caller,
+        refusals_per_second=settings.refusals_per_second,
+        refusals_burst=settings.refusals_burst,
     )
     if settings.knows_callers and settings.tls_cert is None and not settings.is_local:
         logger.warning("tokens_in_the_clear", mend="set REDRIVE_TLS_CERT and REDRIVE_TLS_KEY, or let a proxy do TLS")
@@ -232,7 +242,7 @@ class Service:
             history=self._history,
             calls=calls,
             channelz=settings.channelz,
-            gate=_gate(settings, log),
+            gate=_gate(settings, log, raise_limit()),
             reflects=settings.reflection != "off",
         )
 

@@ -32,6 +32,14 @@ class AccessSettings(BaseSettings):
     streams_per_connection: int = Field(default=2_000, ge=1)
     call_seconds: float = Field(default=600.0, gt=0)
     stream_seconds: float = Field(default=3_600.0, gt=0)
+    read_seconds: float = Field(default=30.0, gt=0)
+    stream_idle_seconds: float = Field(default=60.0, gt=0)
+    request_bytes: int = Field(default=32 * 1024 * 1024, ge=64 * 1024, le=1024 * 1024 * 1024)
+    calls_at_once: int = Field(default=10_000, ge=1)
+    connections: int = Field(default=2_000, ge=16)
+    send_streams_per_caller: int = Field(default=20, ge=1)
+    refusals_per_second: float = Field(default=10.0, gt=0)
+    refusals_burst: int = Field(default=1_000, ge=1)
 
     @property
     def request_rate(self) -> float:

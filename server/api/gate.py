@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from domain.errors import Unavailable
@@ -10,11 +10,22 @@ from server.access.authentication import Authentication, Credentials
 from server.access.caller import LOCAL, Caller
 from server.access.refusals import PermissionDenied, RpcNotListed, ScopeMissing, Unauthenticated
 from server.access.scope import Scope
+from server.api.admitted import Admitted, peer_address
 from server.api.caller import CALLER, Context
-from server.api.limits import Limits, RequestRate, TookTooLong, Watches
+from server.api.limits import (
+    Limits,
+    OpenCalls,
+    RequestRate,
+    TookTooLong,
+    TooManyOpenWatches,
+    TooManySendStreams,
+    TooManyWatches,
+)
+from server.api.refused_calls import RefusalRate
 from server.api.scopes import CHANNELZ, HEALTH, NEEDED, REFLECTION
 
 RECHECK_SECONDS = 15.0  # between two looks whether the caller of a stream is still let in
+OPEN_WATCHES_OF_PEER, OPEN_WATCHES = 100, 1_000  # health watches and reflections at a time
 
 _AUTHORIZATION = "authorization"
 _ALTERNATIVE_NAMES, _COMMON_NAME = "x509_subject_alternative_name", "x509_common_name"
@@ -49,25 +60,42 @@ class Gate:
         self._open = (HEALTH, REFLECTION) if reflection_is_open else (HEALTH,)
         self._recheck_seconds = recheck_seconds
         self._rate = RequestRate(self.limits)
-        self._watches = Watches(self.limits)
+        self._refusals = RefusalRate(self.limits)
+        self._watches = OpenCalls(self.limits.watches_per_caller, TooManyWatches)
+        self._send_streams = OpenCalls(self.limits.send_streams_per_caller, TooManySendStreams)
+        self._open_watches = OpenCalls(OPEN_WATCHES_OF_PEER, TooManyOpenWatches, OPEN_WATCHES)
 
     @asynccontextmanager
-    async def passing(self, rpc: Rpc, context: Context) -> AsyncIterator[None]:
+    async def passing(self, rpc: Rpc, context: Context) -> AsyncIterator[Admitted]:
         """The call, from its beginning to its end.
 
         Raises Unauthenticated, PermissionDenied, Exhausted, TookTooLong, and Unavailable while callers cannot be known.
         """
         if rpc.method.startswith(self._open):
-            yield
+            peer = peer_address(context.peer())
+            with self._open_watches.one_of(peer) if rpc.response_streaming else nullcontext():
+                yield Admitted(peer, is_known=False)
             return
         credentials = Credentials() if self._authentication is None else _credentials(context)
-        caller = await self._admit(credentials, rpc.method)
+        caller = await self._admit_or_count(credentials, rpc.method, context)
         self._rate.take(caller.owner)
         CALLER.set(caller)
-        watching = self._watches.one_of(caller.owner) if rpc.response_streaming else nullcontext()
-        with watching:
+        with self._counted(rpc, caller.owner):
             async with self._ended_in_time(rpc, credentials):
-                yield
+                yield Admitted(caller.owner, is_known=True)
+
+    async def _admit_or_count(self, credentials: Credentials, method: str, context: Context) -> Caller:
+        """Only refused calls count: whoever shares an address with others does not lock them out."""
+        try:
+            return await self._admit(credentials, method)
+        except Unauthenticated:
+            self._refusals.take(peer_address(context.peer()))
+            raise
+
+    def _counted(self, rpc: Rpc, owner: str) -> AbstractContextManager[None]:
+        if rpc.response_streaming:
+            return self._watches.one_of(owner)
+        return self._send_streams.one_of(owner) if rpc.request_streaming else nullcontext()
 
     async def _admit(self, credentials: Credentials, method: str) -> Caller:
         caller = LOCAL if self._authentication is None else await self._authentication.caller(credentials)

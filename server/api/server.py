@@ -64,12 +64,15 @@ SERVICES = tuple(
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 OPTIONS = (
-    ("grpc.max_receive_message_length", 32 * 1024 * 1024),  # 10,000 recipients with many variables
+    ("grpc.http2.bdp_probe", 0),  # else up to 16 MiB of a request come before it is read; so, 64 KiB
+    ("grpc.per_message_decompression", 0),  # the request reader inflates, up to a limit
     ("grpc.so_reuseport", 0),  # two servers must not share a port unnoticed
     ("grpc.keepalive_time_ms", 60_000),  # finds callers that vanished: a stream of theirs would stay open
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
     ("grpc.http2.max_ping_strikes", 2),  # who pings more often than that is cut off
+    ("grpc.server_handshake_timeout_ms", 10_000),  # for TLS, and for the first frame
+    ("grpc.http2.settings_timeout", 10_000),  # until a caller has taken our settings: else it is silent
     ("grpc.max_connection_idle_ms", 900_000),  # without a call; whoever comes back connects anew
 )
 
@@ -136,9 +139,18 @@ def build_server(
     """A server that does not listen yet."""
     observers = [] if calls is None else [CallInterceptor(calls)]
     gate = gate or Gate()
-    streams_at_once = ("grpc.max_concurrent_streams", gate.limits.streams_per_connection)
-    options = (*OPTIONS, streams_at_once, ("grpc.enable_channelz", int(channelz)))
-    server = grpc.aio.server(interceptors=[*observers, ErrorInterceptor(gate)], options=options)
+    options = (
+        *OPTIONS,
+        ("grpc.max_receive_message_length", gate.limits.request_bytes),
+        ("grpc.max_allowed_incoming_connections", gate.limits.connections),
+        ("grpc.max_concurrent_streams", gate.limits.streams_per_connection),
+        ("grpc.enable_channelz", int(channelz)),
+    )
+    server = grpc.aio.server(
+        interceptors=[*observers, ErrorInterceptor(gate)],
+        options=options,
+        maximum_concurrent_rpcs=gate.limits.calls_at_once,
+    )
     drain, next_rounds = Drain(), NextRounds(log, timer)
     delivery = DeliveryServicer(
         log=log,

@@ -21,7 +21,7 @@ from domain.errors import (
     Violation,
 )
 from server.access.refusals import PermissionDenied, Unauthenticated
-from server.api.limits import Exhausted, TookTooLong
+from server.api.limits import Exhausted, RequestTooLarge, TookTooLong
 
 CODES = (
     (InvalidRequest, code_pb2.INVALID_ARGUMENT),
@@ -34,6 +34,7 @@ CODES = (
     (Unauthenticated, code_pb2.UNAUTHENTICATED),
     (PermissionDenied, code_pb2.PERMISSION_DENIED),
     (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
+    (RequestTooLarge, code_pb2.RESOURCE_EXHAUSTED),
     (TookTooLong, code_pb2.DEADLINE_EXCEEDED),
 )
 

@@ -133,10 +133,10 @@ def opened(vault: Vault, place: BatchPlace, sealed: str) -> BatchKeys:
 
 
 def forget_message(message_id: str) -> Write:
-    """The write that destroys the keys of all people of a message."""
-    statement = "DELETE FROM person_keys WHERE message_id = :message_id"
+    """The write that destroys the keys of a message: its own, and those of all its people."""
 
     def write(sql: Sql) -> None:
-        sql.execute(statement, {"message_id": message_id})
+        sql.execute("DELETE FROM person_keys WHERE message_id = :message_id", {"message_id": message_id})
+        sql.execute("DELETE FROM message_keys WHERE message_id = :message_id", {"message_id": message_id})
 
     return write

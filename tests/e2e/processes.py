@@ -18,6 +18,12 @@ from redrive import Client
 from server.sandbox.control import SandboxControl
 
 PROGRAM = Path(sys.executable).with_name("redrive-server")
+# Becomes the program with so many open files: fork in a process with threads of gRPC is no place for Python.
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 START_SECONDS = 30.0
 PORTS = (15_000, 32_000)  # below those that the system gives to outgoing connections
 
@@ -59,7 +65,11 @@ def _listens(process: Process, port: int) -> bool:
 class ServerProcess:
     """One `redrive-server`; it can be killed and started again on the same database and port."""
 
-    def __init__(self, folder: Path, graph_url: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, graph_url: str, settings: Mapping[str, str], *, open_files: int | None = None
+    ) -> None:
+        limited = (sys.executable, "-c", LIMITED, str(open_files), str(PROGRAM))
+        self._command = (str(PROGRAM),) if open_files is None else limited
         self.port = free_port()
         self.database = folder / "redrive.db"
         self.log = folder / "server.log"
@@ -86,7 +96,9 @@ class ServerProcess:
     async def start(self) -> None:
         """Starts it, and waits until it answers."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(PROGRAM, env=self.environment, stdout=log, stderr=log)
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, env=self.environment, stdout=log, stderr=log
+            )
         await listening(self.port, self._process)
 
     async def kill(self) -> None:
@@ -111,10 +123,10 @@ class ServerProcess:
 
 @asynccontextmanager
 async def running_server(
-    folder: Path, graph_url: str, settings: Mapping[str, str] | None = None
+    folder: Path, graph_url: str, settings: Mapping[str, str] | None = None, *, open_files: int | None = None
 ) -> AsyncIterator[ServerProcess]:
     """A server that is stopped at the end, whatever happens."""
-    server = ServerProcess(folder, graph_url, settings or {})
+    server = ServerProcess(folder, graph_url, settings or {}, open_files=open_files)
     await server.start()
     try:
         yield server

@@ -35,8 +35,9 @@ class DeliveryServiceStub:
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     def __init__(self, channel):
@@ -126,8 +127,9 @@ class DeliveryServiceServicer:
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     def Send(self, request, context):
@@ -325,8 +327,9 @@ class DeliveryService:
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     @staticmethod

@@ -83,8 +83,9 @@ class DeliveryServiceStub:
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     @_typing.overload
@@ -142,8 +143,9 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -197,8 +199,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
 
     A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
     CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES,
-    TOO_MANY_READS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the scope admin.
+    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
+    scope admin.
     """
 
     @_abc_1.abstractmethod

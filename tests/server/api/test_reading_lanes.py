@@ -1,0 +1,147 @@
+"""Lanes and the budget of bytes: callers in turn, and none that takes all."""
+
+import asyncio
+
+import pytest
+
+from server.api.byte_budget import MOST_WAITING as MOST_WAITING_BYTES
+from server.api.byte_budget import ByteBudget, TooManyBytes
+from server.api.reading_lanes import MOST_WAITING, Lanes, ReadingRefused, Width
+from tests.waiting import eventually
+
+NARROW = Width(lanes=2, of_one=1, slow_lanes=1, slow_of_one=1, patience=0.02)
+
+
+async def test_one_caller_does_not_take_all_lanes() -> None:
+    lanes = Lanes(NARROW)
+    first = await lanes.take("one")
+    second = asyncio.ensure_future(lanes.take("one"))
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(lanes.take("other"), 1)
+
+    assert not second.done()
+    lanes.give_back(first)
+    assert (await second).key == "one"
+
+
+async def test_a_slow_read_goes_on_in_a_slow_lane_and_the_next_one_gives_way() -> None:
+    lanes = Lanes(NARROW)
+
+    first, second = [await lanes.take("one") for _ in range(2)]
+    third = asyncio.ensure_future(lanes.take("one"))
+
+    async def is_ended() -> bool:
+        return second.was_ended
+
+    await eventually(is_ended)
+    lanes.give_back(second)  # as its reader does then
+
+    assert (first.is_slow, first.was_ended) == (True, False)
+    assert (await asyncio.wait_for(third, 1)).was_ended is False
+
+
+async def test_a_read_keeps_its_lane_while_nobody_waits() -> None:
+    lanes = Lanes(NARROW)
+    lane = await lanes.take("one")
+
+    await asyncio.sleep(3 * NARROW.patience)
+
+    assert (lane.is_slow, lane.was_ended) == (False, False)
+
+
+async def test_callers_have_lanes_in_turn() -> None:
+    lanes, order = Lanes(Width(lanes=1, of_one=1, patience=60)), []
+    held = await lanes.take("first")
+
+    async def read(key: str) -> None:
+        lane = await lanes.take(key)
+        order.append(key)
+        lanes.give_back(lane)
+
+    reads = [asyncio.ensure_future(read(key)) for key in ("a", "a", "a", "b")]
+    await asyncio.sleep(0)
+    lanes.give_back(held)
+    await asyncio.gather(*reads)
+
+    assert order == ["a", "b", "a", "a"]
+
+
+async def test_a_read_that_is_cancelled_while_it_waits_leaves_its_lane_to_the_next() -> None:
+    lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
+    held = await lanes.take("a")
+    cancelled, waiting = (asyncio.ensure_future(lanes.take(key)) for key in ("b", "c"))
+    await asyncio.sleep(0)
+
+    lanes.give_back(held)  # to b, which is cancelled before it knows
+    cancelled.cancel()
+
+    assert (await asyncio.wait_for(waiting, 1)).key == "c"
+
+
+async def test_a_cancelled_read_at_the_head_of_the_queue_is_passed_over() -> None:
+    lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
+    held = await lanes.take("a")
+    cancelled, waiting = (asyncio.ensure_future(lanes.take(key)) for key in ("b", "c"))
+    await asyncio.sleep(0)
+
+    cancelled.cancel()
+    lanes.give_back(held)
+
+    assert (await asyncio.wait_for(waiting, 1)).key == "c"
+
+
+async def test_so_many_reads_of_a_caller_wait() -> None:
+    lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
+    await lanes.take("one")
+    waiting = [asyncio.ensure_future(lanes.take("one")) for _ in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(ReadingRefused):
+        await lanes.take("one")
+    for one in waiting:
+        one.cancel()
+
+
+async def test_a_request_waits_until_there_is_room_for_its_bytes() -> None:
+    budget = ByteBudget(100)
+    await budget.take("one", 100, 10)
+    waiting = asyncio.ensure_future(budget.take("one", 50, 10))
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(budget.take("other", 50, 10), 1)  # half a largest request is left to others
+
+    assert not waiting.done()
+    budget.give_back("one", 100)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_requests_that_wait_may_hold_so_many_bytes() -> None:
+    budget = ByteBudget(100)
+    await budget.take("one", 100, 10)
+    waiting = asyncio.ensure_future(budget.take("one", 100, 50))
+    await asyncio.sleep(0)
+
+    with pytest.raises(TooManyBytes):
+        await budget.take("one", 100, 1)
+
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    small = [asyncio.ensure_future(budget.take("one", 100, 0)) for _ in range(MOST_WAITING_BYTES)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyBytes):
+        await budget.take("one", 100, 0)
+    for one in small:
+        one.cancel()
+
+
+async def test_a_request_that_is_cancelled_gives_its_room_back() -> None:
+    budget = ByteBudget(100)
+    await budget.take("one", 100, 0)
+    cancelled, waiting = (asyncio.ensure_future(budget.take("one", 100, 0)) for _ in range(2))
+    await asyncio.sleep(0)
+
+    budget.give_back("one", 100)
+    cancelled.cancel()
+
+    await asyncio.wait_for(waiting, 1)
