@@ -24,7 +24,7 @@ run: setup ## Start the server on 127.0.0.1:50051
 	$(BIN)/redrive-server
 
 test: setup ## Run the tests
-	$(BIN)/pytest -n 4 --dist worksteal -m 'not alone'
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not alone'
 	$(BIN)/pytest -m alone
 
 faults: setup ## Kill servers, PostgreSQL and the platform for ROUNDS=10 rounds from a random SEED, then look for losses

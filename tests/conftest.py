@@ -14,7 +14,7 @@ __all__ = ["database_url", "postgres_server", "postgres_url"]
 settings.register_profile("redrive", deadline=None)
 settings.load_profile("redrive")
 
-# They measure time. `make test` runs all others first, four at a time: most of those wait for processes or answers.
+# They measure time. `make test` runs all others first, three at a time: most of those wait for processes or answers.
 ALONE = {
     "clients/test_client_retries.py",
     "clients/test_client_watch.py",

@@ -149,7 +149,8 @@ class Gate:
                 await self._admit(credentials, rpc.method)
             except (Unauthenticated, PermissionDenied) as refusal:
                 refusals.append(refusal)
-                end.reschedule(asyncio.get_running_loop().time())
+                if not end.expired():
+                    end.reschedule(asyncio.get_running_loop().time())
             except Unavailable:
                 continue
 

@@ -55,7 +55,7 @@ class Lane:
     def give_way(self) -> None:
         """Ends the read."""
         self.was_ended = True
-        if self.end is not None:
+        if self.end is not None and not self.end.expired():
             self.end.reschedule(self._loop.time())
 
 

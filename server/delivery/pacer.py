@@ -55,7 +55,8 @@ class Pacer:
         """Let all that waits look at the pace again."""
         now = asyncio.get_running_loop().time() if self._waits else 0.0
         for one in self._waits:
-            one.reschedule(now)
+            if not one.expired():  # else it ends by itself just now
+                one.reschedule(now)
 
     @property
     def rate(self) -> float:

@@ -73,6 +73,7 @@ async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: Sa
             "REDRIVE_PAGE_TOKEN": "EAAG-secret-token",
         }
         assert (await ran(CLI, "page", "put", "1001", **talking)).code == 0
+        assert (await ran(CLI, "page", "share", "1001", "--only-owner", **talking)).code == 0
         listed, refused, unknown = await asyncio.gather(
             ran(CLI, "page", "list", REDRIVE_TOKEN=reader, **talking),
             ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=reader, **talking),

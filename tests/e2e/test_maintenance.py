@@ -147,7 +147,7 @@ async def test_a_rebuild_is_refused_while_a_server_works(database_url: str, serv
         end = await ran("rebuild", database_url)
 
         assert (end.code, end.out) == (1, "")
-        assert re.fullmatch(r"redrive-server rebuild: .* (in use by another process|stop them first: .*)\n", end.err)
+        assert re.fullmatch(r"redrive-server rebuild: .* (in use by another process|stop them first): .*\n", end.err)
         await send(client)
 
 

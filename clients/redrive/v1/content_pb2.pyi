@@ -247,7 +247,7 @@ class Recipient(_message.Message):
     Refused too are numbers as a spreadsheet shows or rounds them: 1.23E+15, 1,23E+15, 1234.0, +1234, ="1234", and errors: Err:502.
     """
     name: _builtins.str
-    """At most 200 characters in one line, without control characters; fills {{name}}, unless a variable of that name is given. Blank counts as missing."""
+    """At most 200 characters, without control characters but tabs and line ends; fills {{name}}, unless a variable of that name is given. Blank counts as missing."""
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """At most 50, keys of letters, digits and underscores (at most 64 characters), values of at most 1,000 characters.

@@ -25,11 +25,16 @@ NO_NUL = Shape(r"^[^\x00]*$", "must not hold NUL characters")
 NO_SPACES = Shape(r"^[^\s\x00]*$", "must not hold spaces or NUL characters")
 # What a terminal obeys, C0, DEL and C1, and the separators of lines and paragraphs. A reason may have lines.
 ONE_LINE = Shape(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", "must be one line without control characters")
+# A list of people may hold line ends in names; what shows a name to a person takes them out.
+PERSON_NAME = Shape(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "must not hold control characters but tabs and line ends"
+)
 LINES = Shape(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$", "must not hold control characters but tabs and line feeds")
 PAGE_ID = Shape(r"^[A-Za-z0-9._-]*$", "may hold only letters, digits, dots, dashes and underscores")
 VARIABLE = Shape(r"^[A-Za-z0-9_]{1,64}$", "its name must be 1 to 64 letters, digits or underscores")
 
-WORDS_OF_SHAPES = {shape.pattern: shape.words for shape in (NO_NUL, NO_SPACES, ONE_LINE, LINES, PAGE_ID, VARIABLE)}
+_SHAPES = (NO_NUL, NO_SPACES, ONE_LINE, PERSON_NAME, LINES, PAGE_ID, VARIABLE)
+WORDS_OF_SHAPES = {shape.pattern: shape.words for shape in _SHAPES}
 
 
 def up_to(limit: int, shape: Shape = NO_NUL, *, at_least: int = 0) -> StringConstraints:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import FailFast, Field
 
 from domain.recipient import Recipient
-from server.api.rules.field_kinds import LONGEST_ID, ONE_LINE, VARIABLE, RecipientId, up_to
+from server.api.rules.field_kinds import LONGEST_ID, PERSON_NAME, VARIABLE, RecipientId, up_to
 from server.api.rules.recipient_ids import id_problem
 from server.api.rules.rule_set import Rules
 
@@ -25,7 +25,7 @@ class RecipientRules(Rules):
     """One person to send to."""
 
     id: RecipientId
-    name: Annotated[str, up_to(LONGEST_NAME, ONE_LINE)] = ""
+    name: Annotated[str, up_to(LONGEST_NAME, PERSON_NAME)] = ""
     # The first wrong one is told: all of 10,000 recipients' would take seconds.
     variables: Annotated[Variables, Field(default_factory=dict, max_length=MOST_VARIABLES), FailFast()]
 

@@ -43,6 +43,27 @@ async def test_a_message_that_is_free_to_leave_costs_no_wait(halt: asyncio.Event
     assert end.value.value is True
 
 
+async def test_a_limit_that_changes_just_as_a_wait_ends_breaks_nothing(halt: asyncio.Event) -> None:
+    loop, pacer = asyncio.get_running_loop(), Pacer(10.0)
+    waiting = asyncio.create_task(pacer._wait(halt, 0.01))
+    await asyncio.sleep(0)  # the wait begins
+    busy_until = loop.time() + 0.05
+    changed: list[float] = []
+
+    def change() -> None:
+        """Run in one turn of the loop with the end of the wait."""
+        pacer.set_limit(20.0)
+        changed.append(rate(pacer))
+
+    loop.call_at(busy_until - 0.01, change)
+
+    while loop.time() < busy_until:
+        pass
+
+    await waiting
+    assert len(changed) == 1
+
+
 async def test_messages_leave_at_the_pages_pace(halt: asyncio.Event) -> None:
     pacer = Pacer(400.0)
     started = time.monotonic()
