@@ -22,7 +22,7 @@ from tests.server.api.requests import (
     template,
     to,
 )
-from tests.server.api.rule_checks import NUL, ONE_LINE, PAGE_ID, at_most, ids, violations
+from tests.server.api.rule_checks import NUL, ONE_LINE, PAGE_ID, PERSON_NAME, at_most, ids, violations
 
 URL = "https://example.org/a.png"
 TEMPLATE_LEAVES = "must not hold NUL characters or numbers that are not finite"
@@ -247,7 +247,7 @@ BROKEN: list[tuple[Message, str, str]] = [
     (to(id="a\0"), "recipients[17].id", "holds U+0000 NULL"),
     (to(id="1.23457E+15"), "recipients[17].id", "is a number that a spreadsheet has rounded"),
     (to(name="n" * 201), "recipients[17].name", at_most(200, 201)),
-    (to(name="\0"), "recipients[17].name", ONE_LINE),
+    (to(name="\0"), "recipients[17].name", PERSON_NAME),
     (
         to(variables={f"v{number}": "" for number in range(51)}),
         "recipients[17].variables",
