@@ -115,9 +115,14 @@ class PageWorker:
         return self._page.credentials
 
     async def hold_is_settled(self) -> None:
-        """A hold that was asked for is there, unless another token has come meanwhile."""
-        self._page.asks_for_hold = False
-        await self.refresh()
+        """A hold that was asked for is there, unless another token has come.
+
+        Until that is read, the page counts as held: else its refusals would stop a message as well.
+        """
+        try:
+            await self.refresh()
+        finally:
+            self._page.asks_for_hold = False
 
     def hold(self) -> None:
         """The page is on hold: takes no further batch, and takes back what has not left."""

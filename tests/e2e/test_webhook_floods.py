@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.e2e.processes import free_port, running_webhooks_process
 from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, Stranger, post_head
+from tests.waiting import eventually
 
 SECRETS = {"REDRIVE_WEBHOOK_APP_SECRET": APP_SECRET, "REDRIVE_WEBHOOK_VERIFY_TOKEN": VERIFY_TOKEN}
 MIB = 2**20
@@ -50,7 +51,7 @@ async def flood(address: str, head: bytes, part: bytes, parts: int) -> None:
 async def answers(address: str) -> bool:
     async with Stranger(address) as platform:
         await platform.send(SUBSCRIBE.encode())
-        return await platform.status(within=10) == 200
+        return await platform.status(within=2) == 200
 
 
 async def test_a_flood_takes_little_memory_and_keeps_the_platform_answered(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ async def test_a_flood_takes_little_memory_and_keeps_the_platform_answered(tmp_p
         for name, (head, part, parts) in FLOODS.items():
             await asyncio.gather(*(flood(address, head, part, parts) for _ in range(AT_ONCE)))
             most[name] = memory(process, "VmHWM") - before
-            assert await answers(address), name
+            await eventually(lambda: answers(address))  # refused connections linger for 2 s, and may be all there are
 
     assert max(most.values()) < 100, list(most.items())
     assert len(log.read_text().splitlines()) < 30

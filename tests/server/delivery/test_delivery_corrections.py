@@ -231,9 +231,9 @@ async def test_a_worker_that_hears_of_neither_pause_nor_resume_sends_nothing_tha
     """It rendered its batch before: its next dispatch is refused, and the batch is claimed and rendered again."""
     works, channel = scene.works, scene.channel
     monkeypatch.setattr(Dispatcher, "_halt", lambda *_: None)
-    await works.put_page(access_token="", pace=10.0)
+    await works.put_page(access_token="", pace=0.1)  # the next dispatch is ten seconds away, until the pace changes
     message_id = await works.send(crowd(60))
-    await works.arrived(3)
+    await works.arrived(1)
     halts: list[str] = []
     monkeypatch.setattr(BatchRun, "halt", _noted(BatchRun.halt, halts))
 
