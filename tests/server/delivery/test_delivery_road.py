@@ -9,10 +9,11 @@ import pytest
 from domain.batch_events import OutcomesRecorded
 from domain.page_events import SendMode
 from projections.sql import Sql
+from server.log.vault import Vault
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from tests.builders import crowd, people
-from tests.server.delivery.works import Works, open_works
+from tests.server.delivery.works import KEY, Works, open_works
 
 
 @pytest.mark.parametrize("send_mode", SendMode)
@@ -34,7 +35,7 @@ async def test_a_delivery_is_known_on_both_sides(works: Works) -> None:
     arrived = {arrival.metadata: (arrival.recipient, arrival.message_id) for arrival in await works.arrivals()}
 
     kept = {
-        f"{message_id}.{row.batch_number}.{row.position}": (recipient, row.provider_message_id)
+        Vault(KEY).ids.delivery(message_id, row.batch_number, row.position): (recipient, row.provider_message_id)
         for recipient, (row,) in (await works.attempts(message_id)).items()
     }
     assert kept == arrived
