@@ -1,4 +1,4 @@
-"""What happens to a page; its secrets stand elsewhere, encrypted.
+"""What happens to a page; its secrets are stored elsewhere, encrypted.
 
 Its name and a person's reason for a hold are sealed text (server/log/labels.py), or clear text of a release before.
 """

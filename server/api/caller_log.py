@@ -18,7 +18,7 @@ class CallerLog:
     """See EventLog; every read takes a slot of the caller's owner, and raises TooManyReads too.
 
     The service's own work, which no call asked for, passes by the slots. So do commits: one thread writes them, in
-    groups, and a group takes what waits whoever asked for it.
+    groups, and a group takes what waits for any caller.
     """
 
     def __init__(self, log: EventLog, reads: FairReads | None = None) -> None:

@@ -162,7 +162,7 @@ async def _told(method: str, context: Context, lines: SampledLines) -> AsyncIter
 
 
 def _status(error: Exception) -> Any:
-    """What the caller is told; quickly where thousands in a second are told it."""
+    """Return the status for the caller; cheap, as there may be thousands in a second."""
     return _too_many_refusals() if isinstance(error, TooManyRefusals) else rpc_status.to_status(status_of(error))
 
 

@@ -85,7 +85,7 @@ class Gate:
                 yield Admitted(caller.owner, is_known=True)
 
     async def _admit_or_count(self, credentials: Credentials, method: str, context: Context) -> Caller:
-        """Only refused calls count: whoever shares an address with others does not lock them out."""
+        """Only refused calls count: a caller does not lock out others at its address."""
         try:
             return await self._admit(credentials, method)
         except Unauthenticated:

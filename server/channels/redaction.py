@@ -20,7 +20,7 @@ from server.channels.platform_words import PLATFORM_WORDS
 
 MAX_MESSAGE_LENGTH = 500  # characters of the platform's message that are kept
 RUN = 8  # characters of a text that are taken out wherever an error holds them one after the other
-SHORTEST_TEXT = 4  # a shorter text tells nothing, and taking it out would leave holes all over an error
+SHORTEST_TEXT = 4  # a shorter text reveals nothing, and taking it out would leave holes all over an error
 SHORTEST_VALUE = 3  # characters of a name or a variable's value
 _KEPT_END = 200  # of them from the end of a longer one: the reason for people comes last
 _READ = 4_096  # characters of the platform's message that are read at all, half of them from its end
