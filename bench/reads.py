@@ -19,7 +19,7 @@ from bench.archive_writer import Archive
 from bench.folder import ON_DISK, fresh_folder
 from bench.read_cases import Case, cases, explore
 from bench.stores import running_postgres
-from server.opening import open_store
+from server.bootstrap import open_store
 from server.settings import Settings
 from tests.e2e.processes import client_of, running_server
 

@@ -1,7 +1,7 @@
 """What each stage of a delivery costs, in microseconds a message: `python -m bench.stages`.
 
 One process, SQLite, batches of 100; nothing leaves the machine. The same work is counted, not timed, by
-tests/server/delivery/test_work_counts.py.
+tests/server/sending/test_work_counts.py.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from domain.outcome import Sent
 from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed, RetryPolicy
 from domain.streams import batch_stream, message_stream
-from server.channels.channel import Credentials, OutgoingMessage
-from server.channels.graph_request import GraphRequests
-from server.commands.first_round import new_batches
-from server.log.commit import Commit, StreamEvents
-from server.log.keyring import SealingKey
-from server.log.sqlite_store import SqliteStore
-from server.log.vault import Vault
+from server.commands.send import new_batches
+from server.crypto.key_ring import SealingKey
+from server.crypto.vault import Vault
+from server.eventstore.commit import Commit, StreamEvents
+from server.eventstore.sqlite.store import SqliteStore
+from server.messenger.channel import Credentials, OutgoingMessage
+from server.messenger.request import GraphRequests
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 MESSAGE, PAGE = "5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11", "1001"

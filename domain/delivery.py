@@ -40,7 +40,7 @@ def status_of(outcome: Outcome) -> DeliveryStatus:
 def delivery_id(message_id: str, batch_number: int, position: int, tag: str = "") -> str:
     """Return the id of a delivery: stable and unique. The platform carries it as metadata.
 
-    The tag proves that a server with the secret key made it (server/log/keyed_ids.py).
+    The tag proves that a server with the secret key made it (server/crypto/keyed_ids.py).
     """
     place = f"{message_id}.{batch_number}.{position}"
     return f"{place}.{tag}" if tag else place

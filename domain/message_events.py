@@ -33,7 +33,7 @@ class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
     """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
 
-    The title is sealed text (server/log/labels.py), or clear text of a release before.
+    The title is sealed text (server/crypto/labels.py), or clear text of a release before.
     `has_variables`: some recipient's content takes more than the name, and its variables have to be opened.
     `fills_every_string` is true where placeholders have defaults or are outside the text: a server of the release
     before would send those as they are written. Without it only the text is filled in.

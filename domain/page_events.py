@@ -1,6 +1,6 @@
 """What happens to a page; its secrets are stored elsewhere, encrypted.
 
-Its name and a person's reason for a hold are sealed text (server/log/labels.py), or clear text of a release before.
+Its name and a person's reason for a hold are sealed text (server/crypto/labels.py), or clear text of a release before.
 """
 
 from enum import StrEnum

@@ -14,60 +14,56 @@ import typer
 import uvloop
 
 from projections import pages
-from server.access.cli import tokens
-from server.access.opening import open_authentication, open_certificates
-from server.api.caller_log import CallerLog
-from server.api.gate import Gate
-from server.api.limits import Limits
+from server.api.fair_reads import CallerLog
+from server.api.interceptors.gate import Gate
+from server.api.interceptors.limits import Limits
 from server.api.server import ApiServer, build_server
-from server.archive_command import archive
-from server.channels.channel import Channel
-from server.channels.http_client import answered_within, open_check_client, open_client
-from server.channels.messenger import MessengerChannel
-from server.commands.automatic_rounds import AutomaticRoundService
-from server.commands.cancelling import CancelService
-from server.commands.cleaning import CleanupService
-from server.commands.cleaning_run import CleanupRun
-from server.commands.erasing import ErasureService
-from server.commands.holding_pages import PageHoldService
-from server.commands.names import Names
-from server.commands.pausing import PauseService
-from server.commands.putting_pages import PutPageService
-from server.commands.recording_receipts import ReceiptService
-from server.commands.resending import ResendService
-from server.commands.sending import SendService
-from server.commands.sharing_pages import PageShareService
-from server.commands.stream_sending import StreamSendService
-from server.delivery.delivery_service import DeliveryService
-from server.delivery.dispatcher import Dispatcher
-from server.delivery.due_rounds import DueRounds
-from server.delivery.ownership import Ownership
-from server.delivery.retry_timer import RetryTimer
-from server.delivery.round_closer import RoundCloser
-from server.delivery.stuck_batches import StuckBatches
-from server.delivery.sweeper import Sweeper
-from server.delivery.timetable import parse_timetable
-from server.doctor.cli import doctor
-from server.history.history import History
-from server.hold_command import hold
-from server.journal import tell
-from server.keys import keys
-from server.log.commit import EventLog
-from server.log.keyring import SecretKeyError
-from server.log.schema import DatabaseIsNewerError
-from server.log.sqlite_store import DatabaseInUseError
-from server.log.vault import Vault
-from server.logging import configure, tell_of_lost_exceptions
-from server.maintenance import migrate, rebuild
-from server.open_files import caller_connections, platform_connections, raise_limit
-from server.opening import StartRefusedError, log_of, open_store, open_vault
-from server.sandbox.cli import sandbox
+from server.background.due_rounds import DueRounds
+from server.background.reconciler import Sweeper
+from server.background.retry_timer import RetryTimer
+from server.background.round_finalizer import RoundCloser
+from server.background.services import DeliveryService
+from server.background.stuck_batches import StuckBatches
+from server.background.timetable import parse_timetable
+from server.bootstrap import StartRefusedError, log_of, open_authentication, open_certificates, open_store, open_vault
+from server.cli.archive import archive
+from server.cli.doctor.command import doctor
+from server.cli.hold import hold
+from server.cli.keys import keys
+from server.cli.maintenance import migrate, rebuild
+from server.cli.sandbox import sandbox
+from server.cli.tokens import tokens
+from server.cli.webhooks import webhooks
+from server.cluster.page_leases import Ownership
+from server.commands.cleanup import CleanupService
+from server.commands.cleanup_run import CleanupRun
+from server.commands.erasure import ErasureService
+from server.commands.lifecycle import CancelService, PauseService
+from server.commands.pages import PageHoldService, PageShareService, PutPageService
+from server.commands.receipts import ReceiptService
+from server.commands.resend import ResendService
+from server.commands.rounds import AutomaticRoundService
+from server.commands.send import SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto.key_ring import SecretKeyError
+from server.crypto.vault import Vault
+from server.eventstore.commit import EventLog
+from server.eventstore.schema import DatabaseIsNewerError
+from server.eventstore.sqlite.store import DatabaseInUseError
+from server.messenger.channel import Channel
+from server.messenger.http import answered_within, open_check_client, open_client
+from server.messenger.messenger_channel import MessengerChannel
+from server.observability.calls import Calls
+from server.observability.event_logging import tell
+from server.observability.logging import configure, tell_of_lost_exceptions
+from server.observability.telemetry import open_telemetry
+from server.observability.tracing import TracingRefusedError
+from server.progress.hub import ProgressHub
+from server.queries.history import History
+from server.queries.recipient_names import Names
+from server.runtime.open_files import caller_connections, platform_connections, raise_limit
+from server.sending.dispatcher import Dispatcher
 from server.settings import Settings, SettingsError, read_settings, unknown_names
-from server.telemetry.calls import Calls
-from server.telemetry.telemetry import open_telemetry
-from server.telemetry.tracing import TracingRefusedError
-from server.watching.progress_hub import ProgressHub
-from server.webhooks.cli import webhooks
 
 logger = structlog.get_logger()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.log.store import Store
-from server.opening import open_store
+from server.bootstrap import open_store
+from server.eventstore.store import Store
 from server.settings import Settings
 
 

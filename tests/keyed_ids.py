@@ -1,9 +1,9 @@
 """Ids as a server with the tests' key makes them."""
 
 from domain.message_id import keyed_message_id
-from server.log.keyed_ids import MESSAGE_IDS, KeyedIds
-from server.log.keyring import SealingKey
-from server.log.vault import Vault
+from server.crypto.key_ring import SealingKey
+from server.crypto.keyed_ids import MESSAGE_IDS, KeyedIds
+from server.crypto.vault import Vault
 
 KEY = SealingKey(bytes(range(32)))
 IDS: KeyedIds = Vault(KEY).ids

@@ -7,8 +7,8 @@ from domain import batch as batches
 from domain.message_events import MessageCompleted
 from domain.outcome import Outcome
 from domain.streams import batch_stream, message_stream, receipts_stream
-from server.log.commit import Commit, Committed, StreamEvents
-from server.log.store import Store
+from server.eventstore.commit import Commit, Committed, StreamEvents
+from server.eventstore.store import Store
 from tests.builders import batch_created, delivered, message_submitted
 from tests.receipts import echo, receipts_recorded
 

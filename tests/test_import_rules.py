@@ -33,10 +33,10 @@ def test_imports_go_one_way() -> None:
         ("domain", "domain", "google.protobuf"),
         ("projections", "projections", "redrive.v1.message_pb2"),
         ("clients", "redrive", "domain"),
-        ("edge", "server/delivery", "grpc"),
+        ("edge", "server/sending", "grpc"),
         ("edge", "server/sandbox", "google.rpc.status_pb2"),
         ("edge", "server/api", "redrive"),
-        ("server", "server/delivery", "server.api"),
+        ("server", "server/sending", "server.api"),
     ],
 )
 def test_a_forbidden_import_breaks_its_contract(tmp_path: Path, contract: str, importer: str, imported: str) -> None:

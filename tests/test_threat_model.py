@@ -21,7 +21,7 @@ from domain import (
     receipt_events,
 )
 from domain.event import Event
-from server.log.sqlite_store import SqliteStore
+from server.eventstore.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/security.md").read_text()

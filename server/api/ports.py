@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
-from server.watching.progress import Progress
+from server.background.timer_report import RetrySchedule, TimerResult, TimerRun
+from server.progress.progress import Progress
 
 
 class ProgressHub(Protocol):

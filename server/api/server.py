@@ -1,7 +1,9 @@
 """The gRPC server: its services, the standard health service, and reflection."""
 
 from datetime import timedelta
+from typing import Any
 
+import grpc
 import grpc.aio
 from grpc_channelz.v1.channelz import add_channelz_servicer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -21,35 +23,31 @@ from redrive.v1.page_service_pb2_grpc import add_PageServiceServicer_to_server
 from redrive.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_server
 from redrive.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from redrive.v1.retry_service_pb2_grpc import add_RetryServiceServicer_to_server
-from server.access.certificates import Certificates
-from server.api.call_interceptor import CallInterceptor
-from server.api.delivery_servicer import DeliveryServicer
-from server.api.draining import Drain
-from server.api.error_interceptor import ErrorInterceptor
-from server.api.gate import Gate
-from server.api.maintenance_servicer import MaintenanceServicer
-from server.api.next_rounds import NextRounds
-from server.api.page_servicer import PageServicer
+from server.api.interceptors.calls import CallInterceptor
+from server.api.interceptors.errors import ErrorInterceptor
+from server.api.interceptors.gate import Gate
 from server.api.ports import CallObserver, ProgressHub, RetryTimer, StuckBatches
-from server.api.receipt_servicer import ReceiptServicer
-from server.api.report_servicer import ReportServicer
-from server.api.retry_servicer import RetryServicer
-from server.api.tls import credentials
-from server.commands.cancelling import CancelService
-from server.commands.cleaning import CleanupService
-from server.commands.erasing import ErasureService
-from server.commands.holding_pages import PageHoldService
-from server.commands.names import Names
-from server.commands.pausing import PauseService
-from server.commands.putting_pages import PutPageService
-from server.commands.recording_receipts import ReceiptService
-from server.commands.resending import ResendService
-from server.commands.sending import SendService
-from server.commands.sharing_pages import PageShareService
-from server.commands.stream_sending import StreamSendService
-from server.history.history import History
-from server.log.commit import EventLog
-from server.log.labels import Labels
+from server.api.servicers.delivery import DeliveryServicer
+from server.api.servicers.draining import Drain
+from server.api.servicers.maintenance import MaintenanceServicer
+from server.api.servicers.pages import PageServicer
+from server.api.servicers.receipts import ReceiptServicer
+from server.api.servicers.reports import ReportServicer
+from server.api.servicers.retries import RetryServicer
+from server.auth.certificates import Certificates, Pems
+from server.commands.cleanup import CleanupService
+from server.commands.erasure import ErasureService
+from server.commands.lifecycle import CancelService, PauseService
+from server.commands.pages import PageHoldService, PageShareService, PutPageService
+from server.commands.receipts import ReceiptService
+from server.commands.resend import ResendService
+from server.commands.send import SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto.labels import Labels
+from server.eventstore.commit import EventLog
+from server.queries.history import History
+from server.queries.recipient_names import Names
+from server.queries.rounds import NextRounds
 
 SERVICES = tuple(
     service.full_name
@@ -179,3 +177,26 @@ def build_server(
     if reflects:
         reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     return ApiServer(server, health_servicer, drain)
+
+
+# The server's credentials: each handshake uses the certificates as they are then.
+
+
+def credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """What a secure port needs."""
+    made: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+        _configuration(certificates.pems),
+        lambda: _renewed(certificates),
+        require_client_authentication=certificates.are_asked_of_callers,
+    )
+    return made
+
+
+def _renewed(certificates: Certificates) -> Any:
+    """A ServerCertificateConfiguration, asked for in every handshake; None: as before, which the stubs do not know."""
+    pems = certificates.renewed()
+    return None if pems is None else _configuration(pems)
+
+
+def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pems.key, pems.chain)], root_certificates=pems.client_ca)

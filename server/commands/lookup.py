@@ -19,7 +19,7 @@ from projections import message_rows, pages
 from projections.message_rows import MessageFilter, MessageRow
 from projections.pages import PageRow
 from projections.sql import Sql
-from server.log.commit import EventLog
+from server.eventstore.commit import EventLog
 
 
 def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:

@@ -18,9 +18,9 @@ from domain.streams import message_stream
 from projections.batch_rounds import Ends, ends_of
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.round_order import RoundOrder
+from server.commands.resend_planning import RoundOrder
 from server.commands.rounds import Round, Step
-from server.log.commit import Commit, EventLog, StreamEvents
+from server.eventstore.commit import Commit, EventLog, StreamEvents
 
 PLAN_SECONDS = 0.5  # that a round is planned for before others have their turn, or whoever asked has an answer
 MAX_TURNS = 1_000

@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import msgspec
 
+from domain.automatic_rounds import automatic_selection
 from domain.batch_plan import BatchPlan, batches_needed, in_batches
 from domain.canary import Trial
 from domain.event import Event
-from domain.message import Message, check_not_archived, fold
+from domain.message import Message, awaits_automatic_round, check_not_archived, fold
 from domain.message_events import RetryRequested
-from domain.retry import SkipReason, Standing
+from domain.retry import RetryTrigger, SkipReason, Standing
 from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
-from server.commands.changes import Changes, changes_in_slices
-from server.commands.retry_planning import NOBODY, RetryPlan, WhomToRetry, plan_retry
-from server.commands.round_order import RoundOrder
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
+from server.commands.changed_recipients import Changes, changes_in_slices
+from server.commands.resend_planning import NOBODY, RetryPlan, RoundOrder, WhomToRetry, plan_retry
+from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 
 
 class RoundStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,3 +242,43 @@ def would_start(look: Look) -> RoundStarted:
         after_canary=after_canary,
         predictions=look.plan.predictions,
     )
+
+
+# Rounds that nobody asks for by hand: right after a round ends (AUTO), or by the timer (CRON).
+
+
+AUTOMATIC = "redrive"  # who asks for an automatic round
+
+
+class AutomaticRoundService:
+    """Starts automatic rounds; when somebody else was faster it stops, and does not redo (protocol rule 11)."""
+
+    def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._now = now
+
+    async def start(
+        self, message_id: str, trigger: RetryTrigger, *, retry_count: int, from_batch: int = 0, tick: str = ""
+    ) -> RoundStarted | None:
+        """Start a round for all recipients within the message's limit that can succeed.
+
+        `retry_count` and `from_batch` (the limit: see domain.automatic_rounds) are the message's as the trigger saw
+        them. None when no recipient is left, a round is open, or the message has moved on from what the trigger saw.
+        """
+        order = RoundOrder(
+            message_id=message_id,
+            trigger=trigger,
+            requested_by=AUTOMATIC,
+            selection=automatic_selection(from_batch),
+            tick=tick,
+        )
+
+        def may_start(message: Message, row: MessageRow) -> bool:
+            unmoved = (message.retry_count, message.automatic_from_batch) == (retry_count, from_batch)
+            return unmoved and awaits_automatic_round(message) and not row.is_open and row.page_hold is None
+
+        the_round = Round(self._log, order, may_start, self._now)
+        step = await the_round.advance()
+        while the_round.has_begun and step is not Step.DONE:
+            step = await the_round.advance()
+        return await the_round.started() if the_round.has_begun else None

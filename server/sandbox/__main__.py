@@ -2,7 +2,7 @@
 
 import typer
 
-from server.sandbox.cli import sandbox
+from server.cli.sandbox import sandbox
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 cli.command()(sandbox)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from enum import Enum, auto
 from math import ceil
+from types import MappingProxyType
 
 import msgspec
 
-from server.sandbox.arrival import Incoming
 from server.sandbox.effect import (
     Empty,
     ErrorAnswer,
@@ -21,7 +21,29 @@ from server.sandbox.effect import (
 )
 from server.sandbox.fault_book import PASSES, Verdict
 from server.sandbox.graph_error import GraphError
-from server.sandbox.usage import usage_headers
+from server.sandbox.record import Incoming
+
+# The headers in which the platform says how much of its limits is used up.
+
+
+_BUSINESS_ID = "100000000000001"
+
+
+def usage_headers(percent: int = 1, minutes_to_regain_access: int = 0) -> Mapping[str, str]:
+    """All three usage headers; by default they show a page that is nowhere near a limit."""
+    calls = {"call_count": percent, "total_cputime": 1, "total_time": 1}
+    business = {"type": "messenger", **calls, "estimated_time_to_regain_access": minutes_to_regain_access}
+    headers = {
+        "X-App-Usage": _json(calls),
+        "X-Page-Usage": _json(calls),
+        "X-Business-Use-Case-Usage": _json({_BUSINESS_ID: [business]}),
+    }
+    return MappingProxyType(headers)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
 
 JSON = "application/json; charset=UTF-8"
 _HTML = "text/html; charset=utf-8"

@@ -8,9 +8,8 @@ import msgspec
 
 from server.sandbox.control_api import ReceivedResponse
 from server.sandbox.fault_book import FaultStatus
-from server.sandbox.fault_order import FaultOrder
+from server.sandbox.fault_order import FaultOrder, RefusedOrder
 from server.sandbox.record import RecipientPage, Summary
-from server.sandbox.refused_order import RefusedOrder
 from server.sandbox.webhooks import WebhookStatus
 
 

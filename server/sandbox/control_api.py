@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from server.sandbox.fault_order import read_orders
+from server.sandbox.fault_order import RefusedOrder, read_orders, refused_json
 from server.sandbox.reception import Reception
 from server.sandbox.record import ArrivalPage, RecipientCounts
-from server.sandbox.refused_order import RefusedOrder, refused_json
 from server.sandbox.token_book import TokenOrder
 
 MAX_LIMIT = 10_000

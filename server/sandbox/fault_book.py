@@ -1,15 +1,127 @@
 """All faults that stand, and what they make of one request."""
 
-from collections.abc import Callable, Mapping, Sequence
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from math import ceil
 from types import MappingProxyType
 
 import msgspec
 
-from server.sandbox.arrival import Incoming
-from server.sandbox.effect import Delay, Effect, EndingEffect, Headers, RateLimit, Usage
+from server.sandbox.effect import (
+    Delay,
+    Effect,
+    EndingEffect,
+    ErrorAnswer,
+    Headers,
+    NullPart,
+    RateLimit,
+    TokenExpired,
+    Usage,
+    UserToken,
+)
 from server.sandbox.fault_order import FaultOrder
-from server.sandbox.placed_fault import PlacedFault
+from server.sandbox.record import Incoming
+from server.sandbox.token_book import fingerprint
+
+# An order at work: which requests it hits, and how often it did.
+
+
+class PlacedFault:
+    """One order with its counters; `now` is always seconds on the book's clock."""
+
+    def __init__(self, number: int, order: FaultOrder, effect: Effect, *, seed: int, now: float) -> None:
+        self.id = f"f{number}"
+        self.order = msgspec.structs.replace(order, token=fingerprint(order.token))
+        self.effect = effect
+        self.hits = 0
+        self._begins = now + order.after_seconds
+        self._ends = self._begins + order.for_seconds if order.for_seconds is not None else float("inf")
+        self._named = _matcher(order.recipients)
+        self._seed = seed if order.seed is None else order.seed
+        self._times: dict[str, int] = {}
+        self._expired: dict[str, str] = {}  # page -> its dead token
+        self._renewed: set[str] = set()
+        self._limited_until: dict[str, float] = {}
+
+    def hits_now(self, incoming: Incoming, now: float) -> bool:
+        """Whether it hits this request; if so, that is counted."""
+        if not (self._begins <= now < self._ends and self._aims_at(incoming)):
+            return False
+        if isinstance(self.effect, TokenExpired | UserToken) and not self._is_dead(incoming):
+            return False
+        if isinstance(self.effect, RateLimit) and self.limit_remaining(incoming.page, now) <= 0:
+            return False
+        if self.order.times is not None and not self._use_up(incoming.recipient or "", self.order.times):
+            return False
+        self.hits += 1
+        return True
+
+    def is_over(self, now: float) -> bool:
+        """Whether its window has passed."""
+        return now >= self._ends
+
+    def limit_remaining(self, page: str, now: float) -> float:
+        """Seconds until a page's rate limit ends; the first question starts it."""
+        if not isinstance(self.effect, RateLimit):
+            return 0.0
+        return self._limited_until.setdefault(page, now + self.effect.seconds) - now
+
+    def renew(self, token: str) -> None:
+        """Lets a token (its fingerprint) pass that this order took for expired."""
+        self._renewed.add(token)
+
+    def _aims_at(self, incoming: Incoming) -> bool:
+        order = self.order
+        if (order.page and order.page != incoming.page) or (order.token and order.token != incoming.token):
+            return False
+        if incoming.recipient is None:
+            return self._aims_at_token_checks()
+        if isinstance(self.effect, NullPart) and not incoming.in_batch:
+            return False
+        if self._named is not None and not self._named(incoming.recipient):
+            return False
+        return order.share is None or share_point(incoming.recipient, self._seed) < order.share
+
+    def _aims_at_token_checks(self) -> bool:
+        """Only a fault of everything is one of token checks too; what is about messages is not."""
+        order = self.order
+        everything = self._named is None and order.share is None and order.times is None
+        return everything and not isinstance(self.effect, ErrorAnswer | NullPart)
+
+    def _is_dead(self, incoming: Incoming) -> bool:
+        if incoming.token in self._renewed:
+            return False
+        if self.order.token:
+            return True
+        if incoming.recipient is None and isinstance(self.effect, TokenExpired):
+            return self._expired.get(incoming.page) == incoming.token
+        return self._expired.setdefault(incoming.page, incoming.token) == incoming.token
+
+    def _use_up(self, recipient: str, times: int) -> bool:
+        used = self._times.get(recipient, 0)
+        if used >= times:
+            return False
+        self._times[recipient] = used + 1
+        return True
+
+
+def share_point(recipient: str, seed: int) -> float:
+    """Where a recipient stands between 0 and 1: the same for the same seed, spread evenly over recipients."""
+    digest = blake2b(f"{seed}:{recipient}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _matcher(recipients: Iterable[str] | None) -> Callable[[str], bool] | None:
+    if recipients is None:
+        return None
+    entries = {recipients} if isinstance(recipients, str) else set(recipients)
+    patterns = {entry for entry in entries if "*" in entry or "?" in entry}
+    if not patterns:
+        return entries.__contains__
+    pattern = re.compile("|".join(fnmatch.translate(entry) for entry in patterns))
+    return lambda recipient: recipient in entries or pattern.match(recipient) is not None
 
 
 class Verdict(msgspec.Struct, frozen=True):

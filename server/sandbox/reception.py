@@ -3,15 +3,13 @@
 import time
 
 from server.sandbox.answer import Answer, checked, ordered, refused, taken
-from server.sandbox.arrival import Incoming
-from server.sandbox.credentials import Credentials
 from server.sandbox.effect import UserToken
 from server.sandbox.fault_book import FaultBook
 from server.sandbox.graph_error import GraphError
-from server.sandbox.record import Record
+from server.sandbox.record import Incoming, Record
 from server.sandbox.send_request import SendRequest
 from server.sandbox.settings import SandboxSettings
-from server.sandbox.token_book import ME, TokenBook, TokenOrder, fingerprint
+from server.sandbox.token_book import ME, Credentials, TokenBook, TokenOrder, fingerprint
 from server.sandbox.webhooks import WebhookOutbox
 
 USER_ID = "10150000000000001"  # of the user whose token is taken for a page's

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from server.sandbox.placed_fault import share_point
+from server.sandbox.fault_book import share_point
 
 MOST_AT_ONCE = 100  # events in one body; the platform brings up to 1,000
 TIMEOUT_SECONDS = 20.0

@@ -16,7 +16,7 @@ from redrive import RedriveError
 from server.webhooks.events import UnreadableError, read_body
 from server.webhooks.feeder import Feeder
 from server.webhooks.refusals import QuietResponse, RefusalLog
-from server.webhooks.seal import SIGNATURE_HEADER, Seal, is_signature
+from server.webhooks.signatures import SIGNATURE_HEADER, Seal, is_signature
 
 logger = structlog.get_logger()
 

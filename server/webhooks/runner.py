@@ -14,8 +14,8 @@ from server.webhooks.app import PATH, create_app
 from server.webhooks.connections import MAX_CONNECTIONS, Connections, GuardedConnection, new_handler
 from server.webhooks.feeder import Feeder
 from server.webhooks.refusals import RefusalLog
-from server.webhooks.seal import Seal
 from server.webhooks.settings import WebhookSettings
+from server.webhooks.signatures import Seal
 
 logger = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from domain import visible_text as servers_text
 from redrive import formula_guard, visible_text
 from redrive.formula_guard import guarded, unguarded
-from server.commands import formula_guard as servers
+from server.queries import export as servers
 
 TRICKY = st.text(st.sampled_from("=-+@';,|\t\n\r \"ab\ufeff\u200b\uff1d"), max_size=12)
 

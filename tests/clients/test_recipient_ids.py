@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redrive import recipient_ids
 from redrive.recipient_ids import id_problem
-from server.api.rules import recipient_ids as servers
+from server.api.validation import recipient_ids as servers
 
 ROUNDED = [
     "1.23457E+15",

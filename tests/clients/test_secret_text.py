@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redrive import Client
 from redrive import secret_text as client_side
 from redrive.secret_text import impossible_characters
-from server import secret_text as server_side
+from server.api.validation import pages as server_side
 
 
 @pytest.mark.parametrize(

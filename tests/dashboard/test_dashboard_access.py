@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from redrive.v1.page_service_pb2 import ListPagesRequest
-from server.access.certificates import Certificates
-from server.access.scope import Scope
+from server.auth.caller import Scope
+from server.auth.certificates import Certificates
 from tests.dashboard.stage import Stage, Visit, running_dashboard, visiting
 from tests.server.api.known_callers import HOST, Callers, bearing, guarded_edge
 

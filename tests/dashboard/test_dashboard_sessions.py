@@ -11,7 +11,7 @@ from redrive.dashboard.login import own_path
 from redrive.dashboard.sessions import COOKIE, IDLE_SECONDS, Sessions
 from redrive.dashboard.settings import DashboardSettings
 from redrive.errors import Unauthenticated
-from server.access.scope import Scope
+from server.auth.caller import Scope
 from tests.server.api.known_callers import Callers, guarded_edge
 
 

@@ -11,11 +11,11 @@ from playwright.async_api import Browser, expect
 
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
+from server.bootstrap import key_file
 from server.commands.lookup import find_message
-from server.log.keyring import kept_key
-from server.opening import key_file
+from server.crypto.key_ring import kept_key
+from server.progress.progress import Progress
 from server.settings import Settings
-from server.watching.progress import Progress
 from tests.builders import FAILED, NOW, OWNER
 from tests.dashboard.stage import Stage, Visit, people, running_dashboard, visiting
 from tests.keyed_ids import message_id_for

@@ -11,10 +11,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from ruamel.yaml import YAML
 
 from domain.streams import page_stream
-from server.log.commit import Commit, StreamEvents
-from server.log.store_log import StoreLog
-from server.telemetry.meters import Meters
-from server.telemetry.sight import Sight
+from server.eventstore.commit import Commit, StreamEvents
+from server.eventstore.event_store import StoreLog
+from server.observability.database_metrics import Sight
+from server.observability.metrics import Meters
 from tests.builders import page_registered
 from tests.databases import opened
 

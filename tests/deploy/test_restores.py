@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from redrive import Client
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.message_pb2 import Message, MessageStatus
-from server.log.rebuild import differences
+from server.eventstore.rebuild import differences
 from server.main import cli
 from tests.databases import opened
 from tests.e2e.campaign import PAGE, assert_balanced, put_page, recipients, send_request, send_to_the_end

@@ -18,7 +18,7 @@ from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
 from redrive.v1.message_pb2 import MessageStatus, RetryPolicy, RetryType
 from redrive.v1.page_service_pb2 import PutPageRequest
-from server.log.rebuild import differences, rebuild
+from server.eventstore.rebuild import differences, rebuild
 from tests.databases import opened
 from tests.deploy.older_release import OlderRelease, unpacked
 from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end

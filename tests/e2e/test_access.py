@@ -13,13 +13,13 @@ from typing import NamedTuple
 from typer.testing import CliRunner
 
 from domain.streams import page_stream
-from server.access.scope import Scope
+from server.auth.caller import Scope
 from server.main import cli
 from tests.builders import page_registered
 from tests.databases import opened
 from tests.e2e.processes import SandboxProcess, running_server
-from tests.server.access.certified import Authority
-from tests.server.log.whole_log import append
+from tests.server.auth.certified import Authority
+from tests.server.eventstore.whole_log import append
 
 CLI = Path(sys.executable).with_name("redrive")
 

@@ -13,7 +13,7 @@ from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Message
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
-from server.sandbox.arrival import Arrival
+from server.sandbox.record import Arrival
 from tests.e2e.campaign import assert_nobody_twice, recipients, watch_to_the_end
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually

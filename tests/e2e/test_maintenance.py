@@ -18,12 +18,12 @@ from redrive import Client
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.page_service_pb2 import PutPageRequest
-from server.log.rebuild import differences
+from server.eventstore.rebuild import differences
 from tests.builders import PAGE
 from tests.databases import opened
 from tests.e2e.campaign import recipients, watch_to_the_end
 from tests.e2e.processes import PROGRAM, SandboxProcess, ServerProcess, client_of, running_server
-from tests.server.log.whole_log import write_everything, write_many
+from tests.server.eventstore.whole_log import write_everything, write_many
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 

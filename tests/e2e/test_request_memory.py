@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redrive import Client
-from server.access.scope import Scope
+from server.auth.caller import Scope
 from tests.e2e.processes import ServerProcess, running_server
 from tests.e2e.raw_http2 import Call, RawConnection, bomb, crowded, half_sent, valid
 from tests.e2e.test_access import token

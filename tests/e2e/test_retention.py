@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from redrive.v1.maintenance_service_pb2 import CleanupDeliveriesRequest, CleanupState
-from server.log.rebuild import differences
+from server.eventstore.rebuild import differences
 from tests.builders import FAILED, SENT, wall_clock
 from tests.databases import opened
 from tests.e2e.processes import client_of, running_server

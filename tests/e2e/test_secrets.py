@@ -17,7 +17,7 @@ from redrive.errors import RedriveError
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
 from redrive.v1.page_service_pb2 import PutPageRequest
-from server.log.keyring import random_key
+from server.crypto.key_ring import random_key
 from tests.e2e.campaign import PAGE, watch_to_the_end
 from tests.e2e.processes import PROGRAM, SandboxProcess, ServerProcess, client_of, free_port, running_server
 

@@ -30,7 +30,7 @@ from domain.outcome import Unconfirmed
 from domain.page_events import PageHeld, PageReleased
 from domain.retry import OnUnconfirmed, RetryTrigger
 from projections.recorded import Recorded
-from server.sandbox.arrival import Arrival
+from server.sandbox.record import Arrival
 
 OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 

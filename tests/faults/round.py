@@ -14,8 +14,8 @@ import grpc
 from domain.delivery import DeliveryStatus
 from redrive import Client
 from redrive.v1.message_pb2 import Message, RetryType
-from server.log.postgres_store import PostgresStore
-from server.sandbox.arrival import Arrival
+from server.eventstore.postgres.store import PostgresStore
+from server.sandbox.record import Arrival
 from tests.e2e.processes import SandboxProcess, running_sandbox_process
 from tests.faults.callers import FAST, SLOW, Callers
 from tests.faults.database import Database

@@ -10,8 +10,8 @@ SLICE = 5  # recipients, in place of 10,000: few fail in the seconds of a fault
 def main() -> None:
     """The server's own command line."""
     with (
-        patch("server.commands.retry_planning.PLAN_SLICE", SLICE),
-        patch("server.commands.resending.PLAN_SECONDS", 0.0),
+        patch("server.commands.resend_planning.PLAN_SLICE", SLICE),
+        patch("server.commands.resend.PLAN_SECONDS", 0.0),
         patch("server.commands.open_rounds.PLAN_SECONDS", 0.0),
     ):
         cli()

@@ -12,7 +12,7 @@ from domain.outcome import Failed, Unconfirmed
 from domain.retry import RetrySelection, RetryTrigger
 from domain.stop_policy import Stop, StopCause
 from projections.recorded import Recorded
-from server.sandbox.arrival import Arrival
+from server.sandbox.record import Arrival
 from tests.builders import (
     MESSAGE,
     NOW,

@@ -7,7 +7,7 @@ import pytest
 from domain.event import Event
 from domain.message_events import MessageResumed
 from projections.recorded import Recorded
-from server.sandbox.arrival import Arrival
+from server.sandbox.record import Arrival
 from tests.builders import (
     MESSAGE,
     NOW,

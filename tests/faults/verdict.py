@@ -7,9 +7,9 @@ from itertools import pairwise
 from domain.delivery import DeliveryStatus, deciding_attempt
 from projections.recorded import Recorded
 from projections.sql import Row
-from server.log.postgres_store import PostgresStore
-from server.log.rebuild import differences
-from server.sandbox.arrival import Arrival
+from server.eventstore.postgres.store import PostgresStore
+from server.eventstore.rebuild import differences
+from server.sandbox.record import Arrival
 from tests.contents import contents
 from tests.faults.ledger import Attempt, Ledger, name_of
 

@@ -17,10 +17,10 @@ from domain.message_events import MessageResumed, MessageSubmitted, RetryRequest
 from domain.page_events import PageReleased, PageTokenReplaced
 from domain.retry import RetryTrigger
 from projections.recorded import Recorded
-from server.sandbox.arrival import Arrival
 from server.sandbox.effect import ErrorAnswer, UserToken
 from server.sandbox.graph_error import GraphError
 from server.sandbox.preset import PRESETS
+from server.sandbox.record import Arrival
 from tests.faults.ledger import name_of
 from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
 

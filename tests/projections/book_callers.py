@@ -13,8 +13,8 @@ from domain.delivery import DeliveryStatus as S
 from domain.fault import ErrorType
 from domain.message_events import MessagePaused, MessageResumed
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
-from server.commands.retry_planning import WhomToRetry
-from server.log.commit import Commit, Committed, Conflict
+from server.commands.resend_planning import WhomToRetry
+from server.eventstore.commit import Commit, Committed, Conflict
 from tests.builders import (
     FAILED,
     OWNER,

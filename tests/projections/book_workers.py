@@ -8,8 +8,8 @@ from hypothesis.stateful import precondition, rule
 from domain import batch_decisions
 from domain.delivery import DeliveryStatus as S
 from domain.outcome import Outcome
-from server.delivery.guards import AlreadySent, Hindrance, may_leave
-from server.log.commit import Committed, Conflict, Refused
+from server.eventstore.commit import Committed, Conflict, Refused
+from server.sending.preconditions import AlreadySent, Hindrance, may_leave
 from tests.builders import LEASE
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.book_model import Attempt, ModelMessage, Place

@@ -21,10 +21,10 @@ from domain.streams import batch_stream, message_stream, page_stream, receipts_s
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Row, Sql
-from server.commands.retry_planning import RetryPlan, WhomToRetry, plan_retry
-from server.log.commit import Commit, CommitResult, StreamEvents
-from server.log.rebuild import rebuild
-from server.log.sqlite_store import SqliteStore
+from server.commands.resend_planning import RetryPlan, WhomToRetry, plan_retry
+from server.eventstore.commit import Commit, CommitResult, StreamEvents
+from server.eventstore.rebuild import rebuild
+from server.eventstore.sqlite.store import SqliteStore
 from tests.builders import (
     MESSAGE,
     OWNER,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from projections.sql import Given, Micros, Parameters, Row, Sql
-from server.log.sqlite_sql import with_given
+from server.eventstore.sqlite.sql import with_given
 from tests.projections.driven_store import DrivenStore
 
 

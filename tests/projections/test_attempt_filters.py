@@ -11,7 +11,7 @@ from domain.outcome import Outcome
 from domain.streams import batch_stream, message_stream
 from projections import delivery_rows
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
-from server.log.store import Store
+from server.eventstore.store import Store
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,
@@ -26,7 +26,7 @@ from tests.builders import (
     retry_requested,
 )
 from tests.databases import opened
-from tests.server.log.whole_log import append
+from tests.server.eventstore.whole_log import append
 
 OUTCOMES = (SENT, FAILED, SENT, FAILED_FOR_GOOD, UNCONFIRMED, FAILED_FOR_TOKEN, SENT)
 ALL_SENT = (SENT,)

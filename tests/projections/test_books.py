@@ -12,8 +12,8 @@ from projections import message_rows
 from projections.batches import NEVER
 from projections.outcomes import HOUR
 from projections.sql import Sql
-from server.commands.failure_groups import FailureGroups, counted_anew
-from server.commands.retry_planning import judged_by
+from server.commands.resend_planning import judged_by
+from server.queries.failures import FailureGroups, counted_anew
 from tests.projections.book_callers import BookCallers
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.driven_store import counts_of

@@ -25,8 +25,8 @@ from projections.recorded import Recorded
 from projections.removable import Cursor
 from projections.sql import Sql, micros
 from projections.tally import Tally
-from server.log.commit import StreamEvents
-from server.log.sqlite_sql import SqliteSql
+from server.eventstore.commit import StreamEvents
+from server.eventstore.sqlite.sql import SqliteSql
 from tests.builders import FAILED, MESSAGE, OWNER, UNCONFIRMED, after, known
 from tests.projections.book_callers import BookCallers
 from tests.projections.book_model import Place

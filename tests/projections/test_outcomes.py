@@ -7,7 +7,7 @@ from domain import batch_decisions
 from domain.batch import apply
 from domain.outcome import Failed, Outcome
 from projections.sql import micros
-from server.log.commit import Commit
+from server.eventstore.commit import Commit
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,

@@ -9,7 +9,7 @@ from domain.fault import ErrorType, RetryRule
 from projections import page_pauses
 from projections.page_pauses import PauseRow
 from projections.sql import Sql
-from server.log.store import Store
+from server.eventstore.store import Store
 from tests.builders import PAGE, fault
 from tests.databases import opened
 

@@ -21,7 +21,7 @@ from projections import failures, message_rows, page_pauses, read_models
 from projections.recorded import Recorded
 from projections.sql import Row, Sql
 from projections.tally import Tally
-from server.log.sqlite_sql import SqliteSql
+from server.eventstore.sqlite.sql import SqliteSql
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,

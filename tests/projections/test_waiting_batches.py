@@ -42,7 +42,7 @@ def resumed(db: DrivenStore, message_id: str = MESSAGE) -> None:
 @pytest.fixture(autouse=True)
 def _page(db: DrivenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     db.register_page()
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(NOW))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(NOW))
 
 
 # Paused
@@ -127,10 +127,10 @@ def test_a_scheduled_message_waits_for_its_time(db: DrivenStore, monkeypatch: py
     assert claimable(db, limit=1) == [("at once", 1)]
     assert db.row(MESSAGE).status == "PENDING"
 
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(after(9.9)))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(after(9.9)))
     assert claimable(db) == [("at once", 1)]
 
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(after(10)))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(after(10)))
     assert claimable(db) == [("at once", 1), (MESSAGE, 1)]
 
 
@@ -140,7 +140,7 @@ def test_a_page_with_nothing_but_scheduled_messages_has_no_work_before_their_tim
     db.submit(MESSAGE, "ann", schedule_time=after(10))
     assert pages(db) == []
 
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(after(10)))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(after(10)))
     assert pages(db) == ["1001"]
 
 
@@ -151,7 +151,7 @@ def test_what_falls_due_queues_up_behind_what_was_planned_before_that(
     db.submit("for 20", "ann", at=1, schedule_time=after(20))
     db.submit("at 15", "ann", at=15)
     db.submit("at 25", "ann", at=25)
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(after(60)))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(after(60)))
 
     names = [message_id for message_id, _ in claimable(db)]
 
@@ -181,13 +181,13 @@ def test_a_scheduled_message_may_be_paused_beyond_its_time_and_waits_for_it_agai
 ) -> None:
     db.submit(MESSAGE, "ann", schedule_time=after(10))
     paused(db)
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(after(60)))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(after(60)))
     assert claimable(db) == []
 
     resumed(db)
     assert claimable(db) == [(MESSAGE, 1)]
 
-    monkeypatch.setattr("server.log.sqlite_sql.SqliteSql.clock", lambda _: micros(NOW))
+    monkeypatch.setattr("server.eventstore.sqlite.sql.SqliteSql.clock", lambda _: micros(NOW))
     assert claimable(db) == []
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from server import file_lock
-from server.access import auth_file
-from server.access.auth_file import TokenFile
-from server.access.scope import Scope
-from server.access.tokens import new_token
-from server.file_lock import LockHeldError, acquire
-from server.log.sqlite_store import DatabaseInUseError, SqliteStore
+from server.auth import auth_file
+from server.auth.auth_file import TokenFile
+from server.auth.caller import Scope
+from server.auth.tokens import new_token
+from server.eventstore.sqlite.store import DatabaseInUseError, SqliteStore
+from server.runtime import file_lock
+from server.runtime.file_lock import LockHeldError, acquire
 from tests.builders import wall_clock
 
 HOLD = (

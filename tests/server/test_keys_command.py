@@ -11,13 +11,13 @@ from domain.content import Content
 from domain.recipient import Recipient
 from domain.streams import page_stream
 from projections.sql import Sql
-from server.commands.sending import SendService
-from server.keys import keys
-from server.log.commit import Commit, StreamEvents
-from server.log.keyring import random_key
-from server.log.store_log import StoreLog
-from server.log.vault import PageSecrets
-from server.opening import StartRefusedError, open_store, open_vault
+from server.bootstrap import StartRefusedError, open_store, open_vault
+from server.cli.keys import keys
+from server.commands.send import SendService
+from server.crypto.key_ring import random_key
+from server.crypto.vault import PageSecrets
+from server.eventstore.commit import Commit, StreamEvents
+from server.eventstore.event_store import StoreLog
 from server.settings import Settings
 from tests.builders import PAGE, TOKEN, page_registered, send_message, wall_clock
 
@@ -93,7 +93,7 @@ async def test_a_rotation_that_was_cut_off_keeps_servers_from_starting_and_goes_
 ) -> None:
     first = await sent()
     with monkeypatch.context() as killed:
-        killed.setattr("server.log.server_keys.end_rotation", _killed)
+        killed.setattr("server.crypto.server_keys.end_rotation", _killed)
         assert run().exit_code == 1
 
     with pytest.raises(StartRefusedError, match="a rotation of the key was cut off: run `redrive-server keys rotate`"):

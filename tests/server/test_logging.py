@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from server.logging import configure, tell_of_lost_exceptions
 from server.main import cli
+from server.observability.logging import configure, tell_of_lost_exceptions
 
 SECRET = "EAAG-in-an-exception"
 

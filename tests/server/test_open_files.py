@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.open_files import caller_connections, platform_connections
+from server.runtime.open_files import caller_connections, platform_connections
 
 
 @pytest.mark.parametrize(("limit", "platform", "callers"), [(256, 85, 86), (1_024, 341, 583), (20_000, 500, 2_000)])

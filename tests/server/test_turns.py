@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from server.turns import SLICE, in_turns, slices
+from server.runtime.cooperative import SLICE, in_turns, slices
 
 
 def test_slices_hold_everything_once_in_order() -> None:

@@ -21,33 +21,30 @@ from redrive.v1.page_service_pb2_grpc import PageServiceStub
 from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceStub
 from redrive.v1.report_service_pb2_grpc import ReportServiceStub
 from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
-from server.access.certificates import Certificates
-from server.api.caller_log import CallerLog
-from server.api.gate import Gate
+from server.api.fair_reads import CallerLog
+from server.api.interceptors.gate import Gate
 from server.api.ports import ProgressHub, StuckBatches
 from server.api.server import ApiServer, build_server
-from server.channels.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
-from server.commands.cancelling import CancelService
-from server.commands.cleaning import CleanupService
-from server.commands.cleaning_run import CleanupRun
-from server.commands.erasing import ErasureService
-from server.commands.holding_pages import PageHoldService
-from server.commands.names import Names
-from server.commands.pausing import PauseService
-from server.commands.putting_pages import PutPageService
-from server.commands.recording_receipts import ReceiptService
-from server.commands.resending import ResendService
-from server.commands.sending import SendService
-from server.commands.sharing_pages import PageShareService
-from server.commands.stream_sending import StreamSendService
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun
-from server.history.history import History
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
-from server.log.sqlite_store import SqliteStore
-from server.log.store import Store
-from server.log.store_log import StoreLog
-from server.log.vault import Vault
-from server.watching.progress import Progress
+from server.auth.certificates import Certificates
+from server.background.timer_report import RetrySchedule, TimerResult, TimerRun
+from server.commands.cleanup import CleanupService
+from server.commands.cleanup_run import CleanupRun
+from server.commands.erasure import ErasureService
+from server.commands.lifecycle import CancelService, PauseService
+from server.commands.pages import PageHoldService, PageShareService, PutPageService
+from server.commands.receipts import ReceiptService
+from server.commands.resend import ResendService
+from server.commands.send import SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto.vault import Vault
+from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
+from server.eventstore.event_store import StoreLog
+from server.eventstore.sqlite.store import SqliteStore
+from server.eventstore.store import Store
+from server.messenger.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
+from server.progress.progress import Progress
+from server.queries.history import History
+from server.queries.recipient_names import Names
 from tests.builders import (
     NOW,
     PAGE,

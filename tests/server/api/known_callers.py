@@ -11,21 +11,21 @@ import grpc
 import grpc.aio
 import msgspec
 
-from server.access.auth_file import AuthFile, CertifiedClient, KnownByFile, TokenFile
-from server.access.authentication import Authentication
-from server.access.certificates import Certificates
-from server.access.scope import Scope
-from server.access.signed_tokens import SignedTokens
-from server.access.tokens import new_token
-from server.api.gate import Gate
-from server.api.limits import Limits
-from server.delivery.stuck_batches import StuckBatches
-from server.watching.progress_hub import ProgressHub
+from server.api.interceptors.gate import Gate
+from server.api.interceptors.limits import Limits
+from server.auth.auth_file import AuthFile, CertifiedClient, KnownByFile, TokenFile
+from server.auth.authentication import Authentication
+from server.auth.caller import Scope
+from server.auth.certificates import Certificates
+from server.auth.signed_tokens import SignedTokens
+from server.auth.tokens import new_token
+from server.background.stuck_batches import StuckBatches
+from server.progress.hub import ProgressHub
 from tests.builders import WORKER, wall_clock
-from tests.server.access.certified import Authority, Certified
-from tests.server.access.provider import AUDIENCE, ISSUER, Provider
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.rpcs import Metadata
+from tests.server.auth.certified import Authority, Certified
+from tests.server.auth.provider import AUDIENCE, ISSUER, Provider
 
 LISTED = "crm.example.org"
 HOST = "localhost"

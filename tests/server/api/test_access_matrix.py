@@ -8,8 +8,8 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from server.access.scope import Scope
-from server.api.scopes import NEEDED
+from server.api.interceptors.scopes import NEEDED
+from server.auth.caller import Scope
 from tests.server.api.edge import Edge
 from tests.server.api.known_callers import LISTED, Callers, guarded_edge, of_every_kind, secure_wire
 from tests.server.api.refusals import refusal

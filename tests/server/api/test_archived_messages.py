@@ -22,9 +22,9 @@ from redrive.v1.delivery_service_pb2 import (
 )
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest, RecordReceiptsResponse
 from redrive.v1.report_service_pb2 import GetDeliveryReportRequest, SummarizeFailuresRequest
-from server.log.archiving import archive
-from server.log.rebuild import differences
-from server.log.store import Store
+from server.eventstore.archive import archive_messages
+from server.eventstore.rebuild import differences
+from server.eventstore.store import Store
 from tests.builders import FAILED, wall_clock
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -59,7 +59,7 @@ async def test_it_is_shown_as_before_and_nothing_is_done_with_it(edge: Edge, tmp
     before = [await read() for read in reads]
     folder = tmp_path / "archive"
 
-    moved = await asyncio.to_thread(archive, store_of(edge), folder, wall_clock(), wall_clock())
+    moved = await asyncio.to_thread(archive_messages, store_of(edge), folder, wall_clock(), wall_clock())
 
     assert moved.messages == 1
     assert [await read() for read in reads] == before
@@ -95,7 +95,7 @@ REFUSED: dict[str, Callable[[Edge, str], Awaitable[Any]]] = {
 
 async def test_what_needs_its_events_is_refused_and_says_where_they_are(edge: Edge, tmp_path: Path) -> None:
     message = await over(edge)
-    await asyncio.to_thread(archive, store_of(edge), tmp_path / "archive", wall_clock(), wall_clock())
+    await asyncio.to_thread(archive_messages, store_of(edge), tmp_path / "archive", wall_clock(), wall_clock())
     (file,) = (tmp_path / "archive").glob("*.gz")
     events = await edge.rows("stored_events")
 

@@ -156,7 +156,7 @@ async def test_a_cleanup_that_is_not_there_is_not_found(edge: Edge) -> None:
 
 
 async def test_a_cleanup_that_takes_long_goes_on_by_itself(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.cleaning.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
     monkeypatch.setattr("projections.removable._BATCHES_AT_ONCE", 1)
     for number in range(5):
         await sent_long_ago(edge, f"m{number}", {"bob": FAILED})

@@ -20,7 +20,7 @@ from redrive.v1.report_service_pb2 import (
     GetDeliveryReportRequest,
     GetDeliveryReportResponse,
 )
-from server.log.commit import Commit
+from server.eventstore.commit import Commit
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, PAGE, UNCONFIRMED, fault, page_registered
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

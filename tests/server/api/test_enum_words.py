@@ -10,8 +10,8 @@ from domain.fault import ErrorType
 from domain.page_events import SendMode
 from domain.retry import OnUnconfirmed, RetryType, SkipReason
 from redrive.v1 import batch_pb2, message_pb2
-from server.api.translation import enum_words
-from server.delivery.timer_report import TimerStatus
+from server.api.mapping import enums
+from server.background.timer_report import TimerStatus
 
 MESSAGE_STATUSES = ("PENDING", "SENDING", "SENT", "PARTIALLY_SENT", "FAILED", "PAUSED", "CANCELLED")
 BATCH_STATUSES = ("PENDING", "STARTED", "COMPLETED", "CANCELLED")
@@ -20,18 +20,18 @@ BATCH_STATUSES = ("PENDING", "STARTED", "COMPLETED", "CANCELLED")
 @pytest.mark.parametrize(
     ("translated", "words"),
     [
-        (enum_words.BATCH_STATUSES, BATCH_STATUSES),
-        (enum_words.DELIVERY_STATUSES, DeliveryStatus),
-        (enum_words.ERROR_TYPES, ErrorType),
-        (enum_words.MESSAGE_STATUSES, MESSAGE_STATUSES),
-        (enum_words.MESSAGING_TYPES, ("RESPONSE", "UPDATE", "MESSAGE_TAG")),
-        (enum_words.NOTIFICATION_TYPES, ("REGULAR", "SILENT_PUSH", "NO_PUSH")),
-        (enum_words.ATTACHMENT_TYPES, ("AUDIO", "FILE", "IMAGE", "VIDEO", "TEMPLATE")),
-        (enum_words.ON_UNCONFIRMED, OnUnconfirmed),
-        (enum_words.RETRY_TYPES, RetryType),
-        (enum_words.SCHEDULED_RETRY_STATUSES, TimerStatus),
-        (enum_words.SEND_MODES, SendMode),
-        (enum_words.SKIP_REASONS, SkipReason),
+        (enums.BATCH_STATUSES, BATCH_STATUSES),
+        (enums.DELIVERY_STATUSES, DeliveryStatus),
+        (enums.ERROR_TYPES, ErrorType),
+        (enums.MESSAGE_STATUSES, MESSAGE_STATUSES),
+        (enums.MESSAGING_TYPES, ("RESPONSE", "UPDATE", "MESSAGE_TAG")),
+        (enums.NOTIFICATION_TYPES, ("REGULAR", "SILENT_PUSH", "NO_PUSH")),
+        (enums.ATTACHMENT_TYPES, ("AUDIO", "FILE", "IMAGE", "VIDEO", "TEMPLATE")),
+        (enums.ON_UNCONFIRMED, OnUnconfirmed),
+        (enums.RETRY_TYPES, RetryType),
+        (enums.SCHEDULED_RETRY_STATUSES, TimerStatus),
+        (enums.SEND_MODES, SendMode),
+        (enums.SKIP_REASONS, SkipReason),
     ],
 )
 def test_words_and_numbers_match_one_to_one(translated: Any, words: Iterable[str]) -> None:
@@ -42,10 +42,10 @@ def test_words_and_numbers_match_one_to_one(translated: Any, words: Iterable[str
 
 
 def test_a_number_that_is_not_given_has_the_default() -> None:
-    assert enum_words.RETRY_TYPES.word(message_pb2.RETRY_TYPE_UNSPECIFIED, "MANUAL") == "MANUAL"
+    assert enums.RETRY_TYPES.word(message_pb2.RETRY_TYPE_UNSPECIFIED, "MANUAL") == "MANUAL"
 
 
 def test_a_filter_names_each_word_once() -> None:
     pending, started = batch_pb2.BATCH_STATUS_PENDING, batch_pb2.BATCH_STATUS_STARTED
 
-    assert enum_words.BATCH_STATUSES.words([started, pending, started]) == ("STARTED", "PENDING")
+    assert enums.BATCH_STATUSES.words([started, pending, started]) == ("STARTED", "PENDING")

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from domain.errors import MessageNotFound, Unavailable
 from server.api.caller import Context
-from server.api.error_interceptor import ErrorInterceptor
-from server.logging import without_texts
+from server.api.interceptors.errors import ErrorInterceptor
+from server.observability.logging import without_texts
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import Refusal, refusal_of
 from tests.waiting import eventually

@@ -17,7 +17,7 @@ from redrive.v1.delivery_service_pb2 import (
     LogEvent,
     ResendRequest,
 )
-from server.history import events as history_events
+from server.queries import message_events as history_events
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, UNCONFIRMED, known
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

@@ -12,9 +12,9 @@ from domain.page import Page, fold
 from domain.streams import message_stream, page_stream
 from redrive.v1.delivery_service_pb2 import ListEventsRequest, LogEvent, ResendRequest
 from redrive.v1.page_service_pb2 import HoldPageRequest, ReleasePageRequest
-from server.access.scope import Scope
-from server.channels.channel import TokenUntried
-from server.history import page_log
+from server.auth.caller import Scope
+from server.messenger.channel import TokenUntried
+from server.queries import message_events
 from tests.builders import (
     FAILED,
     MESSAGE,
@@ -192,7 +192,7 @@ async def test_a_stream_of_recipients_is_no_message_before_it_is_submitted(edge:
 
 
 async def test_the_same_pace_again_is_not_shown_and_hides_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_log, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(message_events, "EVENTS_AT_ONCE", 2)
     await edge.pages.PutPage(put())
     message_id = await sent(edge)
     for pace, times in ((10.0, 5), (5.0, 5)):

@@ -21,8 +21,8 @@ from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.report_service_pb2 import ExportDeliveriesRequest, ExportFormat, ExportRows
-from server.api import report_servicer
-from server.commands import exporting
+from server.api.servicers import reports
+from server.queries import export
 from tests.builders import FAILED, FAILED_FOR_GOOD, PAGE, SENT, UNCONFIRMED, fault, page_registered
 from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge
@@ -142,9 +142,9 @@ async def test_a_page_is_exported_message_by_message_newest_first(
     expected.sort(key=lambda row: (-messages.index(row[0]), row[1]))
 
     for rows_at_once, messages_at_once, recipients_at_once in ((1_000, 100, 10_000), (2, 1, 1), (3, 2, 6), (1, 3, 3)):
-        monkeypatch.setattr(exporting, "ROWS_AT_ONCE", rows_at_once)
-        monkeypatch.setattr(exporting, "_MESSAGES_AT_ONCE", messages_at_once)
-        monkeypatch.setattr(exporting, "_RECIPIENTS_AT_ONCE", recipients_at_once)
+        monkeypatch.setattr(export, "ROWS_AT_ONCE", rows_at_once)
+        monkeypatch.setattr(export, "_MESSAGES_AT_ONCE", messages_at_once)
+        monkeypatch.setattr(export, "_RECIPIENTS_AT_ONCE", recipients_at_once)
         found = await as_csv(edge, page_id=PAGE, rows=rows)
         assert [(row["message_id"], row["recipient_id"]) for row in found] == expected
 
@@ -261,15 +261,15 @@ async def test_a_caller_who_goes_away_ends_the_reading(edge: Edge, monkeypatch: 
     async def watched(*wanted: Any) -> AsyncGenerator[bytes, None]:
         nonlocal written
         try:
-            async with aclosing(exporting.export(*wanted)) as file:
+            async with aclosing(export.export(*wanted)) as file:
                 async for part in file:
                     yield part
                     written += 1
         finally:
             is_over.set()
 
-    monkeypatch.setattr(exporting, "ROWS_AT_ONCE", 1)
-    monkeypatch.setattr(report_servicer, "export", watched)
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(reports, "export", watched)
     call = edge.reports.ExportDeliveries(ExportDeliveriesRequest(message_id=message_id))
     for _ in range(10):
         await call.read()

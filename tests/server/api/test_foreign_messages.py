@@ -25,8 +25,8 @@ from redrive.v1.report_service_pb2 import (
     SummarizeFailuresRequest,
 )
 from redrive.v1.retry_service_pb2 import GetRetryScheduleRequest, RunScheduledRetriesRequest
-from server.access.scope import Scope
-from server.delivery.timer_report import TimerResult, TimerRun, TimerStatus
+from server.auth.caller import Scope
+from server.background.timer_report import TimerResult, TimerRun, TimerStatus
 from tests.builders import FAILED, NOW, PAGE, page_shared
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge

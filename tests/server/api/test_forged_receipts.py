@@ -10,10 +10,10 @@ import pytest
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListDeliveriesRequest
 from redrive.v1.message_pb2 import Counts
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest, RecordReceiptsResponse
-from server.access.scope import Scope
-from server.log.keyed_ids import older_message_id
-from server.log.keyring import new_key
-from server.log.vault import Vault
+from server.auth.caller import Scope
+from server.crypto.key_ring import new_key
+from server.crypto.keyed_ids import older_message_id
+from server.crypto.vault import Vault
 from tests.builders import UNCONFIRMED
 from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge

@@ -17,10 +17,10 @@ from redrive.v1.delivery_service_pb2 import (
     WatchProgressRequest,
 )
 from redrive.v1.retry_service_pb2 import RunScheduledRetriesRequest
-from server.access.scope import Scope
-from server.api.gate import Gate
-from server.api.limits import Limits
-from server.api.scopes import NEEDED
+from server.api.interceptors.gate import Gate
+from server.api.interceptors.limits import Limits
+from server.api.interceptors.scopes import NEEDED
+from server.auth.caller import Scope
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge
 from tests.server.api.refusals import refusal_of

@@ -20,9 +20,9 @@ from redrive.v1.delivery_service_pb2 import (
     ListFailedResponse,
 )
 from redrive.v1.message_pb2 import Counts, Message, MessageStatus
-from server.access.scope import Scope
-from server.history import history
-from server.history.replay import Replay
+from server.auth.caller import Scope
+from server.queries import history
+from server.queries.history import Replay
 from tests.builders import (
     FAILED,
     FAILED_FOR_TOKEN,

@@ -19,7 +19,7 @@ from redrive.v1.maintenance_service_pb2 import ErasePersonRequest
 from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, PutPageRequest, ReleasePageRequest
 from redrive.v1.report_service_pb2 import GetDeliveryReportRequest, SummarizeFailuresRequest
 from redrive.v1.retry_service_pb2 import GetRetryScheduleRequest, RunScheduledRetriesRequest
-from server.delivery.timer_report import TimerResult, TimerStatus
+from server.background.timer_report import TimerResult, TimerStatus
 from tests.builders import (
     FAILED,
     NOW,

@@ -20,7 +20,7 @@ from redrive.v1.delivery_service_pb2 import (
 )
 from redrive.v1.error_pb2 import DeliveryError, ErrorType
 from redrive.v1.message_pb2 import MessageStatus
-from server.log.commit import Commit
+from server.eventstore.commit import Commit
 from tests.builders import FAILED_FOR_GOOD, LEASE, NOW, PAGE, UNCONFIRMED, WORKER, after
 from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge

@@ -21,10 +21,10 @@ from redrive.v1.delivery_service_pb2 import (
     ResendRequest,
     WatchProgressRequest,
 )
-from server.access.scope import Scope
-from server.api import delivery_servicer
 from server.api.fair_reads import CALLER_READS
-from server.log.store import READERS
+from server.api.servicers import delivery
+from server.auth.caller import Scope
+from server.eventstore.store import READERS
 from tests.builders import FAILED, batch_created, message_submitted
 from tests.databases import opened
 from tests.server.api.edge import Edge
@@ -77,7 +77,7 @@ class Blocked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running = 0
         self.end = threading.Event()
-        monkeypatch.setattr(delivery_servicer, "list_attempts", self._query)
+        monkeypatch.setattr(delivery, "list_attempts", self._query)
 
     def _query(self, *_: object, **__: object) -> Callable[[Sql], NoReturn]:
         return self._wait
@@ -159,7 +159,7 @@ async def test_an_owner_that_stays_away_from_its_answers_does_not_keep_the_reade
 ) -> None:
     """Calls whose deadline passes again and again, as from a client that tries again."""
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) AS found FROM n"
-    monkeypatch.setattr(delivery_servicer, "list_attempts", lambda *_, **__: lambda sql: sql.row(endless))
+    monkeypatch.setattr(delivery, "list_attempts", lambda *_, **__: lambda sql: sql.row(endless))
     request = ListDeliveriesRequest(message_id=HEAVY)
     for _ in range(3):
         calls = [guarded.delivery.ListDeliveries(request, metadata=heavy, timeout=0.2) for _ in range(2 * READERS)]

@@ -10,7 +10,7 @@ from projections.sql import Sql
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListEventsRequest, ListMessagesRequest
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, ReleasePageRequest
-from server.log.commit import Commit
+from server.eventstore.commit import Commit
 from tests.builders import OWNER, PAGE
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

@@ -26,9 +26,9 @@ from redrive.v1.report_service_pb2 import (
     GetDeliveryReportRequest,
     SummarizeFailuresRequest,
 )
-from server.access.scope import Scope
-from server.channels.channel import TokenRefused
-from server.journal import tell
+from server.auth.caller import Scope
+from server.messenger.channel import TokenRefused
+from server.observability.event_logging import tell
 from tests.builders import DEAD_TOKEN, FAILED, NOW, TOKEN, page_registered
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge

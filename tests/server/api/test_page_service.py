@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import ListPagesRequest
-from server.channels.channel import TokenRefused, TokenUntried
+from server.messenger.channel import TokenRefused, TokenUntried
 from tests.builders import DEAD_TOKEN, PAGE, TOKEN
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import InvalidRequest
 from projections.message_rows import MessageFilter
-from server.api.page_token import Listing, ListPage, Name, Number
+from server.api.mapping.page_tokens import Listing, ListPage, Name, Number
 
 WANTED = MessageFilter(owner="local", page_id="1001")
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from server.api.byte_budget import MOST_WAITING as MOST_WAITING_BYTES
-from server.api.byte_budget import ByteBudget, TooManyBytes
-from server.api.reading_lanes import MOST_WAITING, Lanes, ReadingRefused, Width
+from server.api.interceptors.byte_budget import MOST_WAITING as MOST_WAITING_BYTES
+from server.api.interceptors.byte_budget import ByteBudget, TooManyBytes
+from server.api.interceptors.reading_lanes import MOST_WAITING, Lanes, ReadingRefused, Width
 from tests.waiting import eventually
 
 NARROW = Width(lanes=2, of_one=1, slow_lanes=1, slow_of_one=1, patience=0.02)

@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from redrive.v1.content_pb2 import Recipient as GivenRecipient
-from server.api.rules.recipient_rules import surely_keeps_rules
-from server.api.translation.content import recipients
+from server.api.mapping.content import recipients
+from server.api.validation.recipients import surely_keeps_rules
 from tests.server.api.rule_checks import violations
 
 

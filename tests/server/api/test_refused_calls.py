@@ -10,11 +10,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from redrive.v1.delivery_service_pb2 import ListMessagesRequest
-from server.access.scope import Scope
-from server.api import gate
-from server.api.admitted import peer_address
-from server.api.limits import Limits
-from server.api.refused_calls import MOST_PEERS, RefusalRate, SampledLines, TooManyRefusals
+from server.api.caller import peer_address
+from server.api.interceptors import gate
+from server.api.interceptors.limits import Limits
+from server.api.interceptors.refused_calls import MOST_PEERS, RefusalRate, SampledLines, TooManyRefusals
+from server.auth.caller import Scope
 from tests.server.api.edge import Edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge
 from tests.server.api.refusals import Refusal, refusal_of

@@ -20,10 +20,10 @@ from redrive.v1.delivery_service_pb2 import (
     SendRequest,
     SendStreamRequest,
 )
-from server.access.scope import Scope
-from server.api.gate import Gate
-from server.api.limits import Limits
-from server.api.request_shapes import MOST_ELEMENTS
+from server.api.interceptors.gate import Gate
+from server.api.interceptors.limits import Limits
+from server.api.interceptors.request_reader import MOST_ELEMENTS
+from server.auth.caller import Scope
 from tests.e2e.raw_http2 import Call, RawConnection, bomb, crowded, half_sent
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge

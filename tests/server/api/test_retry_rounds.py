@@ -209,8 +209,8 @@ async def test_a_canary_is_told_from_its_request_to_its_end(edge: Edge) -> None:
 async def test_a_resend_of_very_many_is_answered_for_all_before_all_are_planned(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 2)
-    monkeypatch.setattr("server.commands.resending.PLAN_SECONDS", 0.0)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 2)
+    monkeypatch.setattr("server.commands.resend.PLAN_SECONDS", 0.0)
     message_id = await failed(edge, ann=FAILED, bob=FAILED, cid=FAILED)
 
     answer = await edge.delivery.Resend(resend(message_id))

@@ -13,7 +13,7 @@ from redrive.v1.retry_service_pb2 import (
     ScheduledRetryResult,
     ScheduledRetryStatus,
 )
-from server.delivery.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
+from server.background.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from tests.builders import NOW, OWNER, after
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

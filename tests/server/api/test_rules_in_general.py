@@ -24,8 +24,8 @@ from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, PutPa
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
 from redrive.v1.report_service_pb2 import GetDeliveryReportRequest, SummarizeFailuresRequest
 from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
-from server.api.rules import page_rules, send_rules
-from server.api.rules.rule_set import Rules
+from server.api.validation import pages, sends
+from server.api.validation.rule_set import Rules
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import put, replying, send_request, stream_header, template, to
@@ -35,10 +35,10 @@ from tests.server.api.rule_checks import RULES, violations
 def test_a_header_holds_no_recipients() -> None:
     request = stream_header(recipients=[Recipient(id="a b")])
 
-    assert violations(request, send_rules.StreamHeaderRules) == {
+    assert violations(request, sends.StreamHeaderRules) == {
         "recipients": "must be empty in a header: recipients come in the parts that follow"
     }
-    assert violations(stream_header(), send_rules.StreamHeaderRules) == {}
+    assert violations(stream_header(), sends.StreamHeaderRules) == {}
 
 
 def test_all_broken_rules_are_told_at_once() -> None:
@@ -102,7 +102,7 @@ def test_every_field_of_a_request_has_a_rule(message: type[Message], rules: type
 
 
 def test_a_field_that_was_forgotten_would_be_found() -> None:
-    assert fields_without_rules(SendRequest, page_rules.ListPagesRules)
+    assert fields_without_rules(SendRequest, pages.ListPagesRules)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.delivery_service_pb2 import PauseMessageRequest, ResumeMessageRequest
 from redrive.v1.message_pb2 import ExponentialBackoff
-from server.api.rules.send_rules import StreamHeaderRules
+from server.api.validation.sends import StreamHeaderRules
 from tests.server.api.requests import retrying, send_request, stream_header
 from tests.server.api.rule_checks import NUL, at_most, ids, violations
 

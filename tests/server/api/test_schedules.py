@@ -23,9 +23,9 @@ from redrive.v1.delivery_service_pb2 import (
 from redrive.v1.message_pb2 import ExponentialBackoff, Message, MessageStatus, RetryPolicy, RetryType
 from redrive.v1.page_service_pb2 import HoldPageRequest
 from redrive.v1.report_service_pb2 import SummarizeFailuresRequest
+from server.background.timer_report import RetrySchedule
 from server.commands.lookup import load_message
-from server.delivery.timer_report import RetrySchedule
-from server.log.commit import Commit
+from server.eventstore.commit import Commit
 from tests.builders import FAILED, PAGE, after, wall_clock
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

@@ -1,7 +1,7 @@
 """The table from rpcs to scopes."""
 
-from server.access.scope import Scope
-from server.api.scopes import NEEDED
+from server.api.interceptors.scopes import NEEDED
+from server.auth.caller import Scope
 from tests.server.api.rpcs import RPCS, path
 
 

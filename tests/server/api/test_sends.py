@@ -9,7 +9,7 @@ from domain.content import Content as KeptContent
 from redrive.v1.content_pb2 import AttachmentType, Content, MessagingType, Recipient
 from redrive.v1.delivery_service_pb2 import GetMessageRequest
 from redrive.v1.message_pb2 import MessageStatus, OnUnconfirmed, RetryPolicy, RetryType
-from server.api.translation import send_requests
+from server.api.mapping import send_requests
 from server.commands.lookup import load_message
 from tests.builders import OWNER, PAGE
 from tests.server.api.edge import Edge

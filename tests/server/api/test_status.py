@@ -9,7 +9,7 @@ from google.rpc.status_pb2 import Status
 
 from domain import errors
 from domain.errors import InvalidRequest, RedriveError, Violation
-from server.api.status import CODES, status_of
+from server.api.mapping.status import CODES, status_of
 
 
 def kinds(status: Status) -> list[str]:

@@ -17,7 +17,7 @@ from redrive.v1.delivery_service_pb2 import (
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus
 from server.commands.lookup import load_message
-from server.log.commit import Commit, Committed, StreamEvents
+from server.eventstore.commit import Commit, Committed, StreamEvents
 from tests.builders import NOW
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from domain.errors import InvalidRequest, PageNotRegistered, Unavailable, Violation
 from domain.recipient import Recipient
-from server.api.stream_keeping import open_stream
-from server.commands.sending import SendAnswer
+from server.api.servicers.send_streams import open_stream
+from server.commands.send import SendAnswer
 from tests.builders import send_message
 from tests.waiting import eventually
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import serialization
 
 from redrive.v1.delivery_service_pb2 import ListMessagesRequest
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
-from server.access.certificates import CertificateError, Certificates
-from tests.server.access.certified import Authority, Certified
+from server.auth.certificates import CertificateError, Certificates
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import HOST, LISTED, Callers, guarded_edge, secure_wire
+from tests.server.auth.certified import Authority, Certified
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from projections.sql import Row
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListFailedRequest
-from server.access.scope import Scope
-from server.log.sqlite_sql import SqliteSql
+from server.auth.caller import Scope
+from server.eventstore.sqlite.sql import SqliteSql
 from tests.builders import FAILED, NOW
 from tests.server.api.edge import Edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge

@@ -16,7 +16,7 @@ from domain.errors import InvalidRequest
 from redrive.v1 import content_pb2
 from redrive.v1.content_pb2 import Attachment, AttachmentType, QuickReply, Recipient
 from redrive.v1.delivery_service_pb2 import SendRequest
-from server.api.translation import send_requests
+from server.api.mapping import send_requests
 from tests.builders import OWNER
 from tests.server.api.requests import send_request
 

@@ -15,7 +15,7 @@ from redrive.v1.delivery_service_pb2 import WatchProgressRequest, WatchProgressR
 from redrive.v1.error_pb2 import ErrorType, ErrorTypeCount
 from redrive.v1.message_pb2 import Counts, MessageStatus
 from server.commands.lookup import find_message
-from server.watching.progress import Progress
+from server.progress.progress import Progress
 from tests.builders import FAILED, NOW, OWNER, after
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal, refusal_of

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.log.sqlite_store import SqliteStore
-from server.log.store_log import StoreLog
+from server.eventstore.event_store import StoreLog
+from server.eventstore.sqlite.store import SqliteStore
 from tests.server.commands.desk import Desk
 
 

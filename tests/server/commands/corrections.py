@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from domain.content import Content
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed
-from server.channels.channel import OutgoingMessage
 from server.commands.open_rounds import OpenRoundService
-from server.delivery.letters import Letter, Letters, people_of
-from server.log.commit import EventLog
+from server.eventstore.commit import EventLog
+from server.messenger.channel import OutgoingMessage
+from server.sending.rendered_messages import Letter, Letters, people_of
 from tests.builders import (
     NOW,
     fault,

@@ -19,18 +19,16 @@ from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter, MessageRow
 from projections.recipient_rows import recipients
 from projections.sql import Sql
-from server.commands.automatic_rounds import AutomaticRoundService
-from server.commands.cancelling import CancelService
+from server.commands.lifecycle import CancelService, PauseService
 from server.commands.lookup import load_message
-from server.commands.names import Names
-from server.commands.pausing import PauseService
-from server.commands.resending import ResendService
-from server.commands.rounds import RoundStarted
-from server.commands.sending import SendService
-from server.commands.stream_sending import StreamSendService
-from server.log import person_keys
-from server.log.commit import Commit, Committed, EventLog, StreamEvents
-from server.log.vault import Vault
+from server.commands.resend import ResendService
+from server.commands.rounds import AutomaticRoundService, RoundStarted
+from server.commands.send import SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto import person_keys
+from server.crypto.vault import Vault
+from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
+from server.queries.recipient_names import Names
 from tests.builders import (
     OWNER,
     PAGE,

@@ -1,6 +1,6 @@
 """A log whose process is killed in the middle of something."""
 
-from server.log.commit import Commit, CommitResult, EventLog
+from server.eventstore.commit import Commit, CommitResult, EventLog
 
 
 class Killed(Exception):

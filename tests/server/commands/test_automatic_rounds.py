@@ -117,7 +117,7 @@ async def test_unconfirmed_ones_are_taken_where_the_message_asked_for_it(desk: D
 
 
 async def test_an_automatic_round_of_very_many_is_counted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
     message_id = await desk.sent({who.id: FAILED for who in crowd(250)}, retry_policy=cron())
 
     started = await desk.rounds.start(message_id, CRON, retry_count=0)

@@ -11,9 +11,9 @@ from domain.message_events import RetryRequested, RetryStopped
 from domain.outcome import Outcome
 from domain.retry import RetrySelection
 from server.commands.open_rounds import OpenRoundService
-from server.commands.retry_list import CanaryState, RetryFilter, RetryRound, list_retries
 from server.commands.rounds import RoundStarted
-from server.log.commit import EventLog
+from server.eventstore.commit import EventLog
+from server.queries.rounds import CanaryState, RetryFilter, RetryRound, list_retries
 from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, cancel_message, crowd
 from tests.server.commands.desk import Desk
 from tests.server.commands.mortal_log import Killed, MortalLog
@@ -24,7 +24,7 @@ TEN = Canary(recipients=10, max_failure_share=0.2)
 
 @pytest.fixture
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 20)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 20)
 
 
 async def begun(desk: Desk, outcomes: dict[str, Outcome] | None = None, **asked_for: Any) -> str:

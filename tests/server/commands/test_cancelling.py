@@ -25,7 +25,7 @@ async def test_a_cancel_reaches_everything_that_has_not_left(desk: Desk) -> None
 
 
 async def test_a_cancel_reaches_batches_beyond_the_first_few(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.cancelling.BATCHES_AT_ONCE", 2)
+    monkeypatch.setattr("server.commands.lifecycle.BATCHES_AT_ONCE", 2)
     message_id = await desk.send(crowd(650))
 
     await desk.cancels.cancel(cancel_message(message_id))

@@ -12,13 +12,13 @@ from domain.outcome import Outcome
 from projections import cleanups, message_rows, removable
 from projections.cleanups import CleanupRow
 from projections.sql import Sql
-from server.commands import cleaning_run
-from server.commands.cleaning import CleanupService
-from server.commands.cleaning_run import CleanupRun
-from server.log.commit import EventLog
-from server.log.rebuild import differences
-from server.log.store import Store
-from server.opening import log_of
+from server.bootstrap import log_of
+from server.commands import cleanup_run
+from server.commands.cleanup import CleanupService
+from server.commands.cleanup_run import CleanupRun
+from server.eventstore.commit import EventLog
+from server.eventstore.rebuild import differences
+from server.eventstore.store import Store
 from server.settings import Settings
 from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, after
 from tests.databases import opened
@@ -51,7 +51,7 @@ async def log(store: Store, database_url: str) -> AsyncIterator[EventLog]:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removable, "MESSAGES_AT_ONCE", 5)
-    monkeypatch.setattr("server.commands.cleaning.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
 
 
 async def begun(log: EventLog) -> CleanupRow:
@@ -78,7 +78,7 @@ async def test_one_that_is_cut_off_again_and_again_goes_on_where_it_was(
 ) -> None:
     cleanup = await begun(log)
     assert (cleanup.state, cleanup.deliveries_total, cleanup.deliveries_removed) == ("RUNNING", None, 0)
-    looked, found_after = 0, cleaning_run._found_after
+    looked, found_after = 0, cleanup_run._found_after
 
     async def break_off(*arguments: Any) -> Any:
         nonlocal looked
@@ -87,7 +87,7 @@ async def test_one_that_is_cut_off_again_and_again_goes_on_where_it_was(
             raise RuntimeError
         return await found_after(*arguments)
 
-    monkeypatch.setattr(cleaning_run, "_found_after", break_off)
+    monkeypatch.setattr(cleanup_run, "_found_after", break_off)
     seen = []
     while not (now := await row(log, cleanup.cleanup_id)).is_done:
         seen.append(now.deliveries_removed)

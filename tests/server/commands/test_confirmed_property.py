@@ -16,8 +16,8 @@ from domain.outcome import Outcome
 from domain.retry import RetryPolicy, RetryTrigger, RetryType
 from domain.streams import page_stream
 from projections import message_rows, pages
-from server.commands.failure_list import FailureFilter, list_failures
-from server.delivery.round_closer import RoundCloser
+from server.background.round_finalizer import RoundCloser
+from server.queries.failures import FailureFilter, list_failures
 from tests.builders import (
     FAILED,
     FAILED_FOR_TOKEN,

@@ -11,12 +11,12 @@ from domain.content import Content
 from domain.message_events import RetryRequested
 from domain.retry import RetryTrigger
 from domain.streams import batch_stream, message_stream
-from server.commands.resending import ResendService
-from server.delivery.letters import Letters
-from server.log.commit import Commit, Committed, StreamEvents
-from server.log.rebuild import differences
-from server.log.store import Store
-from server.log.store_log import StoreLog
+from server.commands.resend import ResendService
+from server.eventstore.commit import Commit, Committed, StreamEvents
+from server.eventstore.event_store import StoreLog
+from server.eventstore.rebuild import differences
+from server.eventstore.store import Store
+from server.sending.rendered_messages import Letters
 from tests.builders import (
     FAILED,
     FAILED_FOR_TOKEN,
@@ -67,8 +67,8 @@ def letters(desk: Desk) -> Letters:
 @pytest.fixture
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of 100 recipients in place of 10,000, and an answer after the first."""
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
-    monkeypatch.setattr("server.commands.resending.PLAN_SECONDS", 0.0)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend.PLAN_SECONDS", 0.0)
     monkeypatch.setattr("server.commands.open_rounds.PLAN_SECONDS", 0.0)
 
 

@@ -13,19 +13,18 @@ from domain.fault import ErrorType, Fault, RetryRule
 from domain.message_events import RetryRequested
 from domain.recipient import Recipient
 from projections.sql import Sql
-from server.commands.erasing import ErasureService
-from server.commands.resending import ResendService
-from server.commands.retry_list import RetryFilter, list_retries
-from server.commands.sending import SendService
-from server.delivery.letters import Letters
-from server.history.details import details
-from server.history.summaries import summary
-from server.log.commit import Commit
-from server.log.keyring import SealingKey
-from server.log.rotation import rotate
-from server.log.store import Store
-from server.log.store_log import StoreLog
-from server.log.vault import Vault
+from server.commands.erasure import ErasureService
+from server.commands.resend import ResendService
+from server.commands.send import SendService
+from server.crypto.key_ring import SealingKey
+from server.crypto.rotation import rotate
+from server.crypto.vault import Vault
+from server.eventstore.commit import Commit
+from server.eventstore.event_store import StoreLog
+from server.eventstore.store import Store
+from server.queries.event_texts import details, summary
+from server.queries.rounds import RetryFilter, list_retries
+from server.sending.rendered_messages import Letters
 from tests.builders import (
     FAILED,
     OWNER,

@@ -1,6 +1,6 @@
 """Different ids, counted."""
 
-from server.commands.distinct_ids import DistinctIds
+from server.commands.send_stream import DistinctIds
 
 
 def test_an_id_counts_once_however_often_it_comes() -> None:

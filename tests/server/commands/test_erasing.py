@@ -16,12 +16,12 @@ from domain.streams import batch_stream, message_stream
 from projections.delivery_rows import DeliveryFilter
 from projections.recipient_rows import RecipientRow, recipients
 from projections.sql import Row, Sql
-from server.commands.erasing import ErasureService
-from server.commands.names import Names
-from server.history.history import History
-from server.log.commit import Commit
-from server.log.rebuild import differences
-from server.log.store_log import StoreLog
+from server.commands.erasure import ErasureService
+from server.eventstore.commit import Commit
+from server.eventstore.event_store import StoreLog
+from server.eventstore.rebuild import differences
+from server.queries.history import History
+from server.queries.recipient_names import Names
 from tests.builders import FAILED, OWNER, after, batch_created, message_submitted, people, send_message
 from tests.databases import opened
 from tests.server.commands.desk import EVERY, Desk

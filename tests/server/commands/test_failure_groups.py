@@ -8,9 +8,8 @@ from domain.retry import Standing
 from projections import standings
 from projections.sql import Sql
 from projections.standings import Judged
-from server.commands import failure_groups
-from server.commands.failure_groups import FailureGroups
-from server.commands.failure_list import FailureFilter, list_failures
+from server.queries import failures
+from server.queries.failures import FailureFilter, FailureGroups, list_failures
 from tests.builders import FAILED, FAILED_FOR_TOKEN, OWNER, SENT
 from tests.server.commands.desk import Desk
 
@@ -71,7 +70,7 @@ async def test_they_are_counted_anew_after_the_page_has_another_token(looks: Loo
 
 
 async def test_what_was_asked_for_longest_ago_goes_first(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failure_groups, "MOST", 2)
+    monkeypatch.setattr(failures, "MOST", 2)
     first, second, third = [await looks.desk.sent({"ann": FAILED}) for _ in range(3)]
     for message_id in (first, second, first, third):
         await looks.retryable(message_id)

@@ -8,7 +8,7 @@ from domain.errors import MessageNotFound
 from domain.fault import ErrorType
 from domain.outcome import Outcome
 from domain.retry import OnUnconfirmed, RetryPolicy
-from server.commands.failure_list import FailureFilter, FailureList, list_failures
+from server.queries.failures import FailureFilter, FailureList, list_failures
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,

@@ -10,9 +10,9 @@ from domain.outcome import Failed
 from domain.retry import SkipReason
 from domain.retry_prediction import Cause, Prediction
 from projections import batches, message_rows
+from server.bootstrap import log_of
 from server.commands.open_rounds import OpenRoundService
-from server.commands.retry_list import CanaryState, RetryFilter, list_retries
-from server.opening import log_of
+from server.queries.rounds import CanaryState, RetryFilter, list_retries
 from server.settings import Settings
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, OWNER, PAGE, SENT, fault
 from tests.databases import opened

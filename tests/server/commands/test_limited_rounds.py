@@ -11,9 +11,9 @@ from domain.message_events import RetryRequested
 from domain.outcome import Outcome
 from domain.retry import RetrySelection, RetryTrigger
 from projections import standings
-from server.commands.automatic_rounds import AutomaticRoundService
+from server.bootstrap import log_of
 from server.commands.open_rounds import OpenRoundService
-from server.opening import log_of
+from server.commands.rounds import AutomaticRoundService
 from server.settings import Settings
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, SENT, auto, crowd
 from tests.databases import opened
@@ -77,7 +77,7 @@ async def test_slices_and_a_crash_keep_the_limit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, *, is_written: bool
 ) -> None:
     message_id = await limited(desk)
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
     dying = AutomaticRoundService(MortalLog(desk.log, at=at, is_written=is_written), desk.now)
 
     with pytest.raises(Killed):
@@ -90,7 +90,7 @@ async def test_slices_and_a_crash_keep_the_limit(
 
 
 async def test_a_resend_in_slices_limits_by_its_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
     message_id = await desk.sent(
         {**dict.fromkeys(ALL, FAILED), **dict.fromkeys(ALL[:20], FAILED_FOR_GOOD)}, retry_policy=auto()
     )

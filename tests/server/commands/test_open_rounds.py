@@ -11,12 +11,12 @@ from domain.message import awaits_automatic_round, complete
 from domain.message_events import RetryRequested
 from domain.retry import RetryTrigger, SkipReason
 from projections.recorded import Recorded
-from server.commands import changes
+from server.commands import changed_recipients
 from server.commands.open_rounds import OpenRoundService
-from server.commands.resending import ResendService
+from server.commands.resend import ResendService
 from server.commands.rounds import RoundStarted
-from server.log.commit import EventLog
-from server.log.stream import recorded_at
+from server.eventstore.commit import EventLog
+from server.eventstore.stream import recorded_at
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, auto, cancel_message, crowd, resend_message
 from tests.server.commands.desk import Desk
 from tests.server.commands.mortal_log import Killed, MortalLog
@@ -28,8 +28,8 @@ STARTED = RoundStarted(recipients=250, batches=3, start_number=4, skipped={})
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of 100 recipients in place of 10,000, and an answer after the first."""
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
-    monkeypatch.setattr("server.commands.resending.PLAN_SECONDS", 0.0)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend.PLAN_SECONDS", 0.0)
     monkeypatch.setattr("server.commands.open_rounds.PLAN_SECONDS", 0.0)
 
 
@@ -187,7 +187,7 @@ async def test_what_has_changed_is_read_once_however_many_turns_there_are(
         positions.extend(one.position for one in found)
         return found
 
-    monkeypatch.setattr(changes, "recorded_at", noted)
+    monkeypatch.setattr(changed_recipients, "recorded_at", noted)
     await finish(desk, message_id)
 
     assert await desk.taken(message_id) == ALL

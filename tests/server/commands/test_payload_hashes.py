@@ -4,7 +4,7 @@ import pytest
 
 from domain.content import Attachment, Content
 from domain.fault import ErrorType
-from server.commands.identity import PayloadHash, Write
+from server.commands.idempotency import PayloadHash, Write
 from tests.builders import cancel_message, cron, put_page, resend_message, send_message
 
 TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": None})

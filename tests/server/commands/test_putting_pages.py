@@ -11,10 +11,10 @@ from domain.page_events import SendMode
 from domain.streams import page_stream
 from projections import pages
 from projections.pages import PageRow
-from server.channels.http_client import open_client
-from server.channels.messenger import MessengerChannel
-from server.commands.putting_pages import PutAnswer, PutPageService
-from server.log.vault import KeptSecrets, PageSecrets
+from server.commands.pages import PutAnswer, PutPageService
+from server.crypto.vault import KeptSecrets, PageSecrets
+from server.messenger.http import open_client
+from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.runner import Sandbox, running_sandbox
 from tests.builders import TOKEN, put_page
 from tests.server.commands.desk import Desk

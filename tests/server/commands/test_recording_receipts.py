@@ -15,11 +15,11 @@ from domain.streams import receipts_stream
 from projections import delivery_rows
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.sql import micros
-from server.commands.recording_receipts import ReceiptCounts, ReceiptService
-from server.log.commit import Commit, CommitResult, Conflict
-from server.log.rebuild import differences
-from server.log.store import Store
-from server.log.store_log import StoreLog
+from server.commands.receipts import ReceiptCounts, ReceiptService
+from server.eventstore.commit import Commit, CommitResult, Conflict
+from server.eventstore.event_store import StoreLog
+from server.eventstore.rebuild import differences
+from server.eventstore.store import Store
 from tests.builders import OWNER, PAGE, UNCONFIRMED, after, crowd, send_message
 from tests.databases import opened
 from tests.keyed_ids import IDS

@@ -13,16 +13,17 @@ from domain.commands import SendMessage
 from domain.errors import Aborted, OlderReleaseLives, RedriveError, RequestIdReused, StreamInProgress
 from domain.message_id import is_keyed
 from projections.sql import Sql
-from server.commands.sending import SendAnswer, SendService
-from server.commands.stream_sending import StreamSendService
-from server.log import rotation, schema, server_keys
-from server.log.commit import Commit
-from server.log.keyed_ids import older_message_id
-from server.log.keyring import new_key
-from server.log.rebuild import differences
-from server.log.store import Store
-from server.log.store_log import StoreLog
-from server.log.vault import Vault
+from server.commands.send import SendAnswer, SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto import rotation, server_keys
+from server.crypto.key_ring import new_key
+from server.crypto.keyed_ids import older_message_id
+from server.crypto.vault import Vault
+from server.eventstore import schema
+from server.eventstore.commit import Commit
+from server.eventstore.event_store import StoreLog
+from server.eventstore.rebuild import differences
+from server.eventstore.store import Store
 from tests.builders import OWNER, WORKER, crowd, send_message
 from tests.databases import opened
 from tests.keyed_ids import KEY, message_id_for
@@ -183,7 +184,7 @@ async def test_once_the_release_before_is_gone_ids_cannot_be_computed_without_th
 async def test_an_older_server_that_comes_while_a_send_is_planned_gets_no_keyed_message(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("server.log.keyed_ids.older_lives", lambda _sql: False)  # it was not there a moment ago
+    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: False)  # it was not there a moment ago
     await older_lease(desk)
 
     with pytest.raises(OlderReleaseLives):
@@ -199,11 +200,11 @@ async def test_servers_that_disagree_whether_an_older_one_lives_make_one_message
     desk: Desk, monkeypatch: pytest.MonkeyPatch, *, loser: bool, winner: bool
 ) -> None:
     """One has read that before the other: both plan, and one of them writes."""
-    monkeypatch.setattr("server.log.keyed_ids.older_lives", lambda _sql: loser)
+    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: loser)
     late = Server(desk)
     stream = await late.streams.open(REQUEST)
     await stream.add(PEOPLE)
-    monkeypatch.setattr("server.log.keyed_ids.older_lives", lambda _sql: winner)
+    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: winner)
     first = await Server(desk).send()
 
     with pytest.raises(Aborted):

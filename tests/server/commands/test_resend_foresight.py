@@ -15,8 +15,8 @@ from domain.retry import RetryPolicy, SkipReason
 from domain.retry_prediction import Cause
 from projections import standings
 from projections.sql import Sql
-from server.commands import changes
-from server.log.stream import recorded_at
+from server.commands import changed_recipients
+from server.eventstore.stream import recorded_at
 from tests.builders import FAILED, FAILED_FOR_GOOD, FAILED_FOR_TOKEN, SENT, UNCONFIRMED, crowd, fault, page_held
 from tests.server.commands.desk import Desk
 
@@ -141,9 +141,9 @@ async def seen(desk: Desk, message_id: str) -> int:
     return (await desk.row(message_id)).sequence
 
 
-@pytest.mark.parametrize("at_once", [1, changes.EVENTS_IN_A_SLICE])
+@pytest.mark.parametrize("at_once", [1, changed_recipients.EVENTS_IN_A_SLICE])
 async def test_nobody_is_taken_who_has_changed_since(desk: Desk, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(changes, "EVENTS_IN_A_SLICE", at_once)
+    monkeypatch.setattr(changed_recipients, "EVENTS_IN_A_SLICE", at_once)
     message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "cid": FAILED, "dan": FAILED, "eve": SENT})
     sequence = await seen(desk, message_id)
     await desk.resend(message_id, recipient_ids=("ann", "bob"))
@@ -161,8 +161,8 @@ async def test_a_dry_run_reads_changes_in_slices_and_no_recipients(desk: Desk, m
     """However large the message is, no read of a dry run is long."""
     ids = [f"r{number}" for number in range(250)]
     message_id = await desk.sent(dict.fromkeys(ids, FAILED))
-    monkeypatch.setattr(changes, "EVENTS_IN_A_SLICE", 2)
-    monkeypatch.setattr(changes, "recorded_at", at_most(2, recorded_at))
+    monkeypatch.setattr(changed_recipients, "EVENTS_IN_A_SLICE", 2)
+    monkeypatch.setattr(changed_recipients, "recorded_at", at_most(2, recorded_at))
     monkeypatch.setattr(standings, "next_attempts", None)
     monkeypatch.setattr(standings, "named", None)
 
@@ -217,7 +217,7 @@ async def test_a_sequence_in_the_future_is_refused(desk: Desk) -> None:
 
 
 async def test_a_large_set_is_frozen_over_all_slices(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
     message_id = await desk.sent({who.id: FAILED for who in crowd(350)})
     sequence = await seen(desk, message_id)
     others = tuple(who.id for who in crowd(350)[::3])

@@ -13,10 +13,10 @@ from domain.event import Event
 from domain.message_events import MessageCancelled, RetryRequested
 from domain.retry import SkipReason
 from projections.recorded import Recorded
-from server.commands import changes
-from server.commands.resending import ResendService
-from server.log.commit import Commit, CommitResult, EventLog
-from server.log.stream import recorded_at
+from server.commands import changed_recipients
+from server.commands.resend import ResendService
+from server.eventstore.commit import Commit, CommitResult, EventLog
+from server.eventstore.stream import recorded_at
 from tests.builders import FAILED, NOW, cancel_message, cron, crowd, resend_message
 from tests.server.commands.desk import Desk
 
@@ -24,7 +24,7 @@ from tests.server.commands.desk import Desk
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of 100 recipients in place of 10,000."""
-    monkeypatch.setattr("server.commands.retry_planning.PLAN_SLICE", 100)
+    monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 100)
 
 
 async def all_failed(desk: Desk, size: int) -> str:
@@ -235,7 +235,7 @@ async def test_what_has_changed_is_read_once_however_many_slices_there_are(
         positions.extend(one.position for one in found)
         return found
 
-    monkeypatch.setattr(changes, "recorded_at", noted)
+    monkeypatch.setattr(changed_recipients, "recorded_at", noted)
     await desk.resend(message_id, as_of_sequence=sequence)
 
     assert len(positions) == 4  # the batches of all slices but the last

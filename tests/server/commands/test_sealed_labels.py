@@ -16,16 +16,15 @@ from domain.streams import page_stream
 from projections import pages
 from projections.pages import PageRow
 from projections.sql import Sql
-from server.commands.holding_pages import PageHoldService
-from server.commands.putting_pages import PutPageService
-from server.delivery.retry_timer import RetryTimer
-from server.delivery.timetable import parse_timetable
-from server.log.archiving import archive
-from server.log.commit import Commit
-from server.log.labels import is_sealed
-from server.log.rebuild import differences, rebuild
-from server.log.store import Store
-from server.log.store_log import StoreLog
+from server.background.retry_timer import RetryTimer
+from server.background.timetable import parse_timetable
+from server.commands.pages import PageHoldService, PutPageService
+from server.crypto.labels import is_sealed
+from server.eventstore.archive import archive_messages
+from server.eventstore.commit import Commit
+from server.eventstore.event_store import StoreLog
+from server.eventstore.rebuild import differences, rebuild
+from server.eventstore.store import Store
 from tests.builders import (
     FAILED,
     OWNER,
@@ -139,7 +138,7 @@ async def _sent_and_archived(store: Store, folder: Path) -> None:
     desk = Desk(log)
     await desk.register_page()
     await desk.sent({CLEAR: FAILED}, title=TITLE)
-    assert archive(store, folder, after(10**7), after(10**7)).messages == 1
+    assert archive_messages(store, folder, after(10**7), after(10**7)).messages == 1
 
 
 async def test_a_rebuild_finds_the_same_sealed_labels(desk: Desk) -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from domain.recipient import Recipient
-from server.commands.sending import SendAnswer
-from server.log.store_log import StoreLog
+from server.commands.send import SendAnswer
+from server.eventstore.event_store import StoreLog
 from tests.builders import crowd, people, send_message
 from tests.databases import opened
 from tests.server.commands.desk import Desk

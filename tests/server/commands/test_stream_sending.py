@@ -9,8 +9,8 @@ import pytest
 from domain.errors import Aborted, PageNotRegistered, RequestIdReused, StreamInProgress
 from domain.recipient import Recipient
 from projections import batches
-from server.commands.sending import SendAnswer
-from server.commands.stream_sending import RecipientStream, abandon_staged
+from server.commands.send import SendAnswer
+from server.commands.send_stream import RecipientStream, abandon_staged
 from tests.builders import NOW, SENT, crowd, people, send_message
 from tests.contents import contents
 from tests.server.commands.desk import Desk

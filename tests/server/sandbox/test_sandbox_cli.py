@@ -14,12 +14,11 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from server.cli.sandbox import guide
 from server.sandbox.__main__ import cli
 from server.sandbox.effect import Effect
-from server.sandbox.fault_order import FaultOrder, read_orders
-from server.sandbox.guide import guide
+from server.sandbox.fault_order import FaultOrder, RefusedOrder, read_orders
 from server.sandbox.preset import PRESETS
-from server.sandbox.refused_order import RefusedOrder
 from server.sandbox.token_book import TokenOrder
 
 HELLO = {"recipient": {"id": "u17"}, "message": {"text": "Hello"}, "access_token": "T"}

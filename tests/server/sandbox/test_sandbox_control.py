@@ -3,11 +3,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 
-from server.sandbox.app import create_app
 from server.sandbox.control import OrderRefusedError, SandboxControl
 from server.sandbox.effect import Delay
 from server.sandbox.fault_order import FaultOrder
-from server.sandbox.runner import Sandbox, running_sandbox
+from server.sandbox.runner import Sandbox, create_app, running_sandbox
 from server.sandbox.settings import SandboxSettings
 
 Send = Callable[..., Awaitable[httpx.Response]]

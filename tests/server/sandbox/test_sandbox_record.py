@@ -3,9 +3,8 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from server.sandbox.arrival import Incoming
 from server.sandbox.control import SandboxControl
-from server.sandbox.record import DUPLICATES_SHOWN, RecipientCounts, Record, Repeat
+from server.sandbox.record import DUPLICATES_SHOWN, Incoming, RecipientCounts, Record, Repeat
 from server.sandbox.runner import running_sandbox
 from server.sandbox.settings import SandboxSettings
 from server.sandbox.token_book import fingerprint

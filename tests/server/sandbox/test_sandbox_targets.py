@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sandbox.arrival import Incoming
 from server.sandbox.effect import Delay, ErrorAnswer, Usage
-from server.sandbox.fault_book import FaultBook, Verdict
-from server.sandbox.fault_order import read_orders
-from server.sandbox.placed_fault import share_point
-from server.sandbox.refused_order import RefusedOrder
+from server.sandbox.fault_book import FaultBook, Verdict, share_point
+from server.sandbox.fault_order import RefusedOrder, read_orders
+from server.sandbox.record import Incoming
 from server.sandbox.token_book import fingerprint
 
 TOKEN = "T1"

@@ -6,10 +6,9 @@ import httpx
 import pytest
 
 from server.sandbox.control import SandboxControl
-from server.sandbox.credentials import Credentials
 from server.sandbox.fault_order import FaultOrder
 from server.sandbox.reception import USER_ID
-from server.sandbox.token_book import TokenOrder, fingerprint
+from server.sandbox.token_book import Credentials, TokenOrder, fingerprint
 
 Send = Callable[..., Awaitable[httpx.Response]]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
-from server.api.rules.receipt_rules import RecordReceiptsRules
+from server.api.validation.receipts import RecordReceiptsRules
 from server.webhooks.events import DELIVERED, ECHO, read_body, receipts_in
 from tests.server.webhooks.test_webhook_events import (
     DELIVERY_EVENT,

@@ -19,7 +19,7 @@ from redrive import Client
 from redrive.v1.delivery_service_pb2 import GetMessageRequest
 from redrive.v1.message_pb2 import Counts
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsResponse
-from server.access.scope import Scope
+from server.auth.caller import Scope
 from server.webhooks.app import MAX_BODY
 from server.webhooks.runner import running_webhooks
 from server.webhooks.settings import WebhookSettings

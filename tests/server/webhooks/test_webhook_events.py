@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redrive.v1.receipt_service_pb2 import Receipt, ReceiptKind, RecordReceiptsRequest
-from server.api.rules.receipt_rules import RecordReceiptsRules
+from server.api.validation.receipts import RecordReceiptsRules
 from server.webhooks.events import DELIVERED, ECHO, READ, UnreadableError, receipts_in
 
 PAGE = {"id": "1001"}

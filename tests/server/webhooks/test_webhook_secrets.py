@@ -42,7 +42,7 @@ FINE = {VERIFY_TOKEN: "verify-me-5e4f", APP_SECRET: "app-secret-7a6b"}
 def test_what_cannot_be_a_secret_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, secret: str, words: str
 ) -> None:
-    monkeypatch.setattr("server.webhooks.cli.configure", lambda _level: None)  # it would outlive the test
+    monkeypatch.setattr("server.cli.webhooks.configure", lambda _level: None)  # it would outlive the test
     result = CliRunner().invoke(cli, ["webhooks", "--listen=127.0.0.1:0"], env={**FINE, name: secret})
 
     assert result.exit_code == 1

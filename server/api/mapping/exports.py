@@ -1,0 +1,33 @@
+"""Exports: requests in; what comes out is a file."""
+
+from typing import Any, NamedTuple
+
+from redrive.v1.report_service_pb2 import ExportDeliveriesRequest, ExportFormat, ExportRows
+from server.api.mapping.enums import DELIVERY_STATUSES, ERROR_TYPES
+from server.api.validation.reports import ExportDeliveriesRules
+from server.queries.export import ATTEMPTS, CSV, JSON_LINES, RECIPIENTS, ExportOrder, Format, RowKind
+
+_KINDS: dict[ExportRows.ValueType, RowKind[Any]] = {ExportRows.EXPORT_ROWS_RECIPIENTS: RECIPIENTS}
+_FORMATS = {ExportFormat.EXPORT_FORMAT_JSON_LINES: JSON_LINES}
+
+
+class Export(NamedTuple):
+    """What is to be written, and how."""
+
+    order: ExportOrder
+    kind: RowKind[Any]
+    form: Format
+
+
+def export(request: ExportDeliveriesRequest, owner: str) -> Export:
+    """What to export; raises InvalidRequest."""
+    ExportDeliveriesRules.check(request)
+    order = ExportOrder(
+        owner=owner,
+        message_id=request.message_id,
+        page_id=request.page_id,
+        recipient_id=request.recipient_id,
+        statuses=DELIVERY_STATUSES.words(request.statuses),
+        error_types=ERROR_TYPES.words(request.error_types),
+    )
+    return Export(order, _KINDS.get(request.rows, ATTEMPTS), _FORMATS.get(request.format, CSV))

@@ -1,0 +1,139 @@
+"""Requests in: about messages that were sent. What breaks a rule raises InvalidRequest, and goes no further."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from domain.commands import CancelMessage, PauseMessage, ResumeMessage
+from domain.fault import ErrorType
+from domain.owner import is_meant
+from projections.delivery_rows import DeliveryFilter
+from projections.message_rows import MessageFilter
+from redrive.v1 import error_pb2
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    GetMessageRequest,
+    ListBatchesRequest,
+    ListDeliveriesRequest,
+    ListEventsRequest,
+    ListFailedRequest,
+    ListMessagesRequest,
+    PauseMessageRequest,
+    ResumeMessageRequest,
+    WatchProgressRequest,
+)
+from redrive.v1.retry_service_pb2 import ProcessBatchesRequest
+from server.api.mapping.enums import BATCH_STATUSES, DELIVERY_STATUSES, ERROR_TYPES, MESSAGE_STATUSES
+from server.api.mapping.times import read_time
+from server.api.validation import deliveries as rules
+from server.auth.caller import Scope
+from server.auth.refusals import ScopeMissing
+from server.queries.failures import FailureFilter
+from server.queries.lists import BatchFilter
+from server.queries.message_events import EventFilter
+
+
+class MessageAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller's message, now or as it was at a time."""
+
+    owner: str
+    message_id: str
+    time: datetime | None = None
+
+
+def message_at(request: GetMessageRequest, owner: str) -> MessageAt:
+    """Which message, and when."""
+    rules.GetMessageRules.check(request)
+    return MessageAt(owner=owner, message_id=request.message_id, time=_as_of(request))
+
+
+def failures_at(request: ListFailedRequest, wanted: FailureFilter) -> MessageAt:
+    """Whose failures, and when; the request was checked for its filter."""
+    return MessageAt(owner=wanted.owner, message_id=wanted.message_id, time=_as_of(request))
+
+
+def _as_of(request: GetMessageRequest | ListFailedRequest) -> datetime | None:
+    return read_time(request.as_of_time) if request.HasField("as_of_time") else None
+
+
+def event_filter(request: ListEventsRequest, owner: str) -> EventFilter:
+    """Which events to list."""
+    rules.ListEventsRules.check(request)
+    return EventFilter(
+        owner=owner,
+        message_id=request.message_id,
+        batch_number=request.batch_number,
+        without_batches=request.without_batches,
+    )
+
+
+def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:
+    """The message that a request names, and that is all it does."""
+    rules.OneMessageRules.check(request)
+    return request.message_id
+
+
+def message_filter(request: ListMessagesRequest, sees: str) -> MessageFilter:
+    """Which messages to list; raises ScopeMissing where they are not the caller's to see."""
+    rules.ListMessagesRules.check(request)
+    if request.owner and not is_meant(request.owner, sees):
+        raise ScopeMissing(Scope.ADMIN)
+    return MessageFilter(
+        owner=request.owner or sees,
+        page_id=request.page_id,
+        statuses=MESSAGE_STATUSES.words(request.statuses),
+        with_failures=request.with_failures,
+    )
+
+
+def batch_filter(request: ListBatchesRequest, owner: str) -> BatchFilter:
+    """Which batches to list."""
+    rules.ListBatchesRules.check(request)
+    statuses = BATCH_STATUSES.words(request.statuses)
+    return BatchFilter(owner=owner, message_id=request.message_id, statuses=statuses)
+
+
+def delivery_filter(request: ListDeliveriesRequest) -> DeliveryFilter:
+    """Which attempts to list."""
+    rules.ListDeliveriesRules.check(request)
+    return DeliveryFilter(
+        message_id=request.message_id,
+        recipient_id=request.recipient_id,
+        statuses=DELIVERY_STATUSES.words(request.statuses),
+        error_types=ERROR_TYPES.words(request.error_types),
+    )
+
+
+def failure_filter(request: ListFailedRequest, owner: str) -> FailureFilter:
+    """Which failures to list."""
+    rules.ListFailedRules.check(request)
+    return FailureFilter(
+        owner=owner,
+        message_id=request.message_id,
+        error_types=error_types_of(request.error_types),
+        retryable_only=request.retryable_only,
+    )
+
+
+def pause(request: PauseMessageRequest, owner: str, sees: str) -> PauseMessage:
+    """What to pause."""
+    rules.ChangeMessageRules.check(request)
+    return PauseMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
+
+
+def resume(request: ResumeMessageRequest, owner: str, sees: str) -> ResumeMessage:
+    """What to resume."""
+    rules.ChangeMessageRules.check(request)
+    return ResumeMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
+
+
+def cancel(request: CancelMessageRequest, owner: str, sees: str) -> CancelMessage:
+    """What to cancel."""
+    rules.ChangeMessageRules.check(request)
+    return CancelMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
+
+
+def error_types_of(given: Sequence[error_pb2.ErrorType.ValueType]) -> tuple[ErrorType, ...]:
+    """The types that a request names."""
+    return tuple(ErrorType(word) for word in ERROR_TYPES.words(given))

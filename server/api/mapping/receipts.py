@@ -1,0 +1,34 @@
+"""Receipts in, and what became of them out."""
+
+from domain.commands import RecordReceipts, ToldReceipt
+from domain.receipt_events import ReceiptKind
+from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest, RecordReceiptsResponse
+from server.api.mapping.enums import RECEIPT_KINDS
+from server.api.mapping.times import read_time
+from server.api.validation.receipts import RecordReceiptsRules
+from server.commands.receipts import ReceiptCounts
+
+
+def record_receipts(request: RecordReceiptsRequest, owner: str) -> RecordReceipts:
+    """The command; raises InvalidRequest."""
+    RecordReceiptsRules.check(request)
+    return RecordReceipts(owner=owner, receipts=tuple(map(_told, request.receipts)))
+
+
+def _told(receipt: Receipt) -> ToldReceipt:
+    return ToldReceipt(
+        kind=ReceiptKind(RECEIPT_KINDS.word(receipt.kind, "")),
+        page_id=receipt.page_id,
+        recipient_id=receipt.recipient_id,
+        delivery_id=receipt.delivery_id,
+        provider_message_id=receipt.provider_message_id,
+        watermark=read_time(receipt.watermark) if receipt.HasField("watermark") else None,
+        time=read_time(receipt.time),
+    )
+
+
+def receipts_recorded(counts: ReceiptCounts) -> RecordReceiptsResponse:
+    """How many said something new."""
+    return RecordReceiptsResponse(
+        recorded=counts.recorded, already_known=counts.already_known, unmatched=counts.unmatched
+    )

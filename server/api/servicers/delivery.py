@@ -1,0 +1,204 @@
+"""DeliveryService, as gRPC calls it: translate, call, translate."""
+
+# ruff: noqa: N802 - the contract names the rpcs
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from projections import message_rows
+from projections.message_rows import MessageRow
+from projections.sql import Sql
+from redrive.v1.delivery_service_pb2 import (
+    CancelMessageRequest,
+    CancelMessageResponse,
+    GetMessageRequest,
+    GetMessageResponse,
+    ListBatchesRequest,
+    ListBatchesResponse,
+    ListDeliveriesRequest,
+    ListDeliveriesResponse,
+    ListEventsRequest,
+    ListEventsResponse,
+    ListFailedRequest,
+    ListFailedResponse,
+    ListMessagesRequest,
+    ListMessagesResponse,
+    ListRetriesRequest,
+    ListRetriesResponse,
+    PauseMessageRequest,
+    PauseMessageResponse,
+    ResendRequest,
+    ResendResponse,
+    ResumeMessageRequest,
+    ResumeMessageResponse,
+    SendRequest,
+    SendResponse,
+    SendStreamRequest,
+    SendStreamResponse,
+    WatchProgressRequest,
+    WatchProgressResponse,
+)
+from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceServicer as DeliveryServiceBase
+from server.api.caller import Context, caller, sees
+from server.api.mapping import deliveries, events, message_requests, messages, page_tokens, resends, send_requests
+from server.api.mapping.message_requests import MessageAt
+from server.api.ports import ProgressHub
+from server.api.servicers.draining import Drain
+from server.api.servicers.send_streams import open_stream
+from server.commands.lifecycle import CancelService, PauseService
+from server.commands.lookup import find_message
+from server.commands.resend import ResendService
+from server.commands.send import SendService
+from server.commands.send_stream import StreamSendService
+from server.crypto.labels import Labels
+from server.eventstore.commit import EventLog
+from server.queries.attempts import list_attempts
+from server.queries.failures import FailureGroups, counted_anew, list_failures
+from server.queries.history import History
+from server.queries.lists import batches_of_message
+from server.queries.message_events import list_events
+from server.queries.recipient_names import Names
+from server.queries.rounds import NextRounds, list_retries
+
+T = TypeVar("T")
+
+
+class DeliveryServicer(DeliveryServiceBase):
+    """Raises domain errors: the interceptor makes statuses of them."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        sends: SendService,
+        streams: StreamSendService,
+        resends: ResendService,
+        cancels: CancelService,
+        pauses: PauseService,
+        progress: ProgressHub,
+        next_rounds: NextRounds,
+        history: History,
+        names: Names,
+        labels: Labels,
+        drain: Drain,
+    ) -> None:
+        self._log = log
+        self._failure_groups = FailureGroups()
+        self._sends = sends
+        self._streams = streams
+        self._resends = resends
+        self._cancels = cancels
+        self._pauses = pauses
+        self._progress = progress
+        self._next_rounds = next_rounds
+        self._history = history
+        self._names = names
+        self._labels = labels
+        self._drain = drain
+
+    async def Send(self, request: SendRequest, context: Context) -> SendResponse:
+        command, recipients = await send_requests.send(request, caller(context), sees(context))
+        return messages.sent(await self._sends.send(command, recipients), self._labels)
+
+    async def SendStream(
+        self, request_iterator: AsyncIterator[SendStreamRequest], context: Context
+    ) -> SendStreamResponse:
+        parts = send_requests.SendParts(request_iterator)
+        command = await parts.header(caller(context), sees(context))
+        async with open_stream(self._streams, command) as stream:
+            async for recipients in parts.recipients():
+                await stream.add(recipients)
+            # To grpc.aio a broken call looks like the end of its stream; writing to it is what tells them apart.
+            await context.send_initial_metadata(())
+            return messages.stream_sent(await stream.submit(), self._labels)
+
+    async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
+        wanted = message_requests.message_at(request, sees(context))
+        row = await self._at(wanted, lambda sql: find_message(sql, wanted.owner, wanted.message_id))
+        next_round = await self._next_round(wanted, row)
+        is_past = wanted.time is not None
+        return GetMessageResponse(message=messages.message(row, self._labels, next_round, is_past=is_past))
+
+    async def _at(self, wanted: MessageAt, query: Callable[[Sql], T]) -> T:
+        """What a query finds, now or then."""
+        if wanted.time is None:
+            return await self._log.read(query)
+        return await self._history.ask(wanted.owner, wanted.message_id, wanted.time, query)
+
+    async def _next_round(self, wanted: MessageAt, message: MessageRow) -> datetime | None:
+        """When an automatic round takes the message; None when none does, and for the past."""
+        return None if wanted.time else (await self._next_rounds.of([message])).get(message.message_id)
+
+    async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
+        wanted = message_requests.message_filter(request, sees(context))
+        page = page_tokens.MESSAGES.page(request, wanted)
+        rows = await self._log.read(lambda sql: message_rows.newest(sql, wanted, before=page.after, limit=page.limit))
+        return messages.message_list(*page.cut(rows), await self._next_rounds.of(rows), self._labels)
+
+    async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:
+        wanted = message_requests.batch_filter(request, sees(context))
+        page = page_tokens.BATCHES.page(request, wanted)
+        found = await self._log.read(batches_of_message(wanted, after=page.after, limit=page.limit))
+        return deliveries.batch_list(*page.cut(found))
+
+    async def ListDeliveries(self, request: ListDeliveriesRequest, context: Context) -> ListDeliveriesResponse:
+        wanted = message_requests.delivery_filter(request)
+        page = page_tokens.DELIVERIES.page(request, wanted)
+        found = await self._log.read(list_attempts(sees(context), wanted, after=page.after, limit=page.limit))
+        next_round = (await self._next_rounds.of([found.message])).get(wanted.message_id) if found.retryable else None
+        rows, token = page.cut(found.rows)
+        shown = await self._names.shown(rows)
+        return deliveries.delivery_list(found, shown, token, next_round, self._names.ids)
+
+    async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
+        wanted = message_requests.failure_filter(request, sees(context))
+        place = message_requests.failures_at(request, wanted)
+        page = page_tokens.FAILURES.page(request, (wanted, place.time))
+        groups_of = counted_anew if place.time else self._failure_groups.of
+        found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit, groups_of=groups_of))
+        next_round = await self._next_round(place, found.message)
+        failures, token = page.cut(found.failures)
+        named = await self._names.of_failures(failures, wanted.message_id)
+        sequence = 0 if place.time else found.message.sequence
+        return deliveries.failure_list(found, named, token, next_round, sequence)
+
+    async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
+        wanted = message_requests.event_filter(request, sees(context))
+        page = page_tokens.EVENTS.page(request, wanted)
+        found = await list_events(self._log, wanted, after=page.after, limit=page.limit)
+        shown = page.cut(found.events, is_cut_short=found.is_cut_short)
+        return await self._log.compute(partial(events.event_list, *shown, self._labels))  # up to a fifth of a second
+
+    async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
+        command = resends.resend(request, caller(context), sees(context))
+        return resends.resent(await self._resends.resend(command))
+
+    async def ListRetries(self, request: ListRetriesRequest, context: Context) -> ListRetriesResponse:
+        wanted = resends.retry_filter(request, sees(context))
+        page = page_tokens.RETRIES.page(request, wanted)
+        found = await list_retries(self._log, wanted, before=page.after, limit=page.limit)
+        return resends.retry_rounds(*page.cut(found), self._labels)
+
+    async def PauseMessage(self, request: PauseMessageRequest, context: Context) -> PauseMessageResponse:
+        command = message_requests.pause(request, caller(context), sees(context))
+        return PauseMessageResponse(message=messages.message(await self._pauses.pause(command), self._labels))
+
+    async def ResumeMessage(self, request: ResumeMessageRequest, context: Context) -> ResumeMessageResponse:
+        command = message_requests.resume(request, caller(context), sees(context))
+        return ResumeMessageResponse(message=messages.message(await self._pauses.resume(command), self._labels))
+
+    async def CancelMessage(self, request: CancelMessageRequest, context: Context) -> CancelMessageResponse:
+        command = message_requests.cancel(request, caller(context), sees(context))
+        return CancelMessageResponse(message=messages.message(await self._cancels.cancel(command), self._labels))
+
+    async def WatchProgress(
+        self, request: WatchProgressRequest, context: Context
+    ) -> AsyncIterator[WatchProgressResponse]:
+        message_id = message_requests.message_id(request)
+        watched = self._progress.watch(sees(context), message_id)
+        async for latest in self._drain.until_begun(watched):
+            row = latest.message  # a round is due when it is done, which it is but once: at the end of a watch
+            next_rounds = await self._next_rounds.of([row]) if row.completed else {}
+            yield messages.progress(latest, self._labels, next_rounds.get(message_id))

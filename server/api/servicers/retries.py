@@ -1,0 +1,57 @@
+"""RetryService, as gRPC calls it: translate, call, translate."""
+
+# ruff: noqa: N802 - the contract names the rpcs
+
+from collections.abc import Iterable
+
+from domain.owner import ANYBODY
+from projections.message_rows import owned
+from redrive.v1.retry_service_pb2 import (
+    GetRetryScheduleRequest,
+    GetRetryScheduleResponse,
+    ProcessBatchesRequest,
+    ProcessBatchesResponse,
+    RunScheduledRetriesRequest,
+    RunScheduledRetriesResponse,
+)
+from redrive.v1.retry_service_pb2_grpc import RetryServiceServicer as RetryServiceBase
+from server.api.caller import Context, sees
+from server.api.mapping import message_requests, retries
+from server.api.mapping.retries import Shown
+from server.api.ports import RetryTimer, StuckBatches
+from server.background.timer_report import TimerResult
+from server.crypto.labels import Labels
+from server.eventstore.commit import EventLog
+
+
+class RetryServicer(RetryServiceBase):
+    """Raises domain errors: the interceptor makes statuses of them."""
+
+    def __init__(self, log: EventLog, timer: RetryTimer, stuck: StuckBatches, labels: Labels) -> None:
+        self._log = log
+        self._timer = timer
+        self._stuck = stuck
+        self._labels = labels
+
+    async def RunScheduledRetries(
+        self, _request: RunScheduledRetriesRequest, context: Context
+    ) -> RunScheduledRetriesResponse:
+        results = await self._timer.run_now()
+        return retries.retries_run(results, await self._shown(context, results), self._labels)
+
+    async def ProcessBatches(self, request: ProcessBatchesRequest, context: Context) -> ProcessBatchesResponse:
+        released, processing = await self._stuck.process(sees(context), message_requests.message_id(request))
+        return retries.batches_processed(released, processing)
+
+    async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, context: Context) -> GetRetryScheduleResponse:
+        known, runs = await self._timer.schedule(), await self._timer.last_runs()
+        results = [*known.last_results, *(result for run in runs for result in run.results)]
+        return retries.schedule(known, runs, await self._shown(context, results), self._labels)
+
+    async def _shown(self, context: Context, results: Iterable[TimerResult]) -> Shown:
+        """Which messages the caller may read about: the timer retries everybody's."""
+        message_ids = {result.message_id for result in results}
+        owner = sees(context)
+        if owner == ANYBODY:
+            return message_ids
+        return await self._log.read(lambda sql: owned(sql, owner, message_ids))

@@ -1,0 +1,50 @@
+"""The door: are its addresses free, and does somebody ask who comes in?"""
+
+import errno
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+from server.bootstrap import StartRefusedError, open_authentication, open_certificates
+from server.cli.doctor.finding import Finding, ok, problem, warning
+from server.eventstore.commit import EventLog
+from server.settings import Settings
+
+
+def examine(settings: Settings) -> Sequence[Finding]:
+    """Addresses, certificates, and who is let in."""
+    metrics = [_examine_address("metrics", settings.metrics_listen)] if settings.metrics_listen else []
+    return [_examine_address("listen", settings.listen), *metrics, _examine_access(settings)]
+
+
+def _examine_address(check: str, listen: str) -> Finding:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, int(port)), family=family).close()
+    except OSError as error:
+        return _taken(check, listen, error)
+    return ok(check, f"{listen} is free")
+
+
+def _taken(check: str, listen: str, error: OSError) -> Finding:
+    if error.errno == errno.EADDRINUSE:
+        return warning(check, f"somebody listens on {listen}", "if that is not this server, give it another address")
+    return problem(check, f"nobody can listen on {listen}: {error.strerror}", "name an address of this machine")
+
+
+def _examine_access(settings: Settings) -> Finding:
+    try:
+        open_certificates(settings)
+        # The log is read when a caller comes, and none does.
+        open_authentication(settings, cast("EventLog", None), lambda: datetime.now(UTC))
+    except StartRefusedError as error:
+        return problem("access", str(error), "see the words before: the server does not start")
+    if not settings.knows_callers:
+        return ok("access", "nobody is asked who calls, and only this machine can")
+    if settings.tls_cert is None and not settings.is_local:
+        mend = "set REDRIVE_TLS_CERT and REDRIVE_TLS_KEY, or let a proxy do TLS"
+        return warning("access", "callers' tokens go over the network in the clear", mend)
+    return ok("access", "callers are asked who they are")

@@ -1,0 +1,273 @@
+"""Send: a whole message in one request."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from domain.batch_events import BatchCreated, BatchRecipient
+from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.commands import SendMessage
+from domain.content import FillableContent
+from domain.delivery import DeliveryStatus
+from domain.errors import Aborted, StreamInProgress
+from domain.event import RequestStamp
+from domain.message import Life
+from domain.message_events import MessageSubmitted
+from domain.recipient import Recipient
+from domain.stop_policy import StopPolicy
+from domain.streams import batch_stream, message_stream
+from projections.message_rows import MessageRow
+from projections.sealed_names import BatchPlace
+from projections.sql import Sql, micros
+from server.commands.idempotency import PayloadHash, first_answer, stamp_for
+from server.commands.lookup import find_message, find_page, load_message, reach
+from server.crypto import person_keys
+from server.crypto.person_keys import BatchKeys, joined, new_keys
+from server.crypto.vault import MessageKey, Vault
+from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
+from server.eventstore.rolling_upgrade import older_lives
+from server.runtime.cooperative import in_turns
+
+METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
+
+
+class SendAnswer(msgspec.Struct, frozen=True):
+    """The message, and how many recipients stood in the request more than once."""
+
+    message: MessageRow
+    duplicates_dropped: int
+
+
+class SendService:
+    """Accepts messages; sending begins by itself once a message is durable, and its schedule_time has come."""
+
+    def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._vault = vault
+        self._now = now
+
+    async def send(self, command: SendMessage, recipients: Sequence[Recipient]) -> SendAnswer:
+        """Accepts a message whole; raises PageNotRegistered, RequestIdReused, Unavailable."""
+        payload = PayloadHash(command, self._vault.payload_key)
+        await payload.add(recipients)
+        stamp = stamp_for(METHOD, command, payload.hexdigest())
+        if (answer := await self.answer_again(stamp)) is not None:
+            return answer
+        message_id, by_person = await self._log.read(lambda sql: self._before_planning(sql, command))
+        fresh = list(first_of_each(recipients).values())
+        dropped = len(recipients) - len(fresh)
+        if command.validate_only:
+            return SendAnswer(would_be(command, len(fresh), self._now()), dropped)
+        return await self._submit(message_id, command, fresh, dropped, stamp, by_person=by_person)
+
+    async def answer_again(self, stamp: RequestStamp | None) -> SendAnswer | None:
+        """Return the answer to a request that was carried out before, else None; raises RequestIdReused."""
+        answered = await first_answer(self._log, stamp)
+        if answered is None or stamp is None:
+            return None
+        message_id = self._vault.ids.message_answered(answered, stamp.owner, stamp.request_id)
+        row = await self._log.read(lambda sql: find_message(sql, stamp.owner, message_id))
+        return SendAnswer(row, answered.answer["duplicates_dropped"])
+
+    def _before_planning(self, sql: Sql, command: SendMessage) -> tuple[str, bool]:
+        """Return the message's id, and whether names may be sealed by person, in one read; raises PageNotRegistered."""
+        find_page(sql, reach(command), command.page_id)
+        message_id = self._vault.ids.message_of(sql, command.owner, METHOD, command.request_id)
+        return message_id, not older_lives(sql)
+
+    async def _submit(
+        self,
+        message_id: str,
+        command: SendMessage,
+        fresh: Sequence[Recipient],
+        dropped: int,
+        stamp: RequestStamp | None,
+        *,
+        by_person: bool,
+    ) -> SendAnswer:
+        message = await load_message(self._log, message_id)
+        if message.life is Life.STAGED:
+            raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
+        key = self._vault.new_message_key(message_id)
+        plan = BatchPlan(
+            message_id=message_id,
+            page_id=command.page_id,
+            stage=message.version + 1 if message.version else 0,
+            round=0,
+            first_batch=1,
+            time=self._now(),
+        )
+        planning = new_batches(plan, fresh, FillableContent(command.content).variables, key, by_person=by_person)
+        batches = [batch async for batch in in_turns(planning)]
+        submitted = submission(
+            message_id,
+            command,
+            key,
+            title=self._vault.labels.titles.seal(command.title, message_id) if by_person else command.title,
+            total=len(fresh),
+            dropped=dropped,
+            has_variables=have_variables(batches),
+            stamp=stamp,
+            now=plan.time,
+            stage=plan.stage,
+        )
+        commit = Commit(
+            [StreamEvents(message_stream(message_id), message.version, [submitted]), *appends_of(batches)],
+            also=both(self._vault.keep_message_key(message_id, key), person_keys.keep(self._vault, keys_of(batches))),
+        )
+        if not isinstance(await self._log.commit(commit), Committed):
+            return await self._beaten(stamp)
+        return SendAnswer(await self._log.read(lambda sql: find_message(sql, command.owner, message_id)), dropped)
+
+    async def _beaten(self, stamp: RequestStamp | None) -> SendAnswer:
+        """Another call with the same request_id was faster: its answer is ours, once it is there."""
+        if (answer := await self.answer_again(stamp)) is not None:
+            return answer
+        raise Aborted("another call with this request_id is under way")
+
+
+def submission(
+    message_id: str,
+    command: SendMessage,
+    key: MessageKey,
+    *,
+    title: str,
+    total: int,
+    dropped: int,
+    has_variables: bool,
+    stamp: RequestStamp | None,
+    now: datetime,
+    stage: int = 0,
+) -> MessageSubmitted:
+    """The event that accepts a message; the title as it is kept."""
+    return MessageSubmitted(
+        message_id=message_id,
+        owner=command.owner,
+        page_id=command.page_id,
+        title=title,
+        sealed_content=key.seal_content(command.content),
+        retry_policy=command.retry_policy,
+        on_unconfirmed=command.on_unconfirmed,
+        schedule_time=command.schedule_time,
+        stop_policy=command.stop_policy or StopPolicy(),
+        stage=stage,
+        total=total,
+        batches=batches_needed(total),
+        duplicates_dropped=dropped,
+        has_variables=has_variables,
+        fills_every_string=not FillableContent(command.content).is_plain,
+        request=stamp and msgspec.structs.replace(stamp, answer=_answer(message_id, dropped)),
+        time=now,
+    )
+
+
+def _answer(message_id: str, dropped: int) -> dict[str, Any]:
+    """Return what a repeat of the request is answered with; the key of ids may be another one by then."""
+    return {"duplicates_dropped": dropped, "message_id": message_id}
+
+
+def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:
+    """The message that a dry run would make; it has no id."""
+    counts = {**dict.fromkeys(DeliveryStatus, 0), DeliveryStatus.PENDING: total}
+    return MessageRow(
+        message_id="",
+        owner=command.owner,
+        page_id=command.page_id,
+        title=command.title,
+        status="PENDING",
+        retry_policy=command.retry_policy,
+        on_unconfirmed=command.on_unconfirmed,
+        round=0,
+        retry_count=0,
+        counts=counts,
+        total=total,
+        batches_total=batches_needed(total),
+        batches_completed=0,
+        cancelled=False,
+        completed=False,
+        create_time=micros(now),
+        update_time=micros(now),
+        end_time=None,
+        sequence=0,
+        schedule_time=None if command.schedule_time is None else micros(command.schedule_time),
+    )
+
+
+# The first round of a message: each recipient once, in batches, with the variables that the text asks for.
+
+
+class NewBatch(NamedTuple):
+    """A batch, and the keys of its people; none where nothing of theirs is kept, or a release before has to read it."""
+
+    created: BatchCreated
+    keys: BatchKeys | None = None
+
+
+def first_of_each(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
+    """Recipients by id, in order; of those with the same id the first stays."""
+    found: dict[str, Recipient] = {}
+    for recipient in recipients:
+        found.setdefault(recipient.id, recipient)
+    return found
+
+
+def new_batches(
+    plan: BatchPlan, recipients: Sequence[Recipient], wanted: frozenset[str], key: MessageKey, *, by_person: bool
+) -> Iterator[NewBatch]:
+    """The batches that a plan makes of them; of their variables only the wanted ones are kept.
+
+    While a server of the release before is at work, nothing is sealed by person: it could not read that.
+    """
+    for index, group in enumerate(in_batches(recipients)):
+        variables = [_wanted(recipient.variables, wanted) for recipient in group]
+        if by_person:
+            yield _sealed_by_person(plan, index, group, variables)
+        else:
+            yield NewBatch(_sealed_by_message(plan, index, group, variables, key))
+
+
+def _wanted(variables: Mapping[str, str], wanted: frozenset[str]) -> Mapping[str, str]:
+    if variables.keys() <= wanted:
+        return variables
+    return {name: value for name, value in variables.items() if name in wanted}
+
+
+def _sealed_by_message(
+    plan: BatchPlan, index: int, group: Sequence[Recipient], variables: Sequence[Mapping[str, str]], key: MessageKey
+) -> BatchCreated:
+    people = [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group]
+    return plan.created(index, people, key.seal_variables(variables, plan.first_batch + index))
+
+
+def _sealed_by_person(
+    plan: BatchPlan, index: int, group: Sequence[Recipient], variables: Sequence[Mapping[str, str]]
+) -> NewBatch:
+    people = [BatchRecipient(id=recipient.id, name="", attempt_number=1) for recipient in group]
+    if not (any(variables) or any(recipient.name for recipient in group)):
+        return NewBatch(plan.created(index, people))
+    keys = new_keys(len(group))
+    names, sealed_variables = [], []
+    for position, recipient in enumerate(group):
+        own = keys.of(position)
+        names.append(own.seal_name(recipient.name))
+        sealed_variables.append(own.seal_variables(variables[position]))
+    created = plan.created(index, people, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True)
+    return NewBatch(created, keys)
+
+
+def appends_of(batches: Iterable[NewBatch]) -> list[StreamEvents]:
+    """The beginnings of their streams."""
+    created = [batch.created for batch in batches]
+    return [StreamEvents(batch_stream(one.message_id, one.stage, one.batch_number), 0, [one]) for one in created]
+
+
+def keys_of(batches: Iterable[NewBatch]) -> Mapping[BatchPlace, BatchKeys]:
+    """The keys to be kept with them."""
+    return {(one.message_id, one.batch_number): keys for one, keys in batches if keys is not None}
+
+
+def have_variables(batches: Iterable[NewBatch]) -> bool:
+    """Whether any recipient of theirs brought a variable that the text asks for."""
+    return any(batch.created.sealed_variables for batch in batches)

@@ -1,0 +1,148 @@
+"""One file of archived events: a line of JSON for each, in the log's order, compressed; with a page of facts beside it.
+
+A file is whole or it is not there: it is written under another name, brought to the disk, and only then given its own.
+"""
+
+import gzip
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, NamedTuple
+
+import msgspec
+
+from projections.recorded import Recorded
+from server.eventstore.codec import decode
+from server.eventstore.stream import Stored
+
+FORMAT = 1
+ENDING = ".jsonl.gz"
+FACTS_ENDING = ".json"
+CHUNK = 1 << 20  # bytes that are read at once for the digest
+_UNFINISHED = ".unfinished"
+
+
+class ArchiveError(Exception):
+    """A file of the archive cannot be used; the text names it, and says what to do."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands beside a file: for people, and for whoever moves it to another place."""
+
+    format: int
+    made_by: str
+    file: str
+    sha256: str
+    events: int
+    first_position: int
+    last_position: int
+    messages: tuple[str, ...]
+
+
+class _Line(msgspec.Struct, frozen=True, array_like=True):
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: str  # the stored bytes are JSON, and stay as they are
+
+
+def write(folder: Path, messages: Sequence[str], events: Iterable[Stored]) -> Facts:
+    """Writes a file of the events, which come in the log's order; raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = folder / f"{token_hex(8)}{_UNFINISHED}"
+    try:
+        span = _write_lines(unfinished, events)
+        digest = digest_of(unfinished)
+        name = f"redrive-{span.first:012}-{span.last:012}-{digest[:8]}{ENDING}"
+        facts = Facts(
+            format=FORMAT,
+            made_by=f"redrive-server {version('redrive-server')}",
+            file=name,
+            sha256=digest,
+            events=span.events,
+            first_position=span.first,
+            last_position=span.last,
+            messages=tuple(messages),
+        )
+        _write_facts(folder, facts)
+        unfinished.rename(folder / name)
+        _to_disk(folder)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return facts
+
+
+class _Span(NamedTuple):
+    events: int
+    first: int
+    last: int
+
+
+def _write_lines(path: Path, events: Iterable[Stored]) -> _Span:
+    count = first = last = 0
+    encode = msgspec.json.Encoder().encode
+    with _opened_to_write(path) as file:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
+            for one in events:
+                packed.write(encode(_Line(one.position, one.stream, one.version, one.topic, one.state.decode())))
+                packed.write(b"\n")
+                count, first, last = count + 1, first or one.position, one.position
+        file.flush()
+        os.fsync(file.fileno())
+    return _Span(count, first, last)
+
+
+def _write_facts(folder: Path, facts: Facts) -> None:
+    path = folder / f"{facts.file.removesuffix(ENDING)}{FACTS_ENDING}"
+    with _opened_to_write(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _opened_to_write(path: Path) -> IO[bytes]:
+    """Names of people stand in it: nobody else may read it."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+def _to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> str:
+    """The file's SHA-256; raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def check(path: Path, digest: str) -> None:
+    """Raises ArchiveError unless the file is there, and holds what was written."""
+    try:
+        found = digest_of(path)
+    except FileNotFoundError:
+        raise ArchiveError(f"{path} is missing: put it back, or name the folder that has it") from None
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+    if found != digest:
+        raise ArchiveError(f"{path} is damaged: it is not what was written; put an undamaged copy in its place")
+
+
+def read(path: Path) -> Iterator[Recorded]:
+    """The events of a file that was checked, in the log's order."""
+    decoder = msgspec.json.Decoder(_Line)
+    with gzip.open(path, "rb") as lines:
+        for line in lines:
+            one = decoder.decode(line)
+            stored = Stored(one.position, one.stream, one.version, one.topic, one.state.encode())
+            yield Recorded(one.position, one.stream, one.version, decode(stored.event))

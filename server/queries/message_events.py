@@ -1,0 +1,111 @@
+"""ListEvents: the log of one message."""
+
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from domain.event import Event
+from domain.message import Message, check_not_archived, fold
+from domain.message_events import MessageCompleted, MessageSubmitted
+from domain.page_events import (
+    PageHeld,
+    PageReleased,
+    PageSettingsChanged,
+    PageShared,
+    PageTokenReplaced,
+    PageTransferred,
+)
+from domain.streams import message_stream, page_stream
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.commands.lookup import find_message
+from server.eventstore.commit import EventLog
+from server.eventstore.message_streams import streams_of_message
+from server.eventstore.stream import EVENTS_AT_ONCE, WITHOUT_END, recorded_in, recorded_within
+
+MOST_BYTES = 1024 * 1024  # of one page: an answer of 2 MB, below the 4 MiB that a gRPC client takes if nothing is set
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose events: a message's with its page's and its batches', or those of one batch alone (0 = of all)."""
+
+    owner: str
+    message_id: str
+    batch_number: int = 0
+    without_batches: bool = False
+
+
+class EventPage(NamedTuple):
+    """Some events in the log's order; more follow if they are as many as were asked for, or cut short."""
+
+    events: Sequence[Recorded]
+    is_cut_short: bool
+
+
+async def list_events(log: EventLog, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
+    """Return events after the last one seen, of at most MOST_BYTES as the log keeps them.
+
+    Raises MessageNotFound, MessageIsArchived, Unavailable.
+    """
+    return await log.read(lambda sql: _listed(sql, wanted, after, limit))
+
+
+def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> EventPage:
+    """All in one snapshot: what is committed between two reads would be passed over by the next page."""
+    find_message(sql, wanted.owner, wanted.message_id)
+    own = message_stream(wanted.message_id)
+    stream = recorded_in(sql, [own], position=sql.log_position, after=0, limit=None)
+    message = fold(wanted.message_id, (one.event for one in stream))
+    check_not_archived(message)
+    streams = [own] if wanted.without_batches else streams_of_message(message, wanted.batch_number)
+    found = recorded_within(sql, streams, after=after, limit=limit, most_bytes=MOST_BYTES)
+    if wanted.batch_number:
+        return EventPage(*found)
+    of_page = page_events(sql, message.page_id, lifetime(message, stream), after=after, limit=limit)
+    end = found.recorded[-1].position if found.is_cut_short else WITHOUT_END
+    events = merge(found.recorded, (one for one in of_page if one.position < end), key=lambda one: one.position)
+    return EventPage(list(islice(events, limit)), found.is_cut_short)
+
+
+# What befell a message's page while the message lived.
+
+
+_SHOWN = (PageHeld, PageReleased, PageTokenReplaced, PageShared, PageTransferred)
+
+
+class Lifetime(NamedTuple):
+    """Where in the log a message was submitted, and where it came to its end; a resend puts the end off."""
+
+    begin: int
+    end: int
+
+
+def lifetime(message: Message, stream: Sequence[Recorded]) -> Lifetime:
+    """The lifetime of a submitted message, by its whole stream; without end while the message is not done."""
+    begin = next(one.position for one in stream if isinstance(one.event, MessageSubmitted))
+    if not message.completed:
+        return Lifetime(begin, WITHOUT_END)
+    return Lifetime(begin, max(one.position for one in stream if isinstance(one.event, MessageCompleted)))
+
+
+def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: int) -> Sequence[Recorded]:
+    """Return what changed of a page during a lifetime, in the log's order, after a position.
+
+    A PutPage that put the settings that the page had is left out: some callers put a page before each message.
+
+    The page's stream may be far longer than what is told of it: it is read in parts, and no further than needed.
+    """
+    found: list[Recorded] = []
+    place = max(after, life.begin)
+    while place < life.end and len(found) < limit:
+        part = recorded_in(sql, [page_stream(page_id)], position=sql.log_position, after=place, limit=EVENTS_AT_ONCE)
+        found += (one for one in part if _is_shown(one.event) and one.position < life.end)
+        place = part[-1].position if len(part) == EVENTS_AT_ONCE else life.end
+    return found[:limit]
+
+
+def _is_shown(event: Event) -> bool:
+    return isinstance(event, _SHOWN) or (isinstance(event, PageSettingsChanged) and bool(event.changed))

@@ -1,0 +1,94 @@
+"""People's names as their readers see them: opened for a page of rows at a time, and empty for who was erased."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from projections import erasures, sealed_names
+from projections.delivery_rows import DeliveryRow
+from projections.recipient_rows import RecipientRow, origins_of
+from projections.sealed_names import BatchPlace
+from projections.sql import Sql
+from projections.standings import FailedRow
+from server.crypto import person_keys
+from server.crypto.person_keys import BatchKeys, PersonErasedError, parted
+from server.crypto.vault import Vault
+from server.eventstore.commit import EventLog
+from server.queries.failures import Failure
+
+R = TypeVar("R", DeliveryRow, RecipientRow, FailedRow)
+Place = tuple[str, int, int]  # where somebody stood first: the message, the batch's number, the position
+
+
+class _Book:
+    """The names of some batches, and the keys that open them."""
+
+    def __init__(self, sql: Sql, vault: Vault, batches: Sequence[BatchPlace]) -> None:
+        self._names = {batch: parted(names) for batch, names in sealed_names.of_batches(sql, batches).items()}
+        self._keys: Mapping[BatchPlace, BatchKeys] = {
+            batch: person_keys.opened(vault, batch, sealed)
+            for batch, sealed in person_keys.sealed(sql, list(self._names)).items()
+        }
+
+    def name(self, place: Place) -> str | None:
+        """Of who stood there; None where no name is sealed."""
+        batch, position = place[:2], place[2]
+        if batch not in self._names:
+            return None
+        try:
+            return self._keys[batch].of(position).name(self._names[batch][position])
+        except (PersonErasedError, KeyError):
+            return ""
+
+
+class Names:
+    """Opens what read models keep sealed."""
+
+    def __init__(self, log: EventLog, vault: Vault) -> None:
+        self._log = log
+        self._vault = vault
+        self.ids = vault.ids  # of the deliveries that are shown with the names
+
+    async def of_failures(self, failures: Sequence[Failure], message_id: str) -> Sequence[Failure]:
+        """A message's failures with their people's names; raises Unavailable."""
+        rows = await self.shown([failure.row for failure in failures], message_id)
+        return [msgspec.structs.replace(failure, row=row) for failure, row in zip(failures, rows, strict=True)]
+
+    async def shown(self, rows: Sequence[R], message_id: str = "") -> Sequence[R]:
+        """The rows with their people's names; `message_id` for rows that do not say theirs. Raises Unavailable."""
+        return await self._log.read(lambda sql: self._shown(sql, rows, message_id)) if rows else rows
+
+    def _shown(self, sql: Sql, rows: Sequence[R], message_id: str) -> Sequence[R]:
+        """A release before wrote names in the clear: what was shows them still, of who was erased since too."""
+        places = _places(sql, rows, message_id)
+        book = _Book(sql, self._vault, list({place[:2] for place in places}))
+        erased = erasures.erased_people(sql, [row.recipient_id for row in rows if row.recipient_name])
+        found = []
+        for row, place in zip(rows, places, strict=True):
+            name = book.name(place)
+            if name is None:
+                name = "" if row.recipient_id in erased else row.recipient_name
+            found.append(msgspec.structs.replace(row, recipient_name=name) if name != row.recipient_name else row)
+        return found
+
+
+def _places(sql: Sql, rows: Sequence[R], message_id: str) -> Sequence[Place]:
+    """Where each row's person stood first: of later attempts, their recipients tell."""
+    later = [(row.message_id, row.recipient_id) for row in rows if isinstance(row, DeliveryRow) and not _is_first(row)]
+    origins = origins_of(sql, later) if later else {}
+    return [_place(row, message_id, origins) for row in rows]
+
+
+def _is_first(row: DeliveryRow) -> bool:
+    return row.attempt_number == 1
+
+
+def _place(row: R, message_id: str, origins: Mapping[tuple[str, str], tuple[int, int]]) -> Place:
+    if isinstance(row, FailedRow):
+        return message_id, row.origin_batch, row.origin_position
+    if isinstance(row, RecipientRow):
+        return row.message_id, row.origin_batch, row.origin_position
+    if _is_first(row):
+        return row.message_id, row.batch_number, row.position
+    return row.message_id, *origins.get((row.message_id, row.recipient_id), (row.batch_number, row.position))

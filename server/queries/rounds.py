@@ -1,0 +1,157 @@
+"""ListRetries: every round of a message's resends, and what came of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from domain.delivery import DeliveryStatus
+from domain.event import Event
+from domain.message import check_not_archived, fold
+from domain.message_events import RetryRequested, RetryStopped
+from domain.retry import RetryType
+from domain.streams import message_stream
+from projections import pages
+from projections.batch_rounds import attempts_of_rounds
+from projections.message_rows import MessageRow
+from projections.sql import Micros, Sql, from_micros
+from server.api.ports import RetryTimer
+from server.background.due_rounds import OWNER_SECONDS
+from server.background.timer_report import RetrySchedule
+from server.cluster.page_leases import closings
+from server.commands.lookup import find_message
+from server.commands.resend_planning import awaiting_automatic_round
+from server.eventstore.commit import EventLog
+
+
+class CanaryState(StrEnum):
+    """How far a canary is."""
+
+    UNDER_WAY = "UNDER_WAY"
+    PASSED = "PASSED"
+    STOPPED = "STOPPED"
+
+
+class RetryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose rounds a list shows."""
+
+    owner: str
+    message_id: str
+
+
+class RetryRound(msgspec.Struct, frozen=True, kw_only=True):
+    """A round: how it was asked for, by its first slice, what it has taken by now, and what became of its attempts."""
+
+    asked: RetryRequested
+    recipients: int
+    batches: int
+    attempts: Mapping[DeliveryStatus, int]
+    canary: CanaryState | None
+
+
+async def list_retries(log: EventLog, wanted: RetryFilter, *, before: int, limit: int) -> Sequence[RetryRound]:
+    """Rounds, newest first, before the last one seen; raises MessageNotFound, MessageIsArchived, Unavailable."""
+    await log.read(lambda sql: find_message(sql, wanted.owner, wanted.message_id))
+    events = await log.load(message_stream(wanted.message_id))
+    message = fold(wanted.message_id, events)
+    check_not_archived(message)
+    rounds = _slices_of_rounds(events)
+    shown = sorted((number for number in rounds if number < before), reverse=True)[:limit]
+    attempts = await log.read(lambda sql: attempts_of_rounds(sql, wanted.message_id, shown)) if shown else {}
+    stopped = {event.round for event in events if isinstance(event, RetryStopped)}
+    return [
+        _round(rounds[number], attempts.get(number, {}), is_stopped=number in stopped or message.cancelled)
+        for number in shown
+    ]
+
+
+def _slices_of_rounds(events: Sequence[Event]) -> Mapping[int, Sequence[RetryRequested]]:
+    found: dict[int, list[RetryRequested]] = {}
+    for event in events:
+        if isinstance(event, RetryRequested):
+            found.setdefault(event.round, []).append(event)
+    return found
+
+
+def _round(slices: Sequence[RetryRequested], attempts: Mapping[DeliveryStatus, int], *, is_stopped: bool) -> RetryRound:
+    return RetryRound(
+        asked=slices[0],
+        recipients=sum(one.recipients for one in slices),
+        batches=sum(one.batches for one in slices),
+        attempts=attempts,
+        canary=_canary(slices, is_stopped=is_stopped),
+    )
+
+
+def _canary(slices: Sequence[RetryRequested], *, is_stopped: bool) -> CanaryState | None:
+    """It has passed once anything followed it."""
+    if slices[0].trial is None:
+        return None
+    if len(slices) > 1:
+        return CanaryState.PASSED
+    return CanaryState.STOPPED if is_stopped else CanaryState.UNDER_WAY
+
+
+# When messages are retried next by themselves: by a schedule of their own, or by the timer.
+
+
+Times = Mapping[str, datetime]  # by message
+# A round that is due starts within about a second, or OWNER_SECONDS where another process owns the page.
+STARTS_WITHIN = timedelta(seconds=OWNER_SECONDS + 5) // timedelta(microseconds=1)
+
+
+class _Obstacles(msgspec.Struct, frozen=True):
+    """The database's clock, until when the platform wants nothing of which page, and which are on hold."""
+
+    now: Micros
+    closed_until: Mapping[str, Micros]
+    held: Collection[str]
+
+
+class NextRounds:
+    """Asks the timer, and looks what stands in the way."""
+
+    def __init__(self, log: EventLog, timer: RetryTimer) -> None:
+        self._log = log
+        self._timer = timer
+
+    async def of(self, messages: Sequence[MessageRow]) -> Times:
+        """The time of each message that may be retried by itself; raises Unavailable."""
+        waiting = [message for message in messages if _may_be_retried(message)]
+        waiting = [message for message in waiting if await self._has_recipients(message)]
+        if not waiting:
+            return {}
+        obstacles = await self._log.read(lambda sql: _obstacles(sql, {message.page_id for message in waiting}))
+        schedule = await self._timer.schedule()
+        times = {message.message_id: _time(message, obstacles, schedule) for message in waiting}
+        return {message_id: time for message_id, time in times.items() if time is not None}
+
+    async def _has_recipients(self, message: MessageRow) -> bool:
+        """False if automatic rounds are limited, and none of the recipients within the limit can be retried."""
+        if not message.automatic_from_batch:
+            return True
+        return await self._log.read(lambda sql: awaiting_automatic_round(sql, message)) > 0
+
+
+def _may_be_retried(message: MessageRow) -> bool:
+    """Whether anybody can be, is decided then."""
+    has_failures = message.counts[DeliveryStatus.FAILED] + message.counts[DeliveryStatus.UNCONFIRMED] > 0
+    policy, is_stopped = message.retry_policy, message.cancelled or message.paused or message.suspended
+    is_later = policy.type is RetryType.CRON if policy.delay is None else message.next_retry_time is not None
+    return has_failures and is_later and not is_stopped and policy.has_rounds_left(message.retry_count)
+
+
+def _obstacles(sql: Sql, page_ids: Collection[str]) -> _Obstacles:
+    return _Obstacles(sql.clock(), closings(sql), pages.holds(sql, page_ids).keys())
+
+
+def _time(message: MessageRow, obstacles: _Obstacles, schedule: RetrySchedule) -> datetime | None:
+    """Return when the next round is due; None if its time passed and it found no recipient to retry."""
+    if message.page_id in obstacles.held:
+        return None
+    opens = obstacles.closed_until.get(message.page_id, 0)
+    if message.next_retry_time is None:
+        return schedule.run_from(from_micros(opens))
+    due = max(message.next_retry_time, opens)
+    return from_micros(due) if due > obstacles.now - STARTS_WITHIN else None

@@ -1,0 +1,146 @@
+"""What every event log promises while much goes on: many commits at once, listeners, readers, and an outage."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import pytest
+
+from domain.errors import Unavailable
+from domain.streams import page_stream
+from projections.recorded import Recorded
+from projections.sql import Sql
+from server.eventstore.commit import Commit, CommitResult, Committed, EventLog
+from tests.builders import page_registered, page_settings_changed
+from tests.server.eventstore.event_log_conformance import appended, page_ids, registered
+
+Outage = Callable[[], AbstractContextManager[None]]
+
+
+class BusyLogConformance:
+    """Inherit, name the class Test..., and bring a `log` and an `outage` that lasts as long as its context."""
+
+    # Many at once
+
+    async def test_many_commits_at_once_are_all_written_but_for_the_one_that_fails(self, log: EventLog) -> None:
+        heard: list[int] = []
+        log.listen(lambda recorded: heard.append(len(recorded)))
+
+        def fail(_: Sql) -> None:
+            raise ValueError("this one")
+
+        commits = [Commit([registered(f"{n:03}")], also=fail if n == 77 else None) for n in range(200)]
+        results: Sequence[CommitResult | BaseException] = await asyncio.gather(
+            *map(log.commit, commits), return_exceptions=True
+        )
+
+        assert isinstance(results[77], ValueError)
+        assert sum(isinstance(result, Committed) for result in results) == 199
+        assert await log.read(page_ids) == [f"{n:03}" for n in range(200) if n != 77]
+        assert sum(heard) == 199
+
+    async def test_commits_that_wait_together_are_written_together(self, log: EventLog) -> None:
+        groups: list[int] = []
+        log.listen(lambda recorded: groups.append(len(recorded)))
+
+        await asyncio.gather(*(log.commit(Commit([registered(f"{n:03}")])) for n in range(200)))
+
+        assert sum(groups) == 200
+        assert len(groups) <= 20
+
+    async def test_the_commit_of_a_caller_who_went_away_is_written_all_the_same(self, log: EventLog) -> None:
+        going = asyncio.create_task(log.commit(Commit([registered("1")])))
+        await asyncio.sleep(0)  # lets it hand over its commit
+        going.cancel()
+
+        await log.commit(Commit([registered("2")]))
+
+        assert await log.read(page_ids) == ["1", "2"]
+        assert going.cancelled()
+
+    # Listening
+
+    async def test_a_listener_hears_what_was_recorded_before_the_caller_goes_on(self, log: EventLog) -> None:
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+        events = (page_registered("1"), page_settings_changed("1"))
+
+        result = await log.commit(Commit([appended("1", 0, *events)]))
+
+        assert isinstance(result, Committed)
+        assert [(one.stream, one.version, one.event) for one in heard] == [
+            (page_stream("1"), 1, events[0]),
+            (page_stream("1"), 2, events[1]),
+        ]
+        assert heard[-1].position == result.position
+
+    async def test_listeners_hear_everything_in_the_order_of_the_log(self, log: EventLog) -> None:
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+
+        await asyncio.gather(*(log.commit(Commit([registered(f"{n:03}")])) for n in range(100)))
+
+        positions = [one.position for one in heard]
+        assert len(positions) == 100
+        assert positions == sorted(positions)
+
+    async def test_listeners_hear_nothing_of_what_was_not_written(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1")]))
+        heard: list[Recorded] = []
+        log.listen(heard.extend)
+
+        await log.commit(Commit([registered("1")]))
+        await log.commit(Commit([registered("2")], guard=lambda _: "no"))
+
+        assert heard == []
+
+    # Reading
+
+    async def test_a_query_sees_one_moment(self, log: EventLog) -> None:
+        await log.commit(Commit([registered("1")]))
+        looked, may_look_again = threading.Event(), threading.Event()
+
+        def look_twice(sql: Sql) -> tuple[list[str], list[str]]:
+            first = page_ids(sql)
+            looked.set()
+            may_look_again.wait(10)
+            return first, page_ids(sql)
+
+        reading = asyncio.create_task(log.read(look_twice))
+        await asyncio.to_thread(looked.wait, 10)
+        await log.commit(Commit([registered("2")]))
+        may_look_again.set()
+
+        assert await reading == (["1"], ["1"])
+        assert await log.read(page_ids) == ["1", "2"]
+
+    async def test_what_a_query_raises_reaches_its_caller(self, log: EventLog) -> None:
+        def fail(_: Sql) -> None:
+            raise LookupError("nobody here")
+
+        with pytest.raises(LookupError, match="nobody here"):
+            await log.read(fail)
+
+    # Trouble
+
+    async def test_a_database_that_is_away_is_unavailable_and_comes_back(self, log: EventLog, outage: Outage) -> None:
+        await log.commit(Commit([registered("1")]))
+        with outage():
+            with pytest.raises(Unavailable) as refused:
+                await log.commit(Commit([registered("2")]))
+            with pytest.raises(Unavailable):
+                await log.load(page_stream("1"))
+
+        assert refused.value.retry_after.total_seconds() > 0
+        assert isinstance(await log.commit(Commit([registered("3")])), Committed)
+        assert await log.read(page_ids) == ["1", "3"]
+
+    async def test_everyone_who_waits_hears_of_an_outage(self, log: EventLog, outage: Outage) -> None:
+        with outage():
+            results = await asyncio.gather(
+                *(log.commit(Commit([registered(str(n))])) for n in range(20)), return_exceptions=True
+            )
+
+        assert {type(result) for result in results} == {Unavailable}
+        assert await log.read(page_ids) == []

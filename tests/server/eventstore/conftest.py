@@ -1,0 +1,30 @@
+"""A log in a file of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.eventstore.event_store import StoreLog
+from server.eventstore.sqlite.store import SqliteStore
+
+pytest.register_assert_rewrite(
+    "tests.server.eventstore.event_log_conformance", "tests.server.eventstore.busy_log_conformance"
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "redrive.db"
+
+
+@pytest.fixture
+def store(database: Path) -> SqliteStore:
+    """The log closes it."""
+    return SqliteStore(database)
+
+
+@pytest.fixture
+async def sqlite_log(store: SqliteStore) -> AsyncIterator[StoreLog]:
+    async with StoreLog(store) as log:
+        yield log

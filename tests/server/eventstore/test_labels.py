@@ -1,0 +1,67 @@
+"""Titles, page names and reasons: sealed text that opens in its own place only, and clear text from releases before."""
+
+import pytest
+
+from server.crypto.key_ring import new_key
+from server.crypto.labels import SEALED, LabelKind, Labels, is_sealed
+
+TEXTS = ["Spring sale", "ü" * 200, "\N{PARTY POPPER}" * 500, " ", SEALED, "with\nlines"]
+
+
+@pytest.fixture
+def titles() -> LabelKind:
+    return Labels(new_key()).titles
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_is_sealed_opens_and_shows_nothing_of_itself(titles: LabelKind, text: str) -> None:
+    kept = titles.seal(text, "m-1")
+
+    assert is_sealed(kept)
+    assert text not in kept.removeprefix(SEALED)
+    assert [titles.open(kept, "m-1") for _ in range(2)] == [text, text]  # opened, and remembered
+
+
+def test_an_empty_label_stays_empty(titles: LabelKind) -> None:
+    assert titles.seal("", "m-1") == titles.open("", "m-1") == ""
+
+
+@pytest.mark.parametrize("text", [*TEXTS, f"{SEALED}AAAA", f"{SEALED}no base64", f"{SEALED}ü", SEALED + "A" * 80])
+def test_clear_text_of_a_release_before_is_shown_as_it_is(titles: LabelKind, text: str) -> None:
+    assert titles.open(text, "m-1") == text
+
+
+def test_a_copy_elsewhere_does_not_open_even_when_the_label_is_remembered() -> None:
+    labels = Labels(new_key())
+    kept = labels.titles.seal("Spring sale", "m-1")
+    assert labels.titles.open(kept, "m-1") == "Spring sale"
+
+    assert labels.titles.open(kept, "m-2") == kept
+    assert labels.resend_reasons.open(kept, "m-1") == kept
+    assert Labels(new_key()).titles.open(kept, "m-1") == kept
+
+
+def test_two_seals_of_one_label_differ_and_both_are_kept(titles: LabelKind) -> None:
+    first, second = (titles.seal("Spring sale", "m-1") for _ in range(2))
+
+    assert first != second
+    assert titles.keeps("Spring sale", first, "m-1")
+    assert titles.keeps("Spring sale", second, "m-1")
+    assert not titles.keeps("Spring sale", "Spring sale", "m-1")
+    assert not titles.keeps("Summer sale", first, "m-1")
+
+
+def test_memory_of_opened_labels_is_bounded(titles: LabelKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.crypto.labels.REMEMBERED", 10)
+    kept = [titles.seal(f"Title {number}", "m-1") for number in range(25)]
+
+    for _ in range(2):
+        assert [titles.open(one, "m-1") for one in kept] == [f"Title {number}" for number in range(25)]
+    assert len(titles._opened) <= 10
+
+
+def test_labels_show_nothing_in_a_repr() -> None:
+    labels = Labels(new_key())
+    labels.titles.open(labels.titles.seal("Spring sale", "m-1"), "m-1")
+
+    assert "Spring" not in f"{labels!r} {labels.titles!r}"

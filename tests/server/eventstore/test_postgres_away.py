@@ -1,0 +1,95 @@
+"""A database that refuses to write, says nothing at all, or ends a session of a process that slept."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from domain.errors import Unavailable
+from server.eventstore.commit import Commit, CommitResult, Committed
+from server.eventstore.event_store import StoreLog
+from server.eventstore.postgres.store import WRITE_SECONDS, PostgresStore
+from tests.server.eventstore.event_log_conformance import registered
+from tests.waiting import until
+
+SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+
+
+@pytest.fixture
+def name(postgres_url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
+
+
+@pytest.fixture
+def operator(postgres_server: str) -> Iterator[psycopg.Connection[tuple[int]]]:
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        yield connection
+
+
+async def test_a_read_only_database_is_away_and_comes_back(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    async with StoreLog(PostgresStore(postgres_url)) as log:
+        operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        for number in range(2):
+            with pytest.raises(Unavailable):
+                await log.commit(Commit([registered(f"refused-{number}")]))
+
+        operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+        assert isinstance(await log.commit(Commit([registered("written")])), Committed)
+
+
+async def test_a_database_that_says_nothing_is_away_and_the_commit_is_written_once(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    async with StoreLog(PostgresStore(postgres_url)) as log:
+        await log.commit(Commit([registered("before")]))
+        stopped = [pid for (pid,) in operator.execute(SESSIONS, (name,))]
+        commit = Commit([registered("during")])
+        began = time.monotonic()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable):
+                await log.commit(commit)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+        assert time.monotonic() - began < WRITE_SECONDS + 2
+        assert isinstance(await committed_at_last(log, commit), Committed)
+        assert len(await log.load("page/during")) == 1
+
+
+async def committed_at_last(log: StoreLog, commit: Commit) -> CommitResult:
+    """Handed in again as long as the database is away, as every caller does."""
+    for _ in range(5):
+        try:
+            return await log.commit(commit)
+        except Unavailable:
+            continue
+    raise AssertionError("the database stays away")
+
+
+def test_a_session_that_ended_while_its_process_slept_means_away(
+    postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
+) -> None:
+    def sleep_in_mid_transaction() -> None:
+        with store.transaction(commit=False) as sql:
+            [row] = sql.rows("SELECT pg_backend_pid() AS pid")
+            sql.execute("SET idle_in_transaction_session_timeout = '10ms'")
+            until(lambda: row["pid"] not in {pid for (pid,) in operator.execute(SESSIONS, (name,))})
+            sql.rows("SELECT 1")
+
+    store = PostgresStore(postgres_url)
+    try:
+        with pytest.raises(store.away):
+            sleep_in_mid_transaction()
+        assert store.last_position() == 0
+    finally:
+        store.close()

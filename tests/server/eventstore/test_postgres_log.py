@@ -1,0 +1,68 @@
+"""The log on PostgreSQL keeps what every log promises, and what only a shared database needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from projections.recorded import Recorded
+from server.eventstore.commit import Commit, Committed, EventLog
+from server.eventstore.event_store import StoreLog
+from server.eventstore.follower import Follower
+from server.eventstore.postgres.store import PostgresStore
+from tests.server.eventstore.busy_log_conformance import BusyLogConformance, Outage
+from tests.server.eventstore.event_log_conformance import EventLogConformance, registered
+
+
+@pytest.fixture
+async def postgres_log(postgres_url: str) -> AsyncIterator[StoreLog]:
+    store = PostgresStore(postgres_url)
+    async with StoreLog(store, Follower(store, postgres_url)) as log:
+        yield log
+
+
+class TestPostgresLog(EventLogConformance, BusyLogConformance):
+    @pytest.fixture
+    async def log(self, postgres_log: StoreLog) -> EventLog:
+        return postgres_log
+
+    @pytest.fixture
+    def outage(self, postgres_server: str, postgres_url: str) -> Outage:
+        """While it lasts, every connection is cut, and nobody may connect."""
+        name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
+
+        @contextmanager
+        def nobody_may_connect() -> Iterator[None]:
+            with psycopg.connect(postgres_server, autocommit=True) as connection:
+                connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+                yield
+                connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+        return nobody_may_connect
+
+
+async def test_two_processes_hear_what_the_other_recorded(postgres_url: str) -> None:
+    stores = [PostgresStore(postgres_url) for _ in range(2)]
+    one, two = (StoreLog(store, Follower(store, postgres_url)) for store in stores)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def listen(recorded: Sequence[Recorded]) -> None:
+        for each in recorded:
+            heard.put_nowait(each.stream)
+
+    async with one, two:
+        two.listen(listen)
+        for number in range(20):
+            assert isinstance(await one.commit(Commit([registered(f"{number:02}")])), Committed)
+        async with asyncio.timeout(5):
+            assert [await heard.get() for _ in range(20)] == [f"page/{number:02}" for number in range(20)]
+
+
+async def test_many_stores_may_be_opened_at_once_on_an_empty_database(postgres_url: str) -> None:
+    stores = await asyncio.gather(*(asyncio.to_thread(PostgresStore, postgres_url) for _ in range(8)))
+
+    for store in stores:
+        store.close()

@@ -1,0 +1,27 @@
+"""The fast quoting gives what the standard library's gives."""
+
+import json
+from urllib.parse import quote_plus
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server.messenger.request import quoted_again, quoted_json
+
+
+@given(st.text())
+@example("".join(map(chr, range(128))))
+def test_json_is_quoted_like_any_text(text: str) -> None:
+    in_json = json.dumps(text)
+    assert quoted_json(in_json) == quote_plus(in_json)
+
+
+@given(st.text())
+@example("".join(map(chr, range(128))))
+def test_what_is_quoted_already_is_quoted_like_any_text(text: str) -> None:
+    quoted = quote_plus(text)
+    assert quoted_again(quoted) == quote_plus(quoted)
+
+
+def test_lines_stay_apart() -> None:
+    assert quoted_json('"a b"\n"c"') == "%22a+b%22\n%22c%22"

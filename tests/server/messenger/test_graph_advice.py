@@ -1,0 +1,266 @@
+"""What the headers say about the pace, and what malformed ones do not."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.outcome import Failed
+from server.messenger.channel import Advice, Credentials, OutgoingMessage
+from server.messenger.messenger_channel import MessengerChannel
+from server.messenger.rate_advice import OwnObjects, advice_from
+
+PAGE = "1001"
+BUSINESS = "X-Business-Use-Case-Usage"
+
+
+def record(kind: object = "messenger", *, minutes: object = 0, **values: object) -> dict[str, object]:
+    usage = {"call_count": 1, "total_cputime": 1, "total_time": 1, "estimated_time_to_regain_access": minutes}
+    return {"type": kind, **usage, **values}
+
+
+def business_usage(**values: object) -> str:
+    return json.dumps({"123": [record("pages", call_count=2)], "456": [record(**values)]})
+
+
+def advised(header: str | dict[str, object], own: OwnObjects | None = None) -> Advice | None:
+    text = header if isinstance(header, str) else json.dumps(header)
+    return advice_from({"x-business-use-case-usage": text}, own)
+
+
+def minutes_of(advice: Advice | None) -> float:
+    """How long the platform asks to wait; 0 for no pause."""
+    wait = advice.retry_after if advice else None
+    return wait.total_seconds() / 60 if wait else 0.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [
+        ({}, None),
+        ({"content-type": "application/json"}, None),
+        ({"retry-after": "120"}, Advice(retry_after=timedelta(seconds=120), asked_by="Retry-After: 120")),
+        ({"retry-after": "0.5"}, Advice(retry_after=timedelta(seconds=0.5), asked_by="Retry-After: 0.5")),
+        ({"retry-after": "9" * 30}, None),
+        ({"retry-after": "200000"}, Advice(retry_after=timedelta(days=1), asked_by="Retry-After: 200000")),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "Sat, 01 Jan 2000 00:00:00 GMT"}, None),
+        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":30}'}, Advice(usage=0.30)),
+        ({"x-page-usage": '{"call_count":110}'}, Advice(usage=1.10)),
+        ({"x-app-usage": '{"call_count":0}'}, Advice(usage=0.0)),
+        ({"x-app-usage": '{"call_count":28}', "x-page-usage": '{"total_time":64}'}, Advice(usage=0.64)),
+        ({"x-business-use-case-usage": business_usage(total_time=97)}, Advice(usage=0.97)),
+        (
+            {"x-business-use-case-usage": business_usage(call_count=100, minutes=19)},
+            Advice(
+                usage=1.0,
+                retry_after=timedelta(minutes=19),
+                asked_by=f"{BUSINESS}, messenger of 456: access again in 19 minutes",
+            ),
+        ),
+        ({"x-business-use-case-usage": business_usage(call_count=95, minutes=0)}, Advice(usage=0.95)),
+        (
+            {"x-business-use-case-usage": business_usage(minutes=1), "retry-after": "90"},
+            Advice(usage=0.02, retry_after=timedelta(seconds=90), asked_by="Retry-After: 90"),
+        ),
+    ],
+)
+def test_headers_become_advice(headers: dict[str, str], advice: Advice | None) -> None:
+    assert advice_from(headers) == advice
+
+
+def test_an_http_date_is_a_wait_from_now_on() -> None:
+    advice = advice_from({"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)})
+    assert advice is not None
+    assert advice.retry_after is not None
+    assert timedelta(minutes=4) < advice.retry_after <= timedelta(minutes=5)
+
+
+def test_an_http_date_counts_anew_from_each_reading() -> None:
+    headers = {"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)}
+    waits = [advice.retry_after for advice in (advice_from(headers), advice_from(headers)) if advice is not None]
+    assert waits[0] != waits[1]
+
+
+@pytest.mark.parametrize("retry_after", ["", "soon", "-5", "nan", "inf", "1e400", "Mon, 99 Foo 2026"])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        '{"call_count":"90"}',
+        '{"call_count":true}',
+        '{"call_count":-1}',
+        '{"1":[7,[]]}',
+        "\xff",
+        '{"call_count":1' + "0" * 400 + "}",
+        "[" * 9999,
+    ],
+)
+def test_malformed_headers_are_ignored(retry_after: str, usage: str) -> None:
+    names = ("x-app-usage", "x-page-usage", "x-business-use-case-usage")
+    headers = dict.fromkeys(names, usage) | {"retry-after": retry_after}
+    assert advice_from(headers) is None
+
+
+@given(st.dictionaries(st.sampled_from(["retry-after", "x-app-usage", "x-business-use-case-usage"]), st.text()))
+def test_no_header_whatever_breaks_the_advice(headers: dict[str, str]) -> None:
+    advice = advice_from(headers)
+    assert advice is None or isinstance(advice, Advice)
+
+
+async def test_advice_comes_with_the_outcome(
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+) -> None:
+    headers = {"X-Business-Use-Case-Usage": business_usage(call_count=100, minutes=3)}
+    reply = httpx.Response(403, json={"error": {"code": 80006, "message": "slow down"}}, headers=headers)
+    graph.post("/v25.0/1001/messages").mock(return_value=reply)
+    attempt = await channel.send(credentials, message)
+    assert isinstance(attempt.outcome, Failed)
+    asked_by = f"{BUSINESS}, messenger of 456: access again in 3 minutes"
+    assert attempt.advice == Advice(usage=1.0, retry_after=timedelta(minutes=3), asked_by=asked_by)
+
+
+# Which entries count
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ads_management",
+        "ads_insights",
+        "custom_audience",
+        "instagram",
+        "whatsapp",
+        "leadgen",
+        "catalog_batch",
+        "new",
+        "",
+        "messenger ",
+        "messengers",
+        None,
+        7,
+        ["messenger"],
+        {"messenger": 1},
+        True,
+    ],
+)
+def test_limits_of_other_products_neither_slow_nor_pause(kind: object) -> None:
+    assert advised({"777": [record(kind, call_count=100, minutes=30)]}) is None
+
+
+@pytest.mark.parametrize("kind", ["messenger", "pages"])
+def test_a_limit_of_the_own_products_pauses_whatever_stands_beside_it(kind: str) -> None:
+    others = [record("ads_management", minutes=90, call_count=100), record("instagram", minutes=60)]
+
+    advice = advised({"777": [*others, record(kind, minutes=30)], "888": others})
+
+    assert advice is not None
+    assert (advice.usage, minutes_of(advice)) == (0.01, 30.0)
+    assert advice.asked_by == f"{BUSINESS}, {kind} of 777: access again in 30 minutes"
+
+
+def test_of_several_objects_only_the_page_counts() -> None:
+    header: dict[str, object] = {
+        "777": [record(minutes=30)],
+        PAGE: [record(minutes=2)],
+        "888": [record("pages", minutes=9)],
+    }
+
+    assert minutes_of(advised(header, OwnObjects(PAGE))) == 2.0
+    assert minutes_of(advised(header, OwnObjects("another"))) == 30.0, "none is known to be its own"
+
+
+def test_a_business_that_was_listed_alone_is_known_to_be_the_pages_own() -> None:
+    own = OwnObjects(PAGE)
+    other_products = {"999": [record("ads_management")]}
+    advised({"777": [record()], **other_products}, own)
+
+    several: dict[str, object] = {"777": [record(minutes=3)], "888": [record(minutes=30)]}
+
+    assert minutes_of(advised(several, own)) == 3.0
+    advised({PAGE: [record()]}, own)
+    assert minutes_of(advised(several, own)) == 3.0, "the page listed alone says nothing of its business"
+    assert minutes_of(advised({**several, PAGE: [record(minutes=5)]}, own)) == 5.0, "both are its own"
+    advised({"888": [record()]}, own)
+    assert minutes_of(advised(several, own)) == 30.0, "it belongs to another business now"
+
+
+ODD_HEADERS = [
+    "null",
+    "7",
+    "[]",
+    '"messenger"',
+    "{",
+    '{"1":null}',
+    '{"1":7}',
+    '{"1":{}}',
+    '{"1":[]}',
+    '{"1":[null,7,"x",[]]}',
+    '{"1":{"type":"messenger","call_count":100,"estimated_time_to_regain_access":30}}',
+    '{"type":"messenger","call_count":100,"estimated_time_to_regain_access":30}',
+    '[{"type":"messenger","call_count":100,"estimated_time_to_regain_access":30}]',
+    '{"1":[[{"type":"messenger","call_count":100,"estimated_time_to_regain_access":30}]]}',
+    '{"1":[{"messenger":{"call_count":100,"estimated_time_to_regain_access":30}}]}',
+    '{"1":[{"type":"ads_management","type":"messenger","estimated_time_to_regain_access":30}]}',
+    '{"1":[{"type":"messenger","estimated_time_to_regain_access":30}],"1":[]}',
+    '{"1":[{"type":"messenger","call_count":NaN,"estimated_time_to_regain_access":Infinity}]}',
+    '{"1":[{"type":"messenger","estimated_time_to_regain_access":30}]',
+    '{"1":[{"type":"messenger","estimated_time_to_regain_access":30}]}, {"1":[]}',
+    '{"1":' * 5_000 + "1" + "}" * 5_000,
+]
+
+
+@pytest.mark.parametrize("header", ODD_HEADERS, ids=range(len(ODD_HEADERS)))
+def test_a_header_of_an_odd_shape_neither_slows_nor_pauses(header: str) -> None:
+    assert advised(header, OwnObjects("1")) is None
+
+
+@pytest.mark.parametrize("minutes", ["30", -30, None, True, [30], {"value": 30}, 10**12, 1e300, 10**400, 0, 0.0])
+def test_an_odd_estimate_does_not_pause(minutes: object) -> None:
+    assert minutes_of(advised({PAGE: [record(minutes=minutes)]}, OwnObjects(PAGE))) == 0.0
+
+
+def test_no_estimate_pauses_for_more_than_a_day() -> None:
+    advice = advised({PAGE: [record(minutes=100_000)]}, OwnObjects(PAGE))
+
+    assert advice is not None
+    assert advice.retry_after == timedelta(days=1)
+    assert "100,000 minutes" in advice.asked_by
+
+
+def test_the_reason_holds_nothing_that_cannot_be_stored() -> None:
+    advice = advised({"\0\ud800\n" + "9" * 10_000: [record(minutes=1)]})
+
+    assert advice is not None
+    assert advice.asked_by.isprintable()
+    assert len(advice.asked_by) < 300
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["messenger", "pages"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "call_count", "estimated_time_to_regain_access", PAGE, "777"]), inner, max_size=4
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_whatever_the_header_holds_a_pause_is_bounded_and_has_a_reason(value: object) -> None:
+    advice = advised(json.dumps(value), OwnObjects(PAGE))
+
+    if advice is not None and advice.retry_after is not None:
+        assert timedelta() < advice.retry_after <= timedelta(days=1)
+        assert advice.asked_by.startswith(BUSINESS)

@@ -1,0 +1,58 @@
+"""The log, observed: how commits end."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from domain.errors import Unavailable
+from domain.streams import page_stream
+from projections.sql import Sql
+from server.eventstore.commit import Commit, StreamEvents
+from server.eventstore.event_store import StoreLog
+from server.eventstore.sqlite.store import SqliteStore
+from server.observability.metrics import Meters
+from server.observability.observed_event_store import ObservedLog
+from tests.builders import PAGE, page_registered
+
+
+class HeldCommit:
+    """Registers a page, once it is let go."""
+
+    def __init__(self) -> None:
+        self.has_come, self.may_go = threading.Event(), threading.Event()
+        self.commit = Commit([StreamEvents(page_stream(PAGE), 0, [page_registered()])], guard=self._wait)
+
+    def _wait(self, _: Sql) -> None:
+        self.has_come.set()
+        self.may_go.wait()
+
+
+def commits(meters: Meters, result: str) -> float | None:
+    """How many have ended so."""
+    return meters.registry.get_sample_value("redrive_commits_total", {"result": result})
+
+
+async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away(tmp_path: Path) -> None:
+    meters, held = Meters(), HeldCommit()
+    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+        committing = asyncio.create_task(ObservedLog(log, meters, None).commit(held.commit))
+        await asyncio.to_thread(held.has_come.wait)
+
+        committing.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        held.may_go.set()
+    assert commits(meters, "unavailable") == 0
+
+
+async def test_a_log_that_is_away_counts_as_that(tmp_path: Path) -> None:
+    meters = Meters()
+    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+        observed = ObservedLog(log, meters, None)
+    with pytest.raises(Unavailable):
+        await observed.commit(Commit([]))
+
+    assert commits(meters, "unavailable") == 1

@@ -1,0 +1,46 @@
+"""The questions that a scrape asks, on both databases."""
+
+from contextlib import closing
+
+from domain.streams import batch_stream, message_stream
+from server.eventstore.commit import Commit, StreamEvents
+from server.observability import database_metrics
+from server.observability.database_metrics import Books
+from tests.builders import PAGE, batch_created, message_submitted
+from tests.databases import opened
+from tests.server.eventstore.whole_log import write_everything
+
+PENDING = Commit(
+    [
+        StreamEvents(message_stream("m-waits"), 0, (message_submitted(2, message_id="m-waits"),)),
+        StreamEvents(batch_stream("m-waits", 0, 1), 0, (batch_created("ann", "bob", message_id="m-waits"),)),
+    ]
+)
+
+
+def test_a_whole_log_has_queues_and_balanced_books(database_url: str) -> None:
+    with closing(opened(database_url)) as store:
+        write_everything(store)
+        store.write_together([PENDING])
+        with store.transaction(commit=False) as sql:
+            queues = database_metrics.look(sql)
+            looks = [Books().imbalance(sql) for _ in range(2)]
+
+    assert queues[PAGE].depth == 2
+    assert queues[PAGE].age_seconds > 0
+    assert looks == [0, 0]
+
+
+def test_every_message_is_looked_at_in_the_course_of_time(database_url: str) -> None:
+    books = Books()
+    with closing(opened(database_url)) as store:
+        write_everything(store)
+        with store.transaction(commit=True) as sql:
+            sql.execute("UPDATE messages SET is_completed = 1")
+            last = sql.row("SELECT MAX(message_id) AS message_id FROM messages")
+            assert last is not None
+            sql.execute("UPDATE messages SET total = total + 3 WHERE message_id = :message_id", dict(last))
+        with store.transaction(commit=False) as sql:
+            found = [books.imbalance(sql) for _ in range(3)]
+
+    assert found == [3, 3, 3]

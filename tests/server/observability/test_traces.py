@@ -1,0 +1,135 @@
+"""Traces from the caller over the server to the platform."""
+
+import subprocess
+import sys
+
+import grpc.aio
+import pytest
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from redrive.v1.page_pb2 import SendMode
+from server.observability.otel import OtelTracing, exporter_of
+from server.observability.tracing import TracingRefusedError, open_tracing
+from tests.builders import PAGE
+from tests.server.observability.outside import Outside
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
+
+
+async def test_a_trace_leads_from_the_caller_to_the_platform(outside: Outside) -> None:
+    await outside.put_page()
+    message_id = await outside.send("u1", metadata=(("traceparent", TRACEPARENT),))
+    await outside.done(message_id)
+
+    (call,) = outside.spans("redrive.v1.DeliveryService/Send")
+    (request,) = outside.spans("graph send")
+
+    assert call.context is not None
+    assert call.parent is not None
+    assert f"{call.context.trace_id:032x}" == TRACE
+    assert f"{call.parent.span_id:016x}" == PARENT
+    assert call.kind is SpanKind.SERVER
+    assert dict(call.attributes or {})["rpc.grpc.status_code"] == "OK"
+    assert request.kind is SpanKind.CLIENT
+    assert [link.context for link in request.links] == [call.context]
+    assert request.parent is None  # a trace of its own: a call may bring a hundred thousand of them
+    assert dict(request.attributes or {}) == {
+        "redrive.page_id": PAGE,
+        "redrive.message_id": message_id,
+        "redrive.batch_number": 1,
+        "redrive.deliveries": 1,
+        "redrive.sent": 1,
+    }
+
+
+async def test_a_graph_batch_is_one_span_that_counts_what_became_of_it(outside: Outside) -> None:
+    await outside.put_page(mode=SendMode.SEND_MODE_BATCH)
+    await outside.sandbox.control.order({"preset": "unavailable_recipient", "recipients": ["u1"]})
+    await outside.done(await outside.send("u1", "u2", "u3"))
+
+    (request,) = outside.spans("graph send_batch")
+
+    attributes = dict(request.attributes or {})
+    assert [attributes[f"redrive.{name}"] for name in ("deliveries", "sent", "failed")] == [3, 2, 1]
+    assert request.status.status_code is StatusCode.ERROR
+
+
+async def test_trying_a_token_is_part_of_the_call_that_brings_it(outside: Outside) -> None:
+    await outside.put_page()
+
+    (call,) = outside.spans("redrive.v1.PageService/PutPage")
+    (check,) = outside.spans("graph check_token")
+
+    assert call.context is not None
+    assert check.parent is not None
+    assert check.parent.span_id == call.context.span_id
+    assert dict(check.attributes or {})["redrive.result"] == "TokenAccepted"
+
+
+async def test_calls_that_fail_or_are_given_up_end_their_spans(outside: Outside) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        await outside.message("nobody knows it")
+
+    (call,) = await outside.ended("redrive.v1.DeliveryService/GetMessage")
+    assert dict(call.attributes or {})["rpc.grpc.status_code"] == "NOT_FOUND"
+    assert call.status.status_code is StatusCode.UNSET  # the caller's mistake
+
+
+async def test_traceparents_that_are_nonsense_begin_a_trace(outside: Outside) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        await outside.send("u1", metadata=(("traceparent", "00-nonsense"),))
+
+    (call,) = await outside.ended("redrive.v1.DeliveryService/Send")
+    assert call.parent is None
+
+
+async def test_the_platform_is_not_told_of_traces(outside: Outside) -> None:
+    await outside.put_page()
+    await outside.done(await outside.send("u1", metadata=(("traceparent", TRACEPARENT),)))
+
+    received = await outside.sandbox.control.received()
+
+    assert received.arrivals
+    assert TRACE not in repr(received)
+
+
+def test_without_an_exporter_nothing_of_opentelemetry_is_loaded() -> None:
+    look = "import sys, server.main; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+        {"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"},
+    ],
+)
+def test_nobody_asks_for_traces(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert open_tracing() is None
+
+
+def test_the_usual_variables_ask_for_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    tracing = open_tracing()
+
+    assert isinstance(tracing, OtelTracing)
+    tracing.close()
+    assert isinstance(exporter_of("console"), ConsoleSpanExporter)
+
+
+def test_an_exporter_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        TracingRefusedError, match=r"^OTEL_TRACES_EXPORTER must be otlp, console or none, not 'zipkin'$"
+    ):
+        exporter_of("zipkin")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    with pytest.raises(TracingRefusedError, match="only grpc is spoken"):
+        exporter_of("otlp")

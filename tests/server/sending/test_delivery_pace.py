@@ -1,0 +1,169 @@
+"""How fast messages leave, and what changes that on the way."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from domain.batch_events import DeliveriesDispatched
+from domain.fault import ErrorType, RetryRule, Scope
+from domain.outcome import Failed
+from domain.page_events import SendMode
+from server.background.timer_report import TimerStatus
+from server.cluster.page_leases import close_page
+from server.eventstore.commit import Commit
+from server.messenger.channel import Advice, Attempted, Channel, Credentials, OutgoingMessage
+from server.sandbox.control import SandboxControl
+from server.sandbox.record import Arrival
+from server.sandbox.runner import Sandbox
+from server.sending.rate_limiter import Pause
+from tests.builders import PAGE, auto, cron, crowd, fault, people
+from tests.server.sending.works import Works, open_works
+
+
+def seconds(arrivals: Sequence[Arrival]) -> float:
+    """From the first to the last."""
+    return arrivals[-1].time - arrivals[0].time
+
+
+@pytest.mark.parametrize("send_mode", SendMode)
+async def test_a_page_keeps_its_pace(works: Works, send_mode: SendMode) -> None:
+    """60 messages at 40 a second, of which five may leave at once, and in batches the last ten together: 1 second."""
+    await works.put_page(access_token="", pace=40.0, send_mode=send_mode)
+
+    await works.done(await works.send(crowd(60)))
+
+    assert 0.9 < seconds(await works.arrivals()) < 6.0  # a busy machine takes longer
+
+
+async def test_two_messages_share_their_pages_pace(works: Works) -> None:
+    await works.put_page(access_token="", pace=40.0)
+    ids = [await works.send(crowd(25, name)) for name in "ab"]
+
+    for message_id in ids:
+        await works.done(message_id)
+
+    assert seconds(await works.arrivals()) > 0.9  # 50 at 40 a second, of which a tenth of a second's at once
+
+
+async def test_another_pace_is_heeded_in_mid_send(works: Works) -> None:
+    await works.put_page(access_token="", pace=2.0)
+    message_id = await works.send(crowd(60))  # half a minute
+    await works.arrived(1)
+
+    await works.put_page(access_token="", pace=1_000.0)
+
+    await works.done(message_id, within=5.0)
+
+
+async def test_a_new_token_is_used_in_mid_send(works: Works) -> None:
+    await works.put_page(access_token="", pace=40.0)
+    message_id = await works.send(crowd(60))
+    before = await works.arrived(10)
+
+    await works.put_page(access_token="renewed", pace=40.0)
+    arrived_until_then = len(await works.arrivals())
+
+    assert (await works.done(message_id)).status == "SENT"
+    tokens = [arrival.token for arrival in await works.arrivals()]
+    assert set(tokens[arrived_until_then + 2 :]) == {tokens[-1]}
+    assert tokens[-1] != before[0].token
+    generations = [event.token_generation for event in await works.events(message_id, DeliveriesDispatched, 1)]
+    assert generations == sorted(generations)
+    assert set(generations) == {1, 2}
+
+
+async def test_after_a_new_token_a_resend_reaches_those_whom_the_old_one_failed(
+    works: Works, control: SandboxControl
+) -> None:
+    await control.order({"preset": "expired_token"})
+    message_id = await works.send(people("ann", "bob"), retry_policy=auto())
+    failed = await works.done(message_id)
+
+    await works.put_page(access_token="renewed")
+    await works.resend(message_id)
+
+    assert (failed.status, failed.retry_count) == ("FAILED", 0)  # no attempt is burned on a dead token
+    assert (await works.done(message_id)).status == "SENT"
+
+
+# What the platform asks for
+
+LIMITED = Attempted(
+    outcome=Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=Scope.PAGE)),
+    advice=Advice(retry_after=timedelta(seconds=0.8)),
+)
+
+
+class LimitingChannel:
+    """A channel on which the platform refuses the first message, and asks for a pause shorter than it ever does."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.send_batch, self.check_token = channel.send_batch, channel.check_token
+        self.is_page_token = channel.is_page_token
+        self._refused = False
+
+    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+        if self._refused:
+            return await self._channel.send(credentials, message)
+        self._refused = True
+        return LIMITED
+
+
+@pytest.fixture
+async def limited(idle: Works) -> Works:
+    idle.dispatcher._channel = LimitingChannel(idle.dispatcher._channel)
+    await idle.put_page(access_token="", pace=10.0)
+    await idle.start()
+    return idle
+
+
+async def test_nothing_leaves_while_the_platform_asks_for_a_pause(limited: Works) -> None:
+    message_id = await limited.send(crowd(5), retry_policy=auto())
+    await limited.done(message_id)
+
+    refused = (await limited.attempts(message_id))["u00000"][0]
+    assert refused.failed_time is not None
+    heard = refused.failed_time / 1_000_000
+    assert [arrival for arrival in await limited.arrivals() if heard + 0.1 < arrival.time < heard + 0.75] == []
+    assert len([arrival for arrival in await limited.arrivals() if arrival.time > heard + 0.75]) >= 3
+
+
+async def test_a_pause_leaves_nobody_out(limited: Works) -> None:
+    message_id = await limited.send(crowd(5), retry_policy=auto())
+
+    row = await limited.done(message_id)
+
+    assert (row.status, row.retry_count) == ("SENT", 1)
+    assert await limited.accepted() == {who.id: 1 for who in crowd(5)}
+
+
+async def test_the_timer_waits_while_the_platform_asks_for_a_pause(limited: Works) -> None:
+    message_id = await limited.send(people("ann"), retry_policy=cron())
+    await limited.done(message_id)
+
+    (result,) = await limited.timer.run_now()
+
+    assert (result.message_id, result.status) == (message_id, TimerStatus.RETRY_AFTER)
+    assert (await limited.row(message_id)).retry_count == 0
+
+
+async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, sandbox: Sandbox) -> None:
+    async with open_works(database, sandbox) as first:
+        await first.put_page()
+        await first.ownership.start()
+        await first.ownership.own(PAGE)
+        await first.log.commit(
+            Commit([], also=lambda sql: close_page(sql, PAGE, Pause(seconds=1.0, reason="Retry-After: 1")))
+        )
+        heard = time.time()
+
+    async with open_works(database, sandbox, worker="worker-2") as second:
+        await second.start()
+        await second.done(await second.send(crowd(1)))
+
+        (arrival,) = await second.arrivals()
+        assert arrival.time - heard > 0.9
