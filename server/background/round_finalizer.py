@@ -29,7 +29,7 @@ from server.eventstore.commit import Commit, EventLog, StreamEvents
 logger = structlog.get_logger()
 
 
-class RoundCloser:
+class RoundFinalizer:
     """Looks at each message whose last batch may have come to its end."""
 
     def __init__(self, log: EventLog, rounds: AutomaticRoundService, worker: str, now: Callable[[], datetime]) -> None:

@@ -9,10 +9,10 @@ import structlog
 
 from domain.errors import Unavailable
 from server.background.due_rounds import DueRounds
-from server.background.reconciler import Sweeper
+from server.background.reconciler import Reconciler
 from server.background.retry_timer import RetryTimer
-from server.background.round_finalizer import RoundCloser
-from server.cluster.page_leases import Ownership
+from server.background.round_finalizer import RoundFinalizer
+from server.cluster.page_leases import PageLeases
 from server.sending.dispatcher import Dispatcher
 
 logger = structlog.get_logger()
@@ -23,12 +23,12 @@ class DeliveryService:
 
     def __init__(
         self,
-        ownership: Ownership,
+        ownership: PageLeases,
         dispatcher: Dispatcher,
-        closer: RoundCloser,
+        closer: RoundFinalizer,
         timer: RetryTimer,
         due_rounds: DueRounds,
-        sweeper: Sweeper,
+        sweeper: Reconciler,
     ) -> None:
         self._ownership = ownership
         self._dispatcher = dispatcher

@@ -21,14 +21,14 @@ from server.eventstore.postgres.store import PostgresStore
 from server.eventstore.rebuild import DatabaseInUseByWorkersError, Difference, Report
 from server.eventstore.schema import DatabaseIsNewerError
 from server.eventstore.sqlite.store import DatabaseInUseError, SqliteStore
-from server.eventstore.store import ShadowInUseError
+from server.eventstore.store import StagingInUseError
 from server.settings import SettingsError, read_settings
 
 DIFFERED = 3  # exit code
 STEPS = 10  # lines of progress where there is no terminal
 
 _REFUSALS = (
-    *(SettingsError, StartRefusedError, DatabaseInUseError, DatabaseIsNewerError, ShadowInUseError, UnknownEventError),
+    *(SettingsError, StartRefusedError, DatabaseInUseError, DatabaseIsNewerError, StagingInUseError, UnknownEventError),
     *(ArchiveError, SecretKeyError, OSError),
 )
 _AWAY = (*SqliteStore.away, *PostgresStore.away)

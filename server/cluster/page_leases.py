@@ -48,7 +48,7 @@ def owners(sql: Sql) -> Mapping[str, str]:
     return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
 
 
-def close_page(sql: Sql, page_id: str, pause: Pause) -> None:
+def set_retry_after(sql: Sql, page_id: str, pause: Pause) -> None:
     """Record a pause for every process and beyond a restart; only one that the platform asked for stops the timers."""
     until = sql.clock() + timedelta(seconds=pause.seconds) // MICROSECOND
     page_pauses.record(sql, page_id, pause.reason, pause.fault, until=until)
@@ -59,7 +59,7 @@ def close_page(sql: Sql, page_id: str, pause: Pause) -> None:
         )
 
 
-def reopen_page(sql: Sql, page_id: str) -> None:
+def clear_retry_after(sql: Sql, page_id: str) -> None:
     """End a page's pause, for every process."""
     page_pauses.forget(sql, page_id)
     sql.execute("UPDATE page_owners SET closed_until = 0 WHERE page_id = :page_id", {"page_id": page_id})
@@ -77,7 +77,7 @@ def closed_for(sql: Sql, page_id: str) -> float:
     return max(0.0, (row["closed_until"] - sql.clock()) / 1_000_000) if row and row["closed_until"] else 0.0
 
 
-def closings(sql: Sql) -> Mapping[str, Micros]:
+def retry_after_times(sql: Sql) -> Mapping[str, Micros]:
     """Until when the platform wants nothing of the pages that it wants nothing of."""
     rows = sql.rows("SELECT page_id, closed_until FROM page_owners WHERE closed_until > :now", {"now": sql.clock()})
     return {row["page_id"]: row["closed_until"] for row in rows}
@@ -88,7 +88,7 @@ def is_owned_by_another(sql: Sql, page_id: str, worker: str) -> bool:
     return owners(sql).get(page_id) in living(sql) - {worker}
 
 
-class Ownership:
+class PageLeases:
     """This process's lease, and the pages it owns by it.
 
     `lease` is how long a process may give no sign of life before its pages go to another; `batch_lease` is what its

@@ -25,7 +25,7 @@ from domain.event import RequestStamp
 from projections import requests
 from projections.requests import AnsweredRequest
 from server.eventstore.commit import EventLog
-from server.runtime.cooperative import in_turns, slices
+from server.runtime.cooperative import slices, yield_between
 
 Write = (
     SendMessage
@@ -62,7 +62,7 @@ class PayloadHash:
 
     async def add(self, parts: Sequence[msgspec.Struct]) -> None:
         """Goes on with further parts of the request; how they are cut makes no difference."""
-        async for some in in_turns(slices(parts)):
+        async for some in yield_between(slices(parts)):
             self._hash.update(b"".join(map(_ENCODER.encode, some)))
 
     def hexdigest(self) -> str:

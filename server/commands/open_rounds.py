@@ -62,7 +62,7 @@ class OpenRoundService:
                 return True
         place = message_id, message.open_round.round
         rest = self._rests.pop(place) if place in self._rests else self._rest(message.open_round, events)
-        rest.judge_anew()
+        rest.invalidate_eligibility()
         has_more = await self._plan(rest)
         if has_more:
             self._keep(place, rest)

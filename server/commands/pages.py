@@ -25,12 +25,12 @@ from domain.streams import page_stream
 from projections import page_pauses
 from projections.pages import PageRow, find
 from projections.sql import Sql
-from server.cluster.page_leases import reopen_page
+from server.cluster.page_leases import clear_retry_after
 from server.commands.idempotency import PayloadHash, first_answer, stamp_for
 from server.commands.lookup import find_page, reach
 from server.crypto.vault import PageSecrets, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
-from server.eventstore.rolling_upgrade import older_lives
+from server.eventstore.rolling_upgrade import older_release_is_running
 from server.messenger.channel import Channel, Credentials, TokenAccepted
 from server.messenger.channel import TokenRefused as Refusal
 
@@ -158,7 +158,7 @@ class PutPageService:
         names, kept = self._vault.labels.page_names, page.settings.name
         if not command.name or names.keeps(command.name, kept, page.id):
             return kept
-        return command.name if await self._log.read(older_lives) else names.seal(command.name, page.id)
+        return command.name if await self._log.read(older_release_is_running) else names.seal(command.name, page.id)
 
 
 def _answered(stamp: RequestStamp | None, warnings: Sequence[str]) -> RequestStamp | None:
@@ -281,7 +281,7 @@ def _pause_after(page: Page, events: Sequence[PageEvent]) -> Write:
     """A release ends the pause too."""
     if not any(isinstance(event, PageReleased) for event in events):
         return _nothing
-    return lambda sql: reopen_page(sql, page.id)
+    return lambda sql: clear_retry_after(sql, page.id)
 
 
 def _nothing(_: Sql) -> None:

@@ -42,7 +42,7 @@ class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...] = ()
 
 
-class WhomToRetry(msgspec.Struct, frozen=True, kw_only=True):
+class ResendCriteria(msgspec.Struct, frozen=True, kw_only=True):
     """What a round asks for: named recipients, or all that a selection takes, after those of the slice before.
 
     `taken` spares a later slice from judging all of the message again: a standing is judged alike each time. Who has
@@ -70,7 +70,7 @@ def judged_by(sql: Sql, message: MessageRow, from_batch: int = 0) -> Judged:
     )
 
 
-def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
+def plan_retry(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan:
     """The next slice of a round."""
     if whom.recipient_ids:
         return _plan_named(sql, message, whom)
@@ -92,7 +92,7 @@ def plan_retry(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
 
 
 def _next_slice(
-    sql: Sql, judged: Judged, taken: Sequence[Standing], whom: WhomToRetry
+    sql: Sql, judged: Judged, taken: Sequence[Standing], whom: ResendCriteria
 ) -> tuple[Sequence[BatchRecipient], str]:
     """The recipients, and the last of them if more may follow."""
     most = PLAN_SLICE if whom.limit is None else min(PLAN_SLICE, whom.limit)
@@ -116,7 +116,7 @@ def awaiting_automatic_round(sql: Sql, message: MessageRow) -> int:
     return judge(survey, message, selection).total
 
 
-def _plan_named(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
+def _plan_named(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan:
     named = dict.fromkeys(whom.recipient_ids)
     rows = standings.named(sql, judged_by(sql, message), list(named))
     findings = judge(survey_of_named(rows, whom.changed, unknown=len(named) - len(rows)), message, whom.selection)
@@ -131,7 +131,7 @@ def _plan_named(sql: Sql, message: MessageRow, whom: WhomToRetry) -> RetryPlan:
     )
 
 
-def _is_taken(row: FailedRow, message: MessageRow, whom: WhomToRetry) -> bool:
+def _is_taken(row: FailedRow, message: MessageRow, whom: ResendCriteria) -> bool:
     has_changed = row.recipient_id in whom.changed
     return why_not(row.standing, message, whom.selection, has_changed=has_changed) is None
 

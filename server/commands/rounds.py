@@ -20,7 +20,7 @@ from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
 from projections.sql import Sql
 from server.commands.changed_recipients import Changes, changes_in_slices
-from server.commands.resend_planning import NOBODY, RetryPlan, RoundOrder, WhomToRetry, plan_retry
+from server.commands.resend_planning import NOBODY, ResendCriteria, RetryPlan, RoundOrder, plan_retry
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 
 
@@ -43,7 +43,7 @@ class Step(Enum):
 
     APPENDED = "more is to come"
     DONE = "that was all"
-    BEATEN = "the message has moved on"
+    CONFLICT = "the message has moved on"
     TOO_EARLY = "another round is to be planned to its end first"
 
 
@@ -107,7 +107,7 @@ class Round:
         """It will be planned to its end, whoever goes away."""
         return self._goes_on
 
-    def judge_anew(self) -> None:
+    def invalidate_eligibility(self) -> None:
         """It rested for a while: who stands how may look otherwise by now, by another token of the page."""
         self._taken = ()
 
@@ -135,9 +135,9 @@ class Round:
         is_under_way = row.is_open or message.open_round is not None
         return Look(message, slices, plan, trial, changes, is_under_way)
 
-    def _whom(self, slices: Sequence[RetryRequested], changes: Changes, *, predicts: bool) -> WhomToRetry:
+    def _whom(self, slices: Sequence[RetryRequested], changes: Changes, *, predicts: bool) -> ResendCriteria:
         order = self._order
-        return WhomToRetry(
+        return ResendCriteria(
             selection=order.selection,
             recipient_ids=order.recipient_ids,
             taken=self._taken,
@@ -174,7 +174,7 @@ class Round:
             return Step.DONE
         requested, appends = await self._log.compute(partial(self._slice, look, plan))
         if not isinstance(await self._log.commit(Commit(appends)), Committed):
-            return Step.BEATEN
+            return Step.CONFLICT
         self._number, self._taken, self._changes = requested.round, plan.taken, look.changes
         self._goes_on = slices[0].goes_on if slices else requested.goes_on
         return Step.APPENDED if plan.after else Step.DONE

@@ -27,8 +27,8 @@ from server.crypto import person_keys
 from server.crypto.person_keys import BatchKeys, joined, new_keys
 from server.crypto.vault import MessageKey, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
-from server.eventstore.rolling_upgrade import older_lives
-from server.runtime.cooperative import in_turns
+from server.eventstore.rolling_upgrade import older_release_is_running
+from server.runtime.cooperative import yield_between
 
 METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
 
@@ -75,7 +75,7 @@ class SendService:
         """Return the message's id, and whether names may be sealed by person, in one read; raises PageNotRegistered."""
         find_page(sql, reach(command), command.page_id)
         message_id = self._vault.ids.message_of(sql, command.owner, METHOD, command.request_id)
-        return message_id, not older_lives(sql)
+        return message_id, not older_release_is_running(sql)
 
     async def _submit(
         self,
@@ -100,7 +100,7 @@ class SendService:
             time=self._now(),
         )
         planning = new_batches(plan, fresh, FillableContent(command.content).variables, key, by_person=by_person)
-        batches = [batch async for batch in in_turns(planning)]
+        batches = [batch async for batch in yield_between(planning)]
         submitted = submission(
             message_id,
             command,

@@ -35,8 +35,8 @@ from server.commands.send import (
 from server.crypto.person_keys import forget_message, keep
 from server.crypto.vault import MessageKey, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
-from server.eventstore.rolling_upgrade import older_lives
-from server.runtime.cooperative import in_turns, slices
+from server.eventstore.rolling_upgrade import older_release_is_running
+from server.runtime.cooperative import slices, yield_between
 
 STAGED_AT_ONCE = 1_000  # recipients looked up and appended together: memory stays small however long the stream is
 
@@ -88,7 +88,7 @@ class StreamSendService:
         if message.life is not Life.SUBMITTED:  # a repeat gets the first answer, also when the page is no longer shared
             await self._log.read(lambda sql: find_page(sql, reach(command), command.page_id))
         if message.life is Life.SUBMITTED or command.validate_only:
-            return UnstoredStream(self._sends, command, self._now, self._vault.payload_key)
+            return DryRunStream(self._sends, command, self._now, self._vault.payload_key)
         staged = messages.stage(
             message, owner=command.owner, page_id=command.page_id, worker=self._worker, now=self._now()
         )
@@ -167,9 +167,9 @@ class StagedStream:
             first_batch=batches_needed(self._written) + 1,
             time=self._now(),
         )
-        by_person = not await self._log.read(older_lives)
+        by_person = not await self._log.read(older_release_is_running)
         planning = new_batches(plan, recipients, self._wanted, staged.key, by_person=by_person)
-        batches = [batch async for batch in in_turns(planning)]
+        batches = [batch async for batch in yield_between(planning)]
         still_staged = StreamEvents(message_stream(staged.id), staged.stage, [])
         commit = Commit([*appends_of(batches), still_staged], also=keep(staged.vault, keys_of(batches)))
         if not isinstance(await self._log.commit(commit), Committed):
@@ -203,7 +203,7 @@ class StagedStream:
     async def _title(self) -> str:
         """Return the title as it is kept: sealed, unless a server of the release before would have to show it."""
         staged = self._staged
-        if await self._log.read(older_lives):
+        if await self._log.read(older_release_is_running):
             return staged.command.title
         return staged.vault.labels.titles.seal(staged.command.title, staged.id)
 
@@ -231,7 +231,7 @@ async def abandon_staged(
 # A SendStream that changes nothing: it is read to the end, and answered.
 
 
-class UnstoredStream:
+class DryRunStream:
     """A dry run, or a repeat of a request that was carried out."""
 
     def __init__(
@@ -252,7 +252,7 @@ class UnstoredStream:
         """Counts and hashes."""
         await self._payload.add(recipients)
         self._taken += len(recipients)
-        async for some in in_turns(slices(recipients)):
+        async for some in yield_between(slices(recipients)):
             self._distinct.add(recipient.id for recipient in some)
 
     async def submit(self) -> SendAnswer:

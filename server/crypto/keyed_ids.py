@@ -15,7 +15,7 @@ from domain.message_id import is_keyed, keyed_message_id
 from projections import requests
 from projections.requests import AnsweredRequest
 from projections.sql import Sql
-from server.eventstore.rolling_upgrade import older_lives
+from server.eventstore.rolling_upgrade import older_release_is_running
 
 MESSAGE_IDS = "message ids"
 _DELIVERY_IDS = b"delivery ids"
@@ -44,7 +44,11 @@ class KeyedIds:
         """
         if request_id and (answered := requests.find(sql, owner, method, request_id)) is not None:
             return self.message_answered(answered, owner, request_id)
-        return older_message_id(owner, request_id) if older_lives(sql) else self.new_message(owner, request_id)
+        return (
+            older_message_id(owner, request_id)
+            if older_release_is_running(sql)
+            else self.new_message(owner, request_id)
+        )
 
     def message_answered(self, answered: AnsweredRequest, owner: str, request_id: str) -> str:
         """Return the id of the message that a request made; the release before did not record it in the answer."""

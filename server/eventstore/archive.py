@@ -49,7 +49,7 @@ def archive_messages(
 ) -> Archived:
     """Archives what has not changed since `before`.
 
-    Raises DatabaseInUseByWorkersError, ShadowInUseError, ArchiveError, OSError, or what the database raises.
+    Raises DatabaseInUseByWorkersError, StagingInUseError, ArchiveError, OSError, or what the database raises.
     """
     with store.transaction(commit=False) as sql:
         refuse_if_in_use(workers(sql))

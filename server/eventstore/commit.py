@@ -62,9 +62,9 @@ class Commit:
     append_id: str = field(default_factory=lambda: token_hex(8))
 
     @property
-    def are_news(self) -> bool:
+    def needs_new_release(self) -> bool:
         """Servers of the release before would not understand all that it writes."""
-        return rolling_upgrade.are_news(event for append in self.appends for event in append.events)
+        return rolling_upgrade.needs_new_release(event for append in self.appends for event in append.events)
 
     def refusal(self, sql: Sql) -> Conflict | Refused | None:
         """Why it may not be written, apart from its versions.
@@ -76,7 +76,7 @@ class Commit:
                 stamp = stamp_of(event)
                 if stamp is not None and is_known(sql, stamp):
                     return Conflict(append.stream)
-        if self.are_news and rolling_upgrade.older_lives(sql):
+        if self.needs_new_release and rolling_upgrade.older_release_is_running(sql):
             return Refused(OLDER_RELEASE_LIVES)
         cause = self.guard(sql) if self.guard is not None else None
         return None if cause is None else Refused(cause)

@@ -28,7 +28,7 @@ RETRY_AFTER = timedelta(seconds=1)
 OLDER_RELEASE_AGAIN = timedelta(minutes=1)  # people are renewing servers: no client is to wait for them
 
 
-class StoreLog:
+class EventStore:
     """See EventLog. The store is closed with the log.
 
     Where other processes write too, a follower tells what was recorded, by whomever; else the writer itself does.

@@ -16,7 +16,7 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from projections.tally import Tally
 from server.eventstore import outcome_backfill
-from server.eventstore.store import Shadow, Store
+from server.eventstore.store import StagingReadModels, Store
 from server.eventstore.whole_log import WholeLog
 
 EVENTS_AT_ONCE = 500  # in one transaction: one event per transaction is 20 times slower
@@ -59,7 +59,7 @@ def rebuild(
 
     `workers` asks who works on the database: raises DatabaseInUseByWorkersError if anybody does. `archive` is the
     folder of archived events: raises ArchiveError unless all that were archived are there, and whole. Raises
-    ShadowInUseError, or what the database raises. Whatever it raises, the live read models are as they were.
+    StagingInUseError, or what the database raises. Whatever it raises, the live read models are as they were.
     """
     with store.transaction(commit=False) as sql:
         refuse_if_in_use(workers(sql))
@@ -96,7 +96,7 @@ def refuse_if_in_use(workers: Collection[str]) -> None:
         raise DatabaseInUseByWorkersError(", ".join(sorted(workers)))
 
 
-def _begin(shadow: Shadow) -> None:
+def _begin(shadow: StagingReadModels) -> None:
     shadow.clear()
     with shadow.building() as sql:
         read_models.create(sql)
@@ -109,7 +109,7 @@ def _made_by() -> str:
     return version("redrive-server")
 
 
-def _resume(log: WholeLog, shadow: Shadow) -> int:
+def _resume(log: WholeLog, shadow: StagingReadModels) -> int:
     """The position from which to go on: 0 unless the shadow was made by this release, from this log."""
     with shadow.building() as sql:
         sql.execute(_PROGRESS)
@@ -123,7 +123,7 @@ def _resume(log: WholeLog, shadow: Shadow) -> int:
     return 0
 
 
-def _build(log: WholeLog, shadow: Shadow, position: int, report: Report) -> None:
+def _build(log: WholeLog, shadow: StagingReadModels, position: int, report: Report) -> None:
     report(position, log.last_position())
     events = log.after(position)
     while chunk := list(islice(events, EVENTS_AT_ONCE)):
@@ -143,7 +143,7 @@ def _apply(sql: Sql, chunk: Sequence[Recorded]) -> None:
     )
 
 
-def _compare(store: Store, shadow: Shadow, sql: Sql) -> Mapping[str, Difference]:
+def _compare(store: Store, shadow: StagingReadModels, sql: Sql) -> Mapping[str, Difference]:
     """The tables that differ, once the shadow has all that the log has."""
     row = sql.row("SELECT position FROM rebuild_progress")
     position = row["position"] if row else 0
@@ -154,7 +154,7 @@ def _compare(store: Store, shadow: Shadow, sql: Sql) -> Mapping[str, Difference]
     return {table: difference for table, difference in found.items() if any(difference)}
 
 
-def _difference(shadow: Shadow, sql: Sql, table: str) -> Difference:
+def _difference(shadow: StagingReadModels, sql: Sql, table: str) -> Difference:
     live, own = f"SELECT * FROM {shadow.live}.{table}", f"SELECT * FROM {shadow.own}.{table}"  # noqa: S608 - our own names
     return Difference(_count(sql, f"{live} EXCEPT {own}"), _count(sql, f"{own} EXCEPT {live}"))
 
@@ -164,7 +164,7 @@ def _count(sql: Sql, query: str) -> int:
     return row["how_many"] if row else 0
 
 
-def _replace(shadow: Shadow, sql: Sql, tables: Collection[str]) -> None:
+def _replace(shadow: StagingReadModels, sql: Sql, tables: Collection[str]) -> None:
     """In the same transaction the shadow says that nobody may go on with it: its tables may be gone."""
     for table in tables:
         shadow.replace(sql, table)

@@ -47,7 +47,7 @@ KNOWN_BEFORE = frozenset(
 REFUSE_OLDER_LEASES = "ALTER TABLE workers ALTER COLUMN release DROP DEFAULT"
 
 
-def are_news(events: Iterable[Event]) -> bool:
+def needs_new_release(events: Iterable[Event]) -> bool:
     """The release before would not understand one of them."""
     return any(name_of(event) not in KNOWN_BEFORE or _says_more(event) for event in events)
 
@@ -77,7 +77,7 @@ def _says_more(event: Event) -> bool:
     return False
 
 
-def older_lives(sql: Sql) -> bool:
+def older_release_is_running(sql: Sql) -> bool:
     """A server of the release before is at work; never once the database is closed to it."""
     if schema.version_of(sql) >= schema.VERSION:
         return False

@@ -14,11 +14,11 @@ from server.eventstore.group_commit import Written
 # Read models built anew beside the live ones, which stay as they are until the new ones replace them.
 
 
-class ShadowInUseError(Exception):
+class StagingInUseError(Exception):
     """Somebody else builds read models of this database anew."""
 
 
-class Shadow(Protocol):
+class StagingReadModels(Protocol):
     """One set of read models, this process's alone while it is open. Every method blocks."""
 
     @property
@@ -131,8 +131,8 @@ class Store(Protocol):
         """The position of the log's last event; 0 when it is empty."""
         ...
 
-    def shadow(self, name: str) -> Shadow:
-        """Read models of their own, beside the live ones; raises ShadowInUseError."""
+    def shadow(self, name: str) -> StagingReadModels:
+        """Read models of their own, beside the live ones; raises StagingInUseError."""
         ...
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:

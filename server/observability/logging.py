@@ -31,7 +31,7 @@ def configure(level: str, style: str = "auto") -> None:
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
 
 
-def tell_of_lost_exceptions(loop: asyncio.AbstractEventLoop) -> None:
+def log_lost_exceptions(loop: asyncio.AbstractEventLoop) -> None:
     """Exceptions that nobody awaits are logged like all others; the loop's own way shows their texts."""
     loop.set_exception_handler(_lost)
 

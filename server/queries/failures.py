@@ -47,7 +47,7 @@ class FailureGroups:
         return found
 
 
-def counted_anew(sql: Sql, _message: MessageRow, judged: Judged) -> Mapping[Standing, int]:
+def uncached_counts(sql: Sql, _message: MessageRow, judged: Judged) -> Mapping[Standing, int]:
     """Whatever was known before."""
     return standings.groups(sql, judged)
 
@@ -85,7 +85,7 @@ GroupsOf = Callable[[Sql, MessageRow, Judged], Mapping[Standing, int]]
 
 
 def list_failures(
-    wanted: FailureFilter, *, after: str, limit: int, groups_of: GroupsOf = counted_anew
+    wanted: FailureFilter, *, after: str, limit: int, groups_of: GroupsOf = uncached_counts
 ) -> Callable[[Sql], FailureList]:
     """The query for one page of failures by recipient id, after the last one seen; raises MessageNotFound."""
 

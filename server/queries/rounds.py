@@ -19,7 +19,7 @@ from projections.sql import Micros, Sql, from_micros
 from server.api.ports import RetryTimer
 from server.background.due_rounds import OWNER_SECONDS
 from server.background.timer_report import RetrySchedule
-from server.cluster.page_leases import closings
+from server.cluster.page_leases import retry_after_times
 from server.commands.lookup import find_message
 from server.commands.resend_planning import awaiting_automatic_round
 from server.eventstore.commit import EventLog
@@ -143,7 +143,7 @@ def _may_be_retried(message: MessageRow) -> bool:
 
 
 def _obstacles(sql: Sql, page_ids: Collection[str]) -> _Obstacles:
-    return _Obstacles(sql.clock(), closings(sql), pages.holds(sql, page_ids).keys())
+    return _Obstacles(sql.clock(), retry_after_times(sql), pages.holds(sql, page_ids).keys())
 
 
 def _time(message: MessageRow, obstacles: _Obstacles, schedule: RetrySchedule) -> datetime | None:

@@ -15,7 +15,7 @@ def slices(items: Sequence[T], size: int = SLICE) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-async def in_turns(steps: Iterable[T]) -> AsyncIterator[T]:
+async def yield_between(steps: Iterable[T]) -> AsyncIterator[T]:
     """The steps one by one; between two of them, whatever else waits to be done is done."""
     for number, step in enumerate(steps):
         if number:

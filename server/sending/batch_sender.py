@@ -18,10 +18,10 @@ from server.eventstore.commit import Refused
 from server.messenger.channel import Attempted, Channel, NothingLeftError, OutgoingMessage
 from server.sending.batch_log import BatchLog, Written
 from server.sending.message_health import MessageHealth
-from server.sending.preconditions import AlreadySent, Erased, Hindrance, may_leave
+from server.sending.preconditions import AlreadySent, BlockReason, Erased, may_leave
 from server.sending.rate_limiter import wait
-from server.sending.rendered_messages import BatchLetters, Letter
-from server.sending.round_rate_limit import RoundCap
+from server.sending.rendered_messages import Letter, RenderedBatch
+from server.sending.round_rate_limit import RoundRateLimit
 from server.sending.sending_page import SendingPage
 
 logger = structlog.get_logger()
@@ -60,25 +60,25 @@ class Halt(StrEnum):
 
 _RELEASING = (Halt.DRAINING, Halt.PAUSED, Halt.PAGE_HELD, Halt.CONTENT_REPLACED)  # another claim goes on
 _HALTED_BY = {
-    Hindrance.MESSAGE_STOPPED: Halt.CANCELLED,
-    Hindrance.MESSAGE_PAUSED: Halt.PAUSED,
-    Hindrance.PAGE_HELD: Halt.PAGE_HELD,
-    Hindrance.CONTENT_REPLACED: Halt.CONTENT_REPLACED,
+    BlockReason.MESSAGE_STOPPED: Halt.CANCELLED,
+    BlockReason.MESSAGE_PAUSED: Halt.PAUSED,
+    BlockReason.PAGE_HELD: Halt.PAGE_HELD,
+    BlockReason.CONTENT_REPLACED: Halt.CONTENT_REPLACED,
 }
 
 
-class BatchRun:
+class BatchSender:
     """Works a claimed batch: `dispatch` returns when nothing more will leave, `finish` when all is durable."""
 
     def __init__(
         self,
         batch_log: BatchLog,
-        letters: BatchLetters,
+        letters: RenderedBatch,
         page: SendingPage,
         channel: Channel,
         now: Callable[[], datetime],
         health: MessageHealth,
-        cap: RoundCap | None = None,
+        cap: RoundRateLimit | None = None,
     ) -> None:
         self._log = batch_log
         self._health = health

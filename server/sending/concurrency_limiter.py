@@ -1,4 +1,4 @@
-"""Slots: how many requests may be in flight, of one page and of all together."""
+"""FairConcurrencyLimiter: how many requests may be in flight, of one page and of all together."""
 
 import asyncio
 from collections import deque
@@ -9,19 +9,19 @@ ALL_SLOTS = 480  # of this process: below the client's 500 connections, so that 
 LOOK_SECONDS = 0.05  # between two looks at the halt
 
 
-class Slots:
+class FairConcurrencyLimiter:
     """Counts requests in flight; a page's slots are also slots of the whole process.
 
     Whoever finds none free waits. The next one goes to the page that has the fewest requests in flight, and there to
     the first in the queue: a page with very much to send keeps no other from its share.
     """
 
-    def __init__(self, limit: int, whole: "Slots | None" = None) -> None:
+    def __init__(self, limit: int, whole: "FairConcurrencyLimiter | None" = None) -> None:
         self.in_flight = 0
         self.limit = limit
         self._whole = whole
         self._queue: deque[asyncio.Future[bool]] = deque()
-        self._queueing: dict[Slots, None] = {}  # pages of this whole, the first comer first
+        self._queueing: dict[FairConcurrencyLimiter, None] = {}  # pages of this whole, the first comer first
 
     @property
     def is_free(self) -> bool:
@@ -76,11 +76,11 @@ class Slots:
         if not self._queue:
             (self._whole or self).unqueue(self)
 
-    def queue(self, page: "Slots") -> None:
+    def queue(self, page: "FairConcurrencyLimiter") -> None:
         """Somebody waits for a slot of this page."""
         self._queueing[page] = None
 
-    def unqueue(self, page: "Slots") -> None:
+    def unqueue(self, page: "FairConcurrencyLimiter") -> None:
         """Nobody waits for a slot of this page any more."""
         self._queueing.pop(page, None)
 

@@ -26,18 +26,18 @@ from domain.retry import RetryTrigger
 from domain.stop_policy import Stop
 from projections.recorded import Recorded
 from server.cluster.page_assignment import share_of
-from server.cluster.page_leases import Ownership, close_page
+from server.cluster.page_leases import PageLeases, set_retry_after
 from server.commands.lifecycle import StopService
 from server.commands.pages import PageHoldService
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, EventLog
 from server.messenger.channel import Channel
 from server.sending.batch_sender import Halt
-from server.sending.concurrency_limiter import ALL_SLOTS, PAGE_SLOTS, Slots
+from server.sending.concurrency_limiter import ALL_SLOTS, PAGE_SLOTS, FairConcurrencyLimiter
 from server.sending.page_work import Place
 from server.sending.page_worker import PageWorker
-from server.sending.rate_limiter import Pacer, Pause
-from server.sending.rendered_messages import Letters
+from server.sending.rate_limiter import AdaptiveRateLimiter, Pause
+from server.sending.rendered_messages import MessageRenderer
 from server.sending.sending_page import SendingPage
 
 logger = structlog.get_logger()
@@ -49,17 +49,17 @@ class Dispatcher:
     """Starts a worker for each page that has work, wakes on news, and polls behind it."""
 
     def __init__(
-        self, log: EventLog, vault: Vault, channel: Channel, ownership: Ownership, now: Callable[[], datetime]
+        self, log: EventLog, vault: Vault, channel: Channel, ownership: PageLeases, now: Callable[[], datetime]
     ) -> None:
         self._log = log
         self._vault = vault
         self._channel = channel
         self._ownership = ownership
         self._now = now
-        self._letters = Letters(log, vault)
-        self._slots = Slots(ALL_SLOTS)
+        self._letters = MessageRenderer(log, vault)
+        self._slots = FairConcurrencyLimiter(ALL_SLOTS)
         self._parked: dict[Place, float] = {}
-        self._pacers: dict[str, Pacer] = {}
+        self._pacers: dict[str, AdaptiveRateLimiter] = {}
         self._faults: dict[str, PageFaults] = {}
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -72,16 +72,16 @@ class Dispatcher:
         self._stops = StopService(log, now)
         log.listen(self._hear)
 
-    def _pacer(self, page_id: str) -> Pacer:
+    def _pacer(self, page_id: str) -> AdaptiveRateLimiter:
         """The page's pacer; its limit is set when the page is worked on."""
         if page_id not in self._pacers:
-            self._pacers[page_id] = Pacer(1.0, partial(self._page_paused, page_id))
+            self._pacers[page_id] = AdaptiveRateLimiter(1.0, partial(self._page_paused, page_id))
         return self._pacers[page_id]
 
     def _page_paused(self, page_id: str, pause: Pause) -> None:
         """Record a pause for all processes; the platform's words do not go into this program's log."""
         logger.info("page_paused", page=page_id, seconds=pause.seconds, code=pause.fault.code if pause.fault else 0)
-        self._aside(self._log.commit(Commit([], also=lambda sql: close_page(sql, page_id, pause))))
+        self._aside(self._log.commit(Commit([], also=lambda sql: set_retry_after(sql, page_id, pause))))
 
     def _page_faulty(self, page_id: str, fault: Fault, token_generation: int) -> None:
         """Nothing more of the page leaves, at once here and for good by an event."""
@@ -96,7 +96,7 @@ class Dispatcher:
                 await self._holds.hold_for(page_id, certain, token_generation=token_generation)
         finally:
             if page_id in self._workers:
-                await self._workers[page_id].hold_is_settled()
+                await self._workers[page_id].on_hold_recorded()
             self.wake()
 
     async def _certain_fault(self, page_id: str, fault: Fault) -> Fault | None:
@@ -214,7 +214,7 @@ class Dispatcher:
         generation = await self._ownership.own(page_id)
         if generation is None or self._draining:
             return
-        slots = Slots(PAGE_SLOTS, self._slots)
+        slots = FairConcurrencyLimiter(PAGE_SLOTS, self._slots)
         page = SendingPage(
             page_id,
             self._pacer(page_id),

@@ -12,7 +12,7 @@ from server.sending.rendered_messages import BatchPeople
 Place = tuple[str, int]  # a batch: its message and its number
 
 
-class PageAsItIs(NamedTuple):
+class PageSnapshot(NamedTuple):
     """A page's secrets and settings, and the seconds for which it is paused; `as_of` is when the reading began."""
 
     kept: KeptSecrets | None
@@ -32,4 +32,4 @@ class Work(NamedTuple):
     receipts: Receipts
     people: BatchPeople
     state: State
-    page: PageAsItIs
+    page: PageSnapshot

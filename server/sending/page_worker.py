@@ -19,20 +19,20 @@ from projections import batches, pages
 from projections.batches import BatchRow
 from projections.pages import PageRow
 from projections.sql import Sql
-from server.cluster.page_leases import Ownership, paused_for
+from server.cluster.page_leases import PageLeases, paused_for
 from server.crypto.vault import KeptSecrets, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, Refused, StreamEvents
 from server.eventstore.stream import events_of
 from server.messenger.channel import Channel, Credentials
 from server.sending.batch_log import BatchLog
 from server.sending.batch_receipts import receipts_of
-from server.sending.batch_sender import BatchRun, Halt
+from server.sending.batch_sender import BatchSender, Halt
 from server.sending.concurrency_limiter import BATCH_SLOTS, PAGE_SLOTS
 from server.sending.message_health import MessageHealths
-from server.sending.page_work import PageAsItIs, Place, Work
+from server.sending.page_work import PageSnapshot, Place, Work
 from server.sending.preconditions import may_claim, state_of
-from server.sending.rendered_messages import BatchLetters, Letters, people_of
-from server.sending.round_rate_limit import Round, RoundCaps
+from server.sending.rendered_messages import MessageRenderer, RenderedBatch, people_of
+from server.sending.round_rate_limit import Round, RoundRateLimits
 from server.sending.sending_page import SendingPage
 
 logger = structlog.get_logger()
@@ -50,9 +50,9 @@ class PageWorker:
         page: SendingPage,
         log: EventLog,
         vault: Vault,
-        letters: Letters,
+        letters: MessageRenderer,
         channel: Channel,
-        ownership: Ownership,
+        ownership: PageLeases,
         parked: dict[Place, float],
         now: Callable[[], datetime],
         on_stop: Callable[[str, Stop], None],
@@ -66,8 +66,8 @@ class PageWorker:
         self._parked = parked
         self._now = now
         self._claiming: Place | None = None
-        self._runs: dict[Place, BatchRun] = {}
-        self._caps = RoundCaps()
+        self._runs: dict[Place, BatchSender] = {}
+        self._caps = RoundRateLimits()
         self._healths = MessageHealths(partial(self._stop, on_stop))
         self._aside_rounds: dict[Place, Round] = {}  # that dispatch aside: at their round's pace, or awaiting outcomes
         self._finishing: set[asyncio.Task[None]] = set()
@@ -114,7 +114,7 @@ class PageWorker:
         """What requests leave with now."""
         return self._page.credentials
 
-    async def hold_is_settled(self) -> None:
+    async def on_hold_recorded(self) -> None:
         """A hold that was asked for is there, unless another token has come.
 
         Until that is read, the page counts as held: else its refusals would stop a message as well.
@@ -158,9 +158,9 @@ class PageWorker:
         self._page.pacer.set_limit(row.messages_per_second)
         self._page.pacer.close(pause, as_of=as_of)
 
-    def _page_as_it_is(self, sql: Sql, row: PageRow | None, as_of: float) -> PageAsItIs:
+    def _page_as_it_is(self, sql: Sql, row: PageRow | None, as_of: float) -> PageSnapshot:
         pause = 0.0 if row is None else paused_for(sql, row)
-        return PageAsItIs(self._vault.page_secrets(self._page.page_id)(sql), row, pause, as_of)
+        return PageSnapshot(self._vault.page_secrets(self._page.page_id)(sql), row, pause, as_of)
 
     async def run(self) -> None:
         """Works until no batch is left to claim and none is under way, the page is lost, or the drain."""
@@ -232,7 +232,7 @@ class PageWorker:
         elif run is not None:
             await self._dispatch(run, work.place)
 
-    async def _dispatch(self, run: BatchRun, place: Place) -> None:
+    async def _dispatch(self, run: BatchSender, place: Place) -> None:
         """Let a batch leave; one that breaks lets nothing more leave, and breaks the worker."""
         try:
             await run.dispatch()
@@ -244,11 +244,11 @@ class PageWorker:
             raise
         self._aside(self._finish(run, place))
 
-    def _dispatches_aside(self, run: BatchRun) -> bool:
+    def _dispatches_aside(self, run: BatchSender) -> bool:
         """A batch that may have to wait keeps no other from leaving; of those that await outcomes only so many do."""
         return run.is_capped or (run.awaits_outcomes and len(self._aside_rounds) < OPEN_BATCHES)
 
-    async def _begin(self, work: Work) -> BatchRun | None:
+    async def _begin(self, work: Work) -> BatchSender | None:
         """The run of a batch that was claimed; None when there is none to work."""
         health = self._healths.of(work.batch.message_id, work.state)
         health.stop_if_due()
@@ -256,7 +256,7 @@ class PageWorker:
         claimed = None if letters is None else await self._claim(work)
         if letters is None or claimed is None or claimed.claim is None:
             return None
-        run = BatchRun(
+        run = BatchSender(
             BatchLog(self._log, claimed, self._now),
             letters,
             self._page,
@@ -274,7 +274,7 @@ class PageWorker:
             run.halt(Halt.PAUSED)
         return run
 
-    async def _open(self, work: Work) -> BatchLetters | None:
+    async def _open(self, work: Work) -> RenderedBatch | None:
         """A batch that cannot be opened is left for a while, so that it does not keep others from leaving."""
         try:
             return await self._letters.of_batch(work.batch, work.people, work.state.replaced_round)
@@ -313,7 +313,7 @@ class PageWorker:
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
-    async def _dispatch_and_finish(self, run: BatchRun, place: Place) -> None:
+    async def _dispatch_and_finish(self, run: BatchSender, place: Place) -> None:
         """Dispatch without keeping other batches from leaving; the next of its round is claimed when it has left."""
         try:
             await run.dispatch()
@@ -329,7 +329,7 @@ class PageWorker:
             self._news.set()
         await self._finish(run, place)
 
-    async def _finish(self, run: BatchRun, place: Place) -> None:
+    async def _finish(self, run: BatchSender, place: Place) -> None:
         try:
             await run.finish()
         except Unavailable:

@@ -11,7 +11,7 @@ from projections.sql import Sql
 from projections.standings import sent_among
 
 
-class Hindrance(StrEnum):
+class BlockReason(StrEnum):
     """Why nothing of a batch may leave now."""
 
     MESSAGE_STOPPED = "the message is cancelled"
@@ -34,7 +34,7 @@ class AlreadySent(msgspec.Struct, frozen=True):
     positions: tuple[int, ...]
 
 
-Cause = Hindrance | AlreadySent | Erased
+Cause = BlockReason | AlreadySent | Erased
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ def may_leave(
         if (hindrance := _hindrance(state)) is not None:
             return hindrance
         if state.replaced_round != replaced_round:
-            return Hindrance.CONTENT_REPLACED
+            return BlockReason.CONTENT_REPLACED
         if state.erased_until != erased_until:
             return _erased_of(sql, batch, state.erased_until)
         may_be_sent = batch.round or state.has_receipts
@@ -81,7 +81,7 @@ def may_leave(
 
 def may_claim(page_id: str, *, worker: str, generation: int) -> Callable[[Sql], Cause | None]:
     """The guard of a claim: only the page's owner works on its batches."""
-    return lambda sql: None if _is_owner(sql, page_id, worker, generation) else Hindrance.PAGE_LOST
+    return lambda sql: None if _is_owner(sql, page_id, worker, generation) else BlockReason.PAGE_LOST
 
 
 def state_of(sql: Sql, batch: Batch, worker: str, generation: int) -> State:
@@ -108,14 +108,14 @@ def state_of(sql: Sql, batch: Batch, worker: str, generation: int) -> State:
     return msgspec.convert(dict(row), State, strict=False) if row else _GONE
 
 
-def _hindrance(state: State) -> Hindrance | None:
+def _hindrance(state: State) -> BlockReason | None:
     if state.is_cancelled:
-        return Hindrance.MESSAGE_STOPPED
+        return BlockReason.MESSAGE_STOPPED
     if state.is_paused:
-        return Hindrance.MESSAGE_PAUSED
+        return BlockReason.MESSAGE_PAUSED
     if state.is_held:
-        return Hindrance.PAGE_HELD
-    return None if state.is_owned else Hindrance.PAGE_LOST
+        return BlockReason.PAGE_HELD
+    return None if state.is_owned else BlockReason.PAGE_LOST
 
 
 def _erased_of(sql: Sql, batch: Batch, until: int) -> Erased:

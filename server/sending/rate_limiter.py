@@ -35,7 +35,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-class Pacer:
+class AdaptiveRateLimiter:
     """One page's pace on this process's clock."""
 
     def __init__(self, limit: float, on_pause: Callable[[Pause], None] = lambda _: None) -> None:

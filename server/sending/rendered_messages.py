@@ -1,4 +1,4 @@
-"""Letters: what a batch's deliveries say, with each recipient's name and variables filled in.
+"""MessageRenderer: what a batch's deliveries say, with each recipient's name and variables filled in.
 
 A letter is rendered when it is about to leave, and a large one while no other is: a batch of large templates rendered
 at once would take the memory of a process, and the event loop for a second.
@@ -49,7 +49,7 @@ PERSON_ERASED = Fault(
 Letter = OutgoingMessage | Fault  # a fault says why nothing can be sent to this recipient
 
 
-class BatchLetters:
+class RenderedBatch:
     """The letter for each position but for those of people who were erased, as of an erasure's place in the log.
 
     All are rendered with the contents in force when `replaced_round` was the last round whose content replaced older
@@ -71,11 +71,11 @@ class BatchLetters:
         self.is_large = is_large
         self.turn = turn
 
-    def without(self, positions: Iterable[int], erased_until: int) -> "BatchLetters":
+    def without(self, positions: Iterable[int], erased_until: int) -> "RenderedBatch":
         """Some of them were erased meanwhile."""
         gone = frozenset(positions)
         left = {position: letter for position, letter in self._by_position.items() if position not in gone}
-        return BatchLetters(left, erased_until, self.replaced_round, is_large=self.is_large, turn=self.turn)
+        return RenderedBatch(left, erased_until, self.replaced_round, is_large=self.is_large, turn=self.turn)
 
     async def rendered(self, positions: Iterable[int]) -> Mapping[int, Letter]:
         """Return the letters for these positions; a fault for a person who was erased."""
@@ -201,7 +201,7 @@ class _OriginsOnDemand(dict[int, _Origin]):
         return origin
 
 
-class Letters:
+class MessageRenderer:
     """Opens the sealed content, names and variables of batches about to leave."""
 
     def __init__(self, log: EventLog, vault: Vault) -> None:
@@ -211,7 +211,7 @@ class Letters:
         self._bytes = 0  # of sealed contents in it
         self._turn = asyncio.Lock()
 
-    async def of_batch(self, batch: Batch, people: BatchPeople, replaced_round: int = 0) -> BatchLetters:
+    async def of_batch(self, batch: Batch, people: BatchPeople, replaced_round: int = 0) -> RenderedBatch:
         """The messages; none to whom was erased. Raises Unavailable.
 
         `replaced_round` is the last round known to have replaced older contents.
@@ -227,7 +227,7 @@ class Letters:
             for position, recipient in enumerate(batch.recipients)
             if recipient.id not in people.erased
         }
-        return BatchLetters(
+        return RenderedBatch(
             letters,
             people.erased_until,
             opened.message.replaced_round,

@@ -10,7 +10,7 @@ from server.sending.rate_limiter import LONGEST_STEP, SHORTEST_WAIT, wait
 Round = tuple[str, int]  # a message, and the number of the round
 
 
-class RoundCap:
+class RoundRateLimit:
     """Messages per second of one round; what a slow moment left over is not made up for."""
 
     def __init__(self, messages_per_second: float) -> None:
@@ -37,18 +37,18 @@ class RoundCap:
         return False
 
 
-class RoundCaps:
+class RoundRateLimits:
     """The caps of a page's rounds; one is kept as long as it has something to wait for."""
 
     def __init__(self) -> None:
-        self._caps: dict[Round, RoundCap] = {}
+        self._caps: dict[Round, RoundRateLimit] = {}
 
-    def of(self, batch: Batch) -> RoundCap | None:
+    def of(self, batch: Batch) -> RoundRateLimit | None:
         """The one that all batches of the round share; None for a round without one."""
         if not batch.messages_per_second:
             return None
         the_round = (batch.message_id, batch.round)
         if the_round not in self._caps:
             self._caps = {key: cap for key, cap in self._caps.items() if not cap.is_idle}
-            self._caps[the_round] = RoundCap(batch.messages_per_second)
+            self._caps[the_round] = RoundRateLimit(batch.messages_per_second)
         return self._caps[the_round]

@@ -8,10 +8,10 @@ import structlog
 from domain.fault import Fault
 from domain.page_events import SendMode
 from domain.page_faults import PageFaults
-from server.cluster.page_leases import Ownership
+from server.cluster.page_leases import PageLeases
 from server.messenger.channel import Attempted, Credentials
-from server.sending.concurrency_limiter import Slots
-from server.sending.rate_limiter import Pacer
+from server.sending.concurrency_limiter import FairConcurrencyLimiter
+from server.sending.rate_limiter import AdaptiveRateLimiter
 
 logger = structlog.get_logger()
 
@@ -22,10 +22,10 @@ class SendingPage:
     def __init__(
         self,
         page_id: str,
-        pacer: Pacer,
+        pacer: AdaptiveRateLimiter,
         faults: PageFaults,
-        slots: Slots,
-        ownership: Ownership,
+        slots: FairConcurrencyLimiter,
+        ownership: PageLeases,
         ownership_generation: int,
         on_fault: Callable[[Fault, int], None],
     ) -> None:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from domain.streams import page_stream
 from server.eventstore.commit import Commit, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.observability.database_metrics import Sight
 from server.observability.metrics import Meters
 from tests.builders import page_registered
@@ -42,7 +42,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 async def exported(tmp_path: Path) -> dict[str, set[str]]:
     """The samples of a service with one page, by name, each with its labels."""
     meters = Meters()
-    async with StoreLog(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as log:
+    async with EventStore(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as log:
         await log.commit(Commit([StreamEvents(page_stream("1"), 0, [page_registered("1")])]))
         sight = Sight(log, lambda: {"1": 1.0})
         await sight.refresh()

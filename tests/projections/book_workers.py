@@ -9,7 +9,7 @@ from domain import batch_decisions
 from domain.delivery import DeliveryStatus as S
 from domain.outcome import Outcome
 from server.eventstore.commit import Committed, Conflict, Refused
-from server.sending.preconditions import AlreadySent, Hindrance, may_leave
+from server.sending.preconditions import AlreadySent, BlockReason, may_leave
 from tests.builders import LEASE
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.book_model import Attempt, ModelMessage, Place
@@ -91,15 +91,15 @@ class BookWorkers(BookKeeping):
         for position in positions:
             self.leave(self.model[place[0]], self.at(place).attempts[position])
 
-    def hindrance(self, place: Place, positions: Sequence[int]) -> Hindrance | AlreadySent | None:
+    def hindrance(self, place: Place, positions: Sequence[int]) -> BlockReason | AlreadySent | None:
         """What has to keep these from leaving, by the model."""
         message, batch = self.model[place[0]], self.at(place)
         if message.is_cancelled:
-            return Hindrance.MESSAGE_STOPPED
+            return BlockReason.MESSAGE_STOPPED
         if message.is_paused:
-            return Hindrance.MESSAGE_PAUSED
+            return BlockReason.MESSAGE_PAUSED
         if batch.owner != self.owner:
-            return Hindrance.PAGE_LOST
+            return BlockReason.PAGE_LOST
         sent = [p for p in positions if message.stands_by(batch.attempts[p].recipient).reads_as is S.SENT]
         return AlreadySent(tuple(sent)) if sent else None
 
@@ -111,7 +111,7 @@ class BookWorkers(BookKeeping):
         self.reached("an unconfirmed one is resent" if attempt.follows_unconfirmed else f"attempt {attempt.number}")
         attempt.status, attempt.token_generation = S.SENDING, self.token_generation
 
-    def heed(self, place: Place, expected: Hindrance | AlreadySent) -> None:
+    def heed(self, place: Place, expected: BlockReason | AlreadySent) -> None:
         """What a worker does about it."""
         self.reached(f"refused: {type(expected).__name__ if isinstance(expected, AlreadySent) else expected.name}")
         batch = self.db.batch(*place)
@@ -119,9 +119,9 @@ class BookWorkers(BookKeeping):
             self.db.write(self.db.of_batch(batch, batch_decisions.drop(batch, expected.positions, now=self.now())))
             for position in expected.positions:
                 self.at(place).attempts[position].status = S.CANCELLED
-        elif expected is Hindrance.MESSAGE_STOPPED:
+        elif expected is BlockReason.MESSAGE_STOPPED:
             self.cancel_batch(place)
-        elif expected is Hindrance.MESSAGE_PAUSED:
+        elif expected is BlockReason.MESSAGE_PAUSED:
             self.release(place)
 
     def cancel_batch(self, place: Place) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from projections.sql import Given, Micros, Parameters, Row, Sql
-from server.eventstore.sqlite.sql import with_given
+from server.eventstore.sqlite.sql import with_bulk_rows
 from tests.projections.driven_store import DrivenStore
 
 
@@ -21,7 +21,7 @@ class Explaining:
     def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
         whole, bound = statement, parameters or {}
         if given is not None:
-            whole, bound = with_given(statement, given.columns), {**bound, "given": given.as_json()}
+            whole, bound = with_bulk_rows(statement, given.columns), {**bound, "given": given.as_json()}
         self.steps += [row["detail"] for row in self._sql.rows(f"EXPLAIN QUERY PLAN {whole}", bound)]
         return self._sql.rows(statement, parameters, given)
 

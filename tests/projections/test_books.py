@@ -13,7 +13,7 @@ from projections.batches import NEVER
 from projections.outcomes import HOUR
 from projections.sql import Sql
 from server.commands.resend_planning import judged_by
-from server.queries.failures import FailureGroups, counted_anew
+from server.queries.failures import FailureGroups, uncached_counts
 from tests.projections.book_callers import BookCallers
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.driven_store import counts_of
@@ -62,7 +62,7 @@ class Books(BookCallers):
         row = message_rows.find(sql, message_id)
         assert row is not None
         judged = judged_by(sql, row)
-        return self.groups.of(sql, row, judged), counted_anew(sql, row, judged)
+        return self.groups.of(sql, row, judged), uncached_counts(sql, row, judged)
 
     @invariant()
     def outcomes_add_up(self) -> None:

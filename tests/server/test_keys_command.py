@@ -17,7 +17,7 @@ from server.commands.send import SendService
 from server.crypto.key_ring import random_key
 from server.crypto.vault import PageSecrets
 from server.eventstore.commit import Commit, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.settings import Settings
 from tests.builders import PAGE, TOKEN, page_registered, send_message, wall_clock
 
@@ -44,7 +44,7 @@ async def sent() -> str:
     """The id of the message of one and the same request, sent or found again."""
     settings = Settings()
     store = open_store(settings)
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         vault = open_vault(store, settings)
         if await log.read(vault.page_secrets(PAGE)) is None:
             kept = vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)

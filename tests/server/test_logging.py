@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from server.main import cli
-from server.observability.logging import configure, tell_of_lost_exceptions
+from server.observability.logging import configure, log_lost_exceptions
 
 SECRET = "EAAG-in-an-exception"
 
@@ -72,7 +72,7 @@ def test_libraries_speak_json_too_without_the_parameters_of_their_words(capsys: 
 
 async def test_exceptions_that_nobody_awaits_are_told_without_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
-    tell_of_lost_exceptions(asyncio.get_running_loop())
+    log_lost_exceptions(asyncio.get_running_loop())
 
     asyncio.get_running_loop().call_soon(broken)
     await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from server.runtime.cooperative import SLICE, in_turns, slices
+from server.runtime.cooperative import SLICE, slices, yield_between
 
 
 def test_slices_hold_everything_once_in_order() -> None:
@@ -28,7 +28,7 @@ async def test_what_waits_has_its_turn_between_two_steps() -> None:
             await asyncio.sleep(0)
 
     other = asyncio.create_task(other_work())
-    assert [step async for step in in_turns(steps())] == [0, 1, 2]
+    assert [step async for step in yield_between(steps())] == [0, 1, 2]
     await other
 
     assert done == ["step 0", "step 1", "other work", "step 2", "other work"]
@@ -37,7 +37,7 @@ async def test_what_waits_has_its_turn_between_two_steps() -> None:
 async def test_a_single_step_waits_for_nobody() -> None:
     others = asyncio.create_task(asyncio.sleep(0))
 
-    assert [step async for step in in_turns(["only"])] == ["only"]
+    assert [step async for step in yield_between(["only"])] == ["only"]
 
     assert not others.done()
     await others

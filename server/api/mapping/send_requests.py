@@ -19,7 +19,7 @@ from server.api.validation.content import recipient_violations
 from server.api.validation.recipients import surely_keeps_rules
 from server.api.validation.rule_set import Rules
 from server.api.validation.sends import MOST_RECIPIENTS, MessageRules, SendRules, StreamHeaderRules, StreamPartRules
-from server.runtime.cooperative import SLICE, in_turns, slices
+from server.runtime.cooperative import SLICE, slices, yield_between
 
 LARGE_CONTENT = 100_000  # bytes, checked in about 50 milliseconds
 PLACEHOLDERS_OF_A_SLICE = 10  # with more of them, fewer recipients are looked at in one step
@@ -45,7 +45,7 @@ async def _surely_in_order(given: Sequence[content_pb2.Recipient]) -> list[Recip
     if not 0 < len(given) <= MOST_RECIPIENTS:
         return None
     everybody: list[Recipient] = []
-    async for some in in_turns(slices(given)):
+    async for some in yield_between(slices(given)):
         translated = recipients(some)
         if not all(map(surely_keeps_rules, translated)):
             return None
@@ -71,7 +71,7 @@ async def _fill_in(content: FillableContent, everybody: Sequence[Recipient], *, 
     """Raise InvalidRequest with every recipient who cannot be sent the content."""
     violations: list[Violation] = []
     size = max(1, SLICE // (1 + content.count // PLACEHOLDERS_OF_A_SLICE))
-    async for some in in_turns(slices(everybody, size)):
+    async for some in yield_between(slices(everybody, size)):
         violations += recipient_violations(content, some, first=first)
         first += len(some)
     if violations:

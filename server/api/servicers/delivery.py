@@ -55,7 +55,7 @@ from server.commands.send_stream import StreamSendService
 from server.crypto.labels import Labels
 from server.eventstore.commit import EventLog
 from server.queries.attempts import list_attempts
-from server.queries.failures import FailureGroups, counted_anew, list_failures
+from server.queries.failures import FailureGroups, list_failures, uncached_counts
 from server.queries.history import History
 from server.queries.lists import batches_of_message
 from server.queries.message_events import list_events
@@ -156,7 +156,7 @@ class DeliveryServicer(DeliveryServiceBase):
         wanted = message_requests.failure_filter(request, sees(context))
         place = message_requests.failures_at(request, wanted)
         page = page_tokens.FAILURES.page(request, (wanted, place.time))
-        groups_of = counted_anew if place.time else self._failure_groups.of
+        groups_of = uncached_counts if place.time else self._failure_groups.of
         found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit, groups_of=groups_of))
         next_round = await self._next_round(place, found.message)
         failures, token = page.cut(found.failures)

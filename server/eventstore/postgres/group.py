@@ -59,7 +59,7 @@ class PostgresGroup:
                 return Written(self._landed(commit) or Conflict(append.stream))
         if (refusal := commit.refusal(self._sql)) is not None:
             return Written(refusal)
-        if commit.are_news and rolling_upgrade.close_to_older(self._sql):
+        if commit.needs_new_release and rolling_upgrade.close_to_older(self._sql):
             self._sql.execute(rolling_upgrade.REFUSE_OLDER_LEASES)
         recorded = self._append(commit)
         self._versions.update(

@@ -16,11 +16,11 @@ _TYPES = {int: "bigint", str: "text"}
 @lru_cache(maxsize=2_000)
 def translated(statement: str, columns: Columns = ()) -> bytes:
     """The statement with psycopg's parameters in place of `:like_this`, and the rows that it calls `given`."""
-    whole = with_given(statement, columns) if columns else statement
+    whole = with_bulk_rows(statement, columns) if columns else statement
     return _PARAMETER.sub(r"%(\1)s", whole.replace("%", "%%")).encode()
 
 
-def with_given(statement: str, columns: Columns) -> str:
+def with_bulk_rows(statement: str, columns: Columns) -> str:
     """The statement with the rows that it calls `given`."""
     listed = ", ".join(f"(value ->> {index})::{_TYPES[kind]} AS {name}" for index, (name, kind) in enumerate(columns))
     return f"WITH given AS MATERIALIZED (SELECT {listed} FROM jsonb_array_elements(:given::jsonb)) {statement}"  # noqa: S608

@@ -8,13 +8,13 @@ from psycopg.rows import DictRow
 
 from projections.sql import Sql
 from server.eventstore.postgres.sql import PostgresSql
-from server.eventstore.store import ShadowInUseError
+from server.eventstore.store import StagingInUseError
 
 SHADOW_LOCK = 0x72656473  # "reds": whoever builds read models anew holds it for as long as it is connected
 
 
-class PostgresShadow:
-    """See Shadow. `connection` commits by itself, and becomes the shadow's; `writer_lock` is the log's."""
+class PostgresStaging:
+    """See StagingReadModels. `connection` commits by itself, and becomes the shadow's; `writer_lock` is the log's."""
 
     def __init__(self, connection: psycopg.Connection[DictRow], schema: str, writer_lock: int) -> None:
         self.own = schema
@@ -30,7 +30,7 @@ class PostgresShadow:
             self._connection.execute("SELECT pg_advisory_lock(%s)", (SHADOW_LOCK,))
         except psycopg.errors.LockNotAvailable as error:
             self.close()
-            raise ShadowInUseError("another rebuild is at work on this database") from error
+            raise StagingInUseError("another rebuild is at work on this database") from error
 
     def _live_schema(self) -> str:
         row = self._connection.execute("SELECT quote_ident(current_schema()) AS live").fetchone()

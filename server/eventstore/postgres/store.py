@@ -27,7 +27,7 @@ from server.eventstore.group_commit import Written
 from server.eventstore.postgres.group import PostgresGroup
 from server.eventstore.postgres.rows import recorded, stored
 from server.eventstore.postgres.sql import PostgresSql
-from server.eventstore.postgres.staging import PostgresShadow
+from server.eventstore.postgres.staging import PostgresStaging
 from server.eventstore.store import READERS, Interruption
 from server.eventstore.stream import recorded_in
 
@@ -45,7 +45,7 @@ CHECK_SECONDS = 1.0
 READ_SECONDS = 10.0  # a query may have to count a million rows
 
 
-class PatientConnection(psycopg.Connection[DictRow]):
+class TimeoutConnection(psycopg.Connection[DictRow]):
     """Raises psycopg.OperationalError after `patience` seconds without an answer, and is closed then.
 
     What becomes of the statement is not known: the database may carry it out when it goes on.
@@ -72,7 +72,7 @@ class PatientConnection(psycopg.Connection[DictRow]):
             return result
 
 
-def check(connection: PatientConnection) -> None:
+def check(connection: TimeoutConnection) -> None:
     """Finds out quickly whether a connection is of use still."""
     connection.patience = CHECK_SECONDS
     ConnectionPool.check_connection(connection)
@@ -172,7 +172,7 @@ class PostgresStore:
         self._url = url
         self._readers = ConnectionPool(
             url,
-            connection_class=PatientConnection,
+            connection_class=TimeoutConnection,
             kwargs={
                 "row_factory": dict_row,
                 "autocommit": True,
@@ -186,7 +186,7 @@ class PostgresStore:
             check=check,
             open=True,
         )
-        self._writer: PatientConnection | None = None
+        self._writer: TimeoutConnection | None = None
         self._statistics = PostgresStatistics()
         try:
             with self._locked() as c:
@@ -254,9 +254,9 @@ class PostgresStore:
             row = connection.execute("SELECT MAX(notification_id) AS last FROM stored_events").fetchone()
             return (row and row["last"]) or 0
 
-    def shadow(self, name: str) -> PostgresShadow:
-        """Read models of their own, beside the live ones; raises ShadowInUseError."""
-        return PostgresShadow(self._connect(Connection), f"redrive_{name}", WRITER_LOCK)
+    def shadow(self, name: str) -> PostgresStaging:
+        """Read models of their own, beside the live ones; raises StagingInUseError."""
+        return PostgresStaging(self._connect(Connection), f"redrive_{name}", WRITER_LOCK)
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
@@ -307,9 +307,9 @@ class PostgresStore:
             (WRITER_LOCK,),
         )
 
-    def _writing_connection(self) -> PatientConnection:
+    def _writing_connection(self) -> TimeoutConnection:
         if self._writer is None or self._writer.closed:
-            self._writer = self._connect(PatientConnection, _WRITER_OPTIONS)
+            self._writer = self._connect(TimeoutConnection, _WRITER_OPTIONS)
             self._writer.patience = WRITE_SECONDS
         return self._writer
 

@@ -11,7 +11,7 @@ from projections.sql import Columns, Given, Micros, Parameters, Row
 
 
 @lru_cache(maxsize=200)
-def with_given(statement: str, columns: Columns) -> str:
+def with_bulk_rows(statement: str, columns: Columns) -> str:
     """The statement with the rows that it calls `given`; made once, so that the planner may put an index on them."""
     listed = ", ".join(f"value ->> {index} AS {name}" for index, (name, _) in enumerate(columns))
     return f"WITH given AS MATERIALIZED (SELECT {listed} FROM json_each(:given)) {statement}"  # noqa: S608 - own words
@@ -48,5 +48,5 @@ class SqliteSql:
         if given is None:
             return self._cursor.execute(statement, parameters or {})
         return self._cursor.execute(
-            with_given(statement, given.columns), {**(parameters or {}), "given": given.as_json()}
+            with_bulk_rows(statement, given.columns), {**(parameters or {}), "given": given.as_json()}
         )

@@ -11,8 +11,8 @@ from projections.sql import Sql
 from server.eventstore.sqlite.sql import SqliteSql
 
 
-class SqliteShadow:
-    """See Shadow. The lock on the database's own file keeps everybody else away."""
+class SqliteStaging:
+    """See StagingReadModels. The lock on the database's own file keeps everybody else away."""
 
     own = "main"
     live = "live"

@@ -26,7 +26,7 @@ from server.eventstore.codec import append_id_of, decode, encode
 from server.eventstore.commit import Commit, Committed, Conflict
 from server.eventstore.group_commit import Written
 from server.eventstore.sqlite.sql import SqliteSql
-from server.eventstore.sqlite.staging import SqliteShadow
+from server.eventstore.sqlite.staging import SqliteStaging
 from server.eventstore.store import READERS, Interruption
 from server.eventstore.stream import recorded_in
 from server.runtime import file_lock
@@ -123,9 +123,9 @@ class SqliteStore:
         """The position of the log's last event; 0 when it is empty."""
         return self._recorder.max_notification_id() or 0
 
-    def shadow(self, name: str) -> SqliteShadow:
+    def shadow(self, name: str) -> SqliteStaging:
         """Read models of their own, beside the live ones."""
-        return SqliteShadow(self._path, self._path.with_name(f"{self._path.name}.{name}"))
+        return SqliteStaging(self._path, self._path.with_name(f"{self._path.name}.{name}"))
 
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
@@ -158,7 +158,7 @@ class SqliteStore:
         sql = SqliteSql(c)
         if (refusal := commit.refusal(sql)) is not None:
             return Written(refusal)
-        if commit.are_news:
+        if commit.needs_new_release:
             rolling_upgrade.close_to_older(sql)
         recorded = self._recorder.append(c, commit, tally)
         if commit.also is not None:

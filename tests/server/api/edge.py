@@ -38,7 +38,7 @@ from server.commands.send import SendService
 from server.commands.send_stream import StreamSendService
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.eventstore.store import Store
 from server.messenger.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
@@ -233,7 +233,7 @@ async def running_edge(
     """
     vault = Vault(KEY)
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
-    async with StoreLog(store or SqliteStore(folder / "redrive.db")) as own_log:
+    async with EventStore(store or SqliteStore(folder / "redrive.db")) as own_log:
         log = CallerLog(own_log)
         cleanups = CleanupRun(own_log, wall_clock)
         sends = SendService(log, vault, wall_clock)

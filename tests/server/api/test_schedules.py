@@ -153,7 +153,7 @@ async def next_times(edge: Edge, message_id: str) -> tuple[int | None, ...]:
     return tuple(one.next_retry_time.ToMicroseconds() if one.HasField("next_retry_time") else None for one in shown)
 
 
-async def close_page(edge: Edge, until: datetime) -> None:
+async def set_retry_after(edge: Edge, until: datetime) -> None:
     statement = "INSERT INTO page_owners (page_id, worker, generation, closed_until) VALUES (:page, '', 1, :until)"
 
     def write(sql: Sql) -> None:
@@ -172,7 +172,7 @@ async def test_the_next_round_of_a_message_with_a_schedule_is_shown(edge: Edge) 
 async def test_a_retry_after_puts_the_next_round_off(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=AUTO, interval=span(60)))
     opens = wall_clock() + timedelta(hours=2)
-    await close_page(edge, opens)
+    await set_retry_after(edge, opens)
 
     assert await next_times(edge, message_id) == (micros(opens),) * 4
 
@@ -189,7 +189,7 @@ async def test_a_retry_after_puts_it_off_to_the_first_run_after_it(edge: Edge) -
         interval=timedelta(minutes=15), next_run_time=now + MINUTE, last_run_time=None, last_results=[]
     )
     message_id = await ended(edge, RetryPolicy(type=CRON))
-    await close_page(edge, now + 20 * MINUTE)
+    await set_retry_after(edge, now + 20 * MINUTE)
 
     assert await next_times(edge, message_id) == (micros(now + 31 * MINUTE),) * 4
 

@@ -18,7 +18,7 @@ from projections.message_rows import MessageFilter
 from projections.receipts import Name, Person
 from projections.sql import Sql, micros
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from tests.builders import FAILED, NOW, PAGE, after, batch_created, delivered, message_submitted
 from tests.databases import opened
 
@@ -28,7 +28,7 @@ OWNERS = {"m-crm": "crm", "m-shop": "shop"}
 class Kept:
     """A log with a failed message of each owner, both of which the platform has echoed."""
 
-    def __init__(self, log: StoreLog) -> None:
+    def __init__(self, log: EventStore) -> None:
         self.log = log
 
     async def commit(self, stream: str, version: int, *events: Any) -> None:
@@ -49,7 +49,7 @@ class Kept:
 
 @pytest.fixture
 async def kept(database_url: str) -> AsyncIterator[Kept]:
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         kept = Kept(log)
         await kept.fill()
         yield kept

@@ -10,25 +10,25 @@ from server.auth.caller import Scope
 from server.auth.token_table import TokenTable
 from server.auth.tokens import NewToken, hash_of, new_token
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from tests.builders import NOW, after
 from tests.databases import opened
 from tests.waiting import eventually
 
 
 @pytest.fixture
-async def log(database_url: str) -> AsyncIterator[StoreLog]:
-    async with StoreLog(opened(database_url)) as log:
+async def log(database_url: str) -> AsyncIterator[EventStore]:
+    async with EventStore(opened(database_url)) as log:
         yield log
 
 
-async def added(log: StoreLog, owner: str = "crm") -> NewToken:
+async def added(log: EventStore, owner: str = "crm") -> NewToken:
     made = new_token(owner, [Scope.SEND, Scope.READ], now=NOW, expire_time=after(60))
     await log.commit(Commit([], also=lambda sql: token_table.add(sql, made.kept)))
     return made
 
 
-async def test_a_token_is_found_by_its_hash_at_once(log: StoreLog) -> None:
+async def test_a_token_is_found_by_its_hash_at_once(log: EventStore) -> None:
     table = TokenTable(log)
     first = await added(log)
     assert await table.find(hash_of(first.secret)) == first.kept
@@ -39,7 +39,7 @@ async def test_a_token_is_found_by_its_hash_at_once(log: StoreLog) -> None:
     assert await table.find(hash_of("another")) is None
 
 
-async def test_a_token_that_is_revoked_is_not_found_any_more(log: StoreLog) -> None:
+async def test_a_token_that_is_revoked_is_not_found_any_more(log: EventStore) -> None:
     table, made = TokenTable(log), await added(log)
     assert await table.find(hash_of(made.secret))
 
@@ -51,7 +51,7 @@ async def test_a_token_that_is_revoked_is_not_found_any_more(log: StoreLog) -> N
     await eventually(lambda: table.find(hash_of(made.secret)), lambda found: found is None, within=3)
 
 
-async def test_the_database_holds_no_token_in_the_clear(log: StoreLog) -> None:
+async def test_the_database_holds_no_token_in_the_clear(log: EventStore) -> None:
     made = await added(log)
 
     rows = await log.read(lambda sql: sql.rows("SELECT * FROM access_tokens"))

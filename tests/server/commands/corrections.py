@@ -8,7 +8,7 @@ from domain.outcome import Failed
 from server.commands.open_rounds import OpenRoundService
 from server.eventstore.commit import EventLog
 from server.messenger.channel import OutgoingMessage
-from server.sending.rendered_messages import Letter, Letters, people_of
+from server.sending.rendered_messages import Letter, MessageRenderer, people_of
 from tests.builders import (
     NOW,
     fault,
@@ -19,7 +19,7 @@ CORRECTED = Content(text="Dear {{name}}")
 BAD_CONTENT = Failed(fault(ErrorType.OTHER, RetryRule.NEVER, code=100, subcode=2018008))
 
 
-async def rendered(desk: Desk, letters: Letters, number: int, message_id: str) -> Sequence[Letter]:
+async def rendered(desk: Desk, letters: MessageRenderer, number: int, message_id: str) -> Sequence[Letter]:
     """A batch's messages, as a worker that claims it now renders them."""
     batch = await desk.batch((await desk.batches(message_id))[number - 1])
     found = await desk.log.read(lambda sql: people_of(sql, batch, erased_until=1))
@@ -27,7 +27,7 @@ async def rendered(desk: Desk, letters: Letters, number: int, message_id: str) -
     return list((await of_batch.rendered(range(len(batch.recipients)))).values())
 
 
-async def texts(desk: Desk, letters: Letters, message_id: str, number: int = -1) -> dict[str, str]:
+async def texts(desk: Desk, letters: MessageRenderer, message_id: str, number: int = -1) -> dict[str, str]:
     """What each recipient of a batch is sent; of the last batch if no other is named."""
     number = len(await desk.batches(message_id)) if number < 0 else number
     found = await rendered(desk, letters, number, message_id)

@@ -16,7 +16,7 @@ from domain.outcome import Outcome
 from domain.retry import RetryPolicy, RetryTrigger, RetryType
 from domain.streams import page_stream
 from projections import message_rows, pages
-from server.background.round_finalizer import RoundCloser
+from server.background.round_finalizer import RoundFinalizer
 from server.queries.failures import FailureFilter, list_failures
 from tests.builders import (
     FAILED,
@@ -62,7 +62,7 @@ class Story:
         self.is_limited = False
         self.is_suspended = False
         self.seen = 0  # events of the message that were looked at
-        self.closer = RoundCloser(desk.log, desk.rounds, "worker", desk.now)
+        self.closer = RoundFinalizer(desk.log, desk.rounds, "worker", desk.now)
 
     async def begin(self) -> None:
         """All fail for a token that is replaced once the message is done: every recipient waits for a person."""

@@ -13,10 +13,10 @@ from domain.retry import RetryTrigger
 from domain.streams import batch_stream, message_stream
 from server.commands.resend import ResendService
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
-from server.sending.rendered_messages import Letters
+from server.sending.rendered_messages import MessageRenderer
 from tests.builders import (
     FAILED,
     FAILED_FOR_TOKEN,
@@ -52,16 +52,16 @@ def store(database_url: str) -> Store:
 
 @pytest.fixture
 async def desk(store: Store) -> AsyncIterator[Desk]:
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk
 
 
 @pytest.fixture
-def letters(desk: Desk) -> Letters:
+def letters(desk: Desk) -> MessageRenderer:
     """One cache for the whole test, as a server has it."""
-    return Letters(desk.log, desk.vault)
+    return MessageRenderer(desk.log, desk.vault)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_corrected_content_is_for_the_recipients_of_its_round_and_their_later_rounds(
-    desk: Desk, letters: Letters
+    desk: Desk, letters: MessageRenderer
 ) -> None:
     message_id = await desk.sent({"ann": FAILED, "bob": FAILED_FOR_TOKEN}, retry_policy=auto(5))
     original = await texts(desk, letters, message_id)
@@ -95,7 +95,7 @@ async def test_a_corrected_content_is_for_the_recipients_of_its_round_and_their_
     assert await texts(desk, letters, message_id) == {"ann": "Dear Ann", "bob": "Hello Bob"}
 
 
-async def test_the_last_of_several_corrections_is_said(desk: Desk, letters: Letters) -> None:
+async def test_the_last_of_several_corrections_is_said(desk: Desk, letters: MessageRenderer) -> None:
     failing = dict.fromkeys(("ann", "bob"), FAILED)
     message_id = await desk.sent(failing)
     await desk.resend(message_id, content=CORRECTED)
@@ -127,7 +127,7 @@ async def test_nobody_who_was_sent_the_message_gets_the_corrected_one(desk: Desk
     assert await desk.taken(message_id) == ["bob"]
 
 
-async def test_the_rest_after_a_canary_gets_the_canarys_content(desk: Desk, letters: Letters) -> None:
+async def test_the_rest_after_a_canary_gets_the_canarys_content(desk: Desk, letters: MessageRenderer) -> None:
     message_id = await desk.sent(dict.fromkeys(("ann", "bob", "cid"), FAILED))
     await desk.resend(message_id, content=CORRECTED, canary=Canary(recipients=1))
     await desk.deliver(message_id, {})
@@ -142,7 +142,7 @@ async def test_the_rest_after_a_canary_gets_the_canarys_content(desk: Desk, lett
 @pytest.mark.parametrize("is_written", [False, True])
 @pytest.mark.parametrize("at", range(3))
 async def test_all_slices_of_a_round_keep_its_content_whoever_plans_them(
-    desk: Desk, letters: Letters, at: int, is_written: bool
+    desk: Desk, letters: MessageRenderer, at: int, is_written: bool
 ) -> None:
     """A server that is killed leaves the rest to others, or to the same request that comes again."""
     everyone = [who.id for who in crowd(250)]
@@ -198,7 +198,7 @@ async def test_an_attempt_planned_for_somebody_who_was_reached_brings_the_conten
 
 
 async def test_while_a_message_is_paused_the_correction_is_also_for_what_is_pending(
-    desk: Desk, letters: Letters
+    desk: Desk, letters: MessageRenderer
 ) -> None:
     message_id = await desk.send(crowd(150))
     await desk.deliver_batch((await desk.batches(message_id))[0], {"u00003": BAD_CONTENT})
@@ -214,7 +214,7 @@ async def test_while_a_message_is_paused_the_correction_is_also_for_what_is_pend
 
 
 async def test_a_correction_of_a_paused_message_counts_also_if_it_takes_no_recipient(
-    desk: Desk, letters: Letters
+    desk: Desk, letters: MessageRenderer
 ) -> None:
     message_id = await desk.send(people("ann"))
     await desk.pauses.pause(pause_message(message_id))
@@ -229,7 +229,7 @@ async def test_a_correction_of_a_paused_message_counts_also_if_it_takes_no_recip
 
 
 async def test_a_resend_that_takes_no_recipient_of_a_message_under_way_is_no_round(
-    desk: Desk, letters: Letters
+    desk: Desk, letters: MessageRenderer
 ) -> None:
     message_id = await desk.send(people("ann"))
 

@@ -20,11 +20,11 @@ from server.crypto.key_ring import SealingKey
 from server.crypto.rotation import rotate
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.store import Store
 from server.queries.event_texts import details, summary
 from server.queries.rounds import RetryFilter, list_retries
-from server.sending.rendered_messages import Letters
+from server.sending.rendered_messages import MessageRenderer
 from tests.builders import (
     FAILED,
     OWNER,
@@ -50,22 +50,24 @@ def store(database_url: str) -> Store:
 
 @pytest.fixture
 async def desk(store: Store) -> AsyncIterator[Desk]:
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk
 
 
 @pytest.fixture
-def letters(desk: Desk) -> Letters:
+def letters(desk: Desk) -> MessageRenderer:
     """One cache for the whole test, as a server has it."""
-    return Letters(desk.log, desk.vault)
+    return MessageRenderer(desk.log, desk.vault)
 
 
 # Variables
 
 
-async def test_variables_that_the_original_asked_for_may_be_asked_for_again(desk: Desk, letters: Letters) -> None:
+async def test_variables_that_the_original_asked_for_may_be_asked_for_again(
+    desk: Desk, letters: MessageRenderer
+) -> None:
     ann = Recipient(id="ann", name="Ann", variables={"city": "Hue", "unused": "x"})
     message_id = await desk.send([ann], text="Hello {{city}}")
     await desk.deliver(message_id, {"ann": BAD_CONTENT})
@@ -103,7 +105,7 @@ async def test_a_variable_that_was_not_kept_is_refused_by_name(desk: Desk, valid
 
 
 async def test_a_recipient_who_lacks_what_the_correction_asks_for_fails_and_the_others_are_sent_to(
-    desk: Desk, letters: Letters
+    desk: Desk, letters: MessageRenderer
 ) -> None:
     message_id = await desk.send([Recipient(id="ann"), *people("bob")], text="Hello")
     await desk.deliver(message_id, dict.fromkeys(("ann", "bob"), BAD_CONTENT))
@@ -196,10 +198,10 @@ async def test_with_another_key_of_the_server_the_corrected_content_opens_still(
 
     await asyncio.to_thread(rotate, store, old, new)
 
-    assert await texts(desk, Letters(desk.log, Vault(new)), message_id) == {"ann": "Dear Ann"}
+    assert await texts(desk, MessageRenderer(desk.log, Vault(new)), message_id) == {"ann": "Dear Ann"}
 
 
-async def test_a_person_who_was_erased_gets_no_corrected_message(desk: Desk, letters: Letters) -> None:
+async def test_a_person_who_was_erased_gets_no_corrected_message(desk: Desk, letters: MessageRenderer) -> None:
     message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
     await desk.resend(message_id, content=CORRECTED)
 

@@ -18,7 +18,7 @@ from projections.recipient_rows import RecipientRow, recipients
 from projections.sql import Row, Sql
 from server.commands.erasure import ErasureService
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.queries.history import History
 from server.queries.recipient_names import Names
@@ -34,7 +34,7 @@ OLD_SERVER = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :ex
 
 @pytest.fixture
 async def desk(database_url: str) -> AsyncIterator[Desk]:
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk
@@ -202,7 +202,7 @@ async def beside(desk: Desk, write: Callable[[Sql], None]) -> None:
 
 async def test_read_models_made_anew_are_as_they_were_before_and_after(database_url: str) -> None:
     with closing(opened(database_url)) as store:
-        async with StoreLog(store) as log:
+        async with EventStore(store) as log:
             desk = Desk(log)
             await desk.register_page()
             message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
@@ -219,7 +219,7 @@ async def test_read_models_made_anew_are_as_they_were_before_and_after(database_
 async def test_neither_a_name_nor_a_variable_is_ever_in_the_clear_and_the_key_is_gone(
     database_url: str, tmp_path: Path
 ) -> None:
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         desk = Desk(log)
         await desk.register_page()
         message_id = await desk.send([ANN, BOB], text=TEXT, request_id="r-1")

@@ -17,7 +17,7 @@ from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.sql import micros
 from server.commands.receipts import ReceiptCounts, ReceiptService
 from server.eventstore.commit import Commit, CommitResult, Conflict
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
 from tests.builders import OWNER, PAGE, UNCONFIRMED, after, crowd, send_message
@@ -36,7 +36,7 @@ def store(database_url: str) -> Store:
 
 @pytest.fixture
 async def desk(store: Store) -> AsyncIterator[Desk]:
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

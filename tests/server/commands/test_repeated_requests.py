@@ -21,7 +21,7 @@ from server.crypto.keyed_ids import older_message_id
 from server.crypto.vault import Vault
 from server.eventstore import schema
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
 from tests.builders import OWNER, WORKER, crowd, send_message
@@ -43,7 +43,7 @@ def store(database_url: str) -> Store:
 
 @pytest.fixture
 async def desk(store: Store) -> AsyncIterator[Desk]:
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk
@@ -184,7 +184,9 @@ async def test_once_the_release_before_is_gone_ids_cannot_be_computed_without_th
 async def test_an_older_server_that_comes_while_a_send_is_planned_gets_no_keyed_message(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: False)  # it was not there a moment ago
+    monkeypatch.setattr(
+        "server.crypto.keyed_ids.older_release_is_running", lambda _sql: False
+    )  # it was not there a moment ago
     await older_lease(desk)
 
     with pytest.raises(OlderReleaseLives):
@@ -200,11 +202,11 @@ async def test_servers_that_disagree_whether_an_older_one_lives_make_one_message
     desk: Desk, monkeypatch: pytest.MonkeyPatch, *, loser: bool, winner: bool
 ) -> None:
     """One has read that before the other: both plan, and one of them writes."""
-    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: loser)
+    monkeypatch.setattr("server.crypto.keyed_ids.older_release_is_running", lambda _sql: loser)
     late = Server(desk)
     stream = await late.streams.open(REQUEST)
     await stream.add(PEOPLE)
-    monkeypatch.setattr("server.crypto.keyed_ids.older_lives", lambda _sql: winner)
+    monkeypatch.setattr("server.crypto.keyed_ids.older_release_is_running", lambda _sql: winner)
     first = await Server(desk).send()
 
     with pytest.raises(Aborted):

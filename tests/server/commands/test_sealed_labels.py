@@ -22,7 +22,7 @@ from server.commands.pages import PageHoldService, PutPageService
 from server.crypto.labels import is_sealed
 from server.eventstore.archive import archive_messages
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences, rebuild
 from server.eventstore.store import Store
 from tests.builders import (
@@ -50,7 +50,7 @@ OLD_SERVER = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :ex
 
 @pytest.fixture
 async def desk(database_url: str) -> AsyncIterator[Desk]:
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         desk = Desk(log)
         await puts(desk).put(put_page(PAGE, name=NAME))
         yield desk
@@ -134,7 +134,7 @@ async def test_archived_events_hold_no_label_in_clear(database_url: str, tmp_pat
 
 
 async def _sent_and_archived(store: Store, folder: Path) -> None:
-    log = StoreLog(store)
+    log = EventStore(store)
     desk = Desk(log)
     await desk.register_page()
     await desk.sent({CLEAR: FAILED}, title=TITLE)
@@ -142,7 +142,7 @@ async def _sent_and_archived(store: Store, folder: Path) -> None:
 
 
 async def test_a_rebuild_finds_the_same_sealed_labels(desk: Desk) -> None:
-    assert isinstance(desk.log, StoreLog)
+    assert isinstance(desk.log, EventStore)
     message_id = await label_everything(desk)
     before = await desk.row(message_id), await page(desk)
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.recipient import Recipient
 from server.commands.send import SendAnswer
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from tests.builders import crowd, people, send_message
 from tests.databases import opened
 from tests.server.commands.desk import Desk
@@ -15,7 +15,7 @@ from tests.server.commands.desk import Desk
 
 @pytest.fixture
 async def desk(database_url: str) -> AsyncIterator[Desk]:
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

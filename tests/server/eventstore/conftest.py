@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 
 pytest.register_assert_rewrite(
@@ -25,6 +25,6 @@ def store(database: Path) -> SqliteStore:
 
 
 @pytest.fixture
-async def sqlite_log(store: SqliteStore) -> AsyncIterator[StoreLog]:
-    async with StoreLog(store) as log:
+async def sqlite_log(store: SqliteStore) -> AsyncIterator[EventStore]:
+    async with EventStore(store) as log:
         yield log

@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import Unavailable
 from server.eventstore.commit import Commit, CommitResult, Committed
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.postgres.store import WRITE_SECONDS, PostgresStore
 from tests.server.eventstore.event_log_conformance import registered
 from tests.waiting import until
@@ -32,7 +32,7 @@ def operator(postgres_server: str) -> Iterator[psycopg.Connection[tuple[int]]]:
 async def test_a_read_only_database_is_away_and_comes_back(
     postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
 ) -> None:
-    async with StoreLog(PostgresStore(postgres_url)) as log:
+    async with EventStore(PostgresStore(postgres_url)) as log:
         operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
         for number in range(2):
@@ -47,7 +47,7 @@ async def test_a_read_only_database_is_away_and_comes_back(
 async def test_a_database_that_says_nothing_is_away_and_the_commit_is_written_once(
     postgres_url: str, name: str, operator: psycopg.Connection[tuple[int]]
 ) -> None:
-    async with StoreLog(PostgresStore(postgres_url)) as log:
+    async with EventStore(PostgresStore(postgres_url)) as log:
         await log.commit(Commit([registered("before")]))
         stopped = [pid for (pid,) in operator.execute(SESSIONS, (name,))]
         commit = Commit([registered("during")])
@@ -66,7 +66,7 @@ async def test_a_database_that_says_nothing_is_away_and_the_commit_is_written_on
         assert len(await log.load("page/during")) == 1
 
 
-async def committed_at_last(log: StoreLog, commit: Commit) -> CommitResult:
+async def committed_at_last(log: EventStore, commit: Commit) -> CommitResult:
     """Handed in again as long as the database is away, as every caller does."""
     for _ in range(5):
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from projections.recorded import Recorded
 from server.eventstore.commit import Commit, Committed, EventLog
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.follower import Follower
 from server.eventstore.postgres.store import PostgresStore
 from tests.server.eventstore.busy_log_conformance import BusyLogConformance, Outage
@@ -17,15 +17,15 @@ from tests.server.eventstore.event_log_conformance import EventLogConformance, r
 
 
 @pytest.fixture
-async def postgres_log(postgres_url: str) -> AsyncIterator[StoreLog]:
+async def postgres_log(postgres_url: str) -> AsyncIterator[EventStore]:
     store = PostgresStore(postgres_url)
-    async with StoreLog(store, Follower(store, postgres_url)) as log:
+    async with EventStore(store, Follower(store, postgres_url)) as log:
         yield log
 
 
 class TestPostgresLog(EventLogConformance, BusyLogConformance):
     @pytest.fixture
-    async def log(self, postgres_log: StoreLog) -> EventLog:
+    async def log(self, postgres_log: EventStore) -> EventLog:
         return postgres_log
 
     @pytest.fixture
@@ -46,7 +46,7 @@ class TestPostgresLog(EventLogConformance, BusyLogConformance):
 
 async def test_two_processes_hear_what_the_other_recorded(postgres_url: str) -> None:
     stores = [PostgresStore(postgres_url) for _ in range(2)]
-    one, two = (StoreLog(store, Follower(store, postgres_url)) for store in stores)
+    one, two = (EventStore(store, Follower(store, postgres_url)) for store in stores)
     heard: asyncio.Queue[str] = asyncio.Queue()
 
     def listen(recorded: Sequence[Recorded]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from domain.streams import batch_stream, message_stream
 from projections.touched import _FOLD
 from server.eventstore.commit import Commit, StreamEvents
-from server.eventstore.postgres.sql import with_given
+from server.eventstore.postgres.sql import with_bulk_rows
 from server.eventstore.postgres.store import FIRST_ROWS
 from server.eventstore.store import Store
 from tests.builders import MESSAGE, batch_created, message_submitted
@@ -37,7 +37,7 @@ def test_a_row_is_found_by_its_whole_key(postgres_url: str, table: str, index: s
 
 def _numbered(statement: str) -> str:
     """The statement as PREPARE wants it."""
-    whole = with_given(statement, (("position", int),))
+    whole = with_bulk_rows(statement, (("position", int),))
     for number, name in enumerate((":message_id", ":batch_number", ":given"), start=1):
         whole = whole.replace(name, f"${number}")
     return whole

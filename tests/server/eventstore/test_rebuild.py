@@ -15,7 +15,7 @@ from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.codec import TYPES
 from server.eventstore.rebuild import DatabaseInUseByWorkersError, Difference, differences, rebuild
-from server.eventstore.store import ShadowInUseError, Store
+from server.eventstore.store import StagingInUseError, Store
 from tests.builders import PAGE, page_registered
 from tests.contents import contents
 from tests.databases import opened
@@ -183,7 +183,7 @@ def test_two_rebuilds_at_once_do_not_get_in_each_others_way(postgres_url: str) -
 
         def another_begins(position: int, _: int) -> None:
             if position == 4:
-                with pytest.raises(ShadowInUseError) as refusal:
+                with pytest.raises(StagingInUseError) as refusal:
                     rebuild(other)
                 refusals.append(refusal)
 

@@ -18,7 +18,7 @@ from server.crypto.labels import Labels
 from server.eventstore import schema
 from server.eventstore.codec import TYPES
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rolling_upgrade import KNOWN_BEFORE
 from tests.builders import after, message_submitted, page_held, page_registered, page_settings_changed
 from tests.databases import opened
@@ -28,24 +28,24 @@ SECOND = 1_000_000
 
 
 @pytest.fixture
-async def log(database_url: str) -> AsyncIterator[StoreLog]:
-    async with StoreLog(opened(database_url)) as log:
+async def log(database_url: str) -> AsyncIterator[EventStore]:
+    async with EventStore(opened(database_url)) as log:
         yield log
 
 
-async def beside(log: StoreLog, write: Callable[[Sql], object]) -> None:
+async def beside(log: EventStore, write: Callable[[Sql], object]) -> None:
     def also(sql: Sql) -> None:
         write(sql)
 
     await log.commit(Commit([], also=also))
 
 
-async def old_server(log: StoreLog, seconds: int) -> None:
+async def old_server(log: EventStore, seconds: int) -> None:
     """One whose lease has so many seconds left."""
     await beside(log, lambda sql: sql.execute(OLD_LEASE, {"expires": sql.clock() + seconds * SECOND}))
 
 
-async def version(log: StoreLog) -> int:
+async def version(log: EventStore) -> int:
     return await log.read(schema.version_of)
 
 
@@ -58,7 +58,7 @@ def commit_of(stream: str, version: int, event: Event) -> Commit:
     return Commit([StreamEvents(stream, version, [event])])
 
 
-async def test_news_wait_until_the_last_older_server_is_gone(log: StoreLog) -> None:
+async def test_news_wait_until_the_last_older_server_is_gone(log: EventStore) -> None:
     known, news = new_kind()
     await old_server(log, seconds=60)
 
@@ -81,7 +81,7 @@ async def test_news_wait_until_the_last_older_server_is_gone(log: StoreLog) -> N
         {"title": Labels(new_key()).titles.seal("Spring sale", "m-2")},
     ],
 )
-async def test_what_only_a_new_field_says_waits_too(log: StoreLog, news: dict[str, Any]) -> None:
+async def test_what_only_a_new_field_says_waits_too(log: EventStore, news: dict[str, Any]) -> None:
     await old_server(log, seconds=60)
 
     assert isinstance(
@@ -91,7 +91,7 @@ async def test_what_only_a_new_field_says_waits_too(log: StoreLog, news: dict[st
         await log.commit(commit_of(message_stream("m-2"), 0, message_submitted(message_id="m-2", **news)))
 
 
-async def test_a_sealed_name_of_a_page_waits_too(log: StoreLog) -> None:
+async def test_a_sealed_name_of_a_page_waits_too(log: EventStore) -> None:
     await old_server(log, seconds=60)
     sealed = Labels(new_key()).page_names.seal("Shop", "1")
 
@@ -100,7 +100,7 @@ async def test_a_sealed_name_of_a_page_waits_too(log: StoreLog) -> None:
             await log.commit(commit_of(page_stream("1"), 0, news))
 
 
-async def test_an_older_server_that_died_keeps_nobody_waiting(log: StoreLog) -> None:
+async def test_an_older_server_that_died_keeps_nobody_waiting(log: EventStore) -> None:
     known, news = new_kind()
     await old_server(log, seconds=-1)
 
@@ -110,7 +110,7 @@ async def test_an_older_server_that_died_keeps_nobody_waiting(log: StoreLog) -> 
 
 
 async def test_an_older_server_that_was_stopped_meanwhile_gets_no_lease_any_more(postgres_url: str) -> None:
-    async with StoreLog(opened(postgres_url)) as log:
+    async with EventStore(opened(postgres_url)) as log:
         for commit in new_kind():
             await log.commit(commit)
 

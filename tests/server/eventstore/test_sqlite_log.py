@@ -12,7 +12,7 @@ from domain.errors import Unavailable
 from domain.streams import page_stream
 from projections.recorded import Recorded
 from server.eventstore.commit import Commit, Committed, EventLog
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from tests.server.eventstore.busy_log_conformance import BusyLogConformance, Outage
 from tests.server.eventstore.event_log_conformance import EventLogConformance, page_ids, registered
@@ -20,7 +20,7 @@ from tests.server.eventstore.event_log_conformance import EventLogConformance, p
 
 class TestStoreLog(EventLogConformance, BusyLogConformance):
     @pytest.fixture
-    async def log(self, sqlite_log: StoreLog) -> EventLog:
+    async def log(self, sqlite_log: EventStore) -> EventLog:
         return sqlite_log
 
     @pytest.fixture
@@ -37,7 +37,7 @@ class TestStoreLog(EventLogConformance, BusyLogConformance):
         return events_are_away
 
 
-async def test_listeners_hear_after_it_is_durable(sqlite_log: StoreLog, database: Path) -> None:
+async def test_listeners_hear_after_it_is_durable(sqlite_log: EventStore, database: Path) -> None:
     on_disk: list[int] = []
 
     def look(_: Sequence[Recorded]) -> None:
@@ -50,7 +50,7 @@ async def test_listeners_hear_after_it_is_durable(sqlite_log: StoreLog, database
     assert on_disk == [2]
 
 
-async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: StoreLog, store: SqliteStore) -> None:
+async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: EventStore, store: SqliteStore) -> None:
     await sqlite_log.commit(Commit([registered("1")]))
     with store.transaction(commit=True) as sql:
         pages = sql.rows("PRAGMA page_count")[0]["page_count"]
@@ -72,16 +72,16 @@ async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: StoreLog
 
 
 async def test_what_was_committed_is_there_after_a_restart(database: Path) -> None:
-    async with StoreLog(SqliteStore(database)) as log:
+    async with EventStore(SqliteStore(database)) as log:
         await log.commit(Commit([registered("1")]))
 
-    async with StoreLog(SqliteStore(database)) as log:
+    async with EventStore(SqliteStore(database)) as log:
         assert await log.read(page_ids) == ["1"]
         assert len(await log.load(page_stream("1"))) == 1
 
 
 async def test_closing_writes_what_waits(database: Path) -> None:
-    log = StoreLog(SqliteStore(database))
+    log = EventStore(SqliteStore(database))
     waiting = [asyncio.create_task(log.commit(Commit([registered(f"{n:03}")]))) for n in range(50)]
     await asyncio.sleep(0)  # lets them hand over their commits
     await log.close()
@@ -90,19 +90,19 @@ async def test_closing_writes_what_waits(database: Path) -> None:
 
 
 @pytest.fixture
-async def closed_log(database: Path) -> StoreLog:
-    log = StoreLog(SqliteStore(database))
+async def closed_log(database: Path) -> EventStore:
+    log = EventStore(SqliteStore(database))
     await log.close()
     return log
 
 
-async def test_a_closed_log_is_unavailable_to_writers(closed_log: StoreLog) -> None:
+async def test_a_closed_log_is_unavailable_to_writers(closed_log: EventStore) -> None:
     with pytest.raises(Unavailable):
         async with asyncio.timeout(2):
             await closed_log.commit(Commit([registered("1")]))
 
 
-async def test_a_closed_log_is_unavailable_to_readers(closed_log: StoreLog) -> None:
+async def test_a_closed_log_is_unavailable_to_readers(closed_log: EventStore) -> None:
     with pytest.raises(Unavailable):
         await closed_log.read(page_ids)
     with pytest.raises(Unavailable):

@@ -12,7 +12,7 @@ from server.commands.send import SendService
 from server.crypto.key_ring import new_key
 from server.crypto.vault import KeptSecrets, MessageKey, PageSecrets, Vault
 from server.eventstore.commit import Commit
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from tests.builders import MESSAGE, NOW, PAGE, TOKEN, send_message
 from tests.server.eventstore.event_log_conformance import registered
 
@@ -33,13 +33,13 @@ def vault() -> Vault:
 # Pages
 
 
-async def test_a_pages_secrets_come_back_with_their_generation(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_a_pages_secrets_come_back_with_their_generation(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 3)))
 
     assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(SECRETS, 3)
 
 
-async def test_new_secrets_take_the_place_of_the_old(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_new_secrets_take_the_place_of_the_old(sqlite_log: EventStore, vault: Vault) -> None:
     renewed = PageSecrets(access_token="another")
     for generation, secrets in enumerate([SECRETS, renewed], start=1):
         await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, secrets, generation)))
@@ -47,11 +47,11 @@ async def test_new_secrets_take_the_place_of_the_old(sqlite_log: StoreLog, vault
     assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(renewed, 2)
 
 
-async def test_a_page_that_was_never_put_has_no_secrets(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_a_page_that_was_never_put_has_no_secrets(sqlite_log: EventStore, vault: Vault) -> None:
     assert await sqlite_log.read(vault.page_secrets(PAGE)) is None
 
 
-async def test_secrets_that_were_copied_to_another_page_do_not_open(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_secrets_that_were_copied_to_another_page_do_not_open(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
     copy = "INSERT INTO page_secrets SELECT '2002', token_generation, sealed FROM page_secrets"
     await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
@@ -60,7 +60,7 @@ async def test_secrets_that_were_copied_to_another_page_do_not_open(sqlite_log: 
         await sqlite_log.read(vault.page_secrets("2002"))
 
 
-async def test_another_server_key_opens_nothing(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_another_server_key_opens_nothing(sqlite_log: EventStore, vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
@@ -79,7 +79,7 @@ def test_secrets_are_not_shown() -> None:
 # Messages
 
 
-async def test_a_message_is_opened_with_its_own_key(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_a_message_is_opened_with_its_own_key(sqlite_log: EventStore, vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
     sealed = key.seal_content(CONTENT)
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
@@ -91,7 +91,7 @@ async def test_a_message_is_opened_with_its_own_key(sqlite_log: StoreLog, vault:
     assert list(opened.quick_replies) == list(CONTENT.quick_replies)
 
 
-async def test_a_message_without_a_key_cannot_be_opened(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_a_message_without_a_key_cannot_be_opened(sqlite_log: EventStore, vault: Vault) -> None:
     with pytest.raises(KeyError):
         await sqlite_log.read(vault.message_key(MESSAGE))
 
@@ -103,7 +103,7 @@ def test_a_message_does_not_open_with_another_messages_key(vault: Vault) -> None
         vault.new_message_key("m-2").open_content(sealed)
 
 
-async def test_a_key_that_was_copied_to_another_message_does_not_open(sqlite_log: StoreLog, vault: Vault) -> None:
+async def test_a_key_that_was_copied_to_another_message_does_not_open(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, vault.new_message_key(MESSAGE))))
     copy = "INSERT INTO message_keys (message_id, sealed) SELECT 'm-2', sealed FROM message_keys"
     await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
@@ -148,7 +148,7 @@ def test_where_there_are_no_variables_nothing_is_sealed(vault: Vault) -> None:
 
 
 async def test_no_file_of_the_database_shows_a_text_a_name_a_title_a_variable_or_a_token(
-    sqlite_log: StoreLog, vault: Vault, tmp_path: Path
+    sqlite_log: EventStore, vault: Vault, tmp_path: Path
 ) -> None:
     await sqlite_log.commit(Commit([registered(PAGE)], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
     command = send_message(content=CONTENT, title="Velvet sale", request_id="r-1")

@@ -20,7 +20,7 @@ from redrive.v1.page_service_pb2 import PutPageRequest
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
 from server.crypto.key_ring import new_key
 from server.crypto.vault import Vault
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.main import Service
 from server.messenger.http import open_client
@@ -42,7 +42,7 @@ class Outside:
     wire: grpc.aio.Channel
     sandbox: Sandbox
     store: SqliteStore
-    log: StoreLog
+    log: EventStore
     metrics_url: str
     exporter: InMemorySpanExporter
 
@@ -93,7 +93,7 @@ async def seen_from_outside(folder: Path) -> AsyncIterator[Outside]:
     exporter = InMemorySpanExporter()
     tracing = OtelTracing(exporter, at_once=True)
     store = SqliteStore(folder / "redrive.db")
-    async with running_sandbox() as sandbox, StoreLog(store) as log, open_client() as client:
+    async with running_sandbox() as sandbox, EventStore(store) as log, open_client() as client:
         settings = Settings(listen="127.0.0.1:0", graph_url=sandbox.url, channelz=True)
         telemetry = Telemetry("127.0.0.1:0", tracing)
         channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url))

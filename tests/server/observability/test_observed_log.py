@@ -10,7 +10,7 @@ from domain.errors import Unavailable
 from domain.streams import page_stream
 from projections.sql import Sql
 from server.eventstore.commit import Commit, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.observability.metrics import Meters
 from server.observability.observed_event_store import ObservedLog
@@ -36,7 +36,7 @@ def commits(meters: Meters, result: str) -> float | None:
 
 async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away(tmp_path: Path) -> None:
     meters, held = Meters(), HeldCommit()
-    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         committing = asyncio.create_task(ObservedLog(log, meters, None).commit(held.commit))
         await asyncio.to_thread(held.has_come.wait)
 
@@ -50,7 +50,7 @@ async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away
 
 async def test_a_log_that_is_away_counts_as_that(tmp_path: Path) -> None:
     meters = Meters()
-    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         observed = ObservedLog(log, meters, None)
     with pytest.raises(Unavailable):
         await observed.commit(Commit([]))

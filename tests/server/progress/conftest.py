@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.progress.hub import ProgressHub
 from tests.builders import wall_clock
@@ -15,7 +15,7 @@ from tests.server.progress.watches import NEVER, CountingLog
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

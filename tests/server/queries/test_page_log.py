@@ -9,7 +9,7 @@ from domain.event import Event
 from domain.message_events import MessageCompleted
 from domain.streams import batch_stream, message_stream, page_stream
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.queries import message_events
 from server.queries.message_events import EventFilter, list_events
 from tests.builders import (
@@ -71,9 +71,9 @@ WRITTEN: tuple[tuple[str, Event], ...] = (
 
 
 @pytest.fixture
-async def log(database_url: str) -> AsyncIterator[StoreLog]:
+async def log(database_url: str) -> AsyncIterator[EventStore]:
     versions = Counter[str]()
-    async with StoreLog(opened(database_url)) as log:
+    async with EventStore(opened(database_url)) as log:
         for stream, event in WRITTEN:
             result = await log.commit(Commit([StreamEvents(stream, versions[stream], [event])]))
             assert isinstance(result, Committed)
@@ -85,7 +85,7 @@ async def log(database_url: str) -> AsyncIterator[StoreLog]:
 @pytest.mark.parametrize("part", [1, 2, 500])
 @pytest.mark.parametrize("most_bytes", [1, 700, message_events.MOST_BYTES])
 async def test_each_is_met_once_in_the_logs_order(
-    log: StoreLog, monkeypatch: pytest.MonkeyPatch, part: int, limit: int, most_bytes: int
+    log: EventStore, monkeypatch: pytest.MonkeyPatch, part: int, limit: int, most_bytes: int
 ) -> None:
     monkeypatch.setattr(message_events, "EVENTS_AT_ONCE", part)
     monkeypatch.setattr(message_events, "MOST_BYTES", most_bytes)
@@ -101,7 +101,7 @@ async def test_each_is_met_once_in_the_logs_order(
     assert positions == sorted(set(positions))
 
 
-async def test_batches_can_be_left_out(log: StoreLog) -> None:
+async def test_batches_can_be_left_out(log: EventStore) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, without_batches=True)
 
     found = (await list_events(log, wanted, after=0, limit=100)).events
@@ -109,7 +109,7 @@ async def test_batches_can_be_left_out(log: StoreLog) -> None:
     assert [type(one.event).__name__ for one in found] == [name for name in TOLD if name != "BatchCreated"]
 
 
-async def test_a_batch_alone_has_nothing_of_the_page(log: StoreLog) -> None:
+async def test_a_batch_alone_has_nothing_of_the_page(log: EventStore) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, batch_number=2)
 
     assert [one.stream for one in (await list_events(log, wanted, after=0, limit=100)).events] == [SECOND]

@@ -10,8 +10,8 @@ from domain.streams import page_stream
 from server.sending import dispatcher
 from server.sending.dispatcher import LONGEST_PAUSE, Breakages
 from server.sending.page_worker import PageWorker
-from server.sending.rate_limiter import Pacer
-from server.sending.round_rate_limit import RoundCap
+from server.sending.rate_limiter import AdaptiveRateLimiter
+from server.sending.round_rate_limit import RoundRateLimit
 from tests.builders import PAGE, crowd, page_settings_changed
 from tests.server.sending.works import Works
 from tests.waiting import eventually
@@ -43,7 +43,9 @@ def test_a_success_forgets_the_failures_and_a_change_of_the_page_only_the_pause(
 
 
 @pytest.mark.parametrize(
-    "broken", [(Pacer, "take"), (Pacer, "chunk"), (PageWorker, "_begin")], ids=["wait", "chunk", "claim"]
+    "broken",
+    [(AdaptiveRateLimiter, "take"), (AdaptiveRateLimiter, "chunk"), (PageWorker, "_begin")],
+    ids=["wait", "chunk", "claim"],
 )
 async def test_a_page_that_breaks_writes_few_events_and_sends_once_it_is_mended(
     works: Works, monkeypatch: pytest.MonkeyPatch, broken: tuple[type, str]
@@ -95,7 +97,7 @@ async def test_a_round_that_was_stored_with_too_slow_a_cap_breaks_nothing(
     works: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its second message would leave after ages; the page goes on with everything else."""
-    monkeypatch.setattr("server.sending.page_worker.RoundCaps.of", lambda *_: _slow_cap())
+    monkeypatch.setattr("server.sending.page_worker.RoundRateLimits.of", lambda *_: _slow_cap())
     capped = await works.send(crowd(3))
     await works.arrived(1)
     monkeypatch.undo()
@@ -104,5 +106,5 @@ async def test_a_round_that_was_stored_with_too_slow_a_cap_breaks_nothing(
     assert len(await works.events(capped, BatchStarted, 1)) == 1
 
 
-def _slow_cap() -> RoundCap:
-    return RoundCap(1e-300)
+def _slow_cap() -> RoundRateLimit:
+    return RoundRateLimit(1e-300)

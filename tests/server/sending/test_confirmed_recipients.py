@@ -12,7 +12,7 @@ from domain.outcome import Outcome
 from domain.retry import RetryPolicy, RetryTrigger
 from domain.streams import message_stream
 from server.background.due_rounds import DueRounds
-from server.background.round_finalizer import RoundCloser
+from server.background.round_finalizer import RoundFinalizer
 from server.commands.lookup import load_message
 from server.commands.rounds import AutomaticRoundService
 from server.sandbox.control import SandboxControl
@@ -72,7 +72,7 @@ async def looked_at(works: Works, message_id: str) -> None:
     await works.done(message_id)
     rounds = AutomaticRoundService(works.log, wall_clock)
     await works.sweeper.sweep()
-    await RoundCloser(works.log, rounds, works.worker, wall_clock).close(message_id, swept=True)
+    await RoundFinalizer(works.log, rounds, works.worker, wall_clock).close(message_id, swept=True)
     await DueRounds(works.log, rounds, works.worker).look()
     await works.done(message_id)
 

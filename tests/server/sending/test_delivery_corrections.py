@@ -12,13 +12,13 @@ from domain.fault import ErrorType
 from domain.message_events import RetryRequested
 from domain.page_events import SendMode
 from domain.recipient import Recipient
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.messenger.channel import Attempted, Channel, Credentials, OutgoingMessage
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from server.sending.batch_sender import BatchRun
+from server.sending.batch_sender import BatchSender
 from server.sending.dispatcher import Dispatcher
 from tests.builders import FAILED, auto, crowd, delivered, pause_message, people, resume_message
 from tests.databases import opened
@@ -63,7 +63,7 @@ class Scene:
 @asynccontextmanager
 async def open_scene(url: str, sandbox: Sandbox, worker: str = "worker-1") -> AsyncIterator[Scene]:
     store = opened(url)
-    async with StoreLog(store) as log, open_client() as client:
+    async with EventStore(store) as log, open_client() as client:
         channel = NotedChannel(MessengerChannel(client, sandbox.url))
         works = Works(store, log, sandbox, channel, worker, "900")
         try:
@@ -235,7 +235,7 @@ async def test_a_worker_that_hears_of_neither_pause_nor_resume_sends_nothing_tha
     message_id = await works.send(crowd(60))
     await works.arrived(1)
     halts: list[str] = []
-    monkeypatch.setattr(BatchRun, "halt", _noted(BatchRun.halt, halts))
+    monkeypatch.setattr(BatchSender, "halt", _noted(BatchSender.halt, halts))
 
     await works.pauses.pause(pause_message(message_id))
     await works.resend(message_id, content=CORRECTED)
@@ -249,7 +249,7 @@ async def test_a_worker_that_hears_of_neither_pause_nor_resume_sends_nothing_tha
 
 
 def _noted(halt: object, halts: list[str]) -> object:
-    def noted(run: BatchRun, cause: object) -> None:
+    def noted(run: BatchSender, cause: object) -> None:
         halts.append(str(cause))
         halt(run, cause)  # type: ignore[operator]
 

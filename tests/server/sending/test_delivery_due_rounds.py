@@ -12,7 +12,7 @@ from domain.retry_delay import ExponentialBackoff
 from projections.message_rows import MessageRow
 from projections.sql import from_micros, micros
 from server.background.timer_report import TimerStatus
-from server.cluster.page_leases import close_page
+from server.cluster.page_leases import set_retry_after
 from server.commands.pages import PageHoldService
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit
@@ -102,7 +102,7 @@ async def test_a_retry_after_puts_a_round_off(works: Works, control: SandboxCont
     message_id = await works.send(people("ann"), retry_policy=cron(3, each(0.5)))
     await works.done(message_id)
     await works.log.commit(
-        Commit([], also=lambda sql: close_page(sql, PAGE, Pause(seconds=1.5, reason="Retry-After: 1.5")))
+        Commit([], also=lambda sql: set_retry_after(sql, PAGE, Pause(seconds=1.5, reason="Retry-After: 1.5")))
     )
     opens = wall_clock() + timedelta(seconds=1.5)
 

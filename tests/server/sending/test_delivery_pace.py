@@ -12,7 +12,7 @@ from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.background.timer_report import TimerStatus
-from server.cluster.page_leases import close_page
+from server.cluster.page_leases import set_retry_after
 from server.eventstore.commit import Commit
 from server.messenger.channel import Advice, Attempted, Channel, Credentials, OutgoingMessage
 from server.sandbox.control import SandboxControl
@@ -157,7 +157,7 @@ async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, san
         await first.ownership.start()
         await first.ownership.own(PAGE)
         await first.log.commit(
-            Commit([], also=lambda sql: close_page(sql, PAGE, Pause(seconds=1.0, reason="Retry-After: 1")))
+            Commit([], also=lambda sql: set_retry_after(sql, PAGE, Pause(seconds=1.0, reason="Retry-After: 1")))
         )
         heard = time.time()
 

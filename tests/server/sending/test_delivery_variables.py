@@ -18,7 +18,7 @@ from domain.streams import batch_stream, message_stream
 from projections import pages
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.messenger_channel import MessengerChannel
@@ -62,7 +62,7 @@ def platform() -> Platform:
 async def recorded(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[Works]:
     """A process at work whose platform keeps what it was sent."""
     store = SqliteStore(database)
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         channel = MessengerChannel(httpx.MockTransport(platform.router.async_handler), GRAPH)
         works = Works(store, log, sandbox, channel, "worker-1", "900")
         await works.put_page()

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from domain.batch_events import BatchStarted, DeliveriesDispatched, OutcomesRecorded
 from domain.page_events import SendMode
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.channel import (
     Attempted,
@@ -67,7 +67,7 @@ async def test_what_found_no_means_to_leave_stays_pending_and_leaves_later(
     monkeypatch.setattr(rate_limiter, "FIRST_LACK_SECONDS", 0.01)
     monkeypatch.setattr(rate_limiter, "LONGEST_LACK_SECONDS", 0.05)
     store, channel = SqliteStore(database), LackingChannel(lacks)
-    async with StoreLog(store) as log, open_client() as client:
+    async with EventStore(store) as log, open_client() as client:
         works = Works(store, log, sandbox, MessengerChannel(client, sandbox.url), "worker-1", "900")
         await works.put_page(send_mode=send_mode)
         works.dispatcher._channel = channel
@@ -91,7 +91,7 @@ async def test_a_machine_that_lacks_the_means_for_long_is_tried_less_and_less(
     """Between five tries are 0.1, 0.2, 0.4 and 0.8 seconds, across workers too; each try costs a claim."""
     monkeypatch.setattr(rate_limiter, "FIRST_LACK_SECONDS", 0.1)
     store, channel = SqliteStore(database), LackingChannel(10_000)
-    async with StoreLog(store) as log, open_client() as client:
+    async with EventStore(store) as log, open_client() as client:
         works = Works(store, log, sandbox, MessengerChannel(client, sandbox.url), "worker-1", "900")
         await works.put_page()
         works.dispatcher._channel = channel
@@ -142,7 +142,7 @@ async def test_many_tokens_tried_while_the_platform_hangs_harm_no_delivery(
     platform, url = hanging
     monkeypatch.setattr("server.messenger.http.CHECK_SECONDS", 1.0)
     store = SqliteStore(database)
-    async with StoreLog(store) as log, open_client() as client, open_check_client() as check_client:
+    async with EventStore(store) as log, open_client() as client, open_check_client() as check_client:
         channel = MessengerChannel(client, url, check_client=check_client)
         channel._check_deadline = 1.0
         works = Works(store, log, sandbox, channel, "worker-1", "900")

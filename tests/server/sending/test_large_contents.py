@@ -15,7 +15,7 @@ from domain.streams import batch_stream, message_stream
 from domain.template_size import MAX_TEMPLATE_BYTES, json_size
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.runner import Sandbox
@@ -53,7 +53,7 @@ def platform() -> Platform:
 @pytest.fixture
 async def sending(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[Works]:
     store = SqliteStore(database)
-    async with StoreLog(store) as log:
+    async with EventStore(store) as log:
         works = Works(store, log, sandbox, MessengerChannel(platform, "https://graph.example/v25.0"), "worker-1", "900")
         await works.put_page()
         yield works

@@ -3,16 +3,16 @@
 from datetime import timedelta
 from pathlib import Path
 
-from server.cluster.page_leases import Ownership
-from server.eventstore.event_store import StoreLog
+from server.cluster.page_leases import PageLeases
+from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from tests.waiting import eventually
 
 
 async def test_a_lease_that_lapsed_is_renewed_for_another_term(tmp_path: Path) -> None:
-    async with StoreLog(SqliteStore(tmp_path / "redrive.db")) as log:
+    async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         lease = timedelta(seconds=0.5)
-        ownership = Ownership(log, "worker", lease=lease, batch_lease=lease, alone=False)
+        ownership = PageLeases(log, "worker", lease=lease, batch_lease=lease, alone=False)
         await ownership.start()
         first = ownership.term
         await ownership.renew()

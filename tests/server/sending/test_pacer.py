@@ -9,7 +9,7 @@ import pytest
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Unconfirmed
 from server.messenger.channel import Advice, Attempted
-from server.sending.rate_limiter import Pacer, Pause
+from server.sending.rate_limiter import AdaptiveRateLimiter, Pause
 from tests.builders import FAILED_FOR_GOOD, SENT, UNCONFIRMED, fault
 
 
@@ -22,7 +22,7 @@ def advised(outcome: Outcome = SENT, *, usage: float | None = None, retry_after:
     return Attempted(outcome=outcome, advice=Advice(usage=usage, retry_after=wait))
 
 
-def rate(pacer: Pacer) -> float:
+def rate(pacer: AdaptiveRateLimiter) -> float:
     return pacer._pace.rate(time.monotonic())
 
 
@@ -35,7 +35,7 @@ def halt() -> asyncio.Event:
 
 
 async def test_a_message_that_is_free_to_leave_costs_no_wait(halt: asyncio.Event) -> None:
-    take = Pacer(10.0).take(1, halt)
+    take = AdaptiveRateLimiter(10.0).take(1, halt)
 
     with pytest.raises(StopIteration) as end:
         take.send(None)
@@ -44,7 +44,7 @@ async def test_a_message_that_is_free_to_leave_costs_no_wait(halt: asyncio.Event
 
 
 async def test_a_limit_that_changes_just_as_a_wait_ends_breaks_nothing(halt: asyncio.Event) -> None:
-    loop, pacer = asyncio.get_running_loop(), Pacer(10.0)
+    loop, pacer = asyncio.get_running_loop(), AdaptiveRateLimiter(10.0)
     waiting = asyncio.create_task(pacer._wait(halt, 0.01))
     await asyncio.sleep(0)  # the wait begins
     busy_until = loop.time() + 0.05
@@ -65,7 +65,7 @@ async def test_a_limit_that_changes_just_as_a_wait_ends_breaks_nothing(halt: asy
 
 
 async def test_messages_leave_at_the_pages_pace(halt: asyncio.Event) -> None:
-    pacer = Pacer(400.0)
+    pacer = AdaptiveRateLimiter(400.0)
     started = time.monotonic()
 
     for _ in range(100):
@@ -79,7 +79,7 @@ async def test_a_wait_for_the_slowest_paces_ends_at_once_when_the_limit_is_raise
     limit: float, halt: asyncio.Event
 ) -> None:
     """A page of a release before may have any pace above 0."""
-    pacer = Pacer(limit)
+    pacer = AdaptiveRateLimiter(limit)
     assert await pacer.take(50, halt)
     waiting = asyncio.create_task(pacer.take(1, halt))
     done, _ = await asyncio.wait([waiting], timeout=0.05)
@@ -95,7 +95,7 @@ async def test_a_wait_for_the_slowest_paces_ends_at_once_when_the_limit_is_raise
 
 
 async def test_a_wait_ends_at_once_when_a_pause_is_ended(halt: asyncio.Event) -> None:
-    pacer = Pacer(1_000.0)
+    pacer = AdaptiveRateLimiter(1_000.0)
     pacer.close(3_600.0)
     waiting = asyncio.create_task(pacer.take(1, halt))
     await asyncio.wait([waiting], timeout=0.01)
@@ -107,7 +107,7 @@ async def test_a_wait_ends_at_once_when_a_pause_is_ended(halt: asyncio.Event) ->
 
 
 async def test_nobody_waits_for_what_takes_longer_than_he_has_time_for(halt: asyncio.Event) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
     pacer.close(60.0)
     started = time.monotonic()
 
@@ -117,7 +117,7 @@ async def test_nobody_waits_for_what_takes_longer_than_he_has_time_for(halt: asy
 
 
 async def test_a_halt_ends_the_wait(halt: asyncio.Event) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
     pacer.close(60.0)
     waiting = asyncio.create_task(pacer.take(1, halt))
     await asyncio.sleep(0)
@@ -130,11 +130,11 @@ async def test_a_halt_ends_the_wait(halt: asyncio.Event) -> None:
 async def test_after_a_halt_nothing_leaves(halt: asyncio.Event) -> None:
     halt.set()
 
-    assert not await Pacer(10.0).take(1, halt)
+    assert not await AdaptiveRateLimiter(10.0).take(1, halt)
 
 
 async def test_a_message_that_waits_hears_of_a_faster_pace(halt: asyncio.Event) -> None:
-    pacer = Pacer(0.01)
+    pacer = AdaptiveRateLimiter(0.01)
     await pacer.take(2, halt)
     waiting = asyncio.create_task(pacer.take(1, halt))
     await asyncio.sleep(0)
@@ -146,7 +146,7 @@ async def test_a_message_that_waits_hears_of_a_faster_pace(halt: asyncio.Event) 
 
 async def test_an_answer_lets_the_next_message_leave(halt: asyncio.Event) -> None:
     """40 messages, each answered before the next leaves: a second at the limit, and four at the careful pace."""
-    pacer = Pacer(40.0)
+    pacer = AdaptiveRateLimiter(40.0)
     started = time.monotonic()
 
     for _ in range(40):
@@ -161,7 +161,7 @@ async def test_an_answer_lets_the_next_message_leave(halt: asyncio.Event) -> Non
 
 @pytest.mark.parametrize("scope", [Scope.PAGE, Scope.APP])
 def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
 
     pacer.heed(Attempted(outcome=limited(scope)))
 
@@ -180,7 +180,7 @@ def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
     ],
 )
 def test_nothing_else_slows_it_down(outcome: Outcome) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
 
     pacer.heed(Attempted(outcome=outcome))
 
@@ -189,7 +189,7 @@ def test_nothing_else_slows_it_down(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(("usage", "is_slowed"), [(0.94, False), (0.95, True), (1.2, True)])
 def test_a_quota_that_is_nearly_used_up_slows_the_page_down(usage: float, is_slowed: bool) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
 
     pacer.heed(advised(usage=usage))
 
@@ -197,7 +197,7 @@ def test_a_quota_that_is_nearly_used_up_slows_the_page_down(usage: float, is_slo
 
 
 def test_a_page_goes_faster_with_what_is_taken() -> None:
-    pacer = Pacer(100.0)
+    pacer = AdaptiveRateLimiter(100.0)
     careful = rate(pacer)
 
     for _ in range(20):
@@ -209,7 +209,7 @@ def test_a_page_goes_faster_with_what_is_taken() -> None:
 
 @pytest.mark.parametrize("outcome", [SENT, limited()])
 async def test_nothing_leaves_before_a_retry_after_is_over(halt: asyncio.Event, outcome: Outcome) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
 
     pacer.heed(advised(outcome, retry_after=60.0))
 
@@ -219,7 +219,7 @@ async def test_nothing_leaves_before_a_retry_after_is_over(halt: asyncio.Event, 
 
 def test_many_answers_that_ask_for_one_pause_tell_of_it_once() -> None:
     told: list[Pause] = []
-    pacer = Pacer(10.0, told.append)
+    pacer = AdaptiveRateLimiter(10.0, told.append)
 
     for _ in range(10):
         pacer.heed(advised(limited(), retry_after=60.0))
@@ -233,7 +233,7 @@ def test_many_answers_that_ask_for_one_pause_tell_of_it_once() -> None:
 
 def pauses_of(*attempts: Attempted) -> list[Pause]:
     told: list[Pause] = []
-    pacer = Pacer(10.0, told.append)
+    pacer = AdaptiveRateLimiter(10.0, told.append)
     for attempted in attempts:
         pacer.heed(attempted)
     return told
@@ -267,7 +267,7 @@ def test_a_page_that_is_refused_once_is_slower_and_not_paused() -> None:
 
 
 async def test_a_pause_that_was_ended_lets_messages_leave(halt: asyncio.Event) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
     pacer.heed(advised(retry_after=60.0))
     waiting = asyncio.create_task(pacer.take(1, halt))
     await asyncio.sleep(0)
@@ -278,7 +278,7 @@ async def test_a_pause_that_was_ended_lets_messages_leave(halt: asyncio.Event) -
 
 
 async def test_a_pause_that_was_read_before_it_was_ended_does_not_come_back(halt: asyncio.Event) -> None:
-    pacer = Pacer(10.0)
+    pacer = AdaptiveRateLimiter(10.0)
     pacer.close(60.0)
     read = time.monotonic()
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from server.sending.concurrency_limiter import Slots
+from server.sending.concurrency_limiter import FairConcurrencyLimiter
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ class Queue:
         self._halt = halt
         self.tasks: dict[str, asyncio.Task[bool]] = {}
 
-    async def ask(self, name: str, slots: Slots, within: float = float("inf")) -> asyncio.Task[bool]:
+    async def ask(self, name: str, slots: FairConcurrencyLimiter, within: float = float("inf")) -> asyncio.Task[bool]:
         self.tasks[name] = asyncio.create_task(slots.take(self._halt, within=within), name=name)
         await asyncio.sleep(0)
         return self.tasks[name]
@@ -42,13 +42,13 @@ async def queue(halt: asyncio.Event) -> AsyncIterator[Queue]:
     await asyncio.gather(*queue.tasks.values(), return_exceptions=True)
 
 
-async def fill(slots: Slots, count: int) -> None:
+async def fill(slots: FairConcurrencyLimiter, count: int) -> None:
     for _ in range(count):
         assert await slots.take(asyncio.Event())
 
 
 async def test_a_free_slot_costs_no_wait(halt: asyncio.Event) -> None:
-    take = Slots(1, Slots(1)).take(halt, within=1.0)
+    take = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1)).take(halt, within=1.0)
 
     with pytest.raises(StopIteration) as end:
         take.send(None)
@@ -57,7 +57,7 @@ async def test_a_free_slot_costs_no_wait(halt: asyncio.Event) -> None:
 
 
 async def test_a_page_has_no_more_in_flight_than_its_slots(halt: asyncio.Event) -> None:
-    page = Slots(2, Slots(10))
+    page = FairConcurrencyLimiter(2, FairConcurrencyLimiter(10))
     await fill(page, 2)
 
     assert not page.is_free
@@ -65,8 +65,8 @@ async def test_a_page_has_no_more_in_flight_than_its_slots(halt: asyncio.Event) 
 
 
 async def test_all_pages_have_no_more_in_flight_than_the_process_has_slots(halt: asyncio.Event) -> None:
-    whole = Slots(3)
-    pages = [Slots(2, whole) for _ in range(2)]
+    whole = FairConcurrencyLimiter(3)
+    pages = [FairConcurrencyLimiter(2, whole) for _ in range(2)]
     await fill(pages[0], 2)
     await fill(pages[1], 1)
 
@@ -75,7 +75,7 @@ async def test_all_pages_have_no_more_in_flight_than_the_process_has_slots(halt:
 
 
 async def test_whoever_came_first_has_the_next_slot(queue: Queue) -> None:
-    page = Slots(1, Slots(10))
+    page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(10))
     await fill(page, 1)
     for name in ("first", "second"):
         await queue.ask(name, page)
@@ -87,8 +87,8 @@ async def test_whoever_came_first_has_the_next_slot(queue: Queue) -> None:
 
 
 async def test_the_page_with_the_fewest_in_flight_has_the_next_slot(queue: Queue) -> None:
-    whole = Slots(6)
-    busy, quiet = Slots(6, whole), Slots(6, whole)
+    whole = FairConcurrencyLimiter(6)
+    busy, quiet = FairConcurrencyLimiter(6, whole), FairConcurrencyLimiter(6, whole)
     await fill(busy, 5)
     await fill(quiet, 1)
     for number in range(4):
@@ -104,8 +104,12 @@ async def test_the_page_with_the_fewest_in_flight_has_the_next_slot(queue: Queue
 
 
 async def test_a_page_that_has_all_its_slots_leaves_the_next_one_to_others(queue: Queue) -> None:
-    whole = Slots(6)
-    small, other, large = Slots(1, whole), Slots(6, whole), Slots(6, whole)
+    whole = FairConcurrencyLimiter(6)
+    small, other, large = (
+        FairConcurrencyLimiter(1, whole),
+        FairConcurrencyLimiter(6, whole),
+        FairConcurrencyLimiter(6, whole),
+    )
     await fill(small, 1)
     await fill(other, 2)
     await fill(large, 3)
@@ -119,8 +123,8 @@ async def test_a_page_that_has_all_its_slots_leaves_the_next_one_to_others(queue
 
 
 async def test_a_slot_that_the_process_has_to_spare_goes_to_the_page_whose_own_was_given_back(queue: Queue) -> None:
-    whole = Slots(10)
-    pages = [Slots(1, whole) for _ in range(2)]
+    whole = FairConcurrencyLimiter(10)
+    pages = [FairConcurrencyLimiter(1, whole) for _ in range(2)]
     for number, page in enumerate(pages):
         await fill(page, 1)
         await queue.ask(f"page {number}", page)
@@ -131,7 +135,7 @@ async def test_a_slot_that_the_process_has_to_spare_goes_to_the_page_whose_own_w
 
 
 async def test_a_halt_ends_the_wait(halt: asyncio.Event, queue: Queue) -> None:
-    page = Slots(1, Slots(1))
+    page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1))
     await fill(page, 1)
     waiting = await queue.ask("waiting", page)
 
@@ -141,7 +145,7 @@ async def test_a_halt_ends_the_wait(halt: asyncio.Event, queue: Queue) -> None:
 
 
 async def test_after_a_halt_nobody_takes_a_slot(halt: asyncio.Event) -> None:
-    page = Slots(1, Slots(1))
+    page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1))
     halt.set()
 
     assert not await page.take(halt)
@@ -149,7 +153,7 @@ async def test_after_a_halt_nobody_takes_a_slot(halt: asyncio.Event) -> None:
 
 
 async def test_who_waits_too_long_goes_without(queue: Queue) -> None:
-    page = Slots(1, Slots(1))
+    page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1))
     await fill(page, 1)
 
     assert not await asyncio.wait_for(await queue.ask("hasty", page, within=0.02), 1.0)
@@ -160,7 +164,7 @@ async def test_who_waits_too_long_goes_without(queue: Queue) -> None:
 
 
 async def test_the_slot_of_somebody_who_was_cancelled_while_he_waited_goes_to_the_next(queue: Queue) -> None:
-    page = Slots(1, Slots(1))
+    page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1))
     await fill(page, 1)
     gone = await queue.ask("gone", page)
     await queue.ask("next", page)
@@ -172,8 +176,8 @@ async def test_the_slot_of_somebody_who_was_cancelled_while_he_waited_goes_to_th
 
 
 async def test_a_slot_is_not_lost_with_somebody_who_is_cancelled_as_he_gets_it(queue: Queue) -> None:
-    whole = Slots(1)
-    page = Slots(1, whole)
+    whole = FairConcurrencyLimiter(1)
+    page = FairConcurrencyLimiter(1, whole)
     await fill(page, 1)
     gone = await queue.ask("gone", page)
 
@@ -186,13 +190,13 @@ async def test_a_slot_is_not_lost_with_somebody_who_is_cancelled_as_he_gets_it(q
 
 
 async def test_a_newcomer_has_its_share_as_soon_as_others_are_answered(queue: Queue) -> None:
-    whole = Slots(480)
-    busy = [Slots(64, whole) for _ in range(20)]
+    whole = FairConcurrencyLimiter(480)
+    busy = [FairConcurrencyLimiter(64, whole) for _ in range(20)]
     for page in busy:
         await fill(page, 24)
     for number, page in enumerate(busy):
         await queue.ask(f"busy {number}", page)
-    newcomer = Slots(64, whole)
+    newcomer = FairConcurrencyLimiter(64, whole)
 
     for number in range(20):
         await queue.ask(f"new {number}", newcomer)
@@ -204,11 +208,11 @@ async def test_a_newcomer_has_its_share_as_soon_as_others_are_answered(queue: Qu
 
 async def test_no_slot_is_lost_or_taken_twice_whatever_happens() -> None:
     chance = Random(5)  # noqa: S311 - nothing to do with secrets
-    whole = Slots(7)
-    pages = [Slots(3, whole) for _ in range(5)]
+    whole = FairConcurrencyLimiter(7)
+    pages = [FairConcurrencyLimiter(3, whole) for _ in range(5)]
     most: Counter[str] = Counter()
 
-    async def work(page: Slots, halt: asyncio.Event) -> None:
+    async def work(page: FairConcurrencyLimiter, halt: asyncio.Event) -> None:
         for _ in range(20):
             if not await page.take(halt, within=chance.choice([0.0, 0.001, 0.01, float("inf")])):
                 continue

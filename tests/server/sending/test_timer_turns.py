@@ -10,7 +10,7 @@ import pytest
 from server.background.retry_timer import RetryTimer
 from server.background.timetable import Every
 from server.commands.rounds import AutomaticRoundService
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.follower import Follower
 from server.eventstore.postgres.store import PostgresStore
 from tests.builders import wall_clock
@@ -29,7 +29,7 @@ async def timers(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     async with AsyncExitStack() as stack:
         for name in ("one", "two", "three"):
             store = PostgresStore(postgres_url)
-            log = await stack.enter_async_context(StoreLog(store, Follower(store, postgres_url)))
+            log = await stack.enter_async_context(EventStore(store, Follower(store, postgres_url)))
             rounds = AutomaticRoundService(log, wall_clock)
             timer = RetryTimer(log, rounds, Every(PERIOD), wall_clock)
             monkeypatch.setattr(timer, "run_now", _counted(timer, name, runs))

@@ -16,13 +16,13 @@ from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.background.due_rounds import DueRounds
-from server.background.reconciler import Sweeper
+from server.background.reconciler import Reconciler
 from server.background.retry_timer import RetryTimer
-from server.background.round_finalizer import RoundCloser
+from server.background.round_finalizer import RoundFinalizer
 from server.background.services import DeliveryService
 from server.background.stuck_batches import StuckBatches
 from server.background.timetable import parse_timetable
-from server.cluster.page_leases import Ownership
+from server.cluster.page_leases import PageLeases
 from server.commands.erasure import ErasureService
 from server.commands.lifecycle import CancelService, PauseService
 from server.commands.pages import PutPageService
@@ -34,7 +34,7 @@ from server.commands.send_stream import StreamSendService
 from server.crypto.key_ring import SealingKey
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.event_store import StoreLog
+from server.eventstore.event_store import EventStore
 from server.eventstore.rolling_upgrade import RELEASE
 from server.eventstore.sqlite.store import SqliteStore
 from server.eventstore.store import Store
@@ -61,16 +61,16 @@ class Works:
     """The services, wired; what a test does and looks at."""
 
     def __init__(
-        self, store: Store, log: StoreLog, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
+        self, store: Store, log: EventStore, sandbox: Sandbox, channel: Channel, worker: str, timetable: str
     ) -> None:
         self.store, self.log, self.control, self.worker = store, log, sandbox.control, worker
         vault = Vault(KEY)
-        self.ownership = Ownership(
+        self.ownership = PageLeases(
             log, worker, lease=timedelta(minutes=10), batch_lease=timedelta(minutes=10), alone=True
         )
         self.dispatcher = Dispatcher(log, vault, channel, self.ownership, wall_clock)
         rounds = AutomaticRoundService(log, wall_clock)
-        closer = RoundCloser(log, rounds, worker, wall_clock)
+        closer = RoundFinalizer(log, rounds, worker, wall_clock)
         self.timer = RetryTimer(log, rounds, parse_timetable(timetable), wall_clock)
         self.cancels = CancelService(log, wall_clock)
         self.pauses = PauseService(log, wall_clock)
@@ -82,7 +82,7 @@ class Works:
         self.names = Names(log, vault)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
-        self.sweeper = Sweeper(log, closer, self.cancels, self.streams, worker, wall_clock)
+        self.sweeper = Reconciler(log, closer, self.cancels, self.streams, worker, wall_clock)
         due_rounds = DueRounds(log, rounds, worker)
         self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, due_rounds, self.sweeper)
 
@@ -178,7 +178,7 @@ async def open_works(
 ) -> AsyncIterator[Works]:
     """A process that is wired but not started; it is drained at the end."""
     store = SqliteStore(database)
-    async with StoreLog(store) as log, open_client() as client:
+    async with EventStore(store) as log, open_client() as client:
         works = Works(store, log, sandbox, MessengerChannel(client, graph_url or sandbox.url), worker, timetable)
         try:
             yield works
