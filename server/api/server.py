@@ -1,5 +1,6 @@
 """The gRPC server: its services, the standard health service, and reflection."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,10 +24,10 @@ from redrive.v1.page_service_pb2_grpc import add_PageServiceServicer_to_server
 from redrive.v1.receipt_service_pb2_grpc import add_ReceiptServiceServicer_to_server
 from redrive.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from redrive.v1.retry_service_pb2_grpc import add_RetryServiceServicer_to_server
-from server.api.interceptors.calls import CallInterceptor
+from server.api.interceptors.calls import CallInterceptor, CallObserver
 from server.api.interceptors.errors import ErrorInterceptor
 from server.api.interceptors.gate import Gate
-from server.api.ports import CallObserver, ProgressHub, RetryTimer, StuckBatches
+from server.api.interceptors.limits import Limits
 from server.api.servicers.delivery import DeliveryServicer
 from server.api.servicers.draining import Drain
 from server.api.servicers.maintenance import MaintenanceServicer
@@ -34,19 +35,8 @@ from server.api.servicers.pages import PageServicer
 from server.api.servicers.receipts import ReceiptServicer
 from server.api.servicers.reports import ReportServicer
 from server.api.servicers.retries import RetryServicer
+from server.api.services import Services
 from server.auth.certificates import Certificates, Pems
-from server.commands.cleanup import CleanupService
-from server.commands.erasure import ErasureService
-from server.commands.lifecycle import CancelService, PauseService
-from server.commands.pages import PageHoldService, PageShareService, PutPageService
-from server.commands.receipts import ReceiptService
-from server.commands.resend import ResendService
-from server.commands.send import SendService
-from server.commands.send_stream import StreamSendService
-from server.crypto.labels import Labels
-from server.eventstore.commit import EventLog
-from server.queries.history import History
-from server.queries.recipient_names import Names
 from server.queries.rounds import NextRounds
 
 SERVICES = tuple(
@@ -62,21 +52,21 @@ SERVICES = tuple(
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 OPTIONS = (
-    ("grpc.http2.bdp_probe", 0),  # else up to 16 MiB of a request come before it is read; so, 64 KiB
-    ("grpc.per_message_decompression", 0),  # the request reader inflates, up to a limit
-    ("grpc.so_reuseport", 0),  # two servers must not share a port unnoticed
-    ("grpc.keepalive_time_ms", 60_000),  # finds callers that vanished: a stream of theirs would stay open
+    ("grpc.http2.bdp_probe", 0),  # buffer 64 KiB of an unread request instead of up to 16 MiB
+    ("grpc.per_message_decompression", 0),  # the request reader decompresses, up to a limit
+    ("grpc.so_reuseport", 0),  # a second server on the same port fails
+    ("grpc.keepalive_time_ms", 60_000),  # closes the streams of callers that vanished
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
-    ("grpc.http2.max_ping_strikes", 2),  # who pings more often than that is cut off
+    ("grpc.http2.max_ping_strikes", 2),  # a caller that pings more often is disconnected
     ("grpc.server_handshake_timeout_ms", 10_000),  # for TLS, and for the first frame
-    ("grpc.http2.settings_timeout", 10_000),  # until a caller has taken our settings: else it is silent
-    ("grpc.max_connection_idle_ms", 900_000),  # without a call; whoever comes back connects anew
+    ("grpc.http2.settings_timeout", 10_000),  # for the caller's acknowledgement of the HTTP/2 settings
+    ("grpc.max_connection_idle_ms", 900_000),  # without a call; a client reconnects by itself
 )
 
 
 class ApiServer:
-    """Answers callers, from start to stop."""
+    """The gRPC server of one process, from start to stop."""
 
     def __init__(self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, drain: Drain) -> None:
         self._server = server
@@ -84,9 +74,9 @@ class ApiServer:
         self._drain = drain
 
     async def start(self, listen: str, certificates: Certificates | None = None) -> str:
-        """Listens on HOST:PORT (0 = any port), with TLS if there are certificates, and gives the address.
+        """Listen on HOST:PORT (0 = any free port), with TLS if there are certificates; return the address.
 
-        Raises OSError when it cannot.
+        Raises OSError if the address cannot be used.
         """
         for service in SERVICES:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -100,76 +90,38 @@ class ApiServer:
     def _add_port(self, listen: str, certificates: Certificates | None) -> int:
         if certificates is None:
             return self._server.add_insecure_port(listen)
-        return self._server.add_secure_port(listen, credentials(certificates))
+        return self._server.add_secure_port(listen, _credentials(certificates))
 
     async def stop(self, grace: timedelta) -> None:
-        """Takes no new calls, ends watches, and lets the other calls come to their end within the grace."""
+        """Refuse new calls, end watches, and give the other calls the grace period to finish."""
         await self._health.enter_graceful_shutdown()
         self._drain.begin()
         await self._server.stop(grace.total_seconds())
 
 
 def build_server(
+    services: Services,
     *,
-    log: EventLog,
-    sends: SendService,
-    streams: StreamSendService,
-    resends: ResendService,
-    cancels: CancelService,
-    pauses: PauseService,
-    pages: PutPageService,
-    holds: PageHoldService,
-    shares: PageShareService,
-    receipts: ReceiptService,
-    cleanups: CleanupService,
-    erasures: ErasureService,
-    names: Names,
-    labels: Labels,
-    progress: ProgressHub,
-    timer: RetryTimer,
-    stuck: StuckBatches,
-    history: History,
     calls: CallObserver | None = None,
     channelz: bool = False,
     gate: Gate | None = None,
     reflects: bool = True,
 ) -> ApiServer:
-    """A server that does not listen yet."""
+    """Return a server that does not listen yet."""
     observers = [] if calls is None else [CallInterceptor(calls)]
     gate = gate or Gate()
-    options = (
-        *OPTIONS,
-        ("grpc.max_receive_message_length", gate.limits.request_bytes),
-        ("grpc.max_allowed_incoming_connections", gate.limits.connections),
-        ("grpc.max_concurrent_streams", gate.limits.streams_per_connection),
-        ("grpc.enable_channelz", int(channelz)),
-    )
     server = grpc.aio.server(
         interceptors=[*observers, ErrorInterceptor(gate)],
-        options=options,
+        options=_options(gate.limits, channelz=channelz),
         maximum_concurrent_rpcs=gate.limits.calls_at_once,
     )
-    drain, next_rounds = Drain(), NextRounds(log, timer)
-    delivery = DeliveryServicer(
-        log=log,
-        sends=sends,
-        streams=streams,
-        resends=resends,
-        cancels=cancels,
-        pauses=pauses,
-        progress=progress,
-        next_rounds=next_rounds,
-        history=history,
-        names=names,
-        labels=labels,
-        drain=drain,
-    )
-    add_DeliveryServiceServicer_to_server(delivery, server)
-    add_MaintenanceServiceServicer_to_server(MaintenanceServicer(cleanups, erasures), server)
-    add_PageServiceServicer_to_server(PageServicer(log, pages, holds, shares, labels), server)
-    add_ReceiptServiceServicer_to_server(ReceiptServicer(receipts), server)
-    add_ReportServiceServicer_to_server(ReportServicer(log, next_rounds, names, labels), server)
-    add_RetryServiceServicer_to_server(RetryServicer(log, timer, stuck, labels), server)
+    drain, next_rounds = Drain(), NextRounds(services.log, services.timer.schedule)
+    add_DeliveryServiceServicer_to_server(DeliveryServicer(services, next_rounds, drain), server)
+    add_MaintenanceServiceServicer_to_server(MaintenanceServicer(services), server)
+    add_PageServiceServicer_to_server(PageServicer(services), server)
+    add_ReceiptServiceServicer_to_server(ReceiptServicer(services), server)
+    add_ReportServiceServicer_to_server(ReportServicer(services, next_rounds), server)
+    add_RetryServiceServicer_to_server(RetryServicer(services), server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if channelz:
@@ -179,11 +131,18 @@ def build_server(
     return ApiServer(server, health_servicer, drain)
 
 
-# The server's credentials: each handshake uses the certificates as they are then.
+def _options(limits: Limits, *, channelz: bool) -> Sequence[tuple[str, int]]:
+    return (
+        *OPTIONS,
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        ("grpc.enable_channelz", int(channelz)),
+    )
 
 
-def credentials(certificates: Certificates) -> grpc.ServerCredentials:
-    """What a secure port needs."""
+def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """Return credentials that use the current certificates in each handshake."""
     made: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
         _configuration(certificates.pems),
         lambda: _renewed(certificates),
@@ -193,7 +152,7 @@ def credentials(certificates: Certificates) -> grpc.ServerCredentials:
 
 
 def _renewed(certificates: Certificates) -> Any:
-    """A ServerCertificateConfiguration, asked for in every handshake; None: as before, which the stubs do not know."""
+    """Return a ServerCertificateConfiguration for a handshake; None, missing in the stubs, keeps the last one."""
     pems = certificates.renewed()
     return None if pems is None else _configuration(pems)
 

@@ -1,4 +1,4 @@
-"""The command `redrive-server hold`: puts every page on hold before any server starts, as after a restore."""
+"""The command `redrive-server hold`, for use after a restore and before any server starts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from domain.commands import HoldPage
 from domain.errors import Unavailable
 from domain.owner import ANYBODY
 from projections.sql import Sql
-from server.bootstrap import StartRefusedError, log_of, open_store, open_vault
-from server.cli.maintenance import in_words
+from server.bootstrap import StartRefusedError, event_store_over, open_store, open_vault
+from server.cli.errors import exit_on_error
 from server.commands.pages import PageHoldService
 from server.settings import Settings, read_settings
 
@@ -20,18 +20,18 @@ HELD_BY = "redrive-server hold"
 
 
 def hold(
-    reason: Annotated[str, typer.Option(help="Is shown wherever the pages are.")] = "restored from a back-up",
+    reason: Annotated[str, typer.Option(help="Shown wherever the pages are shown.")] = "restored from a back-up",
 ) -> None:
-    """Puts every page on hold, so that servers that start now send nothing until pages are released.
+    """Put every page on hold, so that servers send nothing until the pages are released.
 
-    For a database that was restored: what was sent since the back-up, its log does not know. The settings are the
-    server's; an embedded database's server has to be stopped.
+    Use it on a restored database: its event store does not know what was sent since the backup. The settings are the
+    server's; with an embedded database, stop the server first.
 
-    Exit codes: 0, every page is on hold; 1, it was refused or failed, and some may be.
+    Exit codes: 0, every page is on hold; 1, it was refused or failed, and some pages may be on hold.
     """
-    with in_words("hold"):
+    with exit_on_error("redrive-server hold"):
         held = _held(reason)
-    typer.echo(f"{len(held):,} pages were put on hold: release each with `redrive page release`, once it may go on")
+    typer.echo(f"{len(held):,} pages were put on hold; release each with `redrive page release` when it may send again")
 
 
 def _held(reason: str) -> Sequence[str]:
@@ -43,7 +43,7 @@ def _held(reason: str) -> Sequence[str]:
 
 async def _hold_all(settings: Settings, reason: str) -> Sequence[str]:
     store = open_store(settings)
-    async with log_of(store, settings) as log:
+    async with event_store_over(store, settings) as log:
         pages = PageHoldService(log, open_vault(store, settings), lambda: datetime.now(UTC))
         free = await log.read(_not_held)
         for page_id in free:

@@ -1,4 +1,4 @@
-"""The command `redrive-server keys rotate`: another server's key for all that is sealed."""
+"""The command `redrive-server keys rotate`, which replaces the server's secret key."""
 
 import os
 from contextlib import closing
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server.bootstrap import key_file, open_store, secret_key
-from server.cli.maintenance import in_words
+from server.cli.errors import exit_on_error
 from server.cluster.page_leases import living
 from server.crypto import rotation
 from server.crypto.key_ring import SealingKey, SecretKeyError, keep_key, parse_key, random_key
@@ -19,28 +19,28 @@ from server.settings import Settings, read_settings
 
 NEW_KEY = "REDRIVE_NEW_SECRET_KEY"
 
-keys = typer.Typer(rich_markup_mode=None, help="The server's key, which seals page tokens and message keys.")
+keys = typer.Typer(rich_markup_mode=None, help="The server's secret key, which encrypts page tokens and message keys.")
 
 
 @keys.callback()
 def _group() -> None:
-    """Keeps `rotate` a command of its own."""
+    """Make `rotate` a subcommand."""
 
 
 @keys.command()
 def rotate(
     new_key_file: Annotated[
-        Path | None, typer.Option(help="A file that holds the new key in base64, instead of REDRIVE_NEW_SECRET_KEY.")
+        Path | None, typer.Option(help="A file with the new key in base64, instead of REDRIVE_NEW_SECRET_KEY.")
     ] = None,
 ) -> None:
-    """Seals page tokens, message keys and person keys with a new key.
+    """Encrypt page tokens, message keys and person keys with a new key.
 
-    Stop every server first. The old key is the settings' (REDRIVE_SECRET_KEY, or the file beside an embedded database);
-    the new one is REDRIVE_NEW_SECRET_KEY, 32 bytes in base64. Where the key stands in a file beside the database, that
-    file gets the new key at the end, and a random one is made when none is given. A rotation that was cut off goes on
-    when it is run again with the same keys; until its end no server starts. Back-ups from before need the old key.
+    Stop every server first. The old key comes from the settings (REDRIVE_SECRET_KEY, or the key file next to an
+    embedded database); the new one is REDRIVE_NEW_SECRET_KEY, 32 bytes in base64. A key file receives the new key at
+    the end, and without a given key a random one is made. An interrupted rotation resumes when it is run again with the
+    same keys; until its end no server starts. Older backups need the old key.
     """
-    with in_words("keys rotate"):
+    with exit_on_error("redrive-server keys rotate"):
         settings = read_settings()
         with closing(open_store(settings)) as store:
             _rotate(settings, store, _given_key(new_key_file))
@@ -51,16 +51,16 @@ def _rotate(settings: Settings, store: Store, given: str) -> None:
     file = None if settings.secret_key is not None else key_file(settings)
     new = _new_key(given, file)
     if new.is_same(old):
-        raise SecretKeyError("the new key is the one that is in use")
+        raise SecretKeyError("the new key is the one in use")
     try:
         found = rotation.rotate(store, old, new, nobody if settings.is_embedded else living)
     except WrongKeyError as error:
-        words = f"nothing was changed: a row of {error} opens with neither the old key nor the new one"
-        raise SecretKeyError(words) from error
+        reason = f"nothing was changed: neither the old key nor the new one decrypts a row of {error}"
+        raise SecretKeyError(reason) from error
     if file is not None:
-        _waiting(file).replace(file)
+        _pending_file(file).replace(file)
     for table, rows in found.items():
-        typer.echo(f"{table}: {rows} sealed anew")
+        typer.echo(f"{table}: {rows} encrypted with the new key")
     typer.echo(f"{file} holds the new key" if file else "start the servers with the new key as REDRIVE_SECRET_KEY")
 
 
@@ -69,21 +69,21 @@ def _given_key(file: Path | None) -> str:
 
 
 def _new_key(given: str, file: Path | None) -> SealingKey:
-    """Where the key stands in a file, the new one waits beside it before anything is sealed with it."""
+    """Return the new key; with a key file, write it to a pending file first, so that a rotation can resume."""
     if file is None:
         if not given:
             raise SecretKeyError(f"{NEW_KEY} is not set: 32 bytes in base64, as from `openssl rand -base64 32`")
         return parse_key(given, NEW_KEY)
-    waiting = _waiting(file)
-    if not waiting.exists():
+    pending = _pending_file(file)
+    if not pending.exists():
         key = given or random_key()
         parse_key(key, NEW_KEY)
-        keep_key(waiting, key)
-    new = parse_key(waiting.read_text().strip(), str(waiting))
+        keep_key(pending, key)
+    new = parse_key(pending.read_text().strip(), str(pending))
     if given and not new.is_same(parse_key(given, NEW_KEY)):
-        raise SecretKeyError(f"a rotation to another key was cut off, which {waiting} holds: run it without {NEW_KEY}")
+        raise SecretKeyError(f"a rotation to the key in {pending} was interrupted: run it without {NEW_KEY}")
     return new
 
 
-def _waiting(file: Path) -> Path:
+def _pending_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.new")

@@ -1,4 +1,4 @@
-"""The commands `redrive-server migrate` and `redrive-server rebuild`: what is done to a database by hand."""
+"""The commands `redrive-server migrate` and `redrive-server rebuild`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -10,37 +10,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from projections import read_models
-from server.bootstrap import StartRefusedError, open_store
+from server.bootstrap import open_store
+from server.cli.errors import exit_on_error
 from server.cluster.page_leases import living
-from server.crypto.key_ring import SecretKeyError
 from server.eventstore import rebuild as rebuilding
 from server.eventstore import schema
-from server.eventstore.archive_file import ArchiveError
-from server.eventstore.codec import UnknownEventError
-from server.eventstore.postgres.store import PostgresStore
-from server.eventstore.rebuild import DatabaseInUseByWorkersError, Difference, Report
-from server.eventstore.schema import DatabaseIsNewerError
-from server.eventstore.sqlite.store import DatabaseInUseError, SqliteStore
-from server.eventstore.store import StagingInUseError
-from server.settings import SettingsError, read_settings
+from server.eventstore.rebuild import Difference, Report
+from server.settings import read_settings
 
 DIFFERED = 3  # exit code
-STEPS = 10  # lines of progress where there is no terminal
-
-_REFUSALS = (
-    *(SettingsError, StartRefusedError, DatabaseInUseError, DatabaseIsNewerError, StagingInUseError, UnknownEventError),
-    *(ArchiveError, SecretKeyError, OSError),
-)
-_AWAY = (*SqliteStore.away, *PostgresStore.away)
+PROGRESS_LINES = 10  # without a terminal
 
 
 def migrate() -> None:
-    """Makes the database's tables, or brings them up to this release, and says their version.
+    """Create the database's tables, or migrate them to this release, and print their schema version.
 
-    Several processes may do so at once, and again. A server does the same when it starts. The settings are the
-    server's. Exit code 1: the database cannot be used, or is newer than this release.
+    A server does the same when it starts. It is safe to run twice, or in several processes at once. The settings are
+    the server's. Exit code 1: the database cannot be used, or is newer than this release.
     """
-    with in_words("migrate"), closing(open_store(read_settings())) as store:
+    with exit_on_error("redrive-server migrate"), closing(open_store(read_settings())) as store:
         with store.transaction(commit=False) as sql:
             version = schema.version_of(sql)
         typer.echo(f"the database has schema version {version}")
@@ -48,47 +36,29 @@ def migrate() -> None:
 
 def rebuild(
     archive: Annotated[
-        Path | None, typer.Option(show_default=False, help="The folder of `redrive-server archive`, if there is one.")
+        Path | None, typer.Option(show_default=False, help="The folder that `redrive-server archive` wrote to, if any.")
     ] = None,
 ) -> None:
-    """Makes the read models anew from the log, compares them with the live ones, and replaces those that differ.
+    """Rebuild the read models from the event store, compare them with the live ones, and replace those that differ.
 
-    Stop every server first. One that was cut off goes on where it was when it is run again; until the end, the live
-    read models stay as they are. Beside them there has to be room for as much again. The settings are the server's.
+    Stop every server first. An interrupted rebuild resumes when it is run again; until its end the live read models do
+    not change. It needs as much free space as they occupy. The settings are the server's.
 
-    Exit codes: 0, they are equal; 3, some differed and were replaced; 1, it was refused or failed, and nothing changed.
+    Exit codes: 0, equal; 3, some differed and were replaced; 1, it was refused or failed, and nothing changed.
     """
-    with in_words("rebuild"):
+    with exit_on_error("redrive-server rebuild"):
         settings = read_settings()
         workers = rebuilding.nobody if settings.is_embedded else living
         with closing(open_store(settings)) as store, _progress() as report:
             found = rebuilding.rebuild(store, report, workers, archive)
-    _tell(found)
+    _print_result(found)
     if found:
         raise typer.Exit(DIFFERED)
 
 
 @contextmanager
-def in_words(command: str) -> Iterator[None]:
-    """Ends the command with exit code 1 and a line when something stands in its way."""
-    try:
-        yield
-    except DatabaseInUseByWorkersError as error:
-        _refuse(command, f"servers work on the database, stop them first: {error} (one that was killed counts for 6 s)")
-    except _REFUSALS as error:
-        _refuse(command, str(error))
-    except _AWAY as error:
-        _refuse(command, f"the database cannot be used: {error}")
-
-
-def _refuse(command: str, words: str) -> None:
-    typer.echo(f"redrive-server {command}: {' '.join(words.split())}", err=True)
-    raise typer.Exit(1)
-
-
-@contextmanager
 def _progress() -> Iterator[Report]:
-    """A bar on a terminal, else a line now and then."""
+    """Show a progress bar on a terminal, else a line for each tenth."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines().show
@@ -100,20 +70,20 @@ def _progress() -> Iterator[Report]:
 
 
 class _Lines:
-    """Says where the rebuild is, each time another tenth is done."""
+    """Prints the position of the rebuild for each tenth."""
 
     def __init__(self) -> None:
         self._done = -1
 
     def show(self, position: int, last: int) -> None:
-        done = STEPS * position // max(last, 1)
+        done = PROGRESS_LINES * position // max(last, 1)
         if done > self._done:
             self._done = done
-            typer.echo(f"position {position} of {last} in the log", err=True)
+            typer.echo(f"position {position} of {last} in the event store", err=True)
 
 
-def _tell(found: Mapping[str, Difference]) -> None:
+def _print_result(found: Mapping[str, Difference]) -> None:
     if not found:
-        typer.echo(f"equal: all {len(read_models.NAMES)} tables hold what the log says")
+        typer.echo(f"equal: all {len(read_models.NAMES)} tables match the event store")
     for table, (live_only, rebuilt_only) in found.items():
-        typer.echo(f"{table}: replaced; rows only in the old one {live_only}, only in the new one {rebuilt_only}")
+        typer.echo(f"{table}: replaced; rows only in the old table {live_only}, only in the new one {rebuilt_only}")

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 import uvloop
 
+from server.cli.errors import exit_on_error, exit_with
 from server.observability.logging import configure
 from server.webhooks.runner import serve
 from server.webhooks.settings import APP_SECRET, VERIFY_TOKEN, WebhookSettings, secret_problem
 
-_HOW_TO_MEND = {
+_LABEL = "redrive-server webhooks does not start"
+_REMEDIES = {
     VERIFY_TOKEN: "choose a random text, as from `openssl rand -hex 32`, and enter the same in the app's dashboard",
     APP_SECRET: "copy the app secret from the app's dashboard",
 }
@@ -22,9 +24,9 @@ def webhooks(
         "127.0.0.1:8081"
     ),
     server: Annotated[
-        str, typer.Option(metavar="HOST:PORT", envvar="REDRIVE_SERVER", help="The server to feed.")
+        str, typer.Option(metavar="HOST:PORT", envvar="REDRIVE_SERVER", help="The server that records the receipts.")
     ] = "127.0.0.1:50051",
-    tls: Annotated[bool, typer.Option("--tls", help="Talk TLS to the server, trusting the usual authorities.")] = False,  # noqa: FBT002
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS, trusting the system's certificate authorities.")] = False,  # noqa: FBT002
     root_certificates: Annotated[
         Path | None,
         typer.Option(
@@ -32,7 +34,7 @@ def webhooks(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="Talk TLS to the server, trusting only these authorities, in PEM.",
+            help="Use TLS, trusting only these certificate authorities, in PEM.",
         ),
     ] = None,
     client_cert: Annotated[
@@ -42,7 +44,7 @@ def webhooks(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="The certificate to show to the server, in PEM.",
+            help="The client certificate to present to the server, in PEM.",
         ),
     ] = None,
     client_key: Annotated[
@@ -50,15 +52,15 @@ def webhooks(
         typer.Option(envvar="REDRIVE_CLIENT_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key, in PEM."),
     ] = None,
 ) -> None:
-    """Receives the platform's webhooks at /webhooks, and feeds what they tell of deliveries to a server.
+    """Receive the platform's webhooks at /webhooks, and report their receipts to a server.
 
-    Subscribe the page to message_echoes, message_deliveries and message_reads. An echo says that a message was sent,
-    whatever the server knew; what is delivered and read can be told only after its echo.
+    Subscribe the page to message_echoes, message_deliveries and message_reads. An echo proves that a message was sent,
+    also when its outcome was unconfirmed; delivered and read receipts count only after their echo.
 
-    The platform calls over HTTPS: let a proxy with a certificate stand before it. What is secret comes from the
-    environment: REDRIVE_WEBHOOK_VERIFY_TOKEN, the text that the app's dashboard was given; REDRIVE_WEBHOOK_APP_SECRET,
-    with which the platform signs; REDRIVE_TOKEN, if the server asks who calls: a token whose only scope is `receipts`.
-    A body is answered with 200 once it is recorded, and with 503 when it shall come again.
+    The platform calls over HTTPS: put a proxy with a certificate in front. Secrets come from the environment:
+    REDRIVE_WEBHOOK_VERIFY_TOKEN, the text entered in the app's dashboard; REDRIVE_WEBHOOK_APP_SECRET, with which the
+    platform signs; REDRIVE_TOKEN, if the server authenticates callers: a token whose only scope is `receipts`.
+    The answer is 200 once a body is recorded, and 503 to make the platform repeat it.
     """
     configure("info")
     host, port = _address(listen)
@@ -74,10 +76,11 @@ def webhooks(
         client_cert=client_cert,
         client_key=client_key,
     )
-    try:
-        uvloop.run(serve(settings))
-    except (OSError, ValueError) as error:
-        _refuse(str(error))
+    with exit_on_error(_LABEL):
+        try:
+            uvloop.run(serve(settings))
+        except ValueError as error:  # of the TLS files
+            exit_with(_LABEL, str(error))
 
 
 def _address(listen: str) -> tuple[str, int]:
@@ -90,10 +93,5 @@ def _address(listen: str) -> tuple[str, int]:
 def _secret(name: str) -> str:
     value = os.environ.get(name, "")
     if problem := secret_problem(value):
-        _refuse(f"{name} {problem}: {_HOW_TO_MEND[name]}")
+        exit_with(_LABEL, f"{name} {problem}: {_REMEDIES[name]}")
     return value
-
-
-def _refuse(words: str) -> None:
-    typer.echo(f"redrive-server webhooks does not start: {words}", err=True)
-    raise typer.Exit(1)

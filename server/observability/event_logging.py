@@ -1,4 +1,4 @@
-"""The journal: what an operator wants to read in the log of the service, by ids and numbers alone."""
+"""Log lines about recorded events, with ids and numbers only."""
 
 from collections.abc import Mapping, Sequence
 
@@ -55,22 +55,22 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
 }
 
 
-def tell(recorded: Sequence[Recorded]) -> None:
-    """Writes down what was recorded, as far as it matters to people."""
+def log_events(recorded: Sequence[Recorded]) -> None:
+    """Log the recorded events that matter to an operator."""
     for one in recorded:
-        _tell(one.event)
+        _log_event(one.event)
 
 
-def _tell(event: Event) -> None:
+def _log_event(event: Event) -> None:
     if isinstance(event, OutcomesRecorded | LateOutcomesRecorded):
-        _tell_of_trouble(event)
+        _log_trouble(event)
     elif type(event) in _LINES:
         name, fields = _LINES[type(event)]
         logger.info(name, **{field.removesuffix("_id"): getattr(event, field) for field in fields})
 
 
-def _tell_of_trouble(event: OutcomesRecorded | LateOutcomesRecorded) -> None:
-    """Refused tokens and unknown outcomes, counted: one line per append at the most."""
+def _log_trouble(event: OutcomesRecorded | LateOutcomesRecorded) -> None:
+    """Log the number of refused tokens and unconfirmed outcomes, in at most one line per append."""
     outcomes = [known.outcome for known in event.outcomes]
     refused = sum(isinstance(one, Failed) and one.fault.type is ErrorType.ACCESS_TOKEN for one in outcomes)
     unconfirmed = sum(isinstance(one, Unconfirmed) for one in outcomes)

@@ -1,6 +1,6 @@
 """ListRetries: every round of a message's resends, and what came of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,7 +16,6 @@ from projections import pages
 from projections.batch_rounds import attempts_of_rounds
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
-from server.api.ports import RetryTimer
 from server.background.due_rounds import OWNER_SECONDS
 from server.background.timer_report import RetrySchedule
 from server.cluster.page_leases import retry_after_times
@@ -112,9 +111,9 @@ class _Obstacles(msgspec.Struct, frozen=True):
 class NextRounds:
     """Asks the timer, and looks what stands in the way."""
 
-    def __init__(self, log: EventLog, timer: RetryTimer) -> None:
+    def __init__(self, log: EventLog, schedule: Callable[[], Awaitable[RetrySchedule]]) -> None:
         self._log = log
-        self._timer = timer
+        self._schedule = schedule
 
     async def of(self, messages: Sequence[MessageRow]) -> Times:
         """The time of each message that may be retried by itself; raises Unavailable."""
@@ -123,7 +122,7 @@ class NextRounds:
         if not waiting:
             return {}
         obstacles = await self._log.read(lambda sql: _obstacles(sql, {message.page_id for message in waiting}))
-        schedule = await self._timer.schedule()
+        schedule = await self._schedule()
         times = {message.message_id: _time(message, obstacles, schedule) for message in waiting}
         return {message_id: time for message_id, time in times.items() if time is not None}
 

@@ -1,20 +1,27 @@
-"""Tells of every call: the outermost interceptor, so that calls that another one refuses are seen too."""
+"""Reports every call to an observer; outermost, so that calls which another interceptor refuses are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 
 from server.api.caller import Context
 from server.api.interceptors.errors import MAKERS, Handler
-from server.api.ports import CallObserver
+
+
+class CallObserver(Protocol):
+    """Counts, times and traces calls."""
+
+    def begin(self, method: str, metadata: Sequence[tuple[str, str | bytes]]) -> Callable[[str], None]:
+        """Note the start of a call; return a function to call with its status code at its end, in the same task."""
+        ...
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Stands around handlers that write by themselves, as the error interceptor's do."""
+    """Observes the handlers that the error interceptor makes."""
 
     def __init__(self, observer: CallObserver) -> None:
         self._observer = observer
@@ -24,7 +31,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wraps the handler that would be called; None for an unknown method, which has no place in any table."""
+        """Return the observed handler; None for an unknown method, which is not counted."""
         handler = await continuation(handler_call_details)
         return None if handler is None else self._observed(handler, handler_call_details.method)
 

@@ -1,4 +1,4 @@
-"""DeliveryService, as gRPC calls it: translate, call, translate."""
+"""The servicer of DeliveryService: map the request, call a service, map the result."""
 
 # ruff: noqa: N802 - the contract names the rpcs
 
@@ -44,70 +44,40 @@ from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceServicer as Deli
 from server.api.caller import Context, caller, sees
 from server.api.mapping import deliveries, events, message_requests, messages, page_tokens, resends, send_requests
 from server.api.mapping.message_requests import MessageAt
-from server.api.ports import ProgressHub
 from server.api.servicers.draining import Drain
 from server.api.servicers.send_streams import open_stream
-from server.commands.lifecycle import CancelService, PauseService
+from server.api.services import Services
 from server.commands.lookup import find_message
-from server.commands.resend import ResendService
-from server.commands.send import SendService
-from server.commands.send_stream import StreamSendService
-from server.crypto.labels import Labels
-from server.eventstore.commit import EventLog
 from server.queries.attempts import list_attempts
 from server.queries.failures import FailureGroups, list_failures, uncached_counts
-from server.queries.history import History
 from server.queries.lists import batches_of_message
 from server.queries.message_events import list_events
-from server.queries.recipient_names import Names
 from server.queries.rounds import NextRounds, list_retries
 
 T = TypeVar("T")
 
 
 class DeliveryServicer(DeliveryServiceBase):
-    """Raises domain errors: the interceptor makes statuses of them."""
+    """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(
-        self,
-        *,
-        log: EventLog,
-        sends: SendService,
-        streams: StreamSendService,
-        resends: ResendService,
-        cancels: CancelService,
-        pauses: PauseService,
-        progress: ProgressHub,
-        next_rounds: NextRounds,
-        history: History,
-        names: Names,
-        labels: Labels,
-        drain: Drain,
-    ) -> None:
-        self._log = log
+    def __init__(self, services: Services, next_rounds: NextRounds, drain: Drain) -> None:
+        self._services = services
+        self._log = services.log
+        self._labels = services.labels
         self._failure_groups = FailureGroups()
-        self._sends = sends
-        self._streams = streams
-        self._resends = resends
-        self._cancels = cancels
-        self._pauses = pauses
-        self._progress = progress
         self._next_rounds = next_rounds
-        self._history = history
-        self._names = names
-        self._labels = labels
         self._drain = drain
 
     async def Send(self, request: SendRequest, context: Context) -> SendResponse:
         command, recipients = await send_requests.send(request, caller(context), sees(context))
-        return messages.sent(await self._sends.send(command, recipients), self._labels)
+        return messages.sent(await self._services.sends.send(command, recipients), self._labels)
 
     async def SendStream(
         self, request_iterator: AsyncIterator[SendStreamRequest], context: Context
     ) -> SendStreamResponse:
         parts = send_requests.SendParts(request_iterator)
         command = await parts.header(caller(context), sees(context))
-        async with open_stream(self._streams, command) as stream:
+        async with open_stream(self._services.streams, command) as stream:
             async for recipients in parts.recipients():
                 await stream.add(recipients)
             # To grpc.aio a broken call looks like the end of its stream; writing to it is what tells them apart.
@@ -125,7 +95,7 @@ class DeliveryServicer(DeliveryServiceBase):
         """What a query finds, now or then."""
         if wanted.time is None:
             return await self._log.read(query)
-        return await self._history.ask(wanted.owner, wanted.message_id, wanted.time, query)
+        return await self._services.history.ask(wanted.owner, wanted.message_id, wanted.time, query)
 
     async def _next_round(self, wanted: MessageAt, message: MessageRow) -> datetime | None:
         """When an automatic round takes the message; None when none does, and for the past."""
@@ -149,8 +119,8 @@ class DeliveryServicer(DeliveryServiceBase):
         found = await self._log.read(list_attempts(sees(context), wanted, after=page.after, limit=page.limit))
         next_round = (await self._next_rounds.of([found.message])).get(wanted.message_id) if found.retryable else None
         rows, token = page.cut(found.rows)
-        shown = await self._names.shown(rows)
-        return deliveries.delivery_list(found, shown, token, next_round, self._names.ids)
+        shown = await self._services.names.shown(rows)
+        return deliveries.delivery_list(found, shown, token, next_round, self._services.names.ids)
 
     async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:
         wanted = message_requests.failure_filter(request, sees(context))
@@ -160,7 +130,7 @@ class DeliveryServicer(DeliveryServiceBase):
         found = await self._at(place, list_failures(wanted, after=page.after, limit=page.limit, groups_of=groups_of))
         next_round = await self._next_round(place, found.message)
         failures, token = page.cut(found.failures)
-        named = await self._names.of_failures(failures, wanted.message_id)
+        named = await self._services.names.of_failures(failures, wanted.message_id)
         sequence = 0 if place.time else found.message.sequence
         return deliveries.failure_list(found, named, token, next_round, sequence)
 
@@ -173,7 +143,7 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def Resend(self, request: ResendRequest, context: Context) -> ResendResponse:
         command = resends.resend(request, caller(context), sees(context))
-        return resends.resent(await self._resends.resend(command))
+        return resends.resent(await self._services.resends.resend(command))
 
     async def ListRetries(self, request: ListRetriesRequest, context: Context) -> ListRetriesResponse:
         wanted = resends.retry_filter(request, sees(context))
@@ -183,21 +153,26 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def PauseMessage(self, request: PauseMessageRequest, context: Context) -> PauseMessageResponse:
         command = message_requests.pause(request, caller(context), sees(context))
-        return PauseMessageResponse(message=messages.message(await self._pauses.pause(command), self._labels))
+        row = await self._services.pauses.pause(command)
+        return PauseMessageResponse(message=messages.message(row, self._labels))
 
     async def ResumeMessage(self, request: ResumeMessageRequest, context: Context) -> ResumeMessageResponse:
         command = message_requests.resume(request, caller(context), sees(context))
-        return ResumeMessageResponse(message=messages.message(await self._pauses.resume(command), self._labels))
+        return ResumeMessageResponse(
+            message=messages.message(await self._services.pauses.resume(command), self._labels)
+        )
 
     async def CancelMessage(self, request: CancelMessageRequest, context: Context) -> CancelMessageResponse:
         command = message_requests.cancel(request, caller(context), sees(context))
-        return CancelMessageResponse(message=messages.message(await self._cancels.cancel(command), self._labels))
+        return CancelMessageResponse(
+            message=messages.message(await self._services.cancels.cancel(command), self._labels)
+        )
 
     async def WatchProgress(
         self, request: WatchProgressRequest, context: Context
     ) -> AsyncIterator[WatchProgressResponse]:
         message_id = message_requests.message_id(request)
-        watched = self._progress.watch(sees(context), message_id)
+        watched = self._services.progress.watch(sees(context), message_id)
         async for latest in self._drain.until_begun(watched):
             row = latest.message  # a round is due when it is done, which it is but once: at the end of a watch
             next_rounds = await self._next_rounds.of([row]) if row.completed else {}

@@ -1,4 +1,4 @@
-"""ReceiptService, as gRPC calls it: translate, call, translate."""
+"""The servicer of ReceiptService: map the request, call a service, map the result."""
 
 # ruff: noqa: N802 - the contract names the rpcs
 
@@ -6,15 +6,15 @@ from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest, RecordReceipts
 from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceServicer as ReceiptServiceBase
 from server.api.caller import Context, serves
 from server.api.mapping import receipts
-from server.commands.receipts import ReceiptService
+from server.api.services import Services
 
 
 class ReceiptServicer(ReceiptServiceBase):
-    """Raises domain errors: the interceptor makes statuses of them."""
+    """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(self, recording: ReceiptService) -> None:
-        self._recording = recording
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def RecordReceipts(self, request: RecordReceiptsRequest, context: Context) -> RecordReceiptsResponse:
-        counts = await self._recording.record(receipts.record_receipts(request, serves(context)))
+        counts = await self._services.receipts.record(receipts.record_receipts(request, serves(context)))
         return receipts.receipts_recorded(counts)

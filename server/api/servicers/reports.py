@@ -1,4 +1,4 @@
-"""ReportService, as gRPC calls it: translate, call, translate."""
+"""The servicer of ReportService: map the request, call a service, map the result."""
 
 # ruff: noqa: N802 - the contract names the rpcs
 
@@ -16,23 +16,21 @@ from redrive.v1.report_service_pb2 import (
 from redrive.v1.report_service_pb2_grpc import ReportServiceServicer as ReportServiceBase
 from server.api.caller import Context, sees
 from server.api.mapping import delivery_reports, exports, page_tokens, reports
-from server.crypto.labels import Labels
-from server.eventstore.commit import EventLog
+from server.api.services import Services
 from server.queries.export import export
 from server.queries.lists import failures_of_messages
-from server.queries.recipient_names import Names
 from server.queries.reports import delivery_report
 from server.queries.rounds import NextRounds
 
 
 class ReportServicer(ReportServiceBase):
-    """Raises domain errors: the interceptor makes statuses of them."""
+    """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(self, log: EventLog, next_rounds: NextRounds, names: Names, labels: Labels) -> None:
-        self._log = log
+    def __init__(self, services: Services, next_rounds: NextRounds) -> None:
+        self._log = services.log
+        self._names = services.names
+        self._labels = services.labels
         self._next_rounds = next_rounds
-        self._names = names
-        self._labels = labels
 
     async def SummarizeFailures(self, request: SummarizeFailuresRequest, context: Context) -> SummarizeFailuresResponse:
         wanted = reports.summary_filter(request, sees(context))

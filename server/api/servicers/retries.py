@@ -1,4 +1,4 @@
-"""RetryService, as gRPC calls it: translate, call, translate."""
+"""The servicer of RetryService: map the request, call a service, map the result."""
 
 # ruff: noqa: N802 - the contract names the rpcs
 
@@ -18,33 +18,32 @@ from redrive.v1.retry_service_pb2_grpc import RetryServiceServicer as RetryServi
 from server.api.caller import Context, sees
 from server.api.mapping import message_requests, retries
 from server.api.mapping.retries import Shown
-from server.api.ports import RetryTimer, StuckBatches
+from server.api.services import Services
 from server.background.timer_report import TimerResult
-from server.crypto.labels import Labels
-from server.eventstore.commit import EventLog
 
 
 class RetryServicer(RetryServiceBase):
-    """Raises domain errors: the interceptor makes statuses of them."""
+    """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(self, log: EventLog, timer: RetryTimer, stuck: StuckBatches, labels: Labels) -> None:
-        self._log = log
-        self._timer = timer
-        self._stuck = stuck
-        self._labels = labels
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._log = services.log
+        self._labels = services.labels
 
     async def RunScheduledRetries(
         self, _request: RunScheduledRetriesRequest, context: Context
     ) -> RunScheduledRetriesResponse:
-        results = await self._timer.run_now()
+        results = await self._services.timer.run_now()
         return retries.retries_run(results, await self._shown(context, results), self._labels)
 
     async def ProcessBatches(self, request: ProcessBatchesRequest, context: Context) -> ProcessBatchesResponse:
-        released, processing = await self._stuck.process(sees(context), message_requests.message_id(request))
+        released, processing = await self._services.stuck_batches.process(
+            sees(context), message_requests.message_id(request)
+        )
         return retries.batches_processed(released, processing)
 
     async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, context: Context) -> GetRetryScheduleResponse:
-        known, runs = await self._timer.schedule(), await self._timer.last_runs()
+        known, runs = await self._services.timer.schedule(), await self._services.timer.last_runs()
         results = [*known.last_results, *(result for run in runs for result in run.results)]
         return retries.schedule(known, runs, await self._shown(context, results), self._labels)
 

@@ -23,8 +23,8 @@ from redrive.v1.report_service_pb2_grpc import ReportServiceStub
 from redrive.v1.retry_service_pb2_grpc import RetryServiceStub
 from server.api.fair_reads import CallerLog
 from server.api.interceptors.gate import Gate
-from server.api.ports import ProgressHub, StuckBatches
 from server.api.server import ApiServer, build_server
+from server.api.services import BatchReleaser, ProgressSource, Services
 from server.auth.certificates import Certificates
 from server.background.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.commands.cleanup import CleanupService
@@ -223,8 +223,8 @@ async def running_edge(
     *,
     gate: Gate | None = None,
     certificates: Certificates | None = None,
-    progress: Callable[[EventLog], ProgressHub] | None = None,
-    stuck_batches: Callable[[EventLog], StuckBatches] | None = None,
+    progress: Callable[[EventLog], ProgressSource] | None = None,
+    stuck_batches: Callable[[EventLog], BatchReleaser] | None = None,
     store: Store | None = None,
 ) -> AsyncIterator[Edge]:
     """An edge with one registered page; with certificates it talks TLS, which its own wire does not.
@@ -237,7 +237,7 @@ async def running_edge(
         log = CallerLog(own_log)
         cleanups = CleanupRun(own_log, wall_clock)
         sends = SendService(log, vault, wall_clock)
-        server = build_server(
+        services = Services(
             log=log,
             sends=sends,
             streams=StreamSendService(log, vault, sends, wall_clock, WORKER),
@@ -254,10 +254,10 @@ async def running_edge(
             labels=vault.labels,
             progress=hub if progress is None else progress(log),
             timer=timer,
-            stuck=stuck if stuck_batches is None else stuck_batches(log),
+            stuck_batches=stuck if stuck_batches is None else stuck_batches(log),
             history=History(log, wall_clock),
-            gate=gate,
         )
+        server = build_server(services, gate=gate)
         address = await server.start(LISTEN, certificates)
         cleanups.start()
         async with grpc.aio.insecure_channel(address) as wire:

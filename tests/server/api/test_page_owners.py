@@ -28,7 +28,7 @@ from redrive.v1.report_service_pb2 import (
 )
 from server.auth.caller import Scope
 from server.messenger.channel import TokenRefused
-from server.observability.event_logging import tell
+from server.observability.event_logging import log_events
 from tests.builders import DEAD_TOKEN, FAILED, NOW, TOKEN, page_registered
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, bearing, guarded_edge
@@ -457,7 +457,7 @@ async def test_where_no_caller_is_asked_pages_of_known_callers_stay_theirs(tmp_p
 
 async def test_every_event_and_every_log_line_names_who_asked(owned: Owned) -> None:
     edge, known = owned
-    edge.log.listen(tell)
+    edge.log.listen(log_events)
     known_before = len(await events_of(edge))
     with capture_logs() as logs:
         for who in (known.friend, known.admin):

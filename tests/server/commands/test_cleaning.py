@@ -12,7 +12,7 @@ from domain.outcome import Outcome
 from projections import cleanups, message_rows, removable
 from projections.cleanups import CleanupRow
 from projections.sql import Sql
-from server.bootstrap import log_of
+from server.bootstrap import event_store_over
 from server.commands import cleanup_run
 from server.commands.cleanup import CleanupService
 from server.commands.cleanup_run import CleanupRun
@@ -44,7 +44,7 @@ def store(database_url: str) -> Store:
 
 @pytest.fixture
 async def log(store: Store, database_url: str) -> AsyncIterator[EventLog]:
-    async with log_of(store, Settings(database_url=database_url)) as log:
+    async with event_store_over(store, Settings(database_url=database_url)) as log:
         yield log
 
 
@@ -107,7 +107,9 @@ async def test_two_that_work_on_one_cleanup_do_no_harm(log: EventLog, store: Sto
     async with AsyncExitStack() as stack:
         other = log
         if database_url.startswith("postgresql"):
-            other = await stack.enter_async_context(log_of(opened(database_url), Settings(database_url=database_url)))
+            other = await stack.enter_async_context(
+                event_store_over(opened(database_url), Settings(database_url=database_url))
+            )
         cleanup = await begun(log)
         while not (now := await row(log, cleanup.cleanup_id)).is_done:
             await asyncio.gather(CleanupRun(log, later).work_off(), CleanupRun(other, later).work_off())

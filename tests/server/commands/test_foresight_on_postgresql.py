@@ -10,7 +10,7 @@ from domain.outcome import Failed
 from domain.retry import SkipReason
 from domain.retry_prediction import Cause, Prediction
 from projections import batches, message_rows
-from server.bootstrap import log_of
+from server.bootstrap import event_store_over
 from server.commands.open_rounds import OpenRoundService
 from server.queries.rounds import CanaryState, RetryFilter, list_retries
 from server.settings import Settings
@@ -23,7 +23,7 @@ WINDOW = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=20
 
 @pytest.fixture
 async def desk(postgres_url: str) -> AsyncIterator[Desk]:
-    async with log_of(opened(postgres_url), Settings(database_url=postgres_url)) as log:
+    async with event_store_over(opened(postgres_url), Settings(database_url=postgres_url)) as log:
         desk = Desk(log)
         await desk.register_page()
         yield desk

@@ -11,7 +11,7 @@ from domain.message_events import RetryRequested
 from domain.outcome import Outcome
 from domain.retry import RetrySelection, RetryTrigger
 from projections import standings
-from server.bootstrap import log_of
+from server.bootstrap import event_store_over
 from server.commands.open_rounds import OpenRoundService
 from server.commands.rounds import AutomaticRoundService
 from server.settings import Settings
@@ -29,7 +29,9 @@ NAMED = tuple(ALL[20:])
 async def desk(database_url: str) -> AsyncIterator[Desk]:
     """On SQLite and on PostgreSQL."""
     async with AsyncExitStack() as stack:
-        log = await stack.enter_async_context(log_of(opened(database_url), Settings(database_url=database_url)))
+        log = await stack.enter_async_context(
+            event_store_over(opened(database_url), Settings(database_url=database_url))
+        )
         desk = Desk(log)
         await desk.register_page()
         yield desk

@@ -18,11 +18,11 @@ from redrive.v1.message_pb2 import Message
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
+from server.bootstrap import RedriveServer
 from server.crypto.key_ring import new_key
 from server.crypto.vault import Vault
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
-from server.main import Service
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 from server.observability.otel import OtelTracing
@@ -97,7 +97,7 @@ async def seen_from_outside(folder: Path) -> AsyncIterator[Outside]:
         settings = Settings(listen="127.0.0.1:0", graph_url=sandbox.url, channelz=True)
         telemetry = Telemetry("127.0.0.1:0", tracing)
         channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url))
-        service = Service(settings, telemetry.over_log(log), Vault(new_key()), channel, telemetry.calls)
+        service = RedriveServer(settings, telemetry.over_log(log), Vault(new_key()), channel, telemetry.calls)
         async with telemetry.shown(log, service.paces) as metrics:
             address = await service.start()
             async with grpc.aio.insecure_channel(address) as wire:

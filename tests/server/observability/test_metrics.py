@@ -173,7 +173,7 @@ async def test_scrapes_at_once_share_one_look(outside: Outside, monkeypatch: pyt
         looks += 1
         return look(sql)
 
-    monkeypatch.setattr("server.observability.database_metrics.queue.look", counted)
+    monkeypatch.setattr("server.observability.database_metrics.look", counted)
     await asyncio.gather(*(outside.scrape() for _ in range(5)))
 
     assert looks == 1
