@@ -24,6 +24,7 @@ from domain.errors import RequestIdReused
 from domain.event import RequestStamp
 from projections import requests
 from projections.requests import AnsweredRequest
+from projections.sql import Sql
 from server.eventstore.commit import EventLog
 from server.runtime.cooperative import slices, yield_between
 
@@ -94,10 +95,15 @@ def _drop_not_given(fields: dict[str, Any], names: Sequence[str]) -> None:
 
 
 async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:
-    """What the first request with this id was answered; raises RequestIdReused when it asked for something else."""
+    """Read what `answered_before` returns; raises RequestIdReused, Unavailable."""
+    return await log.read(lambda sql: answered_before(sql, stamp)) if stamp else None
+
+
+def answered_before(sql: Sql, stamp: RequestStamp | None) -> AnsweredRequest | None:
+    """Return the answer to the first request with this id; raises RequestIdReused if that asked for something else."""
     if stamp is None:
         return None
-    found = await log.read(lambda sql: requests.find(sql, stamp.owner, stamp.method, stamp.request_id))
+    found = requests.find(sql, stamp.owner, stamp.method, stamp.request_id)
     if found is not None and found.payload_hash != stamp.payload_hash:
         raise RequestIdReused(stamp.request_id)
     return found

@@ -13,21 +13,23 @@ from domain.content import FillableContent
 from domain.delivery import DeliveryStatus
 from domain.errors import Aborted, StreamInProgress
 from domain.event import RequestStamp
-from domain.message import Life
+from domain.message import Life, Message, fold
 from domain.message_events import MessageSubmitted
 from domain.recipient import Recipient
 from domain.stop_policy import StopPolicy
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow
+from projections.pages import PageRow
 from projections.sealed_names import BatchPlace
 from projections.sql import Sql, micros
-from server.commands.idempotency import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_message, find_page, load_message, reach
+from server.commands.idempotency import PayloadHash, answered_before, stamp_for
+from server.commands.lookup import find_message, find_page, reach
 from server.crypto import person_keys
 from server.crypto.person_keys import BatchKeys, joined, new_keys
 from server.crypto.vault import MessageKey, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
 from server.eventstore.rolling_upgrade import older_release_is_running
+from server.eventstore.stream import events_of
 from server.runtime.cooperative import yield_between
 
 METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
@@ -38,6 +40,14 @@ class SendAnswer(msgspec.Struct, frozen=True):
 
     message: MessageRow
     duplicates_dropped: int
+
+
+class _BeforeSend(NamedTuple):
+    """The page, the message's stream so far, and whether names may be encrypted by person, in one snapshot."""
+
+    page: PageRow
+    message: Message
+    by_person: bool
 
 
 class SendService:
@@ -53,41 +63,48 @@ class SendService:
         payload = PayloadHash(command, self._vault.payload_key)
         await payload.add(recipients)
         stamp = stamp_for(METHOD, command, payload.hexdigest())
-        if (answer := await self.answer_again(stamp)) is not None:
-            return answer
-        message_id, by_person = await self._log.read(lambda sql: self._before_planning(sql, command))
+        found = await self._log.read(lambda sql: self._read(sql, command, stamp))
+        if isinstance(found, SendAnswer):
+            return found
         fresh = list(first_of_each(recipients).values())
         dropped = len(recipients) - len(fresh)
         if command.validate_only:
-            return SendAnswer(would_be(command, len(fresh), self._now()), dropped)
-        return await self._submit(message_id, command, fresh, dropped, stamp, by_person=by_person)
+            return SendAnswer(accepted_row(command, len(fresh), self._now()), dropped)
+        return await self._submit(found, command, fresh, dropped, stamp)
 
     async def answer_again(self, stamp: RequestStamp | None) -> SendAnswer | None:
         """Return the answer to a request that was carried out before, else None; raises RequestIdReused."""
-        answered = await first_answer(self._log, stamp)
+        return await self._log.read(lambda sql: self._first_answer(sql, stamp)) if stamp else None
+
+    def _first_answer(self, sql: Sql, stamp: RequestStamp | None) -> SendAnswer | None:
+        answered = answered_before(sql, stamp)
         if answered is None or stamp is None:
             return None
         message_id = self._vault.ids.message_answered(answered, stamp.owner, stamp.request_id)
-        row = await self._log.read(lambda sql: find_message(sql, stamp.owner, message_id))
-        return SendAnswer(row, answered.answer["duplicates_dropped"])
+        return SendAnswer(find_message(sql, stamp.owner, message_id), answered.answer["duplicates_dropped"])
 
-    def _before_planning(self, sql: Sql, command: SendMessage) -> tuple[str, bool]:
-        """Return the message's id, and whether names may be sealed by person, in one read; raises PageNotRegistered."""
-        find_page(sql, reach(command), command.page_id)
+    def _read(self, sql: Sql, command: SendMessage, stamp: RequestStamp | None) -> SendAnswer | _BeforeSend:
+        """Read all that a Send needs in one snapshot; raises PageNotRegistered, RequestIdReused.
+
+        A repeat receives the first answer even if its owner may no longer use the page.
+        """
+        if (answer := self._first_answer(sql, stamp)) is not None:
+            return answer
+        page = find_page(sql, reach(command), command.page_id)
         message_id = self._vault.ids.message_of(sql, command.owner, METHOD, command.request_id)
-        return message_id, not older_release_is_running(sql)
+        message = fold(message_id, events_of(sql, message_stream(message_id)))
+        return _BeforeSend(page, message, by_person=not older_release_is_running(sql))
 
     async def _submit(
         self,
-        message_id: str,
+        before: _BeforeSend,
         command: SendMessage,
         fresh: Sequence[Recipient],
         dropped: int,
         stamp: RequestStamp | None,
-        *,
-        by_person: bool,
     ) -> SendAnswer:
-        message = await load_message(self._log, message_id)
+        page, message, by_person = before
+        message_id = message.id
         if message.life is Life.STAGED:
             raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
         key = self._vault.new_message_key(message_id)
@@ -117,9 +134,11 @@ class SendService:
             [StreamEvents(message_stream(message_id), message.version, [submitted]), *appends_of(batches)],
             also=both(self._vault.keep_message_key(message_id, key), person_keys.keep(self._vault, keys_of(batches))),
         )
-        if not isinstance(await self._log.commit(commit), Committed):
+        result = await self._log.commit(commit)
+        if not isinstance(result, Committed):
             return await self._beaten(stamp)
-        return SendAnswer(await self._log.read(lambda sql: find_message(sql, command.owner, message_id)), dropped)
+        row = accepted_row(command, len(fresh), plan.time, submitted, page, sequence=result.position)
+        return SendAnswer(row, dropped)
 
     async def _beaten(self, stamp: RequestStamp | None) -> SendAnswer:
         """Another call with the same request_id was faster: its answer is ours, once it is there."""
@@ -168,14 +187,22 @@ def _answer(message_id: str, dropped: int) -> dict[str, Any]:
     return {"duplicates_dropped": dropped, "message_id": message_id}
 
 
-def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:
-    """The message that a dry run would make; it has no id."""
+def accepted_row(
+    command: SendMessage,
+    total: int,
+    now: datetime,
+    submitted: MessageSubmitted | None = None,
+    page: PageRow | None = None,
+    *,
+    sequence: int = 0,
+) -> MessageRow:
+    """Return the message as it is right after its Send; after a dry run, it has no id and no sequence."""
     counts = {**dict.fromkeys(DeliveryStatus, 0), DeliveryStatus.PENDING: total}
     return MessageRow(
-        message_id="",
+        message_id=submitted.message_id if submitted else "",
         owner=command.owner,
         page_id=command.page_id,
-        title=command.title,
+        title=submitted.title if submitted else command.title,
         status="PENDING",
         retry_policy=command.retry_policy,
         on_unconfirmed=command.on_unconfirmed,
@@ -190,8 +217,10 @@ def would_be(command: SendMessage, total: int, now: datetime) -> MessageRow:
         create_time=micros(now),
         update_time=micros(now),
         end_time=None,
-        sequence=0,
-        schedule_time=None if command.schedule_time is None else micros(command.schedule_time),
+        sequence=sequence,
+        schedule_time=(command.schedule_time and max(0, micros(command.schedule_time))) or None,
+        page_hold=page.hold if page else None,
+        page_pause=page.pause if page else None,
     )
 
 

@@ -24,13 +24,13 @@ from server.commands.send import (
     METHOD,
     SendAnswer,
     SendService,
+    accepted_row,
     appends_of,
     first_of_each,
     have_variables,
     keys_of,
     new_batches,
     submission,
-    would_be,
 )
 from server.crypto.person_keys import forget_message, keep
 from server.crypto.vault import MessageKey, Vault
@@ -262,7 +262,7 @@ class DryRunStream:
         stamp = stamp_for(METHOD, self._command, self._payload.hexdigest())
         if (answer := await self._sends.answer_again(stamp)) is not None:
             return answer
-        return SendAnswer(would_be(self._command, total, self._now()), self._taken - total)
+        return SendAnswer(accepted_row(self._command, total, self._now()), self._taken - total)
 
     async def abandon(self, cause: str) -> None:  # noqa: ARG002 - nothing is written that could tell it
         """Nothing is there to give up but the count."""

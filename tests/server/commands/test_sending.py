@@ -1,6 +1,7 @@
 """Send: a message is accepted whole, once, or not at all."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from domain.content import Content
 from domain.errors import PageNotRegistered, RequestIdReused
 from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed
-from tests.builders import FAILED, PAGE, SENT, auto, crowd, people, send_message
+from domain.streams import page_stream
+from tests.builders import FAILED, PAGE, SENT, after, auto, crowd, page_held, people, send_message
 from tests.server.commands.desk import Desk
 
 
@@ -24,12 +26,49 @@ async def test_a_message_is_put_into_batches_of_a_hundred(desk: Desk) -> None:
     assert await desk.taken(message_id, round_=0) == [who.id for who in crowd(250)]
 
 
-async def test_the_answer_shows_the_message_as_it_was_accepted(desk: Desk) -> None:
-    answer = await desk.sends.send(send_message(on_unconfirmed=OnUnconfirmed.RESEND), crowd(3))
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"on_unconfirmed": OnUnconfirmed.RESEND, "title": "Spring sale", "request_id": "r-1"},
+        {"schedule_time": after(3_600), "retry_policy": auto(2)},
+        {"schedule_time": datetime(1960, 1, 1, tzinfo=UTC)},
+    ],
+    ids=["request id", "scheduled", "long ago"],
+)
+async def test_the_answer_shows_the_message_that_a_read_finds(desk: Desk, fields: dict[str, Any]) -> None:
+    answer = await desk.sends.send(send_message(**fields), [*crowd(250), *crowd(1)])
 
     assert answer.message == await desk.row(answer.message.message_id)
-    assert answer.message.on_unconfirmed is OnUnconfirmed.RESEND
-    assert answer.duplicates_dropped == 0
+    assert answer.duplicates_dropped == 1
+
+
+async def test_the_answer_shows_that_the_page_is_on_hold(desk: Desk) -> None:
+    await desk.append(page_stream(PAGE), 1, page_held())
+
+    answer = await desk.sends.send(send_message(), crowd(3))
+
+    assert answer.message.page_hold is not None
+    assert answer.message == await desk.row(answer.message.message_id)
+
+
+async def test_a_send_reads_once_and_commits_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("read", "load", "recorded_in", "commit"):
+        _note_calls(monkeypatch, desk.log, name, calls)
+
+    await desk.sends.send(send_message(request_id="r-1"), crowd(3))
+
+    assert calls == ["read", "commit"]
+
+
+def _note_calls(monkeypatch: pytest.MonkeyPatch, log: Any, name: str, calls: list[str]) -> None:
+    method = getattr(log, name)
+
+    async def noted(*arguments: Any, **fields: Any) -> Any:
+        calls.append(name)
+        return await method(*arguments, **fields)
+
+    monkeypatch.setattr(log, name, noted)
 
 
 async def test_who_stands_in_the_request_twice_is_sent_to_once(desk: Desk) -> None:
