@@ -70,7 +70,7 @@ def test_every_boundary_has_a_promise() -> None:
 
 def test_every_text_that_is_stored_is_listed(tmp_path: Path) -> None:
     """Numbers say nothing of what a person wrote."""
-    listed = set(re.findall(r"`(\w+)`", section("What is stored in clear")))
+    listed = set(re.findall(r"`(\w+)`", section("Data stored in clear text")))
     stored = set(_columns(tmp_path / "redrive.db")) | set(_fields())
 
     assert stored - listed == set()

@@ -1,4 +1,4 @@
-"""Servers of two releases on one database, while they are renewed one by one (docs/decisions/018-upgrades.md).
+"""Servers of two releases on one database, while they are renewed one by one (docs/decisions/018-rolling-upgrades.md).
 
 A server of the release before cannot decode an event of a kind that it does not know: it would stop following the log.
 And it heeds nothing that only a new field says. So nothing of the kind is written while such a server lives. With the

@@ -1,7 +1,7 @@
 """Lanes: how many requests are read at once, of one caller and of all together.
 
 gRPC takes the memory of a request as its bytes come, up to the largest that it accepts, and hides how far it is.
-A request that is being read therefore counts as the largest one. See docs/decisions/028-requests-read-last.md.
+A request that is being read therefore counts as the largest one. See docs/decisions/028-request-reading.md.
 """
 
 import asyncio
