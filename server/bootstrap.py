@@ -18,7 +18,7 @@ from server.api.interceptors.gate import Gate
 from server.api.interceptors.limits import Limits
 from server.api.server import build_server
 from server.api.services import Services
-from server.auth.auth_file import KnownByFile
+from server.auth.auth_file import FileCredentials
 from server.auth.authentication import Authentication
 from server.auth.certificates import CertificateError, Certificates
 from server.auth.signed_tokens import SignedTokens
@@ -154,9 +154,9 @@ def open_authentication(settings: AccessSettings, log: EventLog, now: Callable[[
     )
 
 
-def _file(path: Path) -> KnownByFile:
+def _file(path: Path) -> FileCredentials:
     try:
-        return KnownByFile(path)
+        return FileCredentials(path)
     except FileNotFoundError:
         reason = f"REDRIVE_AUTH_FILE: the file {path} does not exist: `redrive-server tokens create` creates it"
         raise StartRefusedError(reason) from None

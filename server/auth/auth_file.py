@@ -1,7 +1,7 @@
-"""The file that says who may call: tokens by their hashes, and clients by the names in their certificates.
+"""REDRIVE_AUTH_FILE: callers by token hash, and by the names in their TLS certificates.
 
-A JSON object {"tokens": [...], "clients": [...]}. `redrive-server tokens` writes the tokens; clients are written by
-hand: {"name": "crm.example.org", "owner": "crm", "scopes": ["send", "read"]}.
+A JSON object {"tokens": [...], "clients": [...]}. `redrive-server tokens` writes the tokens; an operator writes the
+clients: {"name": "crm.example.org", "owner": "crm", "scopes": ["send", "read"]}.
 """
 
 import os
@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from server.auth.caller import Caller, Owner, Scope, known
+from server.auth.caller import Caller, Owner, Scope, caller_with
+from server.auth.reloaded_file import ReloadedFile
 from server.auth.tokens import Token, by_hash
-from server.auth.watched_file import WatchedFile
 from server.runtime import file_lock
 
-LOCK_SECONDS = 10.0  # that a change of the file waits for another, which takes milliseconds
+LOCK_SECONDS = 10.0  # how long a change waits for another one, which takes milliseconds
 
 
 class CertifiedClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who presents a certificate with this name."""
+    """A caller that presents a certificate with this name."""
 
     name: str
     owner: Owner
@@ -30,13 +30,15 @@ class CertifiedClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class AuthFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of the file."""
+    """The content of the file."""
 
     tokens: tuple[Token, ...] = ()
     clients: tuple[CertifiedClient, ...] = ()
 
 
-class _Known(NamedTuple):
+class _Entries(NamedTuple):
+    """Tokens by hash, clients by certificate name."""
+
     tokens: Mapping[str, Token]
     clients: Mapping[str, CertifiedClient]
 
@@ -44,65 +46,65 @@ class _Known(NamedTuple):
 _decoder = msgspec.json.Decoder(AuthFile)
 
 
-class KnownByFile:
-    """Whom the file names now."""
+class FileCredentials:
+    """The callers in the file, read again when the file changes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError, and ValueError for a file that says something else."""
-        self._file = WatchedFile(path, _known)
+        """Read the file; raises OSError, and ValueError if it is malformed."""
+        self._file = ReloadedFile(path, _parse)
 
     async def find(self, sha256: str) -> Token | None:
-        """The token with this hash, or None."""
+        """Return the token with this hash, or None."""
         return self._file.latest().tokens.get(sha256)
 
     def certified(self, names: Sequence[str]) -> Caller | None:
-        """Whose certificate has these names; the first that is known decides."""
+        """Return the caller of the first listed name of a certificate, or None."""
         clients = self._file.latest().clients
         client = next((clients[name] for name in names if name in clients), None)
-        return None if client is None else known(client.owner, client.scopes)
+        return None if client is None else caller_with(client.owner, client.scopes)
 
 
-def _known(raw: bytes) -> _Known:
+def _parse(raw: bytes) -> _Entries:
     file = _decoder.decode(raw)
-    return _Known(by_hash(file.tokens), {client.name: client for client in file.clients})
+    return _Entries(by_hash(file.tokens), {client.name: client for client in file.clients})
 
 
 class TokenFile:
-    """Changes the tokens of the file, which is made when it is not there, readable by its owner only."""
+    """Changes the tokens in the file; creates the file, readable by its owner only, if it does not exist."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def all(self) -> Sequence[Token]:
-        """Every token; raises OSError, ValueError."""
+        """Return every token; raises OSError, ValueError."""
         return self._read().tokens
 
     def add(self, token: Token) -> None:
-        """Lets a token in."""
+        """Add a token."""
         self._change(lambda tokens: (*tokens, token))
 
     def remove(self, token_id: str) -> bool:
-        """Lets a token in no more; False when there is none with this id."""
+        """Remove a token; return False if no token has this id."""
         if all(token.id != token_id for token in self.all()):
             return False
         self._change(lambda tokens: tuple(token for token in tokens if token.id != token_id))
         return True
 
     def _change(self, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
-        """In one step: whoever reads it meanwhile finds all of the old one or all of the new one."""
-        with self._alone():
+        """Replace the file in one step: a concurrent reader sees the old content or the new one."""
+        with self._locked():
             file = self._read()
             changed = msgspec.structs.replace(file, tokens=change(file.tokens))
             written = self._path.with_name(f".{self._path.name}.new")
             with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                self._keep_reader(out.fileno())
+                self._copy_permissions(out.fileno())
                 out.write(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
             written.replace(self._path)
 
-    def _keep_reader(self, written: int) -> None:
-        """A server that cannot read the new file would go on with the old one, revoked tokens included."""
+    def _copy_permissions(self, written: int) -> None:
+        """Keep the file readable by the server, which would otherwise keep accepting revoked tokens."""
         if not self._path.exists():
             return
         before, after = self._path.stat(), os.fstat(written)
@@ -117,7 +119,7 @@ class TokenFile:
             return AuthFile()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Wait for another `redrive-server tokens`; raises LockHeldError, an OSError, when it takes too long."""
+    def _locked(self) -> Iterator[None]:
+        """Exclude other `redrive-server tokens` commands; raises LockHeldError, an OSError, after LOCK_SECONDS."""
         with file_lock.acquire(self._path.with_name(f".{self._path.name}.lock"), within=LOCK_SECONDS):
             yield

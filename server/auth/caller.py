@@ -1,4 +1,4 @@
-"""Who calls, and what that allows."""
+"""Callers and their scopes."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,11 +7,9 @@ import msgspec
 
 from domain.owner import ANYBODY
 
-# What a caller may be allowed.
-
 
 class Scope(StrEnum):
-    """A part of the service; server/api/interceptors/scopes.py says which rpc needs which."""
+    """A permission; server/api/interceptors/scopes.py maps rpcs to scopes."""
 
     SEND = "send"
     READ = "read"
@@ -22,27 +20,27 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-# Goes into logs and ids: no blanks, control characters or unpaired surrogates, and not the word for everybody.
+# An owner appears in logs and ids: no blanks, control characters or unpaired surrogates; `*` means every owner.
 OWNER_PATTERN = r"^(?!\*\Z)[^\s\x00-\x1f\x7f\ud800-\udfff]{1,128}\Z"
 Owner = Annotated[str, msgspec.Meta(pattern=OWNER_PATTERN)]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who is known."""
+    """An authenticated caller."""
 
-    owner: str  # of the messages that it sends
+    owner: str  # the owner of the messages that it sends
     scopes: frozenset[Scope]
-    sees: str  # whose messages it may see and change: an owner's, or ANYBODY's
-    serves: str = ANYBODY  # whose messages the platform's receipts are about
+    sees: str  # the owner whose messages it may see and change, or ANYBODY
+    serves: str = ANYBODY  # the owner for whose messages it may record receipts
 
 
-def known(owner: str, scopes: frozenset[Scope]) -> Caller:
-    """A caller who has proved who it is."""
+def caller_with(owner: str, scopes: frozenset[Scope]) -> Caller:
+    """Return an authenticated caller; the scope admin includes all others, and sees every owner."""
     is_admin = Scope.ADMIN in scopes
     return Caller(owner=owner, scopes=frozenset(Scope) if is_admin else scopes, sees=ANYBODY if is_admin else owner)
 
 
 _LOCAL = "local"
 
-# Everybody, where nobody is asked. It is no admin: what others have sent while callers were known stays theirs.
+# The caller of a server without authentication. It is no admin: messages of authenticated owners stay hidden from it.
 LOCAL = Caller(owner=_LOCAL, scopes=frozenset(Scope), sees=_LOCAL, serves=_LOCAL)

@@ -1,4 +1,4 @@
-"""The server's certificate, and whose certificates it takes from callers; read again when the files change."""
+"""The server's TLS certificate and the authorities of callers' certificates, read again when the files change."""
 
 import ssl
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from server.auth.watched_file import Stamp, stamp_of
+from server.auth.reloaded_file import Stamp, stamp_of
 
 logger = structlog.get_logger()
 
@@ -14,40 +14,40 @@ CERT, KEY, CLIENT_CA = "REDRIVE_TLS_CERT", "REDRIVE_TLS_KEY", "REDRIVE_TLS_CLIEN
 
 
 class CertificateError(Exception):
-    """A file is no certificate, or no key of it; the text names the setting."""
+    """A file holds no certificate, or not its key; the text names the setting."""
 
 
 class Pems(NamedTuple):
-    """What the files hold, in PEM; no client_ca: callers need no certificate."""
+    """The content of the files, in PEM; without client_ca, callers need no certificate."""
 
     chain: bytes
     key: bytes
     client_ca: bytes | None
 
     def __repr__(self) -> str:
-        """Shows no key."""
+        """Show no key."""
         return "Pems()"
 
 
 class Certificates:
-    """The files, checked."""
+    """The certificate files, checked."""
 
     def __init__(self, chain: Path, key: Path, client_ca: Path | None) -> None:
-        """Reads them; raises CertificateError."""
+        """Read the files; raises CertificateError."""
         self._chain = chain
         self._key = key
         self._client_ca = client_ca
-        self._stamps = self._look()
+        self._stamps = self._read_stamps()
         self.pems = self._read()
 
     @property
     def are_asked_of_callers(self) -> bool:
-        """TLS is mutual."""
+        """Return whether TLS is mutual."""
         return self._client_ca is not None
 
     def renewed(self) -> Pems | None:
-        """What the files hold, if they have changed; None if not, or while they do not fit each other."""
-        stamps = self._look()
+        """Return the files' content if it has changed; None if not, or while the files do not match each other."""
+        stamps = self._read_stamps()
         if stamps == self._stamps:
             return None
         self._stamps = stamps
@@ -59,7 +59,7 @@ class Certificates:
         logger.info("certificates_renewed")
         return self.pems
 
-    def _look(self) -> list[Stamp]:
+    def _read_stamps(self) -> list[Stamp]:
         return [stamp_of(path) for path in (self._chain, self._key, self._client_ca) if path is not None]
 
     def _read(self) -> Pems:
@@ -69,8 +69,8 @@ class Certificates:
         try:
             context.load_cert_chain(self._chain, self._key, password=_no_password)
         except (ssl.SSLError, OSError, ValueError):
-            words = f"{CERT} and {KEY}: {self._chain} and {self._key} are no certificate with its key, both in PEM"
-            raise CertificateError(words) from None
+            reason = f"{CERT} and {KEY}: {self._chain} and {self._key} must be a certificate and its key, both in PEM"
+            raise CertificateError(reason) from None
         if client_ca is not None:
             _check_authorities(context, client_ca, self._client_ca)
         return Pems(chain, key, client_ca)
@@ -91,5 +91,5 @@ def _content(setting: str, path: Path) -> bytes:
 
 
 def _no_password() -> str:
-    """Nobody is there to type one."""
+    """Refuse encrypted keys: a server cannot ask for a password."""
     raise ValueError("the key must not be encrypted")

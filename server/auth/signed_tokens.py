@@ -1,4 +1,4 @@
-"""JWTs: tokens that an identity provider has signed."""
+"""Signed tokens: JWTs of an identity provider."""
 
 import re
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 import jwt
 import msgspec
 
-from server.auth.caller import OWNER_PATTERN, Caller, Scope, known
-from server.auth.refusals import CredentialsExpired, CredentialsInvalid
-from server.auth.watched_file import WatchedFile
+from server.auth.caller import OWNER_PATTERN, Caller, Scope, caller_with
+from server.auth.errors import CredentialsExpired, CredentialsInvalid
+from server.auth.reloaded_file import ReloadedFile
 
-# Never "none", never a shared secret: whoever can check a token must not be able to make one.
+# Asymmetric only, and never "none": a server that verifies tokens must not be able to create them.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 REQUIRED = ("exp", "iss", "aud", "sub")
 LEEWAY_SECONDS = 10
@@ -29,22 +29,22 @@ class _KeySet(msgspec.Struct, frozen=True):
 
 
 class SignedTokens:
-    """Takes JWTs of one issuer, meant for one audience."""
+    """Verifies the JWTs of one issuer for one audience."""
 
     def __init__(self, *, issuer: str, audience: str, jwks_file: Path) -> None:
-        """Raises OSError, and ValueError for a file that is no JWKS with an asymmetric key."""
+        """Read the key set; raises OSError, and ValueError for a file without an asymmetric key."""
         self._issuer = issuer
         self._audience = audience
-        self._keys = WatchedFile(jwks_file, _keys)
+        self._keys = ReloadedFile(jwks_file, _keys)
 
     def caller(self, token: str) -> Caller:
-        """Whose token it is; raises CredentialsInvalid, CredentialsExpired."""
+        """Return the caller that a token names; raises CredentialsInvalid, CredentialsExpired."""
         try:
             return _caller(self._claims(token))
         except jwt.ExpiredSignatureError:
             raise CredentialsExpired from None
         except jwt.PyJWTError:
-            raise CredentialsInvalid from None  # the library's words may show claims
+            raise CredentialsInvalid from None  # the library's text may show claims
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         claims: Mapping[str, Any] = jwt.decode(
@@ -59,7 +59,7 @@ class SignedTokens:
         return claims
 
     def _key(self, key_id: object) -> jwt.PyJWK:
-        """The key of this id; one that is alone needs none."""
+        """Return the key with this id; a set of one key needs no id."""
         keys = self._keys.latest()
         if key_id is None and len(keys) == 1:
             return next(iter(keys.values()))
@@ -73,12 +73,12 @@ def _keys(raw: bytes) -> Keys:
     found = {str(key.get("kid", place)): _usable(key) for place, key in enumerate(described)}
     keys = {key_id: key for key_id, key in found.items() if key is not None}
     if not keys:
-        raise ValueError('holds no key to check signatures with: it must be a JWKS, {"keys": [...]}, of public keys')
+        raise ValueError('holds no key that verifies signatures: it must be a JWKS, {"keys": [...]}, of public keys')
     return keys
 
 
 def _usable(described: dict[str, Any]) -> jwt.PyJWK | None:
-    """A set may hold keys that are not for us, or that nobody here understands: they are passed over (RFC 7517, 5)."""
+    """Return the key; None for one of another use or of an unknown kind, which RFC 7517, section 5, says to ignore."""
     if described.get("kty") not in _ASYMMETRIC or described.get("use") == "enc" or "d" in described:
         return None
     try:
@@ -88,9 +88,9 @@ def _usable(described: dict[str, Any]) -> jwt.PyJWK | None:
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
-    """The owner stands in `sub`; in `scope`, scopes that are none of ours mean nothing."""
+    """Take the owner from `sub` and the scopes from `scope`; unknown scopes are ignored."""
     owner, scopes = claims["sub"], claims.get("scope", "")
     if not isinstance(owner, str) or re.match(OWNER_PATTERN, owner) is None:
         raise CredentialsInvalid("the token's `sub` must be a name of 1 to 128 characters without blanks")
     named = scopes.split() if isinstance(scopes, str) else ()
-    return known(owner, frozenset(map(Scope, _SCOPES.intersection(named))))
+    return caller_with(owner, frozenset(map(Scope, _SCOPES.intersection(named))))

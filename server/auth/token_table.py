@@ -1,4 +1,4 @@
-"""Tokens in the database: every server that works on it knows the same ones."""
+"""Tokens in the database, shared by all processes of a cluster."""
 
 import asyncio
 import time
@@ -9,47 +9,47 @@ from server.auth.caller import Scope
 from server.auth.tokens import Token, by_hash
 from server.eventstore.commit import EventLog
 
-KEPT_SECONDS = 1.0  # a revoked token is let in for so long
-MISS_SECONDS = 0.1  # between two looks for tokens that are not known yet
+CACHE_SECONDS = 1.0  # how long a revoked token may still be accepted
+MISS_SECONDS = 0.1  # between two reads for unknown tokens
 
 
 class TokenTable:
-    """The tokens of the database, read again and again."""
+    """A cache of the tokens in the database."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._tokens: Mapping[str, Token] = {}
         self._read_time = float("-inf")
-        self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     async def find(self, sha256: str) -> Token | None:
-        """The token with this hash, or None; raises Unavailable."""
+        """Return the token with this hash, or None; raises Unavailable."""
         asked = time.monotonic()
-        await self._read_since(asked - KEPT_SECONDS)
+        await self._read_since(asked - CACHE_SECONDS)
         if sha256 not in self._tokens:
             await self._read_since(asked, wait=MISS_SECONDS)
         return self._tokens.get(sha256)
 
     async def _read_since(self, earliest: float, *, wait: float = 0.0) -> None:
-        """Sees to it that the tokens are those of this time or later; all who wait for that share one reading."""
+        """Read the tokens unless they were read at this time or later; concurrent callers share one read."""
         if self._read_time >= earliest:
             return
-        async with self._turn:
+        async with self._reading:
             if self._read_time >= earliest:
                 return
             await asyncio.sleep(self._read_time + wait - time.monotonic())
-            begun = time.monotonic()
+            started = time.monotonic()
             self._tokens = by_hash(await self._log.read(all_tokens))
-            self._read_time = begun
+            self._read_time = started
 
 
 def all_tokens(sql: Sql) -> Sequence[Token]:
-    """Every token, oldest first."""
+    """Return every token, oldest first."""
     return [_token(row) for row in sql.rows("SELECT * FROM access_tokens ORDER BY create_time, token_id")]
 
 
 def add(sql: Sql, token: Token) -> None:
-    """Lets a token in."""
+    """Add a token."""
     sql.execute(
         """
         INSERT INTO access_tokens (token_id, owner, scopes, sha256, create_time, expire_time)
@@ -67,7 +67,7 @@ def add(sql: Sql, token: Token) -> None:
 
 
 def remove(sql: Sql, token_id: str) -> bool:
-    """Lets a token in no more; False when there is none with this id."""
+    """Remove a token; return False if no token has this id."""
     statement = "DELETE FROM access_tokens WHERE token_id = :token_id RETURNING token_id"
     return bool(sql.rows(statement, {"token_id": token_id}))
 

@@ -1,4 +1,4 @@
-"""Tokens: random, shown once, and kept as a hash."""
+"""Tokens: random, shown once, and stored as a hash."""
 
 import hashlib
 import secrets
@@ -12,13 +12,13 @@ from server.auth.caller import Owner, Scope
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
-_PREFIX = "rdt_"  # lets scanners find a token that got into the wrong place
+_PREFIX = "rdt_"  # lets secret scanners recognise a leaked token
 _BYTES = 32
 _ID_BYTES = 4
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a token. Its secret has 256 bits of chance: a plain hash of it cannot be searched."""
+    """A stored token. Its secret has 256 random bits, so its plain hash cannot be guessed."""
 
     id: str
     owner: Owner
@@ -29,22 +29,22 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class NewToken(NamedTuple):
-    """A token just made, and its secret, which nobody can show again."""
+    """A created token and its secret, which is shown once."""
 
     kept: Token
     secret: str
 
 
 class Tokens(Protocol):
-    """Where tokens are kept, as the service asks it."""
+    """A source of tokens."""
 
     async def find(self, sha256: str) -> Token | None:
-        """The token with this hash, or None; raises Unavailable."""
+        """Return the token with this hash, or None; raises Unavailable."""
         ...
 
 
 def new_token(owner: str, scopes: Sequence[Scope], *, now: datetime, expire_time: datetime | None) -> NewToken:
-    """A token that nobody has had before; raises ValueError for an owner that cannot be one."""
+    """Create a token; raises ValueError for a malformed owner."""
     secret = _PREFIX + secrets.token_urlsafe(_BYTES)
     fields = {
         "id": secrets.token_hex(_ID_BYTES),
@@ -58,10 +58,10 @@ def new_token(owner: str, scopes: Sequence[Scope], *, now: datetime, expire_time
 
 
 def hash_of(secret: str) -> str:
-    """What is kept of a secret."""
+    """Return the hash of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def by_hash(tokens: Sequence[Token]) -> Mapping[str, Token]:
-    """Tokens as they are looked up."""
+    """Return the tokens by hash."""
     return {token.sha256: token for token in tokens}

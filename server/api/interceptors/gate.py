@@ -18,9 +18,9 @@ from server.api.interceptors.limits import (
 )
 from server.api.interceptors.refused_calls import RefusalRate
 from server.api.interceptors.scopes import CHANNELZ, HEALTH, NEEDED, REFLECTION
-from server.auth.authentication import Authentication, Credentials
+from server.auth.authentication import Authentication, CallCredentials
 from server.auth.caller import LOCAL, Caller, Scope
-from server.auth.refusals import PermissionDenied, RpcNotListed, ScopeMissing, Unauthenticated
+from server.auth.errors import PermissionDenied, RpcNotListed, ScopeMissing, Unauthenticated
 
 RECHECK_SECONDS = 15.0  # between two looks whether the caller of a stream is still let in
 OPEN_WATCHES_OF_PEER, OPEN_WATCHES = 100, 1_000  # health watches and reflections at a time
@@ -74,7 +74,7 @@ class Gate:
             with self._open_watches.one_of(peer) if rpc.response_streaming else nullcontext():
                 yield Admitted(peer, is_known=False)
             return
-        credentials = Credentials() if self._authentication is None else _credentials(context)
+        credentials = CallCredentials() if self._authentication is None else _credentials(context)
         caller = await self._admit_or_count(credentials, rpc.method, context)
         self._rate.take(caller.owner)
         CALLER.set(caller)
@@ -153,11 +153,11 @@ class Gate:
                 continue
 
 
-def _credentials(context: Context) -> Credentials:
+def _credentials(context: Context) -> CallCredentials:
     metadata = context.invocation_metadata() or ()
     presented = context.auth_context()
     names = presented.get(_ALTERNATIVE_NAMES) or presented.get(_COMMON_NAME) or ()
-    return Credentials(
+    return CallCredentials(
         tuple(str(value) for key, value in metadata if key == _AUTHORIZATION),
         tuple(name.decode(errors="replace") for name in names),
     )

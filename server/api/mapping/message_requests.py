@@ -28,7 +28,7 @@ from server.api.mapping.enums import BATCH_STATUSES, DELIVERY_STATUSES, ERROR_TY
 from server.api.mapping.times import read_time
 from server.api.validation import deliveries as rules
 from server.auth.caller import Scope
-from server.auth.refusals import ScopeMissing
+from server.auth.errors import ScopeMissing
 from server.queries.failures import FailureFilter
 from server.queries.lists import BatchFilter
 from server.queries.message_events import EventFilter

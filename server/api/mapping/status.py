@@ -21,7 +21,7 @@ from domain.errors import (
     Violation,
 )
 from server.api.interceptors.limits import Exhausted, RequestTooLarge, TookTooLong
-from server.auth.refusals import PermissionDenied, Unauthenticated
+from server.auth.errors import PermissionDenied, Unauthenticated
 
 CODES = (
     (InvalidRequest, code_pb2.INVALID_ARGUMENT),

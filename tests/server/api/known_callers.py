@@ -13,7 +13,7 @@ import msgspec
 
 from server.api.interceptors.gate import Gate
 from server.api.interceptors.limits import Limits
-from server.auth.auth_file import AuthFile, CertifiedClient, KnownByFile, TokenFile
+from server.auth.auth_file import AuthFile, CertifiedClient, FileCredentials, TokenFile
 from server.auth.authentication import Authentication
 from server.auth.caller import Scope
 from server.auth.certificates import Certificates
@@ -64,7 +64,7 @@ class Callers:
         """A gate that knows them all."""
         keys = self.provider.write_keys(self.folder / "jwks.json")
         signed = SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=keys)
-        return Gate(Authentication(wall_clock, file=KnownByFile(self.file), signed=signed), limits, **options)
+        return Gate(Authentication(wall_clock, file=FileCredentials(self.file), signed=signed), limits, **options)
 
     def certificates(self, name: str = HOST) -> Certificates:
         """The server's, with TLS for both sides."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from domain.owner import ANYBODY
 from server.auth.caller import Scope
-from server.auth.refusals import CredentialsExpired, CredentialsInvalid
+from server.auth.errors import CredentialsExpired, CredentialsInvalid
 from server.auth.signed_tokens import SignedTokens
 from tests.server.auth.provider import AUDIENCE, ISSUER, Provider, unsigned
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from server.auth.auth_file import KnownByFile
+from server.auth.auth_file import FileCredentials
 from server.auth.caller import Scope
 from server.auth.tokens import hash_of
 from server.eventstore.sqlite.store import SqliteStore
@@ -74,7 +74,7 @@ async def test_the_file_holds_hashes_only_and_is_its_owners(path: Path) -> None:
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert secret not in path.read_text()
-    found = await KnownByFile(path).find(hash_of(secret))
+    found = await FileCredentials(path).find(hash_of(secret))
     assert found is not None
     assert (found.owner, found.scopes) == ("crm", frozenset({Scope.SEND}))
 

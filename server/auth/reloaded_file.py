@@ -12,18 +12,18 @@ T = TypeVar("T")
 Stamp = tuple[int, int, int] | None  # None: there is no such file
 
 
-class WatchedFile(Generic[T]):
-    """What a file says; while a change of it cannot be read, what it said before holds, and the log tells."""
+class ReloadedFile(Generic[T]):
+    """The parsed content of a file; if a changed file cannot be parsed, the last content stays in use."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
-        """Reads it; raises OSError, and ValueError from `parse`."""
+        """Read the file; raises OSError, and ValueError from `parse`."""
         self._path = path
         self._parse = parse
         self._stamp = stamp_of(path)
         self._value = parse(path.read_bytes())
 
     def latest(self) -> T:
-        """What it says now."""
+        """Return the current content."""
         stamp = stamp_of(self._path)
         if stamp != self._stamp:
             self._stamp = stamp  # before reading: a change in between is seen the next time
@@ -40,7 +40,7 @@ class WatchedFile(Generic[T]):
 
 
 def stamp_of(path: Path) -> Stamp:
-    """What changes whenever the file does."""
+    """Return a value that changes with the file; None if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,32 +1,32 @@
-"""How a caller is turned away. No text says anything of what it presented."""
+"""Errors of authentication and authorization; no text repeats what the caller presented."""
 
 from domain.errors import RedriveError
 
 
 class Unauthenticated(RedriveError):
-    """Nobody knows who calls."""
+    """The caller is not authenticated."""
 
 
 class CredentialsMissing(Unauthenticated):
-    """The call carries nothing that says who calls."""
+    """The call carries no credentials."""
 
     reason = "CREDENTIALS_MISSING"
 
     def __init__(self) -> None:
-        super().__init__("this server asks who calls: give a token, as in `authorization: Bearer ...` (REDRIVE_TOKEN)")
+        super().__init__("this server requires a token, as in `authorization: Bearer ...` (REDRIVE_TOKEN)")
 
 
 class CredentialsInvalid(Unauthenticated):
-    """What it carries is unknown, revoked or not genuine."""
+    """The credentials are unknown, revoked or not genuine."""
 
     reason = "CREDENTIALS_INVALID"
 
-    def __init__(self, words: str = "the token is unknown, revoked or not genuine") -> None:
-        super().__init__(words)
+    def __init__(self, message: str = "the token is unknown, revoked or not genuine") -> None:
+        super().__init__(message)
 
 
 class CredentialsExpired(Unauthenticated):
-    """What it carries was good once."""
+    """The credentials have expired."""
 
     reason = "CREDENTIALS_EXPIRED"
 
@@ -35,11 +35,11 @@ class CredentialsExpired(Unauthenticated):
 
 
 class PermissionDenied(RedriveError):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated, but not permitted to do this."""
 
 
 class ScopeMissing(PermissionDenied):
-    """Its scopes do not hold the one that is needed."""
+    """The caller lacks the required scope."""
 
     reason = "SCOPE_MISSING"
 
@@ -48,7 +48,7 @@ class ScopeMissing(PermissionDenied):
 
 
 class RpcNotListed(PermissionDenied):
-    """Nobody has said yet who may do this, so nobody may."""
+    """No scope is listed for the rpc, so every caller is refused."""
 
     reason = "RPC_NOT_LISTED"
 
