@@ -1,6 +1,6 @@
-"""Asks the server in this container whether it serves, as gRPC health checking has it; exit code 0 when it does.
+"""Container health check: calls the gRPC health service of this container's server; the exit code is 0 if it serves.
 
-Where there is TLS it only sees whether the server listens: which certificate to trust or to show it cannot know.
+With TLS it only checks whether the server accepts connections, because it does not know which certificates to use.
 """
 
 import os
@@ -15,7 +15,7 @@ SECONDS = 4
 
 
 def listens(port: str) -> bool:
-    """It takes connections; one that drains does not."""
+    """Return whether the server accepts connections; a server that drains does not."""
     try:
         socket.create_connection(("127.0.0.1", int(port)), SECONDS).close()
     except OSError:
@@ -24,7 +24,7 @@ def listens(port: str) -> bool:
 
 
 def serves(port: str) -> bool:
-    """It says that it serves."""
+    """Return whether the health service answers SERVING."""
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             status = HealthStub(channel).Check(HealthCheckRequest(), timeout=SECONDS).status
@@ -35,5 +35,5 @@ def serves(port: str) -> bool:
 
 if __name__ == "__main__":
     port = os.environ.get("REDRIVE_LISTEN", "127.0.0.1:50051").rpartition(":")[2]
-    is_well = listens(port) if os.environ.get("REDRIVE_TLS_CERT") else serves(port)
-    sys.exit(0 if is_well else 1)
+    is_healthy = listens(port) if os.environ.get("REDRIVE_TLS_CERT") else serves(port)
+    sys.exit(0 if is_healthy else 1)

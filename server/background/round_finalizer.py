@@ -1,6 +1,6 @@
 """Ends rounds: when nothing of a message is open, the next automatic round starts, or the message is completed.
 
-Decided by a read after the last batch's own commit, and swept now and then: two last batches can each miss the other.
+Decided by a read after the last batch's own commit, and swept now and then (protocol rule 2).
 """
 
 import asyncio

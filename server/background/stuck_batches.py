@@ -19,7 +19,7 @@ LOOKED_AT = 1_000_000  # batches of one message: more than any message has
 
 
 class StuckBatches:
-    """Finds and frees them; what they had in flight is unconfirmed then."""
+    """Finds and frees them; what they had in flight is unconfirmed then (invariant 5)."""
 
     def __init__(self, log: EventLog, dispatcher: Dispatcher, worker: str, now: Callable[[], datetime]) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""Who owns which page: one process at a time, by a lease that it renews (protocol rules 6 and 7)."""
+"""Who owns which page: one process at a time, by a lease that it renews (protocol rule 6, protocol rule 7)."""
 
 import asyncio
 import time

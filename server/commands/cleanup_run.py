@@ -1,4 +1,4 @@
-"""Works cleanups off, a little at a time, so that sending is not held up.
+"""Works cleanups off, a little at a time, so that sending is not held up (protocol rule 10).
 
 How far each is stands in its read model: any process goes on with it, also after a crash. Where two do so at once, the
 stream's version lets one of them through.

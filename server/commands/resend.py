@@ -1,4 +1,4 @@
-"""Resend: by hand, to all that can be retried, to named recipients, or by error type."""
+"""Resend: by hand, to all that can be retried, to named recipients, or by error type (protocol rule 12)."""
 
 import time
 from collections.abc import Callable, Collection, Iterator

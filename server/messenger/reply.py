@@ -1,4 +1,4 @@
-"""Reads the Graph API's replies: what they say became of a message."""
+"""Reads the Graph API's replies: what they say became of a message (protocol rule 5)."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One worker's writing to one batch's stream, under its claim (protocol rules 1 and 16)."""
+"""One worker's writing to one batch's stream, under its claim (protocol rule 1, protocol rule 16)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -156,7 +156,7 @@ class BatchSender:
         return at_pace if self._cap is None else self._cap.chunk(at_pace)
 
     async def _dispatch_chunk(self, chunk: Sequence[int], letters: Mapping[int, Letter]) -> int:
-        """The first request of the chunk is clear to leave: it goes as soon as the dispatch is durable."""
+        """The first request of the chunk is clear to leave: it goes once the dispatch is durable (invariant 4)."""
         term = self._page.term
         written = await self._append_dispatch(chunk)
         leaving = [position for position in chunk if self._log.batch.is_sending(position)]

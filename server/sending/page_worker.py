@@ -286,7 +286,7 @@ class PageWorker:
             return None
 
     async def _claim(self, work: Work) -> Batch | None:
-        """The batch, claimed by BatchStarted at the version that was read; None when somebody was faster."""
+        """The batch, claimed by BatchStarted at the version that was read; None on a conflict (invariant 7)."""
         batch, now = work.batch, self._now()
         events = batch_decisions.start(
             batch,

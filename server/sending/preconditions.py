@@ -29,7 +29,7 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 class AlreadySent(msgspec.Struct, frozen=True):
-    """These are known to have been sent the message, by an earlier attempt or by a receipt."""
+    """These are known to have been sent the message, by an earlier attempt or by a receipt (invariant 2)."""
 
     positions: tuple[int, ...]
 

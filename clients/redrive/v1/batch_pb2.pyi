@@ -27,24 +27,30 @@ class _BatchStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchStat
     DESCRIPTOR: _descriptor.EnumDescriptor
     BATCH_STATUS_UNSPECIFIED: _BatchStatus.ValueType  # 0
     BATCH_STATUS_PENDING: _BatchStatus.ValueType  # 1
+    """No process has claimed the batch."""
     BATCH_STATUS_STARTED: _BatchStatus.ValueType  # 2
+    """A process has claimed the batch and sends it."""
     BATCH_STATUS_COMPLETED: _BatchStatus.ValueType  # 3
+    """No delivery of the batch is open: each has an outcome, or was cancelled."""
     BATCH_STATUS_CANCELLED: _BatchStatus.ValueType  # 4
-    """What was pending in it was cancelled."""
+    """The message was cancelled. The batch's pending deliveries were cancelled with it."""
 
 class BatchStatus(_BatchStatus, metaclass=_BatchStatusEnumTypeWrapper): ...
 
 BATCH_STATUS_UNSPECIFIED: BatchStatus.ValueType  # 0
 BATCH_STATUS_PENDING: BatchStatus.ValueType  # 1
+"""No process has claimed the batch."""
 BATCH_STATUS_STARTED: BatchStatus.ValueType  # 2
+"""A process has claimed the batch and sends it."""
 BATCH_STATUS_COMPLETED: BatchStatus.ValueType  # 3
+"""No delivery of the batch is open: each has an outcome, or was cancelled."""
 BATCH_STATUS_CANCELLED: BatchStatus.ValueType  # 4
-"""What was pending in it was cancelled."""
+"""The message was cancelled. The batch's pending deliveries were cancelled with it."""
 Global___BatchStatus: _TypeAlias = BatchStatus  # noqa: Y015
 
 @_typing.final
 class Batch(_message.Message):
-    """At most 100 deliveries of a message that one worker sends."""
+    """A group of at most 100 deliveries of one round. One server process claims a batch and sends it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,19 +66,21 @@ class Batch(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     number: _builtins.int
-    """From 1 within its message, in the order in which batches start."""
+    """Numbers start at 1 within a message. Batches start in this order."""
     round: _builtins.int
-    """0 for the first send, then one per resend."""
+    """0 for the first send, 1 for the first resend, and so on."""
     status: Global___BatchStatus.ValueType
     worker: _builtins.str
-    """Who works on it; empty while pending."""
+    """The server process that has claimed the batch. Empty while the batch is pending."""
     @_builtins.property
     def lease_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it counts as stuck unless its worker gives a sign of life; absent unless started."""
+        """The batch counts as stuck from this time on, unless its worker renews the lease. Only set while the batch is
+        started.
+        """
 
     @_builtins.property
     def counts(self) -> _message_pb2.Counts:
-        """By the batch's own deliveries."""
+        """The counts of this batch's deliveries."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...

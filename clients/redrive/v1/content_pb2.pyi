@@ -54,7 +54,8 @@ class _MessagingTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Messagi
     MESSAGING_TYPE_UPDATE: _MessagingType.ValueType  # 2
     MESSAGING_TYPE_MESSAGE_TAG: _MessagingType.ValueType  # 3
 
-class MessagingType(_MessagingType, metaclass=_MessagingTypeEnumTypeWrapper): ...
+class MessagingType(_MessagingType, metaclass=_MessagingTypeEnumTypeWrapper):
+    """The platform's messaging_type."""
 
 MESSAGING_TYPE_UNSPECIFIED: MessagingType.ValueType  # 0
 MESSAGING_TYPE_RESPONSE: MessagingType.ValueType  # 1
@@ -73,7 +74,8 @@ class _NotificationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     NOTIFICATION_TYPE_SILENT_PUSH: _NotificationType.ValueType  # 2
     NOTIFICATION_TYPE_NO_PUSH: _NotificationType.ValueType  # 3
 
-class NotificationType(_NotificationType, metaclass=_NotificationTypeEnumTypeWrapper): ...
+class NotificationType(_NotificationType, metaclass=_NotificationTypeEnumTypeWrapper):
+    """The platform's notification_type."""
 
 NOTIFICATION_TYPE_UNSPECIFIED: NotificationType.ValueType  # 0
 NOTIFICATION_TYPE_REGULAR: NotificationType.ValueType  # 1
@@ -83,20 +85,25 @@ Global___NotificationType: _TypeAlias = NotificationType  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
-    """What is sent. At least one of text and attachment; the same for every recipient, but for the variables in it.
+    """The content of a message: either a text or an attachment. All recipients get the same content, except for variables.
 
-    Variables are filled in in the text, in quick replies' titles and payloads, in an attachment's url, and in every string
-    of a template but its keys: {{name}} or any variable of the recipient, and {{name|friend}} with a default for recipients
-    whose value is missing or blank (only spaces or invisible characters). Spaces around name and default do not count; a
-    default may be empty, and holds no braces. A value that looks like a placeholder itself is sent as it is. In an address
-    (a url, and a template's values whose key is url or ends in _url) values are percent-encoded, except for a placeholder
-    that begins it, which may hold a whole address.
+    Placeholders. {{name}} is replaced by the recipient's variable `name`, or else by its name; {{city}} by its variable
+    `city`. {{name|friend}} has a default, which is used if the recipient's value is missing or blank (only spaces or
+    invisible characters). A default may be empty and must not hold braces. Spaces around the name and around the default
+    are ignored. A value that looks like a placeholder is sent unchanged.
 
-    Refused with INVALID_ARGUMENT, on validate_only too: a recipient who lacks a value without a default, at
-    recipients[i].name or recipients[i].variables; a recipient for whom a string becomes too long, blank where it is
-    required, or no http(s) address, at recipients[i].variables; and double braces that are no placeholder, at their field
-    (any string may hold }} without {{ where braces balance, as in JSON and code; in a payload that is JSON, strings may hold
-    any braces without a name beside them).
+    The server fills in placeholders in the text, in the titles and payloads of quick replies, in the url of an
+    attachment, and in every string value of a template. It does not fill in the keys of a template. In a url (and in a
+    template value whose key is url or ends in _url), the server percent-encodes the values. A placeholder at the start
+    of a url is not encoded, so that it can hold a whole address.
+
+    Send, SendStream and Resend refuse these with INVALID_ARGUMENT, also with validate_only:
+    - a recipient that lacks a value without a default; the field is recipients[i].name or recipients[i].variables;
+    - a recipient for whom a filled-in string is too long, is blank where it must not be, or is not an http or https
+      address; the field is recipients[i].variables;
+    - double braces that are not a placeholder; the field is that of the string. A string may hold }} without {{ if its
+      braces balance, as in JSON and code. In a payload that is JSON, strings may hold any braces that have no name next
+      to them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -108,20 +115,24 @@ class Content(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     NOTIFICATION_TYPE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """At most 2,000 characters after variables are filled in, and 10,000 before. Never blank, neither as written nor filled in."""
+    """At most 2,000 characters after variables are filled in, and at most 10,000 characters before. Must not be blank,
+    neither before nor after. Required without an attachment, and must be empty with one.
+    """
     messaging_type: Global___MessagingType.ValueType
-    """MESSAGING_TYPE_UPDATE when not given."""
+    """Defaults to MESSAGING_TYPE_UPDATE."""
     tag: _builtins.str
-    """Required with MESSAGING_TYPE_MESSAGE_TAG, else empty: HUMAN_AGENT or CUSTOMER_FEEDBACK."""
+    """HUMAN_AGENT or CUSTOMER_FEEDBACK. Required with MESSAGING_TYPE_MESSAGE_TAG, and must be empty otherwise."""
     notification_type: Global___NotificationType.ValueType
-    """NOTIFICATION_TYPE_REGULAR when not given."""
+    """Defaults to NOTIFICATION_TYPE_REGULAR."""
     @_builtins.property
     def attachment(self) -> Global___Attachment:
-        """At most one. The platform takes an attachment or a text, not both: with both the request is refused."""
+        """The platform takes an attachment or a text, not both. A request with both gets INVALID_ARGUMENT."""
 
     @_builtins.property
     def quick_replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuickReply]:
-        """At most 13, shown under the text, and 65,536 bytes together before variables are filled in."""
+        """At most 13, and at most 65,536 bytes together before variables are filled in. The platform shows them as buttons
+        under the message.
+        """
 
     def __init__(
         self,
@@ -152,17 +163,22 @@ class Attachment(_message.Message):
     IS_REUSABLE_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     type: Global___AttachmentType.ValueType
+    """Required."""
     url: _builtins.str
-    """An http(s) address of at most 2,048 characters, once variables are filled in. Required, except for a template."""
+    """The http or https address of the file. At most 2,048 characters after variables are filled in. Required for every
+    type except ATTACHMENT_TYPE_TEMPLATE.
+    """
     is_reusable: _builtins.bool
-    """Lets the platform keep the file for later messages."""
+    """True: the platform may keep the file for later messages."""
     @_builtins.property
     def template(self) -> _struct_pb2.Struct:
-        """The template's payload as the platform documents it. Required for a template, else empty. At most 65,536 bytes as JSON
-        (in UTF-8 without spaces), as written and filled in; at most 1,000 values (objects, lists, texts, numbers and the rest)
-        in at most 10 levels, of which the template itself is the first. At most 500 placeholders; a
-        string with placeholders has at most 2,000 characters once they are filled in (an address 2,048), and all such strings
-        together 50,000. No placeholders in keys. What is called text or title is never blank.
+        """The payload of a template, in the form that the platform documents. Required for ATTACHMENT_TYPE_TEMPLATE, and must
+        be empty otherwise.
+        Size: at most 65,536 bytes as JSON (UTF-8, without spaces), before and after variables are filled in; at most 1,000
+        values (objects, lists, strings, numbers and all others); at most 10 levels, the template itself included.
+        Placeholders: at most 500, and none in keys. A string with placeholders has at most 2,000 characters after they are
+        filled in (2,048 in a url), and all such strings together have at most 50,000.
+        A string whose key is text or title must not be blank.
         """
 
     def __init__(
@@ -183,7 +199,7 @@ Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
 class QuickReply(_message.Message):
-    """A button under the text."""
+    """A button under the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -193,9 +209,13 @@ class QuickReply(_message.Message):
     content_type: _builtins.str
     """text (the default), user_phone_number or user_email."""
     title: _builtins.str
-    """1 to 20 characters once variables are filled in; required for text, and then never blank."""
+    """The label of the button: 1 to 20 characters after variables are filled in. Required and not blank if content_type
+    is text, optional otherwise.
+    """
     payload: _builtins.str
-    """At most 1,000 characters once variables are filled in; comes back to the page's webhook."""
+    """At most 1,000 characters after variables are filled in. The platform returns it to the page's webhook when a person
+    taps the button.
+    """
     def __init__(
         self,
         *,
@@ -213,7 +233,7 @@ Global___QuickReply: _TypeAlias = QuickReply  # noqa: Y015
 
 @_typing.final
 class Recipient(_message.Message):
-    """One person to send to."""
+    """A person to send to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -241,17 +261,21 @@ class Recipient(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The page-scoped id: 1 to 128 characters. The second of two equal ids in a request is dropped and counted.
-    Refused with INVALID_ARGUMENT, which names the character (`holds U+200B ZERO WIDTH SPACE`): spaces, control, format and
-    other invisible characters, combining marks, quotation marks, angle brackets, braces, commas, semicolons, vertical bars, digits other than 0-9.
-    Refused too are numbers as a spreadsheet shows or rounds them: 1.23E+15, 1,23E+15, 1234.0, +1234, ="1234", and errors: Err:502.
+    """The page-scoped id of the person: 1 to 128 characters. Required. If a request holds an id twice, the server keeps
+    the first recipient and counts the others as dropped.
+    INVALID_ARGUMENT names the character (`holds U+200B ZERO WIDTH SPACE`) for an id that holds a space, a control,
+    format or other invisible character, a combining mark, a quotation mark, an angle bracket, a brace, a comma, a
+    semicolon, a vertical bar, or a digit other than 0-9. It also refuses a number that a spreadsheet has changed
+    (1.23E+15, 1,23E+15, 1234.0, +1234, ="1234") and an error of a spreadsheet (Err:502).
     """
     name: _builtins.str
-    """At most 200 characters, without control characters but tabs and line ends; fills {{name}}, unless a variable of that name is given. Blank counts as missing."""
+    """At most 200 characters. No control characters except tabs and line ends. It replaces {{name}}, unless the recipient
+    has a variable called `name`. A blank name counts as missing.
+    """
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 50, keys of letters, digits and underscores (at most 64 characters), values of at most 1,000 characters.
-        A blank value counts as missing.
+        """At most 50. A key has 1 to 64 letters, digits or underscores. A value has at most 1,000 characters and no NUL. A
+        blank value counts as missing.
         """
 
     def __init__(

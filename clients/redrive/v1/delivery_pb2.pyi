@@ -27,36 +27,40 @@ class _DeliveryStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delive
     DESCRIPTOR: _descriptor.EnumDescriptor
     DELIVERY_STATUS_UNSPECIFIED: _DeliveryStatus.ValueType  # 0
     DELIVERY_STATUS_PENDING: _DeliveryStatus.ValueType  # 1
+    """Waits to be sent."""
     DELIVERY_STATUS_SENDING: _DeliveryStatus.ValueType  # 2
-    """Durably written down as about to leave."""
+    """Dispatched: the event store holds the dispatch, and the request may have left."""
     DELIVERY_STATUS_SENT: _DeliveryStatus.ValueType  # 3
-    """The platform accepted it."""
+    """The platform accepted the request."""
     DELIVERY_STATUS_FAILED: _DeliveryStatus.ValueType  # 4
-    """Known not to have been accepted."""
+    """The platform did not accept the request, or no request left."""
     DELIVERY_STATUS_UNCONFIRMED: _DeliveryStatus.ValueType  # 5
-    """May have been accepted; nobody knows."""
+    """The outcome is unknown: the platform may have accepted the request."""
     DELIVERY_STATUS_CANCELLED: _DeliveryStatus.ValueType  # 6
-    """Never left, and never will."""
+    """No request left, and none will."""
 
 class DeliveryStatus(_DeliveryStatus, metaclass=_DeliveryStatusEnumTypeWrapper): ...
 
 DELIVERY_STATUS_UNSPECIFIED: DeliveryStatus.ValueType  # 0
 DELIVERY_STATUS_PENDING: DeliveryStatus.ValueType  # 1
+"""Waits to be sent."""
 DELIVERY_STATUS_SENDING: DeliveryStatus.ValueType  # 2
-"""Durably written down as about to leave."""
+"""Dispatched: the event store holds the dispatch, and the request may have left."""
 DELIVERY_STATUS_SENT: DeliveryStatus.ValueType  # 3
-"""The platform accepted it."""
+"""The platform accepted the request."""
 DELIVERY_STATUS_FAILED: DeliveryStatus.ValueType  # 4
-"""Known not to have been accepted."""
+"""The platform did not accept the request, or no request left."""
 DELIVERY_STATUS_UNCONFIRMED: DeliveryStatus.ValueType  # 5
-"""May have been accepted; nobody knows."""
+"""The outcome is unknown: the platform may have accepted the request."""
 DELIVERY_STATUS_CANCELLED: DeliveryStatus.ValueType  # 6
-"""Never left, and never will."""
+"""No request left, and none will."""
 Global___DeliveryStatus: _TypeAlias = DeliveryStatus  # noqa: Y015
 
 @_typing.final
 class Delivery(_message.Message):
-    """One attempt to reach one recipient."""
+    """One attempt to send a message to one recipient. A delivery makes at most one request to the platform; a resend makes
+    a new delivery.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -77,43 +81,46 @@ class Delivery(_message.Message):
     READ_TIME_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Stable, and known to the platform as the message's metadata."""
+    """Does not change. The server sends it to the platform as the message's metadata."""
     message_id: _builtins.str
     batch_number: _builtins.int
     recipient_id: _builtins.str
     recipient_name: _builtins.str
+    """Empty after ErasePerson."""
     status: Global___DeliveryStatus.ValueType
     attempt_number: _builtins.int
-    """1 for the first attempt."""
+    """1 for the first attempt at this recipient."""
     provider_message_id: _builtins.str
-    """The platform's message id; empty unless sent."""
+    """The platform's id of the sent message. Empty unless the status is SENT."""
     @_builtins.property
     def error(self) -> _error_pb2.DeliveryError:
-        """Absent unless failed or unconfirmed."""
+        """Absent unless the status is FAILED or UNCONFIRMED."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the platform accepted it, by its own clock where it has confirmed that with a receipt."""
+        """When the platform accepted the request. If a receipt has confirmed it, this is the time on the platform's clock."""
 
     @_builtins.property
     def failed_time(self) -> _timestamp_pb2.Timestamp:
-        """When it failed, or was found to be unconfirmed."""
+        """When the delivery failed, or when the server marked it as unconfirmed."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def delivered_time(self) -> _timestamp_pb2.Timestamp:
-        """When it reached the person's device, if the platform said so (see ReceiptService)."""
+        """When the message reached the person's device. Only set if the platform sent such a receipt (see ReceiptService)."""
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the person saw it, if the platform said so."""
+        """When the person read the message. Only set if the platform sent such a receipt."""
 
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When an automatic round takes the recipient next; only in the last attempt of one who failed, and absent when none will."""
+        """When an automatic round retries the recipient. Only set in the last attempt of a failed or unconfirmed recipient
+        that an automatic round will take.
+        """
 
     def __init__(
         self,
@@ -145,7 +152,7 @@ Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 @_typing.final
 class FailedRecipient(_message.Message):
-    """A recipient whose latest attempt failed or is unconfirmed."""
+    """A recipient whose last attempt failed or is unconfirmed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -162,22 +169,25 @@ class FailedRecipient(_message.Message):
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     recipient_id: _builtins.str
     recipient_name: _builtins.str
+    """Empty after ErasePerson."""
     last_error_code: _builtins.int
+    """The four fields of the last attempt's DeliveryError."""
     last_error_subcode: _builtins.int
     last_error_message: _builtins.str
     last_error_type: _error_pb2.ErrorType.ValueType
     attempt_count: _builtins.int
+    """The number of attempts so far."""
     retryable: _builtins.bool
-    """A plain Resend (nothing named) takes this recipient now."""
+    """True: a Resend that names no recipients and no error types takes this recipient now."""
     unconfirmed: _builtins.bool
-    """An attempt may have arrived, the last or one before it: resent only with include_unconfirmed, or where on_unconfirmed
-    is RESEND.
+    """True: the outcome of the last attempt or of an earlier one is unknown, so the person may have the message already.
+    A Resend takes this recipient only with include_unconfirmed, or if the message has ON_UNCONFIRMED_RESEND.
     """
     @_builtins.property
     def last_attempt_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When an automatic round takes it next; absent when none will."""
+        """When an automatic round retries the recipient. Absent if none will."""
 
     def __init__(
         self,

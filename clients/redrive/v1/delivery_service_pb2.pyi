@@ -87,36 +87,39 @@ class SendRequest(_message.Message):
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     STOP_POLICY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """At most 128 characters. The same id with the same request gets the first answer; with another request ALREADY_EXISTS
-    (reason REQUEST_ID_REUSED). Give one: it makes a repeated call safe.
+    """At most 128 characters. A repeated request with the same id gets the answer of the first one. ALREADY_EXISTS
+    (reason REQUEST_ID_REUSED) if the id was used for another request. Set it: it makes a repeated call safe.
     """
     page_id: _builtins.str
-    """A page registered with PutPage. Required."""
+    """A page that was registered with PutPage. Required."""
     title: _builtins.str
-    """At most 200 characters in one line, without control characters; for people."""
+    """A title for people: at most 200 characters in one line, without control characters."""
     on_unconfirmed: _message_pb2.OnUnconfirmed.ValueType
-    """ON_UNCONFIRMED_HOLD when not given."""
+    """Defaults to ON_UNCONFIRMED_HOLD."""
     validate_only: _builtins.bool
-    """Checks everything, answers what would be, does nothing. The message in the answer has no id."""
+    """True: a dry run. The server checks everything and returns the message that it would create, without an id. Nothing
+    is stored.
+    """
     @_builtins.property
     def content(self) -> _content_pb2.Content:
         """Required."""
 
     @_builtins.property
     def recipients(self) -> _containers.RepeatedCompositeFieldContainer[_content_pb2.Recipient]:
-        """1 to 10,000. In a SendStream header: none."""
+        """1 to 10,000. Must be empty in the header of a SendStream."""
 
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """Accepted and durable now, and sent from this time on (by the database's clock, within about a second); a time in the past
-        means at once. At most 366 days ahead. Until then it is PENDING, and can be paused or cancelled.
+        """The message is accepted and durable now, and sent from this time on (by the database's clock, within about a
+        second). At most 366 days ahead. A time in the past means at once. Until then the message is PENDING and can be
+        paused or cancelled.
         """
 
     @_builtins.property
     def stop_policy(self) -> Global___StopPolicy:
-        """When the service stops the message by itself; the default when not given."""
+        """When the service pauses the message by itself. Absent: the defaults of StopPolicy."""
 
     def __init__(
         self,
@@ -142,9 +145,9 @@ Global___SendRequest: _TypeAlias = SendRequest  # noqa: Y015
 
 @_typing.final
 class StopPolicy(_message.Message):
-    """Stops a message (status PAUSED, see Message.stop) once the share of its attempts that failed or are unconfirmed reaches
-    max_failure_share, from min_attempts on. At most min_attempts are in flight before the first outcomes are known. Rate limits and
-    faults of the whole page are left out: they slow the page down or put it on hold.
+    """The service pauses a message (status PAUSED, see Message.stop) when it has at least min_attempts attempts and the
+    share of failed and unconfirmed ones reaches max_failure_share. At most min_attempts deliveries are in flight before
+    the first outcomes are known. Rate limits and page-wide faults do not count: they slow the page down or hold it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -152,9 +155,9 @@ class StopPolicy(_message.Message):
     MAX_FAILURE_SHARE_FIELD_NUMBER: _builtins.int
     MIN_ATTEMPTS_FIELD_NUMBER: _builtins.int
     max_failure_share: _builtins.float
-    """0 to 1; 0 means the default, 1: none of the attempts reached anybody."""
+    """0 to 1. 0 means the default, 1: no attempt succeeded."""
     min_attempts: _builtins.int
-    """From 1; 0 means the default, 100. 2147483647 never stops the message."""
+    """At least 1. 0 means the default, 100. 2147483647: the service does not pause the message for its share of failures."""
     def __init__(
         self,
         *,
@@ -176,7 +179,7 @@ class SendResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     DUPLICATES_DROPPED_FIELD_NUMBER: _builtins.int
     duplicates_dropped: _builtins.int
-    """Recipients that stood in the request more than once: the first was kept."""
+    """Recipients that were in the request more than once. The first of each was kept."""
     @_builtins.property
     def message(self) -> _message_pb2.Message: ...
     def __init__(
@@ -201,11 +204,11 @@ class SendStreamRequest(_message.Message):
     RECIPIENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___SendRequest:
-        """First, once: a SendRequest with no recipients."""
+        """The first part, and only the first: a SendRequest without recipients."""
 
     @_builtins.property
     def recipients(self) -> Global___Recipients:
-        """Then any number of these."""
+        """Every further part. At least one is required."""
 
     def __init__(
         self,
@@ -252,7 +255,7 @@ class SendStreamResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     DUPLICATES_DROPPED_FIELD_NUMBER: _builtins.int
     duplicates_dropped: _builtins.int
-    """Recipients that stood in the stream more than once: the first was kept."""
+    """Recipients that were in the stream more than once. The first of each was kept."""
     @_builtins.property
     def message(self) -> _message_pb2.Message: ...
     def __init__(
@@ -279,8 +282,9 @@ class GetMessageRequest(_message.Message):
     """Required."""
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """The message as it was at this time, made anew from its log: NOT_FOUND before it was accepted. It takes about a second
-        for each 30,000 recipients, and one such call waits for another. At most now.
+        """Returns the message as it was at this time, rebuilt from the event store. It takes about a second for each 30,000
+        recipients, and the server answers one such request of a caller after the other. INVALID_ARGUMENT for a time in the
+        future. NOT_FOUND for a time before the message was accepted.
         """
 
     def __init__(
@@ -328,18 +332,20 @@ class ListMessagesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     page_id: _builtins.str
-    """Only this page's."""
+    """Only messages of this page."""
     with_failures: _builtins.bool
-    """Only messages with failed or unconfirmed recipients."""
+    """True: only messages with failed or unconfirmed recipients."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     owner: _builtins.str
-    """Only this owner's. Empty: the caller's own; everybody's, for a caller with the scope admin, who alone may name others."""
+    """Only messages of this owner. Empty: the caller's own messages, or all messages for a caller with the scope `admin`.
+    Only such a caller may name another owner; others get PERMISSION_DENIED (reason SCOPE_MISSING).
+    """
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_message_pb2.MessageStatus.ValueType]:
-        """Only these statuses; all when empty."""
+        """Only these statuses. Empty means all."""
 
     def __init__(
         self,
@@ -366,7 +372,7 @@ class ListMessagesResponse(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]: ...
     def __init__(
@@ -394,12 +400,12 @@ class ListBatchesRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_batch_pb2.BatchStatus.ValueType]:
-        """Only these statuses; all when empty."""
+        """Only these statuses. Empty means all."""
 
     def __init__(
         self,
@@ -424,7 +430,7 @@ class ListBatchesResponse(_message.Message):
     BATCHES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def batches(self) -> _containers.RepeatedCompositeFieldContainer[_batch_pb2.Batch]: ...
     def __init__(
@@ -454,14 +460,14 @@ class ListDeliveriesRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     recipient_id: _builtins.str
-    """Only this recipient's; the rule of Recipient.id holds for it."""
+    """Only deliveries to this recipient, with the rules of Recipient.id."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_delivery_pb2.DeliveryStatus.ValueType]:
-        """Only these statuses; all when empty."""
+        """Only these statuses. Empty means all."""
 
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
@@ -492,7 +498,7 @@ class ListDeliveriesResponse(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]: ...
     def __init__(
@@ -522,18 +528,20 @@ class ListFailedRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     retryable_only: _builtins.bool
-    """Only those whom a plain Resend takes now."""
+    """True: only recipients that a Resend without named recipients or types takes now."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
-        """Only recipients whose last error is of these types; all when empty."""
+        """Only recipients whose last error has one of these types. Empty means all."""
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """Who had failed at this time, and who was retryable then: see GetMessageRequest. The same on each page; no next_retry_time."""
+        """Returns the recipients that had failed at this time, and which of them were retryable then. See GetMessageRequest.
+        Must be the same for each page of the list. The answer has no next_retry_time.
+        """
 
     def __init__(
         self,
@@ -567,17 +575,21 @@ class ListFailedResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     retryable_count: _builtins.int
-    """Whom a plain Resend takes now, in the whole message whatever the filter."""
+    """The recipients that a Resend without named recipients or types takes now. Counts the whole message, regardless of
+    the filter.
+    """
     max_retry_attempts: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     sequence: _builtins.int
-    """The message's, for as_of_sequence of a Resend; 0 in an answer about the past."""
+    """The message's sequence, for ResendRequest.as_of_sequence. 0 in an answer with as_of_time."""
     @_builtins.property
     def failed_recipients(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.FailedRecipient]: ...
     @_builtins.property
     def error_type_counts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.ErrorTypeCount]:
-        """Failed and unconfirmed recipients by last error type, in the whole message whatever the filter."""
+        """Failed and unconfirmed recipients by the type of their last error. Counts the whole message, regardless of the
+        filter.
+        """
 
     @_builtins.property
     def stats(self) -> Global___FailureStats: ...
@@ -603,7 +615,7 @@ Global___ListFailedResponse: _TypeAlias = ListFailedResponse  # noqa: Y015
 
 @_typing.final
 class FailureStats(_message.Message):
-    """The message's books in short."""
+    """Some of the message's Counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -643,13 +655,15 @@ class ListEventsRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     batch_number: _builtins.int
-    """Only this batch's; 0 for all of the message's: its own, those of its batches and its page's."""
+    """Only events of this batch. 0: the events of the message, of all its batches and of its page."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100. A page of large events has fewer: next_page_token says whether more follow."""
+    """0 to 1,000. 0 means the default, 100. A page with large events has fewer; next_page_token says whether more follow."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     without_batches: _builtins.bool
-    """Leaves out what happened to batches, which is nearly all of a long log. Not together with batch_number."""
+    """True: leaves out the events of batches, which are most of the events of a large message. Not allowed together with
+    batch_number.
+    """
     def __init__(
         self,
         *,
@@ -674,7 +688,7 @@ class ListEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogEvent]: ...
     def __init__(
@@ -693,7 +707,9 @@ Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
 
 @_typing.final
 class LogEvent(_message.Message):
-    """Something that happened to a message, to one of its batches, or to its page from its submission to its end (now, if not done)."""
+    """An event of a message, of one of its batches, or of its page. Events of the page are shown from the submission of the
+    message until it is done (until now, if it is not done).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -705,17 +721,23 @@ class LogEvent(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """In the log of all messages: grows."""
+    """The position in the event store, which holds the events of all messages. Increases."""
     batch_number: _builtins.int
-    """0 for what happened to the message itself, or to its page."""
+    """0 for an event of the message itself or of its page."""
     version: _builtins.int
-    """1 for the first event of its stream: the message's own, the batch's, that of the batch's receipts, or the page's."""
+    """The number of the event in its stream; the first one is 1. The message, each batch, the receipts of each batch, and
+    the page have a stream each.
+    """
     name: _builtins.str
-    """OutcomesRecorded, for example; of a page PageHeld, PageReleased, PageTokenReplaced."""
+    """The event type, for example OutcomesRecorded. Events of a page are PageHeld, PageReleased, PageTokenReplaced,
+    PageShared, PageTransferred, and PageSettingsChanged if a setting changed.
+    """
     summary: _builtins.str
-    """What happened, in words."""
+    """A description in plain text."""
     details: _builtins.str
-    """The event's fields as a JSON object. A position in it is a delivery's place in its batch, the last part of the delivery's id."""
+    """The event's fields as a JSON object. A field `position` or `positions` counts deliveries within the batch; it is
+    the last part of the delivery's id.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -897,7 +919,9 @@ class WatchProgressResponse(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Grows with every change of the message. The same sequence says the same (a heartbeat), but for progress.page_pause."""
+    """Increases with every change of the message. Two answers with the same sequence are equal, except for
+    progress.page_pause.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

@@ -75,17 +75,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeliveryServiceStub:
-    """Sends one message to many recipients, shows every attempt, and resends safely.
+    """Sends messages to many recipients, shows every attempt, and resends to the recipients that failed.
 
-    Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
-    a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
-    a google.rpc.ErrorInfo with a reason of the domain "redrive".
+    A message that another caller owns is treated as unknown, unless the caller has the scope `admin`. Every error
+    carries a google.rpc.ErrorInfo with the domain "redrive" and a reason. The same ids, filters and page tokens have the
+    same rules in every rpc. Each rpc names its scope and its own errors. In addition, every rpc of every service may
+    answer these:
 
-    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
-    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
-    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
-    scope admin.
+    - INVALID_ARGUMENT (reason INVALID_REQUEST), with a BadRequest that names each wrong field. At most 50 fields are
+      listed.
+    - NOT_FOUND (reason MESSAGE_NOT_FOUND): message_id is unknown, or belongs to another owner.
+    - UNAUTHENTICATED (reasons CREDENTIALS_MISSING, CREDENTIALS_INVALID, CREDENTIALS_EXPIRED): only if the server has
+      authentication.
+    - PERMISSION_DENIED (reason SCOPE_MISSING): the metadata field `scope` names the scope that is missing.
+    - RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+      TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS): the caller exceeds a limit; call again later. Without RetryInfo
+      (reason REQUEST_TOO_LARGE): a request of Send, SendStream, Resend or RecordReceipts has more than 32 MiB (a setting
+      of the server), or one of another rpc has more than 64 KiB.
+    - DEADLINE_EXCEEDED (reason CALL_TOO_LONG): the request was not received in time, or the call took too long. A write
+      may have been carried out; repeat it with the same request_id.
+    - UNAVAILABLE with RetryInfo (reason LOG_UNAVAILABLE): the event store cannot be read or written now. A write may
+      have been carried out; repeat it with the same request_id. (Reason OLDER_RELEASE_LIVES): a server of the previous
+      release still runs on the same database and would not understand the event.
+    - INTERNAL (reason INTERNAL): a defect of the server. Its log has the details.
+
+    Writes to a message may also answer ABORTED (reason CONCURRENT_CHANGE) if other calls kept changing the message; call
+    again. They answer FAILED_PRECONDITION (reason MESSAGE_ARCHIVED) if the message's events were moved to an archive
+    file; ListRetries, ListEvents and reads with an as_of_time do so too.
     """
 
     @_typing.overload
@@ -93,115 +109,199 @@ class DeliveryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]
-    """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
+    """Sends a message to 1 to 10,000 recipients. The answer comes when the message is durable. Sending starts at once, or
+    at schedule_time. Scope `send`.
+    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it (see
+    PageService). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason STREAM_IN_PROGRESS): a SendStream with
+    this request_id is open; (reason CONCURRENT_CHANGE): another call with this request_id is in progress.
     """
     SendStream: _grpc.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]
-    """Sends a message to any number of recipients: a header first, then recipients in as many parts as one likes. Nothing is
-    sent unless the whole stream was accepted; a stream that breaks off leaves nothing behind.
+    """Sends a message to any number of recipients: first a header, then any number of parts with recipients. Nothing is
+    sent before the whole stream is accepted. If the stream breaks off, the server abandons the message and shows
+    nothing of it. Scope `send`.
+    Answers the same errors as Send. ABORTED (reason STREAM_IN_PROGRESS): another stream with this request_id is open;
+    (reason CONCURRENT_CHANGE): the server has given up the stream. DEADLINE_EXCEEDED (reason CALL_TOO_LONG): no part
+    came for 60 seconds, or the stream took more than an hour (settings of the server).
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.GetMessageRequest, _delivery_service_pb2.GetMessageResponse]
-    """One message with its counts, as it is or as it was."""
+    """Returns a message with its counts, in its present state or in its state at as_of_time. Scope `read`."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListMessagesRequest, _delivery_service_pb2.ListMessagesResponse]
-    """Messages, newest first."""
+    """Lists messages, newest first. Scope `read`."""
     ListBatches: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListBatchesRequest, _delivery_service_pb2.ListBatchesResponse]
-    """A message's batches, by number."""
+    """Lists the batches of a message by number. Scope `read`."""
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]
-    """Every attempt of a message, by batch and place in it."""
+    """Lists every attempt of a message, by batch and by position in the batch. Scope `read`."""
     ListFailed: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]
-    """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+    """Lists the recipients whose last attempt failed or is unconfirmed, by recipient id, now or at as_of_time. Scope
+    `read`.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]
-    """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
+    """Lists the events of a message, of its batches and of its page, in the order of the event store. Texts, variables,
+    names and secrets are left out. Scope `read`.
+    """
     Resend: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]
-    """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
-    When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
-    it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
+    """Resends a message to recipients that failed. A recipient that was sent the message is never taken. The round takes
+    no recipients beyond those in the answer (for the automatic rounds that follow, see RETRY_TYPE_AUTO). If no
+    recipient can be taken, recipients_to_retry is 0 and skipped says why. The deliveries of a paused message stay
+    pending until it is resumed. Scope `resend`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason CANARY_UNDER_WAY): the request has a canary, and another
+    canary of the message is not decided yet; (reason PAGE_NOT_REGISTERED): the caller may no longer use the page.
+    ALREADY_EXISTS (reason REQUEST_ID_REUSED).
     """
     ListRetries: _grpc.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]
-    """Every round of resends, by hand or automatic, newest first."""
+    """Lists the rounds of resends of a message, manual and automatic, newest first. Scope `read`."""
     PauseMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]
-    """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
-    until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
-    MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+    """Pauses a message: no further request leaves and no automatic round starts until it is resumed. Requests in flight
+    finish. A message that is already paused is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason MESSAGE_DONE): no delivery is open and no automatic round
+    waits. A message that waits for the retry timer or for its own schedule can be paused. ALREADY_EXISTS (reason
+    REQUEST_ID_REUSED).
     """
     ResumeMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]
-    """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Ends a pause, a stop by the service, and a suspension of automatic rounds (see Message). A message that has none of
+    these is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED). ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    """
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]
-    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
-    changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+    """Cancels a message, paused or not: pending deliveries are cancelled, requests that have left are not recalled. A
+    cancel is final. A message that is already cancelled is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_DONE): no delivery is open and no automatic round waits. ALREADY_EXISTS (reason
+    REQUEST_ID_REUSED).
     """
     WatchProgress: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
+    """Streams the progress of a message: a snapshot at once, then every change (a slow reader skips to the latest one),
+    and the latest progress again every 15 seconds (a setting of the server) if nothing changes. Ends with OK when the
+    message is done. Scope `read`.
+    UNAVAILABLE (reason SERVER_STOPS): the server shuts down; watch again.
+    """
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
-    """Sends one message to many recipients, shows every attempt, and resends safely.
+    """Sends messages to many recipients, shows every attempt, and resends to the recipients that failed.
 
-    Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
-    a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
-    a google.rpc.ErrorInfo with a reason of the domain "redrive".
+    A message that another caller owns is treated as unknown, unless the caller has the scope `admin`. Every error
+    carries a google.rpc.ErrorInfo with the domain "redrive" and a reason. The same ids, filters and page tokens have the
+    same rules in every rpc. Each rpc names its scope and its own errors. In addition, every rpc of every service may
+    answer these:
 
-    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
-    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
-    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
-    scope admin.
+    - INVALID_ARGUMENT (reason INVALID_REQUEST), with a BadRequest that names each wrong field. At most 50 fields are
+      listed.
+    - NOT_FOUND (reason MESSAGE_NOT_FOUND): message_id is unknown, or belongs to another owner.
+    - UNAUTHENTICATED (reasons CREDENTIALS_MISSING, CREDENTIALS_INVALID, CREDENTIALS_EXPIRED): only if the server has
+      authentication.
+    - PERMISSION_DENIED (reason SCOPE_MISSING): the metadata field `scope` names the scope that is missing.
+    - RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+      TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS): the caller exceeds a limit; call again later. Without RetryInfo
+      (reason REQUEST_TOO_LARGE): a request of Send, SendStream, Resend or RecordReceipts has more than 32 MiB (a setting
+      of the server), or one of another rpc has more than 64 KiB.
+    - DEADLINE_EXCEEDED (reason CALL_TOO_LONG): the request was not received in time, or the call took too long. A write
+      may have been carried out; repeat it with the same request_id.
+    - UNAVAILABLE with RetryInfo (reason LOG_UNAVAILABLE): the event store cannot be read or written now. A write may
+      have been carried out; repeat it with the same request_id. (Reason OLDER_RELEASE_LIVES): a server of the previous
+      release still runs on the same database and would not understand the event.
+    - INTERNAL (reason INTERNAL): a defect of the server. Its log has the details.
+
+    Writes to a message may also answer ABORTED (reason CONCURRENT_CHANGE) if other calls kept changing the message; call
+    again. They answer FAILED_PRECONDITION (reason MESSAGE_ARCHIVED) if the message's events were moved to an archive
+    file; ListRetries, ListEvents and reads with an as_of_time do so too.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.SendRequest, _delivery_service_pb2.SendResponse]  # type: ignore[assignment]
-    """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
+    """Sends a message to 1 to 10,000 recipients. The answer comes when the message is durable. Sending starts at once, or
+    at schedule_time. Scope `send`.
+    FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it (see
+    PageService). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason STREAM_IN_PROGRESS): a SendStream with
+    this request_id is open; (reason CONCURRENT_CHANGE): another call with this request_id is in progress.
     """
     SendStream: _aio.StreamUnaryMultiCallable[_delivery_service_pb2.SendStreamRequest, _delivery_service_pb2.SendStreamResponse]  # type: ignore[assignment]
-    """Sends a message to any number of recipients: a header first, then recipients in as many parts as one likes. Nothing is
-    sent unless the whole stream was accepted; a stream that breaks off leaves nothing behind.
+    """Sends a message to any number of recipients: first a header, then any number of parts with recipients. Nothing is
+    sent before the whole stream is accepted. If the stream breaks off, the server abandons the message and shows
+    nothing of it. Scope `send`.
+    Answers the same errors as Send. ABORTED (reason STREAM_IN_PROGRESS): another stream with this request_id is open;
+    (reason CONCURRENT_CHANGE): the server has given up the stream. DEADLINE_EXCEEDED (reason CALL_TOO_LONG): no part
+    came for 60 seconds, or the stream took more than an hour (settings of the server).
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.GetMessageRequest, _delivery_service_pb2.GetMessageResponse]  # type: ignore[assignment]
-    """One message with its counts, as it is or as it was."""
+    """Returns a message with its counts, in its present state or in its state at as_of_time. Scope `read`."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListMessagesRequest, _delivery_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """Messages, newest first."""
+    """Lists messages, newest first. Scope `read`."""
     ListBatches: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListBatchesRequest, _delivery_service_pb2.ListBatchesResponse]  # type: ignore[assignment]
-    """A message's batches, by number."""
+    """Lists the batches of a message by number. Scope `read`."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
-    """Every attempt of a message, by batch and place in it."""
+    """Lists every attempt of a message, by batch and by position in the batch. Scope `read`."""
     ListFailed: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListFailedRequest, _delivery_service_pb2.ListFailedResponse]  # type: ignore[assignment]
-    """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+    """Lists the recipients whose last attempt failed or is unconfirmed, by recipient id, now or at as_of_time. Scope
+    `read`.
+    """
     ListEvents: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListEventsRequest, _delivery_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
+    """Lists the events of a message, of its batches and of its page, in the order of the event store. Texts, variables,
+    names and secrets are left out. Scope `read`.
+    """
     Resend: _aio.UnaryUnaryMultiCallable[_resend_pb2.ResendRequest, _resend_pb2.ResendResponse]  # type: ignore[assignment]
-    """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
-    When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
-    it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
+    """Resends a message to recipients that failed. A recipient that was sent the message is never taken. The round takes
+    no recipients beyond those in the answer (for the automatic rounds that follow, see RETRY_TYPE_AUTO). If no
+    recipient can be taken, recipients_to_retry is 0 and skipped says why. The deliveries of a paused message stay
+    pending until it is resumed. Scope `resend`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason CANARY_UNDER_WAY): the request has a canary, and another
+    canary of the message is not decided yet; (reason PAGE_NOT_REGISTERED): the caller may no longer use the page.
+    ALREADY_EXISTS (reason REQUEST_ID_REUSED).
     """
     ListRetries: _aio.UnaryUnaryMultiCallable[_resend_pb2.ListRetriesRequest, _resend_pb2.ListRetriesResponse]  # type: ignore[assignment]
-    """Every round of resends, by hand or automatic, newest first."""
+    """Lists the rounds of resends of a message, manual and automatic, newest first. Scope `read`."""
     PauseMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseMessageRequest, _delivery_service_pb2.PauseMessageResponse]  # type: ignore[assignment]
-    """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
-    until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
-    MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+    """Pauses a message: no further request leaves and no automatic round starts until it is resumed. Requests in flight
+    finish. A message that is already paused is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason MESSAGE_DONE): no delivery is open and no automatic round
+    waits. A message that waits for the retry timer or for its own schedule can be paused. ALREADY_EXISTS (reason
+    REQUEST_ID_REUSED).
     """
     ResumeMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeMessageRequest, _delivery_service_pb2.ResumeMessageResponse]  # type: ignore[assignment]
-    """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+    """Ends a pause, a stop by the service, and a suspension of automatic rounds (see Message). A message that has none of
+    these is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_CANCELLED). ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    """
     CancelMessage: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CancelMessageRequest, _delivery_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
-    """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
-    changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+    """Cancels a message, paused or not: pending deliveries are cancelled, requests that have left are not recalled. A
+    cancel is final. A message that is already cancelled is returned unchanged. Scope `send`.
+    FAILED_PRECONDITION (reason MESSAGE_DONE): no delivery is open and no automatic round waits. ALREADY_EXISTS (reason
+    REQUEST_ID_REUSED).
     """
     WatchProgress: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchProgressRequest, _delivery_service_pb2.WatchProgressResponse]  # type: ignore[assignment]
-    """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
+    """Streams the progress of a message: a snapshot at once, then every change (a slow reader skips to the latest one),
+    and the latest progress again every 15 seconds (a setting of the server) if nothing changes. Ends with OK when the
+    message is done. Scope `read`.
+    UNAVAILABLE (reason SERVER_STOPS): the server shuts down; watch again.
+    """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Sends one message to many recipients, shows every attempt, and resends safely.
+    """Sends messages to many recipients, shows every attempt, and resends to the recipients that failed.
 
-    Every rpc answers INVALID_ARGUMENT with a BadRequest that names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) for
-    a message that is not there, and UNAVAILABLE with RetryInfo when the log cannot be written or read now. Each error carries
-    a google.rpc.ErrorInfo with a reason of the domain "redrive".
+    A message that another caller owns is treated as unknown, unless the caller has the scope `admin`. Every error
+    carries a google.rpc.ErrorInfo with the domain "redrive" and a reason. The same ids, filters and page tokens have the
+    same rules in every rpc. Each rpc names its scope and its own errors. In addition, every rpc of every service may
+    answer these:
 
-    A server that asks who calls answers, for every rpc of every service, UNAUTHENTICATED (reasons CREDENTIALS_MISSING,
-    CREDENTIALS_INVALID, CREDENTIALS_EXPIRED), PERMISSION_DENIED (reason SCOPE_MISSING, with the scope that is needed in the
-    metadata), and RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
-    TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS). What others have sent is MESSAGE_NOT_FOUND, but for a caller with the
-    scope admin.
+    - INVALID_ARGUMENT (reason INVALID_REQUEST), with a BadRequest that names each wrong field. At most 50 fields are
+      listed.
+    - NOT_FOUND (reason MESSAGE_NOT_FOUND): message_id is unknown, or belongs to another owner.
+    - UNAUTHENTICATED (reasons CREDENTIALS_MISSING, CREDENTIALS_INVALID, CREDENTIALS_EXPIRED): only if the server has
+      authentication.
+    - PERMISSION_DENIED (reason SCOPE_MISSING): the metadata field `scope` names the scope that is missing.
+    - RESOURCE_EXHAUSTED with RetryInfo (reasons TOO_MANY_REQUESTS, TOO_MANY_WATCHES, TOO_MANY_SEND_STREAMS,
+      TOO_MANY_READS, TOO_MANY_BYTES, TOO_MANY_REFUSALS): the caller exceeds a limit; call again later. Without RetryInfo
+      (reason REQUEST_TOO_LARGE): a request of Send, SendStream, Resend or RecordReceipts has more than 32 MiB (a setting
+      of the server), or one of another rpc has more than 64 KiB.
+    - DEADLINE_EXCEEDED (reason CALL_TOO_LONG): the request was not received in time, or the call took too long. A write
+      may have been carried out; repeat it with the same request_id.
+    - UNAVAILABLE with RetryInfo (reason LOG_UNAVAILABLE): the event store cannot be read or written now. A write may
+      have been carried out; repeat it with the same request_id. (Reason OLDER_RELEASE_LIVES): a server of the previous
+      release still runs on the same database and would not understand the event.
+    - INTERNAL (reason INTERNAL): a defect of the server. Its log has the details.
+
+    Writes to a message may also answer ABORTED (reason CONCURRENT_CHANGE) if other calls kept changing the message; call
+    again. They answer FAILED_PRECONDITION (reason MESSAGE_ARCHIVED) if the message's events were moved to an archive
+    file; ListRetries, ListEvents and reads with an as_of_time do so too.
     """
 
     @_abc_1.abstractmethod
@@ -210,8 +310,11 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.SendResponse, _abc.Awaitable[_delivery_service_pb2.SendResponse]]:
-        """Sends a message to 1 to 10,000 recipients. It answers once all is durable; sending starts at once, or at its schedule_time.
-        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) for a page that is unknown, or not the caller's to use (see PageService).
+        """Sends a message to 1 to 10,000 recipients. The answer comes when the message is durable. Sending starts at once, or
+        at schedule_time. Scope `send`.
+        FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it (see
+        PageService). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason STREAM_IN_PROGRESS): a SendStream with
+        this request_id is open; (reason CONCURRENT_CHANGE): another call with this request_id is in progress.
         """
 
     @_abc_1.abstractmethod
@@ -220,8 +323,12 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_delivery_service_pb2.SendStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.SendStreamResponse, _abc.Awaitable[_delivery_service_pb2.SendStreamResponse]]:
-        """Sends a message to any number of recipients: a header first, then recipients in as many parts as one likes. Nothing is
-        sent unless the whole stream was accepted; a stream that breaks off leaves nothing behind.
+        """Sends a message to any number of recipients: first a header, then any number of parts with recipients. Nothing is
+        sent before the whole stream is accepted. If the stream breaks off, the server abandons the message and shows
+        nothing of it. Scope `send`.
+        Answers the same errors as Send. ABORTED (reason STREAM_IN_PROGRESS): another stream with this request_id is open;
+        (reason CONCURRENT_CHANGE): the server has given up the stream. DEADLINE_EXCEEDED (reason CALL_TOO_LONG): no part
+        came for 60 seconds, or the stream took more than an hour (settings of the server).
         """
 
     @_abc_1.abstractmethod
@@ -230,7 +337,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.GetMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.GetMessageResponse, _abc.Awaitable[_delivery_service_pb2.GetMessageResponse]]:
-        """One message with its counts, as it is or as it was."""
+        """Returns a message with its counts, in its present state or in its state at as_of_time. Scope `read`."""
 
     @_abc_1.abstractmethod
     def ListMessages(
@@ -238,7 +345,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListMessagesResponse, _abc.Awaitable[_delivery_service_pb2.ListMessagesResponse]]:
-        """Messages, newest first."""
+        """Lists messages, newest first. Scope `read`."""
 
     @_abc_1.abstractmethod
     def ListBatches(
@@ -246,7 +353,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListBatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListBatchesResponse, _abc.Awaitable[_delivery_service_pb2.ListBatchesResponse]]:
-        """A message's batches, by number."""
+        """Lists the batches of a message by number. Scope `read`."""
 
     @_abc_1.abstractmethod
     def ListDeliveries(
@@ -254,7 +361,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_delivery_service_pb2.ListDeliveriesResponse]]:
-        """Every attempt of a message, by batch and place in it."""
+        """Lists every attempt of a message, by batch and by position in the batch. Scope `read`."""
 
     @_abc_1.abstractmethod
     def ListFailed(
@@ -262,7 +369,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListFailedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListFailedResponse, _abc.Awaitable[_delivery_service_pb2.ListFailedResponse]]:
-        """The recipients whose last attempt failed or is unconfirmed, by recipient id, as it is or as it was."""
+        """Lists the recipients whose last attempt failed or is unconfirmed, by recipient id, now or at as_of_time. Scope
+        `read`.
+        """
 
     @_abc_1.abstractmethod
     def ListEvents(
@@ -270,7 +379,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListEventsResponse, _abc.Awaitable[_delivery_service_pb2.ListEventsResponse]]:
-        """What happened to a message, and to its page meanwhile, as it was recorded. Texts, variables, names and secrets are left out."""
+        """Lists the events of a message, of its batches and of its page, in the order of the event store. Texts, variables,
+        names and secrets are left out. Scope `read`.
+        """
 
     @_abc_1.abstractmethod
     def Resend(
@@ -278,9 +389,13 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resend_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resend_pb2.ResendResponse, _abc.Awaitable[_resend_pb2.ResendResponse]]:
-        """Resends to those who failed, never to those who were sent to, and starts nothing beyond what it answers (see RETRY_TYPE_AUTO).
-        When no recipient is left to take, it answers 0, and the reasons in skipped. Of a paused message the resend stays pending until
-        it is resumed. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason CANARY_UNDER_WAY) for a second canary.
+        """Resends a message to recipients that failed. A recipient that was sent the message is never taken. The round takes
+        no recipients beyond those in the answer (for the automatic rounds that follow, see RETRY_TYPE_AUTO). If no
+        recipient can be taken, recipients_to_retry is 0 and skipped says why. The deliveries of a paused message stay
+        pending until it is resumed. Scope `resend`.
+        FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason CANARY_UNDER_WAY): the request has a canary, and another
+        canary of the message is not decided yet; (reason PAGE_NOT_REGISTERED): the caller may no longer use the page.
+        ALREADY_EXISTS (reason REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -289,7 +404,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resend_pb2.ListRetriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resend_pb2.ListRetriesResponse, _abc.Awaitable[_resend_pb2.ListRetriesResponse]]:
-        """Every round of resends, by hand or automatic, newest first."""
+        """Lists the rounds of resends of a message, manual and automatic, newest first. Scope `read`."""
 
     @_abc_1.abstractmethod
     def PauseMessage(
@@ -297,9 +412,11 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.PauseMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.PauseMessageResponse, _abc.Awaitable[_delivery_service_pb2.PauseMessageResponse]]:
-        """Holds a message back: nothing more of it leaves (what is on its way comes to its end), and no automatic round of it starts,
-        until it is resumed. Pausing again changes nothing. FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel, (reason
-        MESSAGE_DONE) when there is nothing left to pause: a message that waits for the timer can be paused.
+        """Pauses a message: no further request leaves and no automatic round starts until it is resumed. Requests in flight
+        finish. A message that is already paused is returned unchanged. Scope `send`.
+        FAILED_PRECONDITION (reason MESSAGE_CANCELLED); (reason MESSAGE_DONE): no delivery is open and no automatic round
+        waits. A message that waits for the retry timer or for its own schedule can be paused. ALREADY_EXISTS (reason
+        REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -308,7 +425,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeMessageResponse, _abc.Awaitable[_delivery_service_pb2.ResumeMessageResponse]]:
-        """Ends a pause or a stop, and a suspension of automatic rounds (see Message). FAILED_PRECONDITION (reason MESSAGE_CANCELLED) after a cancel."""
+        """Ends a pause, a stop by the service, and a suspension of automatic rounds (see Message). A message that has none of
+        these is returned unchanged. Scope `send`.
+        FAILED_PRECONDITION (reason MESSAGE_CANCELLED). ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        """
 
     @_abc_1.abstractmethod
     def CancelMessage(
@@ -316,8 +436,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.CancelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.CancelMessageResponse, _abc.Awaitable[_delivery_service_pb2.CancelMessageResponse]]:
-        """Stops a message for good, paused or not: what has not left is cancelled, what has left is not recalled. Cancelling again
-        changes nothing. FAILED_PRECONDITION (reason MESSAGE_DONE) when there is nothing left to stop.
+        """Cancels a message, paused or not: pending deliveries are cancelled, requests that have left are not recalled. A
+        cancel is final. A message that is already cancelled is returned unchanged. Scope `send`.
+        FAILED_PRECONDITION (reason MESSAGE_DONE): no delivery is open and no automatic round waits. ALREADY_EXISTS (reason
+        REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -326,6 +448,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.WatchProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchProgressResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchProgressResponse]]:
-        """A snapshot at once, then changes as they come (a slow reader skips to the latest), a heartbeat when idle; OK when done."""
+        """Streams the progress of a message: a snapshot at once, then every change (a slow reader skips to the latest one),
+        and the latest progress again every 15 seconds (a setting of the server) if nothing changes. Ends with OK when the
+        message is done. Scope `read`.
+        UNAVAILABLE (reason SERVER_STOPS): the server shuts down; watch again.
+        """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

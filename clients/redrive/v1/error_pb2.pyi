@@ -25,34 +25,38 @@ class _ErrorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorType.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_TYPE_UNSPECIFIED: _ErrorType.ValueType  # 0
     ERROR_TYPE_ACCESS_TOKEN: _ErrorType.ValueType  # 1
-    """The page's token is missing, expired or invalid: replace it with PutPage, then resend."""
+    """The page's token is missing, expired or invalid. Replace it with PutPage, then resend."""
     ERROR_TYPE_RATE_LIMIT: _ErrorType.ValueType  # 2
-    """The platform asked to slow down: a later attempt can succeed."""
+    """The platform asks for a slower rate. A later attempt can succeed."""
     ERROR_TYPE_NETWORK: _ErrorType.ValueType  # 3
-    """A transport or platform fault: a later attempt can succeed."""
+    """The transport or the platform failed. A later attempt can succeed."""
     ERROR_TYPE_INVALID_RECIPIENT: _ErrorType.ValueType  # 4
-    """No such person, or the person cannot receive messages from this page."""
+    """The recipient does not exist, or cannot receive messages from this page."""
     ERROR_TYPE_PERMISSION: _ErrorType.ValueType  # 5
-    """The page or the app may not send this (outside the window, permission missing, blocked for policy)."""
+    """The page or the app may not send this message: the 24-hour window is closed, a permission is missing, or a policy
+    blocks it.
+    """
     ERROR_TYPE_OTHER: _ErrorType.ValueType  # 6
-    """Anything else: content refused, unknown codes."""
+    """Any other error: the platform refused the content, or the error code is unknown."""
 
 class ErrorType(_ErrorType, metaclass=_ErrorTypeEnumTypeWrapper):
-    """Why a delivery failed, in the six words that people sort failures by."""
+    """The cause of a failed or unconfirmed delivery, in six groups."""
 
 ERROR_TYPE_UNSPECIFIED: ErrorType.ValueType  # 0
 ERROR_TYPE_ACCESS_TOKEN: ErrorType.ValueType  # 1
-"""The page's token is missing, expired or invalid: replace it with PutPage, then resend."""
+"""The page's token is missing, expired or invalid. Replace it with PutPage, then resend."""
 ERROR_TYPE_RATE_LIMIT: ErrorType.ValueType  # 2
-"""The platform asked to slow down: a later attempt can succeed."""
+"""The platform asks for a slower rate. A later attempt can succeed."""
 ERROR_TYPE_NETWORK: ErrorType.ValueType  # 3
-"""A transport or platform fault: a later attempt can succeed."""
+"""The transport or the platform failed. A later attempt can succeed."""
 ERROR_TYPE_INVALID_RECIPIENT: ErrorType.ValueType  # 4
-"""No such person, or the person cannot receive messages from this page."""
+"""The recipient does not exist, or cannot receive messages from this page."""
 ERROR_TYPE_PERMISSION: ErrorType.ValueType  # 5
-"""The page or the app may not send this (outside the window, permission missing, blocked for policy)."""
+"""The page or the app may not send this message: the 24-hour window is closed, a permission is missing, or a policy
+blocks it.
+"""
 ERROR_TYPE_OTHER: ErrorType.ValueType  # 6
-"""Anything else: content refused, unknown codes."""
+"""Any other error: the platform refused the content, or the error code is unknown."""
 Global___ErrorType: _TypeAlias = ErrorType  # noqa: Y015
 
 @_typing.final
@@ -66,15 +70,16 @@ class DeliveryError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     code: _builtins.int
-    """The platform's error code; 0 when the platform gave none (a transport error)."""
+    """The platform's error code. 0 if the platform gave none, as with a transport error."""
     subcode: _builtins.int
-    """The platform's error subcode; 0 when it gave none."""
+    """The platform's error subcode. 0 if the platform gave none."""
     message: _builtins.str
-    """The platform's own words, at most 500 characters in one line, or a short description of the transport error. Tokens, and what the
-    platform quotes of the message's text, the recipient's name or variables, are ***; control and invisible characters are removed.
+    """The platform's error text in one line of at most 500 characters, or a short description of the transport error.
+    Tokens are replaced by ***, and so are parts of the message text, the recipient's name and the variables that the
+    platform quotes. Control characters and invisible characters are removed.
     """
     type: Global___ErrorType.ValueType
-    """The type that code, subcode and transport were classified as."""
+    """The type that the server derives from the code, the subcode and the transport error."""
     def __init__(
         self,
         *,
@@ -93,7 +98,7 @@ Global___DeliveryError: _TypeAlias = DeliveryError  # noqa: Y015
 
 @_typing.final
 class ErrorTypeCount(_message.Message):
-    """How many recipients stand under one error type."""
+    """The number of recipients whose last error has one type."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -43,11 +43,11 @@ class CleanupDeliveriesRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     older_than_days: _builtins.int
-    """Deliveries that have not changed for so many days, 1 to 3,650. 0 means 90."""
+    """Removes deliveries that have not changed for this number of days: 1 to 3,650. 0 means the default, 90."""
     request_id: _builtins.str
-    """The same id again answers what became of the first request. At most 128 characters."""
+    """At most 128 characters. A repeated request with the same id returns the cleanup of the first one."""
     validate_only: _builtins.bool
-    """Only says how many deliveries would be removed."""
+    """True: a dry run. The answer says how many deliveries a cleanup would remove."""
     def __init__(
         self,
         *,
@@ -70,7 +70,7 @@ class CleanupDeliveriesResponse(_message.Message):
     DELIVERIES_REMOVED_FIELD_NUMBER: _builtins.int
     CLEANUP_FIELD_NUMBER: _builtins.int
     deliveries_removed: _builtins.int
-    """Removed so far; with validate_only, what would be removed."""
+    """Deliveries that were removed so far. With validate_only: deliveries that would be removed."""
     @_builtins.property
     def cleanup(self) -> Global___Cleanup:
         """Absent with validate_only."""
@@ -136,11 +136,12 @@ class ErasePersonRequest(_message.Message):
     RECIPIENT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     recipient_id: _builtins.str
-    """The id under which the person was sent to; required. It is the page's pseudonym for them, and stays: by it nobody who was reached
-    is sent the same message again.
+    """The recipient id that messages were sent to: 1 to 128 characters without spaces. Required. The id is a pseudonym of
+    the page for the person. It is kept, so that a recipient that was sent a message is not sent the same message
+    again.
     """
     request_id: _builtins.str
-    """The same id again answers what became of the first request. At most 128 characters."""
+    """At most 128 characters. A repeated request with the same id gets the answer of the first one."""
     def __init__(
         self,
         *,
@@ -161,7 +162,9 @@ class ErasePersonResponse(_message.Message):
 
     MESSAGES_AFFECTED_FIELD_NUMBER: _builtins.int
     messages_affected: _builtins.int
-    """Messages that knew the person; 0 when they were erased before, and not sent to since."""
+    """The number of messages that had this recipient. 0 if the person was erased before and no message was sent to it
+    since.
+    """
     def __init__(
         self,
         *,
@@ -177,7 +180,7 @@ Global___ErasePersonResponse: _TypeAlias = ErasePersonResponse  # noqa: Y015
 
 @_typing.final
 class Cleanup(_message.Message):
-    """One cleanup, and how far it is."""
+    """A cleanup and its progress."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -191,18 +194,18 @@ class Cleanup(_message.Message):
     id: _builtins.str
     state: Global___CleanupState.ValueType
     deliveries_removed: _builtins.int
-    """Removed so far."""
+    """Deliveries that were removed so far."""
     deliveries_total: _builtins.int
-    """What there was to remove at its beginning; 0 until that is counted."""
+    """Deliveries that there were to remove at the start. 0 until they are counted."""
     @_builtins.property
     def before_time(self) -> _timestamp_pb2.Timestamp:
-        """Deliveries that changed at this time or later stay."""
+        """Deliveries that changed at this time or later are kept."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Absent until it is done."""
+        """Absent while the cleanup is running."""
 
     def __init__(
         self,

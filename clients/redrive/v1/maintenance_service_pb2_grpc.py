@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MaintenanceServiceStub:
-    """What is done to all that is kept: removing what is old, forgetting people.
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
     """
 
     def __init__(self, channel):
@@ -53,30 +54,37 @@ class MaintenanceServiceStub:
 
 
 class MaintenanceServiceServicer:
-    """What is done to all that is kept: removing what is old, forgetting people.
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
     """
 
     def CleanupDeliveries(self, request, context):
-        """Removes what ListDeliveries shows of deliveries that are over for long: those that are sent or cancelled, of messages that are
-        done. Failed and unconfirmed ones stay. All else stays too: counts, reports, and that nobody who was reached is sent to again.
-        Small cleanups are done when this answers; larger ones go on by themselves, also after a restart: see GetCleanup.
+        """Removes old sent and cancelled deliveries of messages that are done from the read models: ListDeliveries no longer
+        shows them. Failed and unconfirmed deliveries stay. Counts and reports do not change, and a recipient that was sent
+        the message is still never sent it again.
+        The answer comes when the cleanup is done, or after three seconds; a longer cleanup continues in the background,
+        also after a restart (see GetCleanup). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason
+        CONCURRENT_CHANGE): another call with this request_id is in progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCleanup(self, request, context):
-        """How far a cleanup is. NOT_FOUND for an unknown one.
+        """Returns the state of a cleanup. NOT_FOUND (reason CLEANUP_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ErasePerson(self, request, context):
-        """Forgets a person, in every message of every owner: the keys that open names and variables are destroyed, and what waited for them
-        fails for good (type INVALID_RECIPIENT) and never leaves; a request that is on its way at that moment is not recalled. Names show
-        as empty from then on; counts and reports stay as they are. A later Send to the same id is a new beginning. NOT_FOUND for somebody
-        no message knows. Names that a release before this service wrote stay in the log itself, where nothing shows them.
+        """Erases a person from all messages of all owners. The server destroys the keys that decrypt the person's name and
+        variables: the name is shown as empty from then on. Counts and reports do not change.
+        A pending delivery to the person fails without a request (type INVALID_RECIPIENT) and is not retried. A request
+        that is in flight at that moment cannot be recalled. A later Send to the same id is not affected by the erasure.
+        Names that a release without erasure stored stay in the event store, but no rpc shows them.
+        NOT_FOUND (reason PERSON_NOT_FOUND): no message has this recipient. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        ABORTED (reason CONCURRENT_CHANGE): other calls kept changing the person's data; call again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +117,8 @@ def add_MaintenanceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MaintenanceService:
-    """What is done to all that is kept: removing what is old, forgetting people.
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
     """
 
     @staticmethod

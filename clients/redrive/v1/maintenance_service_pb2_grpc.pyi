@@ -27,47 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MaintenanceServiceStub:
-    """What is done to all that is kept: removing what is old, forgetting people."""
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MaintenanceServiceAsyncStub: ...
     CleanupDeliveries: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.CleanupDeliveriesRequest, _maintenance_service_pb2.CleanupDeliveriesResponse]
-    """Removes what ListDeliveries shows of deliveries that are over for long: those that are sent or cancelled, of messages that are
-    done. Failed and unconfirmed ones stay. All else stays too: counts, reports, and that nobody who was reached is sent to again.
-    Small cleanups are done when this answers; larger ones go on by themselves, also after a restart: see GetCleanup.
+    """Removes old sent and cancelled deliveries of messages that are done from the read models: ListDeliveries no longer
+    shows them. Failed and unconfirmed deliveries stay. Counts and reports do not change, and a recipient that was sent
+    the message is still never sent it again.
+    The answer comes when the cleanup is done, or after three seconds; a longer cleanup continues in the background,
+    also after a restart (see GetCleanup). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason
+    CONCURRENT_CHANGE): another call with this request_id is in progress.
     """
     GetCleanup: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.GetCleanupRequest, _maintenance_service_pb2.GetCleanupResponse]
-    """How far a cleanup is. NOT_FOUND for an unknown one."""
+    """Returns the state of a cleanup. NOT_FOUND (reason CLEANUP_NOT_FOUND)."""
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_maintenance_service_pb2.ErasePersonRequest, _maintenance_service_pb2.ErasePersonResponse]
-    """Forgets a person, in every message of every owner: the keys that open names and variables are destroyed, and what waited for them
-    fails for good (type INVALID_RECIPIENT) and never leaves; a request that is on its way at that moment is not recalled. Names show
-    as empty from then on; counts and reports stay as they are. A later Send to the same id is a new beginning. NOT_FOUND for somebody
-    no message knows. Names that a release before this service wrote stay in the log itself, where nothing shows them.
+    """Erases a person from all messages of all owners. The server destroys the keys that decrypt the person's name and
+    variables: the name is shown as empty from then on. Counts and reports do not change.
+    A pending delivery to the person fails without a request (type INVALID_RECIPIENT) and is not retried. A request
+    that is in flight at that moment cannot be recalled. A later Send to the same id is not affected by the erasure.
+    Names that a release without erasure stored stay in the event store, but no rpc shows them.
+    NOT_FOUND (reason PERSON_NOT_FOUND): no message has this recipient. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    ABORTED (reason CONCURRENT_CHANGE): other calls kept changing the person's data; call again.
     """
 
 @_typing.type_check_only
 class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
-    """What is done to all that is kept: removing what is old, forgetting people."""
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CleanupDeliveries: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.CleanupDeliveriesRequest, _maintenance_service_pb2.CleanupDeliveriesResponse]  # type: ignore[assignment]
-    """Removes what ListDeliveries shows of deliveries that are over for long: those that are sent or cancelled, of messages that are
-    done. Failed and unconfirmed ones stay. All else stays too: counts, reports, and that nobody who was reached is sent to again.
-    Small cleanups are done when this answers; larger ones go on by themselves, also after a restart: see GetCleanup.
+    """Removes old sent and cancelled deliveries of messages that are done from the read models: ListDeliveries no longer
+    shows them. Failed and unconfirmed deliveries stay. Counts and reports do not change, and a recipient that was sent
+    the message is still never sent it again.
+    The answer comes when the cleanup is done, or after three seconds; a longer cleanup continues in the background,
+    also after a restart (see GetCleanup). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason
+    CONCURRENT_CHANGE): another call with this request_id is in progress.
     """
     GetCleanup: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.GetCleanupRequest, _maintenance_service_pb2.GetCleanupResponse]  # type: ignore[assignment]
-    """How far a cleanup is. NOT_FOUND for an unknown one."""
+    """Returns the state of a cleanup. NOT_FOUND (reason CLEANUP_NOT_FOUND)."""
     ErasePerson: _aio.UnaryUnaryMultiCallable[_maintenance_service_pb2.ErasePersonRequest, _maintenance_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
-    """Forgets a person, in every message of every owner: the keys that open names and variables are destroyed, and what waited for them
-    fails for good (type INVALID_RECIPIENT) and never leaves; a request that is on its way at that moment is not recalled. Names show
-    as empty from then on; counts and reports stay as they are. A later Send to the same id is a new beginning. NOT_FOUND for somebody
-    no message knows. Names that a release before this service wrote stay in the log itself, where nothing shows them.
+    """Erases a person from all messages of all owners. The server destroys the keys that decrypt the person's name and
+    variables: the name is shown as empty from then on. Counts and reports do not change.
+    A pending delivery to the person fails without a request (type INVALID_RECIPIENT) and is not retried. A request
+    that is in flight at that moment cannot be recalled. A later Send to the same id is not affected by the erasure.
+    Names that a release without erasure stored stay in the event store, but no rpc shows them.
+    NOT_FOUND (reason PERSON_NOT_FOUND): no message has this recipient. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+    ABORTED (reason CONCURRENT_CHANGE): other calls kept changing the person's data; call again.
     """
 
 class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What is done to all that is kept: removing what is old, forgetting people."""
+    """Removes old deliveries and erases people, over the messages of all owners. Every rpc needs the scope `admin`, and
+    answers the errors that DeliveryService lists.
+    """
 
     @_abc_1.abstractmethod
     def CleanupDeliveries(
@@ -75,9 +93,12 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _maintenance_service_pb2.CleanupDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_service_pb2.CleanupDeliveriesResponse, _abc.Awaitable[_maintenance_service_pb2.CleanupDeliveriesResponse]]:
-        """Removes what ListDeliveries shows of deliveries that are over for long: those that are sent or cancelled, of messages that are
-        done. Failed and unconfirmed ones stay. All else stays too: counts, reports, and that nobody who was reached is sent to again.
-        Small cleanups are done when this answers; larger ones go on by themselves, also after a restart: see GetCleanup.
+        """Removes old sent and cancelled deliveries of messages that are done from the read models: ListDeliveries no longer
+        shows them. Failed and unconfirmed deliveries stay. Counts and reports do not change, and a recipient that was sent
+        the message is still never sent it again.
+        The answer comes when the cleanup is done, or after three seconds; a longer cleanup continues in the background,
+        also after a restart (see GetCleanup). ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED (reason
+        CONCURRENT_CHANGE): another call with this request_id is in progress.
         """
 
     @_abc_1.abstractmethod
@@ -86,7 +107,7 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _maintenance_service_pb2.GetCleanupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_service_pb2.GetCleanupResponse, _abc.Awaitable[_maintenance_service_pb2.GetCleanupResponse]]:
-        """How far a cleanup is. NOT_FOUND for an unknown one."""
+        """Returns the state of a cleanup. NOT_FOUND (reason CLEANUP_NOT_FOUND)."""
 
     @_abc_1.abstractmethod
     def ErasePerson(
@@ -94,10 +115,13 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _maintenance_service_pb2.ErasePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_service_pb2.ErasePersonResponse, _abc.Awaitable[_maintenance_service_pb2.ErasePersonResponse]]:
-        """Forgets a person, in every message of every owner: the keys that open names and variables are destroyed, and what waited for them
-        fails for good (type INVALID_RECIPIENT) and never leaves; a request that is on its way at that moment is not recalled. Names show
-        as empty from then on; counts and reports stay as they are. A later Send to the same id is a new beginning. NOT_FOUND for somebody
-        no message knows. Names that a release before this service wrote stay in the log itself, where nothing shows them.
+        """Erases a person from all messages of all owners. The server destroys the keys that decrypt the person's name and
+        variables: the name is shown as empty from then on. Counts and reports do not change.
+        A pending delivery to the person fails without a request (type INVALID_RECIPIENT) and is not retried. A request
+        that is in flight at that moment cannot be recalled. A later Send to the same id is not affected by the erasure.
+        Names that a release without erasure stored stay in the event store, but no rpc shows them.
+        NOT_FOUND (reason PERSON_NOT_FOUND): no message has this recipient. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
+        ABORTED (reason CONCURRENT_CHANGE): other calls kept changing the person's data; call again.
         """
 
 def add_MaintenanceServiceServicer_to_server(servicer: MaintenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,21 +29,29 @@ class _StopCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopCause.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     STOP_CAUSE_UNSPECIFIED: _StopCause.ValueType  # 0
     STOP_CAUSE_CONTENT: _StopCause.ValueType  # 1
-    """The platform refused the content 25 times without a success in between: correct it with Resend.content."""
+    """The platform refused the content 25 times, without a success in between. Correct it with ResendRequest.content."""
     STOP_CAUSE_REPEATED_ERROR: _StopCause.ValueType  # 2
-    """25 equal errors of another kind without a success in between, while other messages of the page were sent."""
+    """The same error of another kind occurred 25 times, without a success in between, while other messages of the page
+    were sent.
+    """
     STOP_CAUSE_FAILURE_SHARE: _StopCause.ValueType  # 3
-    """The share of failures reached the message's stop policy: by default, none of the first 100 attempts reached anybody."""
+    """The share of failures reached the limit of the message's stop policy. The default limit: none of the first 100
+    attempts succeeded.
+    """
 
 class StopCause(_StopCause, metaclass=_StopCauseEnumTypeWrapper): ...
 
 STOP_CAUSE_UNSPECIFIED: StopCause.ValueType  # 0
 STOP_CAUSE_CONTENT: StopCause.ValueType  # 1
-"""The platform refused the content 25 times without a success in between: correct it with Resend.content."""
+"""The platform refused the content 25 times, without a success in between. Correct it with ResendRequest.content."""
 STOP_CAUSE_REPEATED_ERROR: StopCause.ValueType  # 2
-"""25 equal errors of another kind without a success in between, while other messages of the page were sent."""
+"""The same error of another kind occurred 25 times, without a success in between, while other messages of the page
+were sent.
+"""
 STOP_CAUSE_FAILURE_SHARE: StopCause.ValueType  # 3
-"""The share of failures reached the message's stop policy: by default, none of the first 100 attempts reached anybody."""
+"""The share of failures reached the limit of the message's stop policy. The default limit: none of the first 100
+attempts succeeded.
+"""
 Global___StopCause: _TypeAlias = StopCause  # noqa: Y015
 
 class _MessageStatus:
@@ -54,37 +62,41 @@ class _MessageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Message
     DESCRIPTOR: _descriptor.EnumDescriptor
     MESSAGE_STATUS_UNSPECIFIED: _MessageStatus.ValueType  # 0
     MESSAGE_STATUS_PENDING: _MessageStatus.ValueType  # 1
-    """Nothing has left yet."""
+    """No delivery was dispatched yet."""
     MESSAGE_STATUS_SENDING: _MessageStatus.ValueType  # 2
-    """Some deliveries are open."""
+    """A delivery was dispatched, and the message is not done."""
     MESSAGE_STATUS_SENT: _MessageStatus.ValueType  # 3
-    """Done, and every recipient was sent to."""
+    """Done. Every recipient was sent the message."""
     MESSAGE_STATUS_PARTIALLY_SENT: _MessageStatus.ValueType  # 4
-    """Done, and some recipients were sent to."""
+    """Done. Some recipients were sent the message."""
     MESSAGE_STATUS_FAILED: _MessageStatus.ValueType  # 5
-    """Done, and no recipient is known to have been sent to."""
+    """Done. No recipient is known to have been sent the message."""
     MESSAGE_STATUS_PAUSED: _MessageStatus.ValueType  # 6
-    """Held back by PauseMessage, or stopped by the service (see Message.stop). Not done, even where nothing is open: an automatic round may be waiting for the resume."""
+    """Paused by PauseMessage, or by the service (see Message.stop). Not done, even if no delivery is open: an automatic
+    round may wait for the resume.
+    """
     MESSAGE_STATUS_CANCELLED: _MessageStatus.ValueType  # 7
-    """Stopped for good by CancelMessage."""
+    """Cancelled by CancelMessage. A cancel is final."""
 
 class MessageStatus(_MessageStatus, metaclass=_MessageStatusEnumTypeWrapper): ...
 
 MESSAGE_STATUS_UNSPECIFIED: MessageStatus.ValueType  # 0
 MESSAGE_STATUS_PENDING: MessageStatus.ValueType  # 1
-"""Nothing has left yet."""
+"""No delivery was dispatched yet."""
 MESSAGE_STATUS_SENDING: MessageStatus.ValueType  # 2
-"""Some deliveries are open."""
+"""A delivery was dispatched, and the message is not done."""
 MESSAGE_STATUS_SENT: MessageStatus.ValueType  # 3
-"""Done, and every recipient was sent to."""
+"""Done. Every recipient was sent the message."""
 MESSAGE_STATUS_PARTIALLY_SENT: MessageStatus.ValueType  # 4
-"""Done, and some recipients were sent to."""
+"""Done. Some recipients were sent the message."""
 MESSAGE_STATUS_FAILED: MessageStatus.ValueType  # 5
-"""Done, and no recipient is known to have been sent to."""
+"""Done. No recipient is known to have been sent the message."""
 MESSAGE_STATUS_PAUSED: MessageStatus.ValueType  # 6
-"""Held back by PauseMessage, or stopped by the service (see Message.stop). Not done, even where nothing is open: an automatic round may be waiting for the resume."""
+"""Paused by PauseMessage, or by the service (see Message.stop). Not done, even if no delivery is open: an automatic
+round may wait for the resume.
+"""
 MESSAGE_STATUS_CANCELLED: MessageStatus.ValueType  # 7
-"""Stopped for good by CancelMessage."""
+"""Cancelled by CancelMessage. A cancel is final."""
 Global___MessageStatus: _TypeAlias = MessageStatus  # noqa: Y015
 
 class _RetryType:
@@ -95,36 +107,42 @@ class _RetryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryType.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     RETRY_TYPE_UNSPECIFIED: _RetryType.ValueType  # 0
     RETRY_TYPE_MANUAL: _RetryType.ValueType  # 1
-    """Nothing is resent until Resend is called."""
+    """The service retries nothing by itself. Callers use Resend."""
     RETRY_TYPE_AUTO: _RetryType.ValueType  # 2
-    """What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
-    or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-    to by hand since, those of several such resends together; after a stopped canary a new limit begins, without the canary's
-    recipients. A Resend that names nothing ends the limit; the end of a pause does not. A Resend while deliveries of the first
-    send or of another round are open sets no limit: the round that the policy owes these takes the recipients that it would take
-    without the Resend. A round that was due and had not begun is not owed any more.
+    """The service retries the retryable recipients right after a round ends, or after the wait of the policy's schedule.
+
+    A Resend that names recipients or error types, or that sets as_of_sequence, limits these automatic rounds: they
+    take only recipients that a Resend has taken since. Several such resends add up. After a stopped canary a new limit
+    starts, without the canary's recipients. A Resend that names nothing ends the limit; the end of a pause does not.
+
+    A Resend sets no limit while deliveries of the first send or of another round are open. When these end, an
+    automatic round follows and takes the same recipients as without the Resend. An automatic round that was due but
+    had not started before such a Resend does not follow.
     """
     RETRY_TYPE_CRON: _RetryType.ValueType  # 3
-    """What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
-    the timer takes the message whether it was resent by hand or not. A stopped canary suspends it, as it does AUTO.
+    """The retry timer (see RetryService) retries the retryable recipients, or the service does after the wait of the
+    policy's schedule. A Resend does not limit these rounds. A stopped canary suspends them, as with AUTO.
     """
 
 class RetryType(_RetryType, metaclass=_RetryTypeEnumTypeWrapper): ...
 
 RETRY_TYPE_UNSPECIFIED: RetryType.ValueType  # 0
 RETRY_TYPE_MANUAL: RetryType.ValueType  # 1
-"""Nothing is resent until Resend is called."""
+"""The service retries nothing by itself. Callers use Resend."""
 RETRY_TYPE_AUTO: RetryType.ValueType  # 2
-"""What can succeed is resent right after a round ends, or after the wait of the policy's schedule. A Resend that names recipients
-or error types, or has an as_of_sequence, limits this: the automatic rounds that follow take only recipients that were resent
-to by hand since, those of several such resends together; after a stopped canary a new limit begins, without the canary's
-recipients. A Resend that names nothing ends the limit; the end of a pause does not. A Resend while deliveries of the first
-send or of another round are open sets no limit: the round that the policy owes these takes the recipients that it would take
-without the Resend. A round that was due and had not begun is not owed any more.
+"""The service retries the retryable recipients right after a round ends, or after the wait of the policy's schedule.
+
+A Resend that names recipients or error types, or that sets as_of_sequence, limits these automatic rounds: they
+take only recipients that a Resend has taken since. Several such resends add up. After a stopped canary a new limit
+starts, without the canary's recipients. A Resend that names nothing ends the limit; the end of a pause does not.
+
+A Resend sets no limit while deliveries of the first send or of another round are open. When these end, an
+automatic round follows and takes the same recipients as without the Resend. An automatic round that was due but
+had not started before such a Resend does not follow.
 """
 RETRY_TYPE_CRON: RetryType.ValueType  # 3
-"""What can succeed is resent by the timer (see RetryService), or after the wait of the policy's schedule. No Resend limits this:
-the timer takes the message whether it was resent by hand or not. A stopped canary suspends it, as it does AUTO.
+"""The retry timer (see RetryService) retries the retryable recipients, or the service does after the wait of the
+policy's schedule. A Resend does not limit these rounds. A stopped canary suspends them, as with AUTO.
 """
 Global___RetryType: _TypeAlias = RetryType  # noqa: Y015
 
@@ -136,22 +154,22 @@ class _OnUnconfirmedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnUncon
     DESCRIPTOR: _descriptor.EnumDescriptor
     ON_UNCONFIRMED_UNSPECIFIED: _OnUnconfirmed.ValueType  # 0
     ON_UNCONFIRMED_HOLD: _OnUnconfirmed.ValueType  # 1
-    """The default: an unconfirmed delivery waits for somebody who asks for its resend."""
+    """The default. An unconfirmed recipient is resent only if a caller sets ResendRequest.include_unconfirmed."""
     ON_UNCONFIRMED_RESEND: _OnUnconfirmed.ValueType  # 2
-    """Unconfirmed deliveries are resent like failures: at-least-once, so a person may get the message twice."""
+    """Unconfirmed recipients are resent like failed ones. This is at-least-once: a person may get the message twice."""
 
 class OnUnconfirmed(_OnUnconfirmed, metaclass=_OnUnconfirmedEnumTypeWrapper): ...
 
 ON_UNCONFIRMED_UNSPECIFIED: OnUnconfirmed.ValueType  # 0
 ON_UNCONFIRMED_HOLD: OnUnconfirmed.ValueType  # 1
-"""The default: an unconfirmed delivery waits for somebody who asks for its resend."""
+"""The default. An unconfirmed recipient is resent only if a caller sets ResendRequest.include_unconfirmed."""
 ON_UNCONFIRMED_RESEND: OnUnconfirmed.ValueType  # 2
-"""Unconfirmed deliveries are resent like failures: at-least-once, so a person may get the message twice."""
+"""Unconfirmed recipients are resent like failed ones. This is at-least-once: a person may get the message twice."""
 Global___OnUnconfirmed: _TypeAlias = OnUnconfirmed  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
-    """One send to many recipients."""
+    """One content that is sent to many recipients."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -180,20 +198,24 @@ class Message(_message.Message):
     title: _builtins.str
     page_id: _builtins.str
     owner: _builtins.str
-    """Who sent it."""
+    """The caller that created the message."""
     status: Global___MessageStatus.ValueType
     retry_count: _builtins.int
-    """Automatic rounds so far (AUTO and CRON); resends by hand do not count."""
+    """The number of automatic rounds so far (AUTO and CRON). Calls of Resend do not count."""
     batches_total: _builtins.int
     batches_completed: _builtins.int
     on_unconfirmed: Global___OnUnconfirmed.ValueType
     sequence: _builtins.int
-    """Grows with every change of the message: for as_of_sequence of a Resend. 0 in an answer about the past."""
+    """Increases with every change of the message. Use it for ResendRequest.as_of_sequence. 0 in an answer with
+    as_of_time.
+    """
     automatic_rounds_suspended: _builtins.bool
-    """True while a stopped canary (see Canary) suspends the automatic rounds of this AUTO or CRON message: none starts, not at once,
-    not by its own schedule, not by the timer or RunScheduledRetries. The status says how the message ended, as ever. ResumeMessage
-    lifts the suspension, paused or not: rounds follow as the policy says, for every recipient that can be retried, and the wait of
-    its own schedule begins then. So does a Resend that takes a recipient. Never true after a cancel, nor for MANUAL.
+    """True while a stopped canary (see Canary) suspends the automatic rounds of this AUTO or CRON message. No automatic
+    round starts then: not at once, not by the message's own schedule, not by the retry timer, and not by
+    RunScheduledRetries. The status still says how the message ended.
+    ResumeMessage ends the suspension, whether the message is paused or not. Automatic rounds then follow the policy
+    for every retryable recipient, and the wait of the message's own schedule starts at the resume. A Resend that takes
+    a recipient ends the suspension too. Never true after a cancel, and never true for a MANUAL message.
     """
     @_builtins.property
     def retry_policy(self) -> Global___RetryPolicy: ...
@@ -205,34 +227,38 @@ class Message(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last delivery came to its end; absent while any is open. A resend takes it away again."""
+        """When the message became done. Absent while a delivery is open. A resend clears it."""
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """Nothing leaves before this time; absent for a message that was to be sent at once."""
+        """Nothing is sent before this time. Absent for a message that is sent at once."""
 
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When an automatic round is due next; it starts if anybody can be retried then, and not within a Retry-After of the page.
-        Absent when none is to come: no failures, rounds used up, paused, the page on hold, or AUTO without a schedule, whose rounds
-        start at once. Also absent while automatic rounds are suspended, and when a Resend has limited them (see RetryType) to
-        recipients of whom none can be retried. Up to 15 seconds in the past while the round is about to start.
-        Shown by GetMessage and ListMessages.
+        """When the next automatic round is due. The round starts then if a recipient is retryable, but not before the page's
+        Retry-After ends. Shown by GetMessage and ListMessages. While the round is about to start, the time may be up to 15
+        seconds in the past.
+        Absent if no round will come: no recipient failed, all rounds are used, the message is paused, its page is on hold,
+        the policy is AUTO without a schedule (its rounds start at once), automatic rounds are suspended, or a Resend has
+        limited them (see RetryType) to recipients of which none is retryable.
         """
 
     @_builtins.property
     def page_hold(self) -> _page_pb2.PageHold:
-        """Present while the message's page is on hold: why nothing moves."""
+        """Only set while the message's page is on hold. Nothing of the message is sent then."""
 
     @_builtins.property
     def stop(self) -> Global___Stop:
-        """Present while the service itself has paused the message (status PAUSED), since more attempts would fail like those before.
-        Nothing is lost: what is pending stays pending. ResumeMessage, or a Resend with corrected content, lets it go on.
+        """Only set while the service itself has paused the message (status PAUSED) because further attempts would fail like
+        the last ones. Pending deliveries stay pending. ResumeMessage, or a Resend with a corrected content, ends the
+        pause.
         """
 
     @_builtins.property
     def page_pause(self) -> _page_pb2.PagePause:
-        """Present while the message's page is paused: why nothing moves, and until when. Absent in an answer about the past."""
+        """Only set while the message's page is paused. Nothing of the message is sent then. Absent in an answer with
+        as_of_time.
+        """
 
     def __init__(
         self,
@@ -269,7 +295,9 @@ Global___Message: _TypeAlias = Message  # noqa: Y015
 
 @_typing.final
 class Stop(_message.Message):
-    """Why the service stopped a message. Faults of the whole page put the page on hold instead: see PageHold."""
+    """Why the service paused a message by itself. A fault that affects the whole page holds the page instead (see
+    PageHold).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -283,20 +311,21 @@ class Stop(_message.Message):
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     cause: Global___StopCause.ValueType
     error_type: _error_pb2.ErrorType.ValueType
-    """Of the fault that was met last; unspecified, 0 and empty where there was none."""
+    """The error of the last failed attempt. Unspecified, 0 and empty if there was none."""
     error_code: _builtins.int
     error_subcode: _builtins.int
     failed: _builtins.int
-    """Attempts that failed or are unconfirmed, and all attempts, counted since the message was sent, resumed or resent by hand, or
-    since its page was released. Rate limits and faults of the whole page are left out. They are those of the moment of the stop:
-    deliveries that were in flight then are not among them.
-    """
+    """The number of attempts that failed or are unconfirmed, with the same limits as attempts."""
     attempts: _builtins.int
+    """The number of attempts since the latest of these: the send, a resume, a Resend, the release of the page. Rate
+    limits and page-wide faults are not counted. It is the number at the time of the stop: deliveries that were in
+    flight then are not included.
+    """
     error_message: _builtins.str
-    """What the platform said."""
+    """The platform's error text."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """Since when."""
+        """When the service paused the message."""
 
     def __init__(
         self,
@@ -320,7 +349,9 @@ Global___Stop: _TypeAlias = Stop  # noqa: Y015
 
 @_typing.final
 class Counts(_message.Message):
-    """Every recipient stands under exactly one state: total = pending + sending + sent + failed + unconfirmed + cancelled, at every moment."""
+    """The number of recipients in each state. Every recipient counts in exactly one state, at every moment:
+    total = pending + sending + sent + failed + unconfirmed + cancelled.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -333,13 +364,15 @@ class Counts(_message.Message):
     CANCELLED_FIELD_NUMBER: _builtins.int
     total: _builtins.int
     pending: _builtins.int
-    """Not yet on its way."""
+    """Waiting to be sent."""
     sending: _builtins.int
-    """Written down as about to leave; its outcome is not known yet."""
+    """Dispatched, and without an outcome yet."""
     sent: _builtins.int
     failed: _builtins.int
     unconfirmed: _builtins.int
-    """The request may have arrived, but no answer says so. Resent only when somebody asks for it."""
+    """The outcome is unknown: the request may have arrived, but there is no answer. Resent only if a caller asks for it,
+    or if the message has ON_UNCONFIRMED_RESEND.
+    """
     cancelled: _builtins.int
     def __init__(
         self,
@@ -362,7 +395,7 @@ Global___Counts: _TypeAlias = Counts  # noqa: Y015
 
 @_typing.final
 class RetryPolicy(_message.Message):
-    """What happens with failures."""
+    """What happens to failed recipients."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -371,16 +404,16 @@ class RetryPolicy(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     BACKOFF_FIELD_NUMBER: _builtins.int
     type: Global___RetryType.ValueType
-    """RETRY_TYPE_MANUAL when not given."""
+    """Defaults to RETRY_TYPE_MANUAL."""
     max_retry_attempts: _builtins.int
-    """Retries after the first attempt: 1 to 10; 0 means the default, 3. Holds for resends by hand too."""
+    """Attempts per recipient after the first one: 1 to 10. 0 means the default, 3. Resends by Resend count too."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """Always the same wait: 1 second to 30 days."""
+        """The same wait before every round: 1 second to 30 days."""
 
     @_builtins.property
     def backoff(self) -> Global___ExponentialBackoff:
-        """A wait that grows from round to round."""
+        """A wait that grows with every round."""
 
     def __init__(
         self,
@@ -402,7 +435,7 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class ExponentialBackoff(_message.Message):
-    """The wait before the n-th automatic round is initial_interval * multiplier^(n-1), at most maximum_interval."""
+    """The wait before the n-th automatic round is initial_interval * multiplier^(n-1), and at most maximum_interval."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -411,16 +444,18 @@ class ExponentialBackoff(_message.Message):
     MAXIMUM_INTERVAL_FIELD_NUMBER: _builtins.int
     JITTER_FIELD_NUMBER: _builtins.int
     multiplier: _builtins.float
-    """1 to 10; 0 means 2."""
+    """1 to 10. 0 means the default, 2."""
     jitter: _builtins.float
-    """0 to 1: each wait is shortened by a share of it drawn from 0 to this one, so that many messages do not come back at once."""
+    """0 to 1. The server shortens each wait by a random share between 0 and this value, so that many messages are not
+    retried at the same moment.
+    """
     @_builtins.property
     def initial_interval(self) -> _duration_pb2.Duration:
         """1 second to 30 days. Required."""
 
     @_builtins.property
     def maximum_interval(self) -> _duration_pb2.Duration:
-        """From initial_interval to 30 days. When not given: 24 hours, or initial_interval if that is longer."""
+        """From initial_interval to 30 days. Defaults to 24 hours, or to initial_interval if that is longer."""
 
     def __init__(
         self,

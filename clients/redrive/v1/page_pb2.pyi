@@ -29,22 +29,22 @@ class _SendModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SendMode.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     SEND_MODE_UNSPECIFIED: _SendMode.ValueType  # 0
     SEND_MODE_SINGLE: _SendMode.ValueType  # 1
-    """One request per message: the default."""
+    """One HTTP request per delivery. The default."""
     SEND_MODE_BATCH: _SendMode.ValueType  # 2
-    """Graph batches of up to 50 messages per request."""
+    """One Graph API batch request for up to 50 deliveries."""
 
 class SendMode(_SendMode, metaclass=_SendModeEnumTypeWrapper): ...
 
 SEND_MODE_UNSPECIFIED: SendMode.ValueType  # 0
 SEND_MODE_SINGLE: SendMode.ValueType  # 1
-"""One request per message: the default."""
+"""One HTTP request per delivery. The default."""
 SEND_MODE_BATCH: SendMode.ValueType  # 2
-"""Graph batches of up to 50 messages per request."""
+"""One Graph API batch request for up to 50 deliveries."""
 Global___SendMode: _TypeAlias = SendMode  # noqa: Y015
 
 @_typing.final
 class Page(_message.Message):
-    """A page whose token sends messages. Its secrets never come back."""
+    """A page of the platform that sends messages. No rpc returns the page's token or app secret."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,15 +63,16 @@ class Page(_message.Message):
     id: _builtins.str
     name: _builtins.str
     messages_per_second: _builtins.float
-    """The limit of its pace."""
+    """The upper limit of the page's pace."""
     send_mode: Global___SendMode.ValueType
     token_generation: _builtins.int
-    """Goes up by one with each replaced token, and with each release of a hold that a fault brought."""
+    """Starts at 1. Increases by one when PutPage replaces the token, and when a hold that a fault caused is released."""
     token_verified: _builtins.bool
-    """The platform accepted the token when it was put; false when the platform was out of reach."""
+    """True if the platform accepted the token when PutPage stored it. False if the platform could not be reached then."""
     owner: _builtins.str
-    """The caller that it belongs to: who registered it, or to whom an admin gave it (TransferPage). Empty for a page that was
-    registered with a release that kept no owners: every caller may use it, within its scopes, until an admin gives it an owner.
+    """The caller that the page belongs to: the caller that registered it, or the one that an admin gave it to
+    (TransferPage). Empty for a page that an old release registered, before pages had owners. Every caller may use such
+    a page within its scopes, until an admin gives it an owner.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -79,16 +80,17 @@ class Page(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def hold(self) -> Global___PageHold:
-        """Present while the page is on hold."""
+        """Only set while the page is on hold."""
 
     @_builtins.property
     def pause(self) -> Global___PagePause:
-        """Present while the page is paused."""
+        """Only set while the page is paused."""
 
     @_builtins.property
     def shared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Who else may use and change it, by name, in order. "*": every caller may see it and send through it, and only the others named
-        may change it. A page is shared with "*" until SharePage says otherwise.
+        """The names of the other callers that may use and change the page, in order. "*" lets every caller see the page and
+        send through it, and only the callers that are named may change it. A new page is shared with "*" until SharePage
+        changes that.
         """
 
     def __init__(
@@ -117,7 +119,7 @@ Global___Page: _TypeAlias = Page  # noqa: Y015
 
 @_typing.final
 class PageHold(_message.Message):
-    """Why nothing of a page leaves. What is pending stays pending, and uses up no attempts."""
+    """Why a page is on hold. Nothing leaves through a page on hold. Pending deliveries stay pending and use no attempt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -128,16 +130,16 @@ class PageHold(_message.Message):
     ERROR_TYPE_FIELD_NUMBER: _builtins.int
     HOLD_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """What the platform said, or what the person gave as the reason."""
+    """The platform's error text, or the reason that HoldPage was called with."""
     held_by: _builtins.str
-    """Who called HoldPage; empty for a hold that a fault brought."""
+    """The caller of HoldPage. Empty if a fault caused the hold."""
     error_code: _builtins.int
-    """The platform's error; 0 and unspecified for a hold by hand."""
+    """The platform's error. 0 and ERROR_TYPE_UNSPECIFIED if HoldPage caused the hold."""
     error_subcode: _builtins.int
     error_type: _error_pb2.ErrorType.ValueType
     @_builtins.property
     def hold_time(self) -> _timestamp_pb2.Timestamp:
-        """Since when."""
+        """When the hold began."""
 
     def __init__(
         self,
@@ -159,9 +161,10 @@ Global___PageHold: _TypeAlias = PageHold  # noqa: Y015
 
 @_typing.final
 class PagePause(_message.Message):
-    """Why nothing of a page leaves for a while: the platform asked for a wait (Retry-After, or the time to regain access in its
-    usage headers), or the page waits by itself because the platform refuses everything for its rate (2 to 60 seconds). What is
-    pending stays pending, and uses up no attempts. It ends by itself at until_time, within a day; ReleasePage ends it at once.
+    """Why a page is paused, and until when. Either the platform asked for a wait (Retry-After, or the time to regain access
+    in its usage headers), or the server waits 2 to 60 seconds because the platform refuses every request for its rate.
+    Pending deliveries stay pending and use no attempt. A pause ends at until_time, at most a day after it began;
+    ReleasePage ends it at once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -173,18 +176,20 @@ class PagePause(_message.Message):
     PAUSE_TIME_FIELD_NUMBER: _builtins.int
     UNTIL_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """The header that asks for the wait, the platform's error, or both. At most about 800 characters."""
+    """The header that asks for the wait, the platform's error text, or both. At most about 800 characters."""
     error_code: _builtins.int
-    """The platform's error; 0 and unspecified when the answer was no rate limit, as when a success carries the header."""
+    """The platform's error. 0 and ERROR_TYPE_UNSPECIFIED if the answer was no error, as when a success carries the
+    header.
+    """
     error_subcode: _builtins.int
     error_type: _error_pb2.ErrorType.ValueType
     @_builtins.property
     def pause_time(self) -> _timestamp_pb2.Timestamp:
-        """Since when."""
+        """When the pause began."""
 
     @_builtins.property
     def until_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when. A later answer may move it, but never to an earlier time."""
+        """When the pause ends. A later answer may move it to a later time, but not to an earlier one."""
 
     def __init__(
         self,

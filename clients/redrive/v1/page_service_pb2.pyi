@@ -33,24 +33,28 @@ class PutPageRequest(_message.Message):
     page_id: _builtins.str
     """The platform's page id: 1 to 64 letters, digits, dots, dashes or underscores. Required."""
     name: _builtins.str
-    """At most 200 characters in one line, without control characters. Empty keeps the name of a page that is registered."""
+    """At most 200 characters in one line, without control characters. Empty keeps the name of a registered page."""
     access_token: _builtins.str
-    """1 to 2,000 printable ASCII characters without spaces, quotes, angle brackets, backslashes, commas and semicolons, and without
-    "Bearer " before it. INVALID_ARGUMENT names any other character (U+200B ZERO WIDTH SPACE), at the ends too: nothing is trimmed.
-    Required for a new page; empty keeps the token of a page that is registered.
-    Stored encrypted; never shown again. The token that the page has is no other one: it ends no hold (ReleasePage does).
+    """The page access token: 1 to 2,000 printable ASCII characters, without spaces, quotes, angle brackets, backslashes,
+    commas and semicolons, and without "Bearer " in front. INVALID_ARGUMENT names the wrong characters (U+200B ZERO
+    WIDTH SPACE), also at the ends: the server does not trim.
+    Required for a new page. Empty keeps the token of a registered page.
+    The server stores it encrypted, and no rpc returns it. Putting the token that the page already has does not count
+    as a replacement: it ends no hold (use ReleasePage).
     """
     app_secret: _builtins.str
-    """At most 200 characters, the same ones as in a token. With it every call carries appsecret_proof. Empty keeps the one there is."""
+    """At most 200 characters, with the same rules as access_token. With an app secret, every call to the platform carries
+    an appsecret_proof. Empty keeps the stored one.
+    """
     messages_per_second: _builtins.float
-    """From 0.001 (one message in 17 minutes) to 100,000; 0 = the server's default (10) for a new page, and keeps the pace of one that is
-    registered. Above 300 is allowed, with a warning.
+    """From 0.001 (one message in 17 minutes) to 100,000. 0: the server's default (10) for a new page; a registered page
+    keeps its pace. A value above 300 is accepted with a warning.
     """
     send_mode: _page_pb2.SendMode.ValueType
-    """When not given: SEND_MODE_SINGLE for a new page, and for one that is registered what it has."""
+    """Defaults to SEND_MODE_SINGLE for a new page. A registered page keeps its mode."""
     request_id: _builtins.str
-    """At most 128 characters. The same id with the same request gets the first answer; with another request ALREADY_EXISTS
-    (reason REQUEST_ID_REUSED).
+    """At most 128 characters. A repeated request with the same id gets the answer of the first one. ALREADY_EXISTS
+    (reason REQUEST_ID_REUSED) if the id was used for another request.
     """
     def __init__(
         self,
@@ -81,7 +85,7 @@ class PutPageResponse(_message.Message):
     def page(self) -> _page_pb2.Page: ...
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What a careful person would want to know, in words: a pace above 300, a token that could not be tried."""
+        """Warnings in plain text: a pace above 300, or a token that could not be tried."""
 
     def __init__(
         self,
@@ -107,7 +111,7 @@ class HoldPageRequest(_message.Message):
     page_id: _builtins.str
     """Required."""
     reason: _builtins.str
-    """At most 200 characters, without control characters but tabs and line feeds; shown wherever the hold is."""
+    """At most 200 characters. No control characters except tabs and line feeds. Shown wherever the hold is shown."""
     request_id: _builtins.str
     """As in PutPageRequest."""
     def __init__(
@@ -196,7 +200,7 @@ class ListPagesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer."""
     def __init__(
@@ -220,7 +224,7 @@ class ListPagesResponse(_message.Message):
     PAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def pages(self) -> _containers.RepeatedCompositeFieldContainer[_page_pb2.Page]: ...
     def __init__(
@@ -250,9 +254,10 @@ class SharePageRequest(_message.Message):
     """As in PutPageRequest."""
     @_builtins.property
     def shared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """All callers that it is shared with from now on, by the owner's name of their tokens, JWTs (`sub`) or certificates. At most 100 names
-        of 1 to 128 characters, without blanks and control characters; or "*". Whether there is such a caller is not checked. Empty: the
-        owner's alone. Order and repetitions make no difference, and the owner itself is left out.
+        """All callers that the page is shared with from now on, by the name in their tokens, JWTs (`sub`) or certificates; or
+        "*". At most 100 names of 1 to 128 characters, without spaces and control characters. The server does not check
+        whether such a caller exists. Empty: only the owner may use the page. The order and repetitions do not matter, and
+        the owner is left out.
         """
 
     def __init__(
@@ -300,7 +305,7 @@ class TransferPageRequest(_message.Message):
     page_id: _builtins.str
     """Required."""
     owner: _builtins.str
-    """The new owner's name, as in SharePageRequest.shared_with, but not "*". Required."""
+    """The name of the new owner, with the same rules as SharePageRequest.shared_with, but not "*". Required."""
     request_id: _builtins.str
     """As in PutPageRequest."""
     def __init__(

@@ -26,12 +26,17 @@ if _version_not_supported:
 
 
 class PageServiceStub:
-    """Pages and their tokens.
+    """Registers pages and manages their tokens, holds and owners.
 
-    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
-    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
-    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
-    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    A page belongs to the caller that registers it. The owner, the callers that the owner shares it with by name, and
+    admins may use it, each within its scopes: replace its token and settings, hold and release it (scope `pages`), send
+    and resend through it (`send`, `resend`), and see it in lists (`read`). A new page is also shared with "*": every
+    caller may see it and send through it, but not change it. Once SharePage has removed "*", every rpc except PutPage
+    treats the page as unknown to other callers. PutPage refuses them, because a page id of the platform is not secret.
+
+    Every rpc answers the errors that DeliveryService lists. HoldPage, ReleasePage, SharePage and TransferPage answer
+    NOT_FOUND (reason PAGE_NOT_FOUND) for a page that is unknown or not visible to the caller. They answer ABORTED
+    (reason CONCURRENT_CHANGE) if other calls kept changing the page; call again.
     """
 
     def __init__(self, channel):
@@ -73,61 +78,79 @@ class PageServiceStub:
 
 
 class PageServiceServicer:
-    """Pages and their tokens.
+    """Registers pages and manages their tokens, holds and owners.
 
-    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
-    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
-    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
-    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    A page belongs to the caller that registers it. The owner, the callers that the owner shares it with by name, and
+    admins may use it, each within its scopes: replace its token and settings, hold and release it (scope `pages`), send
+    and resend through it (`send`, `resend`), and see it in lists (`read`). A new page is also shared with "*": every
+    caller may see it and send through it, but not change it. Once SharePage has removed "*", every rpc except PutPage
+    treats the page as unknown to other callers. PutPage refuses them, because a page id of the platform is not secret.
+
+    Every rpc answers the errors that DeliveryService lists. HoldPage, ReleasePage, SharePage and TransferPage answer
+    NOT_FOUND (reason PAGE_NOT_FOUND) for a page that is unknown or not visible to the caller. They answer ABORTED
+    (reason CONCURRENT_CHANGE) if other calls kept changing the page; call again.
     """
 
     def PutPage(self, request, context):
-        """Registers a page, or replaces its token and settings. The token is tried with one call to the platform: an error body
-        refuses it (FAILED_PRECONDITION, reason TOKEN_REFUSED); a platform that gives no answer in 10 s accepts it as unverified.
-        INVALID_ARGUMENT names the fields that are wrong. PERMISSION_DENIED (reason PAGE_NOT_YOURS): another caller has registered it.
+        """Registers a page, or replaces the token and the settings of a registered one. Scope `pages`.
+        The server tries a given token with one call to the platform. FAILED_PRECONDITION (reason TOKEN_REFUSED): the
+        platform answers with an error. If the platform does not answer within 10 seconds, the token is accepted as
+        unverified, with a warning.
+        INVALID_ARGUMENT names the wrong fields. PERMISSION_DENIED (reason PAGE_NOT_YOURS): the page belongs to another
+        caller, which has not shared it with this caller by name. ALREADY_EXISTS (reason REQUEST_ID_REUSED). ABORTED
+        (reason CONCURRENT_CHANGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HoldPage(self, request, context):
-        """Puts a page on hold by hand: nothing more of it leaves, what is pending stays pending, retries wait. Takes effect within
-        one request's time. A page that is on hold already stays so, for the reason that it has. NOT_FOUND for an unknown page.
+        """Puts a page on hold: no further request leaves, pending deliveries stay pending, and retries wait. It takes effect
+        within the time of one request. A page that is already on hold keeps its hold and its reason. Scope `pages`.
+        NOT_FOUND (reason PAGE_NOT_FOUND). PERMISSION_DENIED (reason PAGE_NOT_YOURS): the caller may use the page, but not
+        change it. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleasePage(self, request, context):
-        """Lets a page on hold go on; after a fault of the whole page (a dead token, a blocked page), which PutPage with another token
-        ends too, what failed for it can be retried at once. It also ends a pause (see PagePause), of a page on hold or not: within
-        about a second the page sends again, until an answer of the platform asks for another pause. A page that is neither on hold
-        nor paused is answered as it is. NOT_FOUND for an unknown page.
+        """Ends a page's hold and its pause (see PagePause). Scope `pages`.
+        After a hold that a page-wide fault caused (an invalid token, a blocked page), the recipients that failed for it
+        become retryable at once; PutPage with another token has the same effect. After a pause the page sends again within
+        about a second, until the platform asks for another pause. A page that is neither on hold nor paused is returned
+        unchanged. NOT_FOUND (reason PAGE_NOT_FOUND). PERMISSION_DENIED (reason PAGE_NOT_YOURS): the caller may use the
+        page, but not change it. ALREADY_EXISTS (reason REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPages(self, request, context):
-        """Lists the pages that the caller may use, by id; an admin sees all. INVALID_ARGUMENT on a foreign page_token.
+        """Lists the pages that the caller may use, by id. An admin sees all pages. Scope `read`.
+        INVALID_ARGUMENT for a page_token that another list returned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SharePage(self, request, context):
-        """Shares a page with the named callers, and with no others: they may do all that its owner may, within their scopes, but not decide
-        who uses it. "*" is every caller, for seeing the page and sending through it only. What a caller sent before the page was no longer shared with it goes on, automatic retries included; new sends and
-        resends are refused. For the owner, or an admin; others who may use it get PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE).
-        NOT_FOUND for a page that is unknown, or is not the caller's to use.
+        """Replaces the list of callers that a page is shared with. Scope `pages`.
+        A caller that is named may do everything that the owner may do, within its scopes, except sharing the page. "*"
+        lets every caller see the page and send through it. Messages that a caller sent before it lost access are still
+        sent, automatic rounds included; its new sends and resends are refused.
+        Only the owner and admins may share a page. PERMISSION_DENIED (reason PAGE_NOT_YOURS_TO_SHARE) for a caller that is
+        named in shared_with; (reason PAGE_NOT_YOURS) for a caller that may only send through the page. NOT_FOUND (reason
+        PAGE_NOT_FOUND). ALREADY_EXISTS (reason REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TransferPage(self, request, context):
-        """Gives a page to another owner, as when an employee or a service leaves; for admins only. The owner of before may not use it any
-        more, unless it is shared again; those that it is shared with may. NOT_FOUND for an unknown page.
+        """Gives a page to another owner, for example when an employee or a service leaves. Scope `admin`.
+        The previous owner may no longer use the page unless it is shared with it again. The callers that the page is
+        shared with keep their access. NOT_FOUND (reason PAGE_NOT_FOUND). ALREADY_EXISTS (reason REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,12 +198,17 @@ def add_PageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PageService:
-    """Pages and their tokens.
+    """Registers pages and manages their tokens, holds and owners.
 
-    A page belongs to the caller who registers it. Its owner, the callers that the owner shares it with by name, and admins may, each
-    within its scopes, change its token and settings, hold and release it (`pages`), send and resend through it (`send`, `resend`), and
-    see it in lists (`read`). At first it is shared with "*": every caller may see it and send through it. Once SharePage has left "*"
-    out, the page does not exist for others, but for PutPage, which refuses them: a platform's page id is no secret.
+    A page belongs to the caller that registers it. The owner, the callers that the owner shares it with by name, and
+    admins may use it, each within its scopes: replace its token and settings, hold and release it (scope `pages`), send
+    and resend through it (`send`, `resend`), and see it in lists (`read`). A new page is also shared with "*": every
+    caller may see it and send through it, but not change it. Once SharePage has removed "*", every rpc except PutPage
+    treats the page as unknown to other callers. PutPage refuses them, because a page id of the platform is not secret.
+
+    Every rpc answers the errors that DeliveryService lists. HoldPage, ReleasePage, SharePage and TransferPage answer
+    NOT_FOUND (reason PAGE_NOT_FOUND) for a page that is unknown or not visible to the caller. They answer ABORTED
+    (reason CONCURRENT_CHANGE) if other calls kept changing the page; call again.
     """
 
     @staticmethod

@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Progress(_message.Message):
-    """How far a message has come."""
+    """The progress of a message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -48,16 +48,18 @@ class Progress(_message.Message):
     batches_total: _builtins.int
     batches_completed: _builtins.int
     messages_per_second: _builtins.float
-    """Outcomes per second over the last few seconds, as this server saw them; 0 when it saw none."""
+    """Outcomes per second over the last five seconds, as this server observed them. 0 if it observed none."""
     round: _builtins.int
-    """0 for the first send, then one per resend."""
+    """The latest round: 0 for the first send, 1 for the first resend, and so on."""
     automatic_rounds_suspended: _builtins.bool
-    """A stopped canary suspends the message's automatic rounds until ResumeMessage or a Resend: see Message."""
+    """See Message.automatic_rounds_suspended."""
     @_builtins.property
     def counts(self) -> _message_pb2.Counts: ...
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
-        """How long the open deliveries will take at that rate; absent when nothing is open, the rate is 0 or the page is paused."""
+        """The expected time until no delivery is open, at that rate. Absent if no delivery is open, if the rate is 0, or if
+        the message or its page is paused.
+        """
 
     @_builtins.property
     def error_type_counts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.ErrorTypeCount]:
@@ -65,21 +67,24 @@ class Progress(_message.Message):
 
     @_builtins.property
     def page_hold(self) -> _page_pb2.PageHold:
-        """Present while the message's page is on hold."""
+        """Only set while the message's page is on hold."""
 
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When an automatic round is due next, once the message is done and waits for one: see Message. The watch ends all the same; another
-        WatchProgress at that time shows the round. The watch of a message that is paused goes on until that is done or cancelled.
+        """When the next automatic round is due, if the message is done and waits for one (see Message.next_retry_time). The
+        watch ends nevertheless; call WatchProgress again at that time to watch the round. The watch of a paused message
+        does not end before the message is done or cancelled.
         """
 
     @_builtins.property
     def page_pause(self) -> _page_pb2.PagePause:
-        """Present while the message's page is paused. A pause that begins or ends is a change of its own, shown within about a second."""
+        """Only set while the message's page is paused. The start and the end of a pause are changes, and are sent within
+        about a second.
+        """
 
     @_builtins.property
     def stop(self) -> _message_pb2.Stop:
-        """Present while the service itself has paused the message: see Message."""
+        """Only set while the service itself has paused the message (see Message.stop)."""
 
     def __init__(
         self,

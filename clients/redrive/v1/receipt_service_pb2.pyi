@@ -28,21 +28,21 @@ class _ReceiptKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReceiptKi
     DESCRIPTOR: _descriptor.EnumDescriptor
     RECEIPT_KIND_UNSPECIFIED: _ReceiptKind.ValueType  # 0
     RECEIPT_KIND_ECHO: _ReceiptKind.ValueType  # 1
-    """The platform took the message."""
+    """The platform accepted the message."""
     RECEIPT_KIND_DELIVERED: _ReceiptKind.ValueType  # 2
-    """It reached the person's device."""
+    """The message reached the person's device."""
     RECEIPT_KIND_READ: _ReceiptKind.ValueType  # 3
-    """The person has seen it."""
+    """The person read the message."""
 
 class ReceiptKind(_ReceiptKind, metaclass=_ReceiptKindEnumTypeWrapper): ...
 
 RECEIPT_KIND_UNSPECIFIED: ReceiptKind.ValueType  # 0
 RECEIPT_KIND_ECHO: ReceiptKind.ValueType  # 1
-"""The platform took the message."""
+"""The platform accepted the message."""
 RECEIPT_KIND_DELIVERED: ReceiptKind.ValueType  # 2
-"""It reached the person's device."""
+"""The message reached the person's device."""
 RECEIPT_KIND_READ: ReceiptKind.ValueType  # 3
-"""The person has seen it."""
+"""The person read the message."""
 Global___ReceiptKind: _TypeAlias = ReceiptKind  # noqa: Y015
 
 @_typing.final
@@ -69,7 +69,7 @@ Global___RecordReceiptsRequest: _TypeAlias = RecordReceiptsRequest  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """One statement of the platform about what a page sent to a person."""
+    """A statement of the platform about a message that a page sent to a person."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -83,22 +83,27 @@ class Receipt(_message.Message):
     kind: Global___ReceiptKind.ValueType
     """Required."""
     page_id: _builtins.str
-    """The page that sent. Required."""
+    """The page that sent the message. Required."""
     recipient_id: _builtins.str
-    """The person's page-scoped id. Required."""
+    """The person's page-scoped id: 1 to 128 characters without spaces. Required."""
     delivery_id: _builtins.str
-    """The delivery's id, which the platform hands back as the message's metadata. Required for an echo, empty otherwise. An
-    echo counts where page_id and recipient_id are the delivery's, and a server with this key made the id.
+    """The id of the delivery. The platform returns it as the message's metadata. At most 1,000 characters. Required for
+    an echo, and must be empty otherwise. An echo matches only if page_id and recipient_id are those of the delivery
+    and a server with the same secret key made the id.
     """
     provider_message_id: _builtins.str
-    """The platform's message id. Required for an echo. What was delivered or read is named by it, or else by the watermark."""
+    """The platform's message id, at most 1,000 characters. Required for an echo. A delivered or read receipt has either
+    this id or a watermark.
+    """
     @_builtins.property
     def watermark(self) -> _timestamp_pb2.Timestamp:
-        """Everything sent to the person up to then was delivered or read. At most the last 100 messages are marked."""
+        """Everything that the page sent to the person up to this time was delivered or read. At most the last 100 messages
+        are marked. Must be absent for an echo.
+        """
 
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, by the platform's clock; one in the future counts as now. Required."""
+        """When it happened, on the platform's clock. A time in the future counts as now. Required."""
 
     def __init__(
         self,
@@ -121,7 +126,7 @@ Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
 @_typing.final
 class RecordReceiptsResponse(_message.Message):
-    """Every receipt is counted once."""
+    """Every receipt of the request counts in exactly one field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -129,12 +134,12 @@ class RecordReceiptsResponse(_message.Message):
     ALREADY_KNOWN_FIELD_NUMBER: _builtins.int
     UNMATCHED_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
-    """Said something new."""
+    """Receipts with new information."""
     already_known: _builtins.int
-    """Said before."""
+    """Receipts that changed nothing."""
     unmatched: _builtins.int
-    """About no delivery: another sender's, another page's or recipient's, a made-up id, or, for what was delivered or read,
-    without an echo before it.
+    """Receipts that match no delivery: of another sender, page or recipient, with an id that this server did not make, or
+    (for delivered and read receipts) without an earlier echo.
     """
     def __init__(
         self,

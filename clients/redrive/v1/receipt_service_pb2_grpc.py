@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ReceiptServiceStub:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     def __init__(self, channel):
@@ -44,14 +44,16 @@ class ReceiptServiceStub:
 
 
 class ReceiptServiceServicer:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     def RecordReceipts(self, request, context):
-        """Records receipts. One is evidence that the message was sent, whatever was known of the delivery before: unconfirmed
-        and failed ones become sent. Safe to repeat, and in any order: what was said before changes nothing. INVALID_ARGUMENT
-        names each wrong field, and then nothing is recorded.
+        """Records receipts. A receipt proves that the message was sent: a failed or unconfirmed delivery becomes sent.
+        Receipts may come in any order, and a repeated receipt changes nothing.
+        INVALID_ARGUMENT names each wrong field; no receipt is recorded then. ABORTED (reason CONCURRENT_CHANGE) and
+        UNAVAILABLE: some receipts may be recorded already; send all of them again. See DeliveryService for the errors of
+        every rpc.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,8 +76,8 @@ def add_ReceiptServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReceiptService:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReceiptServiceStub:
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     @_typing.overload
@@ -36,27 +36,31 @@ class ReceiptServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReceiptServiceAsyncStub: ...
     RecordReceipts: _grpc.UnaryUnaryMultiCallable[_receipt_service_pb2.RecordReceiptsRequest, _receipt_service_pb2.RecordReceiptsResponse]
-    """Records receipts. One is evidence that the message was sent, whatever was known of the delivery before: unconfirmed
-    and failed ones become sent. Safe to repeat, and in any order: what was said before changes nothing. INVALID_ARGUMENT
-    names each wrong field, and then nothing is recorded.
+    """Records receipts. A receipt proves that the message was sent: a failed or unconfirmed delivery becomes sent.
+    Receipts may come in any order, and a repeated receipt changes nothing.
+    INVALID_ARGUMENT names each wrong field; no receipt is recorded then. ABORTED (reason CONCURRENT_CHANGE) and
+    UNAVAILABLE: some receipts may be recorded already; send all of them again. See DeliveryService for the errors of
+    every rpc.
     """
 
 @_typing.type_check_only
 class ReceiptServiceAsyncStub(ReceiptServiceStub):
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_receipt_service_pb2.RecordReceiptsRequest, _receipt_service_pb2.RecordReceiptsResponse]  # type: ignore[assignment]
-    """Records receipts. One is evidence that the message was sent, whatever was known of the delivery before: unconfirmed
-    and failed ones become sent. Safe to repeat, and in any order: what was said before changes nothing. INVALID_ARGUMENT
-    names each wrong field, and then nothing is recorded.
+    """Records receipts. A receipt proves that the message was sent: a failed or unconfirmed delivery becomes sent.
+    Receipts may come in any order, and a repeated receipt changes nothing.
+    INVALID_ARGUMENT names each wrong field; no receipt is recorded then. ABORTED (reason CONCURRENT_CHANGE) and
+    UNAVAILABLE: some receipts may be recorded already; send all of them again. See DeliveryService for the errors of
+    every rpc.
     """
 
 class ReceiptServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes in what the platform says of deliveries by itself. `redrive-server webhooks` calls it; so may another receiver of
-    the platform's webhooks. It needs the scope `receipts`, which no other rpc takes.
+    """Records the receipts that the platform sends to webhooks. `redrive-server webhooks` calls this service; any other
+    receiver of the platform's webhooks may call it too. It needs the scope `receipts`, which no other rpc uses.
     """
 
     @_abc_1.abstractmethod
@@ -65,9 +69,11 @@ class ReceiptServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _receipt_service_pb2.RecordReceiptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_receipt_service_pb2.RecordReceiptsResponse, _abc.Awaitable[_receipt_service_pb2.RecordReceiptsResponse]]:
-        """Records receipts. One is evidence that the message was sent, whatever was known of the delivery before: unconfirmed
-        and failed ones become sent. Safe to repeat, and in any order: what was said before changes nothing. INVALID_ARGUMENT
-        names each wrong field, and then nothing is recorded.
+        """Records receipts. A receipt proves that the message was sent: a failed or unconfirmed delivery becomes sent.
+        Receipts may come in any order, and a repeated receipt changes nothing.
+        INVALID_ARGUMENT names each wrong field; no receipt is recorded then. ABORTED (reason CONCURRENT_CHANGE) and
+        UNAVAILABLE: some receipts may be recorded already; send all of them again. See DeliveryService for the errors of
+        every rpc.
         """
 
 def add_ReceiptServiceServicer_to_server(servicer: ReceiptServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

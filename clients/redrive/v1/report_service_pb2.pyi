@@ -30,24 +30,29 @@ class _ExportRowsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportRows
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPORT_ROWS_UNSPECIFIED: _ExportRows.ValueType  # 0
     EXPORT_ROWS_ATTEMPTS: _ExportRows.ValueType  # 1
-    """An attempt, in the order of ListDeliveries. With delivery_id, batch_number, provider_message_id, create_time, sent_time
-    and failed_time.
+    """One row per attempt, in the order of ListDeliveries, with the further columns delivery_id, batch_number,
+    provider_message_id, create_time, sent_time and failed_time.
     """
     EXPORT_ROWS_RECIPIENTS: _ExportRows.ValueType  # 2
-    """A recipient of a message, once: as the latest attempt left it (sent, if any attempt was). By recipient id."""
+    """One row per recipient of a message, by recipient id. The row shows the latest attempt, or the sent one if any
+    attempt was sent.
+    """
 
 class ExportRows(_ExportRows, metaclass=_ExportRowsEnumTypeWrapper):
-    """What a row of the file is. Of both: message_id, recipient_id, recipient_name, status, attempt_number, error_type, error_code,
-    error_subcode, error_message, update_time. Statuses and types are written without their prefix, times as in RFC 3339 (UTC).
+    """The rows of the file. Both kinds have the columns message_id, recipient_id, recipient_name, status, attempt_number,
+    error_type, error_code, error_subcode, error_message and update_time. Statuses and types have no prefix. Times are
+    RFC 3339 in UTC.
     """
 
 EXPORT_ROWS_UNSPECIFIED: ExportRows.ValueType  # 0
 EXPORT_ROWS_ATTEMPTS: ExportRows.ValueType  # 1
-"""An attempt, in the order of ListDeliveries. With delivery_id, batch_number, provider_message_id, create_time, sent_time
-and failed_time.
+"""One row per attempt, in the order of ListDeliveries, with the further columns delivery_id, batch_number,
+provider_message_id, create_time, sent_time and failed_time.
 """
 EXPORT_ROWS_RECIPIENTS: ExportRows.ValueType  # 2
-"""A recipient of a message, once: as the latest attempt left it (sent, if any attempt was). By recipient id."""
+"""One row per recipient of a message, by recipient id. The row shows the latest attempt, or the sent one if any
+attempt was sent.
+"""
 Global___ExportRows: _TypeAlias = ExportRows  # noqa: Y015
 
 class _ExportFormat:
@@ -58,23 +63,29 @@ class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFo
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
     EXPORT_FORMAT_CSV: _ExportFormat.ValueType  # 1
-    """RFC 4180 in UTF-8, with a line of column names. Every text is quoted. An apostrophe in front of a text that a spreadsheet would take for a
-    formula (=, +, -, @, also full-width, after spaces, quotation marks, delimiters or line ends) marks it as a text, and in front of a formula
-    after a delimiter or a line end inside a text. Control characters but tabs and line feeds are left out, and those that reorder a text.
+    """RFC 4180 in UTF-8, with a header row. Every text is quoted. A text that a spreadsheet would read as a formula (one
+    that starts with =, +, - or @, also full-width, also after spaces, quotation marks, delimiters or line ends) starts
+    with an apostrophe; so does a formula inside a text after a delimiter or a line end. Control characters except tabs
+    and line feeds are removed, and so are characters that reorder a text.
     """
     EXPORT_FORMAT_JSON_LINES: _ExportFormat.ValueType  # 2
-    """A JSON object a line, in UTF-8, with every text as it is (control characters and those that reorder a text escaped); what has no value is null."""
+    """One JSON object per line, in UTF-8. Texts are unchanged; control characters and characters that reorder a text are
+    escaped. A missing value is null.
+    """
 
 class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper): ...
 
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
 EXPORT_FORMAT_CSV: ExportFormat.ValueType  # 1
-"""RFC 4180 in UTF-8, with a line of column names. Every text is quoted. An apostrophe in front of a text that a spreadsheet would take for a
-formula (=, +, -, @, also full-width, after spaces, quotation marks, delimiters or line ends) marks it as a text, and in front of a formula
-after a delimiter or a line end inside a text. Control characters but tabs and line feeds are left out, and those that reorder a text.
+"""RFC 4180 in UTF-8, with a header row. Every text is quoted. A text that a spreadsheet would read as a formula (one
+that starts with =, +, - or @, also full-width, also after spaces, quotation marks, delimiters or line ends) starts
+with an apostrophe; so does a formula inside a text after a delimiter or a line end. Control characters except tabs
+and line feeds are removed, and so are characters that reorder a text.
 """
 EXPORT_FORMAT_JSON_LINES: ExportFormat.ValueType  # 2
-"""A JSON object a line, in UTF-8, with every text as it is (control characters and those that reorder a text escaped); what has no value is null."""
+"""One JSON object per line, in UTF-8. Texts are unchanged; control characters and characters that reorder a text are
+escaped. A missing value is null.
+"""
 Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
 @_typing.final
@@ -86,14 +97,14 @@ class SummarizeFailuresRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_id: _builtins.str
-    """Only this page's messages."""
+    """Only messages of this page."""
     page_size: _builtins.int
-    """How many messages: 0 to 1,000; 0 means 100."""
+    """The number of messages: 0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these messages, at most 100. With page_id too: those that are in both."""
+        """Only these messages; at most 100. With page_id too: only messages that match both."""
 
     def __init__(
         self,
@@ -118,10 +129,10 @@ class SummarizeFailuresResponse(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageFailures]:
-        """Messages without failed or unconfirmed recipients are left out."""
+        """Messages without failed and unconfirmed recipients are left out."""
 
     def __init__(
         self,
@@ -153,7 +164,7 @@ class MessageFailures(_message.Message):
     def error_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorTypeFailures]: ...
     @_builtins.property
     def next_retry_time(self) -> _timestamp_pb2.Timestamp:
-        """As in Message."""
+        """See Message.next_retry_time."""
 
     def __init__(
         self,
@@ -173,7 +184,7 @@ Global___MessageFailures: _TypeAlias = MessageFailures  # noqa: Y015
 
 @_typing.final
 class ErrorTypeFailures(_message.Message):
-    """The failed and unconfirmed recipients of a message whose last error is of one type."""
+    """The failed and unconfirmed recipients of a message whose last error has one type."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,15 +197,15 @@ class ErrorTypeFailures(_message.Message):
     count: _builtins.int
     @_builtins.property
     def first_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first of them had its last attempt."""
+        """The earliest last attempt of these recipients."""
 
     @_builtins.property
     def last_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last of them had its last attempt."""
+        """The latest last attempt of these recipients."""
 
     @_builtins.property
     def sample_error(self) -> _error_pb2.DeliveryError:
-        """The error of that last one."""
+        """The error of that latest attempt."""
 
     def __init__(
         self,
@@ -224,22 +235,24 @@ class GetDeliveryReportRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """This message."""
+    """One message."""
     page_id: _builtins.str
     """All of the caller's messages of this page."""
     page_size: _builtins.int
-    """How many messages: 0 to 1,000; 0 means 100."""
+    """The number of messages: 0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only attempts whose outcome became known at this time or later. Counts are kept by the hour (UTC): a time within an hour
-        stands for its beginning.
+        """Only attempts whose outcome became known at this time or later. The server keeps counts per hour (UTC), and rounds
+        this time down to the start of its hour.
         """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only attempts whose outcome became known before this time; a time within an hour stands for its end."""
+        """Only attempts whose outcome became known before this time. The server rounds it up to the end of its hour. Must be
+        later than start_time.
+        """
 
     def __init__(
         self,
@@ -273,31 +286,31 @@ class GetDeliveryReportResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COUNTED_FROM_TIME_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def first_attempts(self) -> Global___FirstAttempts:
-        """Over all messages of the report, whatever the page of them. So is all else but messages."""
+        """Covers all messages of the report, not only those of this page of the list. So do all other fields except messages."""
 
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageReport]:
-        """Newest first. With a start_time or an end_time: messages that have attempts in between."""
+        """Newest first. With a start_time or an end_time: only messages with attempts in that period."""
 
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommonError]:
-        """The ten commonest, commonest first."""
+        """The ten most frequent errors, the most frequent one first."""
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttemptReport]:
-        """By attempt number. From the second on: retries, and how many of them worked."""
+        """By attempt number. Numbers from 2 on are retries."""
 
     @_builtins.property
     def hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourReport]:
-        """In order; hours in which nothing became known are left out."""
+        """In order of time. Hours without an outcome are left out."""
 
     @_builtins.property
     def counted_from_time(self) -> _timestamp_pb2.Timestamp:
-        """Attempts whose outcome was recorded before this time may be missing: a release that did not count them recorded it, and
-        `redrive-server rebuild` counts them. Absent when all are counted.
+        """Attempts whose outcome was recorded before this time may be missing, because an earlier release recorded them
+        without counting them. `redrive-server rebuild` counts them. Absent if no attempt is missing.
         """
 
     def __init__(
@@ -321,7 +334,7 @@ Global___GetDeliveryReportResponse: _TypeAlias = GetDeliveryReportResponse  # no
 
 @_typing.final
 class FirstAttempts(_message.Message):
-    """How the first attempts at recipients went."""
+    """The outcomes of first attempts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -329,11 +342,11 @@ class FirstAttempts(_message.Message):
     SENT_FIELD_NUMBER: _builtins.int
     SUCCESS_RATE_FIELD_NUMBER: _builtins.int
     attempted: _builtins.int
-    """Recipients of whom the first attempt has an outcome."""
+    """Recipients whose first attempt has an outcome."""
     sent: _builtins.int
-    """Of these, recipients whom the first attempt reached."""
+    """Recipients that the first attempt was sent to."""
     success_rate: _builtins.float
-    """sent / attempted, 0 to 1; 0 when nobody was attempted."""
+    """sent / attempted, from 0 to 1. 0 if attempted is 0."""
     def __init__(
         self,
         *,
@@ -381,7 +394,7 @@ Global___MessageReport: _TypeAlias = MessageReport  # noqa: Y015
 
 @_typing.final
 class CommonError(_message.Message):
-    """Attempts that ended with the same code, subcode and type."""
+    """The attempts that ended with the same code, subcode and type."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -389,12 +402,12 @@ class CommonError(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     PERCENTAGE_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """Failed and unconfirmed attempts."""
+    """The number of failed and unconfirmed attempts."""
     percentage: _builtins.float
-    """Of all failed and unconfirmed attempts, 0 to 100."""
+    """The share of all failed and unconfirmed attempts, from 0 to 100."""
     @_builtins.property
     def error(self) -> _error_pb2.DeliveryError:
-        """The text is that of one of them."""
+        """The text is taken from one of these attempts."""
 
     def __init__(
         self,
@@ -423,7 +436,7 @@ class AttemptReport(_message.Message):
     attempt_number: _builtins.int
     """1 for first attempts."""
     made: _builtins.int
-    """Attempts with an outcome: the sum of the others."""
+    """Attempts with an outcome: sent + failed + unconfirmed."""
     sent: _builtins.int
     failed: _builtins.int
     unconfirmed: _builtins.int
@@ -446,7 +459,7 @@ Global___AttemptReport: _TypeAlias = AttemptReport  # noqa: Y015
 
 @_typing.final
 class HourReport(_message.Message):
-    """What became known in an hour."""
+    """The outcomes that became known in one hour."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -458,7 +471,9 @@ class HourReport(_message.Message):
     failed: _builtins.int
     unconfirmed: _builtins.int
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The start of the hour."""
+
     def __init__(
         self,
         *,
@@ -487,23 +502,23 @@ class ExportDeliveriesRequest(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """This message."""
+    """One message."""
     page_id: _builtins.str
     """All of the caller's messages of this page, newest first."""
     recipient_id: _builtins.str
-    """Only this recipient's; the rule of Recipient.id holds for it."""
+    """Only this recipient, with the rules of Recipient.id."""
     rows: Global___ExportRows.ValueType
-    """EXPORT_ROWS_ATTEMPTS when not given."""
+    """Defaults to EXPORT_ROWS_ATTEMPTS."""
     format: Global___ExportFormat.ValueType
-    """EXPORT_FORMAT_CSV when not given."""
+    """Defaults to EXPORT_FORMAT_CSV."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_delivery_pb2.DeliveryStatus.ValueType]:
-        """Only these statuses; all when empty."""
+        """Only these statuses. Empty means all."""
 
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
-        """Only with an error of these types. ERROR_TYPE_INVALID_RECIPIENT with EXPORT_ROWS_RECIPIENTS gives those whom to take off
-        a list, since no attempt will reach them.
+        """Only rows with an error of these types. For example, ERROR_TYPE_INVALID_RECIPIENT with EXPORT_ROWS_RECIPIENTS lists
+        the recipients that no attempt can reach.
         """
 
     def __init__(
@@ -533,7 +548,7 @@ class ExportDeliveriesResponse(_message.Message):
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The next part of the file, at most 64 KiB; it may end anywhere, within a line too."""
+    """The next part of the file, at most 64 KiB. A part may end within a line."""
     def __init__(
         self,
         *,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ReportServiceStub:
-    """Looks at many messages at once.
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
     """
 
     def __init__(self, channel):
@@ -53,32 +54,33 @@ class ReportServiceStub:
 
 
 class ReportServiceServicer:
-    """Looks at many messages at once.
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
     """
 
     def SummarizeFailures(self, request, context):
-        """Failed and unconfirmed recipients by message and by the type of their last error; newest message first, and of a message
-        the commonest type first. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message that is
-        not there.
+        """Counts failed and unconfirmed recipients per message and per type of their last error: the newest message first,
+        and the most frequent type first.
+        INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND): one of message_ids is unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDeliveryReport(self, request, context):
-        """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
-        hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
-        caller neither may use nor has sent through.
+        """Reports the outcomes of attempts, of one message or of all messages of a page. The report counts attempts with a
+        recorded outcome, each in the hour in which the outcome became known.
+        INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND). FAILED_PRECONDITION (reason
+        PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it and has not sent through it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportDeliveries(self, request, context):
-        """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
-        many short looks: what changes meanwhile may stand in it as it was or as it is. A file is whole only when the call ends
-        with OK. Refused as GetDeliveryReport is.
+        """Writes the attempts or the recipients of a message, or of all messages of a page, as one file in several parts. The
+        server reads it in many short snapshots: a row that changes during the export may show the old or the new state.
+        The file is complete only if the call ends with OK. Answers the same errors as GetDeliveryReport.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +113,8 @@ def add_ReportServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReportService:
-    """Looks at many messages at once.
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
     """
 
     @staticmethod

@@ -27,53 +27,59 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReportServiceStub:
-    """Looks at many messages at once."""
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReportServiceAsyncStub: ...
     SummarizeFailures: _grpc.UnaryUnaryMultiCallable[_report_service_pb2.SummarizeFailuresRequest, _report_service_pb2.SummarizeFailuresResponse]
-    """Failed and unconfirmed recipients by message and by the type of their last error; newest message first, and of a message
-    the commonest type first. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message that is
-    not there.
+    """Counts failed and unconfirmed recipients per message and per type of their last error: the newest message first,
+    and the most frequent type first.
+    INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND): one of message_ids is unknown.
     """
     GetDeliveryReport: _grpc.UnaryUnaryMultiCallable[_report_service_pb2.GetDeliveryReportRequest, _report_service_pb2.GetDeliveryReportResponse]
-    """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
-    hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
-    caller neither may use nor has sent through.
+    """Reports the outcomes of attempts, of one message or of all messages of a page. The report counts attempts with a
+    recorded outcome, each in the hour in which the outcome became known.
+    INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND). FAILED_PRECONDITION (reason
+    PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it and has not sent through it.
     """
     ExportDeliveries: _grpc.UnaryStreamMultiCallable[_report_service_pb2.ExportDeliveriesRequest, _report_service_pb2.ExportDeliveriesResponse]
-    """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
-    many short looks: what changes meanwhile may stand in it as it was or as it is. A file is whole only when the call ends
-    with OK. Refused as GetDeliveryReport is.
+    """Writes the attempts or the recipients of a message, or of all messages of a page, as one file in several parts. The
+    server reads it in many short snapshots: a row that changes during the export may show the old or the new state.
+    The file is complete only if the call ends with OK. Answers the same errors as GetDeliveryReport.
     """
 
 @_typing.type_check_only
 class ReportServiceAsyncStub(ReportServiceStub):
-    """Looks at many messages at once."""
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SummarizeFailures: _aio.UnaryUnaryMultiCallable[_report_service_pb2.SummarizeFailuresRequest, _report_service_pb2.SummarizeFailuresResponse]  # type: ignore[assignment]
-    """Failed and unconfirmed recipients by message and by the type of their last error; newest message first, and of a message
-    the commonest type first. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message that is
-    not there.
+    """Counts failed and unconfirmed recipients per message and per type of their last error: the newest message first,
+    and the most frequent type first.
+    INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND): one of message_ids is unknown.
     """
     GetDeliveryReport: _aio.UnaryUnaryMultiCallable[_report_service_pb2.GetDeliveryReportRequest, _report_service_pb2.GetDeliveryReportResponse]  # type: ignore[assignment]
-    """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
-    hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-    that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
-    caller neither may use nor has sent through.
+    """Reports the outcomes of attempts, of one message or of all messages of a page. The report counts attempts with a
+    recorded outcome, each in the hour in which the outcome became known.
+    INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND). FAILED_PRECONDITION (reason
+    PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it and has not sent through it.
     """
     ExportDeliveries: _aio.UnaryStreamMultiCallable[_report_service_pb2.ExportDeliveriesRequest, _report_service_pb2.ExportDeliveriesResponse]  # type: ignore[assignment]
-    """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
-    many short looks: what changes meanwhile may stand in it as it was or as it is. A file is whole only when the call ends
-    with OK. Refused as GetDeliveryReport is.
+    """Writes the attempts or the recipients of a message, or of all messages of a page, as one file in several parts. The
+    server reads it in many short snapshots: a row that changes during the export may show the old or the new state.
+    The file is complete only if the call ends with OK. Answers the same errors as GetDeliveryReport.
     """
 
 class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Looks at many messages at once."""
+    """Reports over one or many messages of the caller, and the export of deliveries. An admin gets the messages of all
+    owners. Every rpc needs the scope `read`, and answers the errors that DeliveryService lists.
+    """
 
     @_abc_1.abstractmethod
     def SummarizeFailures(
@@ -81,9 +87,9 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_service_pb2.SummarizeFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_report_service_pb2.SummarizeFailuresResponse, _abc.Awaitable[_report_service_pb2.SummarizeFailuresResponse]]:
-        """Failed and unconfirmed recipients by message and by the type of their last error; newest message first, and of a message
-        the commonest type first. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message that is
-        not there.
+        """Counts failed and unconfirmed recipients per message and per type of their last error: the newest message first,
+        and the most frequent type first.
+        INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND): one of message_ids is unknown.
         """
 
     @_abc_1.abstractmethod
@@ -92,10 +98,10 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_service_pb2.GetDeliveryReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_report_service_pb2.GetDeliveryReportResponse, _abc.Awaitable[_report_service_pb2.GetDeliveryReportResponse]]:
-        """How attempts went: of one message, or of all messages of a page. Counts attempts whose outcome is recorded, each in the
-        hour in which it became known. INVALID_ARGUMENT names each wrong field, NOT_FOUND (reason MESSAGE_NOT_FOUND) a message
-        that is not there, FAILED_PRECONDITION (reason PAGE_NOT_REGISTERED) a page that is unknown, or that the
-        caller neither may use nor has sent through.
+        """Reports the outcomes of attempts, of one message or of all messages of a page. The report counts attempts with a
+        recorded outcome, each in the hour in which the outcome became known.
+        INVALID_ARGUMENT names each wrong field. NOT_FOUND (reason MESSAGE_NOT_FOUND). FAILED_PRECONDITION (reason
+        PAGE_NOT_REGISTERED): the page is unknown, or the caller may not use it and has not sent through it.
         """
 
     @_abc_1.abstractmethod
@@ -104,9 +110,9 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_service_pb2.ExportDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_report_service_pb2.ExportDeliveriesResponse], _abc.AsyncIterator[_report_service_pb2.ExportDeliveriesResponse]]:
-        """Writes a message's attempts or recipients, or those of all messages of a page, as one file, part by part. It is read in
-        many short looks: what changes meanwhile may stand in it as it was or as it is. A file is whole only when the call ends
-        with OK. Refused as GetDeliveryReport is.
+        """Writes the attempts or the recipients of a message, or of all messages of a page, as one file in several parts. The
+        server reads it in many short snapshots: a row that changes during the export may show the old or the new state.
+        The file is complete only if the call ends with OK. Answers the same errors as GetDeliveryReport.
         """
 
 def add_ReportServiceServicer_to_server(servicer: ReportServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,49 +31,50 @@ class _SkipReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SkipReason
     DESCRIPTOR: _descriptor.EnumDescriptor
     SKIP_REASON_UNSPECIFIED: _SkipReason.ValueType  # 0
     SKIP_REASON_ALREADY_SENT: _SkipReason.ValueType  # 1
-    """Has been sent to."""
+    """The recipient was sent the message."""
     SKIP_REASON_IN_PROGRESS: _SkipReason.ValueType  # 2
-    """An attempt is pending or on its way."""
+    """The recipient has an open delivery (pending or sending)."""
     SKIP_REASON_ATTEMPTS_USED_UP: _SkipReason.ValueType  # 3
-    """Has had 1 + max_retry_attempts attempts."""
+    """The recipient has had 1 + max_retry_attempts attempts."""
     SKIP_REASON_PERMANENT_ERROR: _SkipReason.ValueType  # 4
-    """Another attempt would fail the same way: name its error type or the recipient to insist."""
+    """Another attempt would fail for the same reason. Name the recipient or its error type to resend nevertheless."""
     SKIP_REASON_UNCONFIRMED: _SkipReason.ValueType  # 5
-    """An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
+    """The outcome of the last attempt or of an earlier one is unknown. Set include_unconfirmed to resend."""
     SKIP_REASON_OTHER_ERROR_TYPE: _SkipReason.ValueType  # 6
-    """Its last error is of another type than those named."""
+    """The recipient's last error has a type that is not in error_types."""
     SKIP_REASON_UNKNOWN_RECIPIENT: _SkipReason.ValueType  # 7
-    """Named, but not a recipient of this message."""
+    """The id is in recipient_ids, but is not a recipient of this message."""
     SKIP_REASON_CANCELLED: _SkipReason.ValueType  # 8
-    """Was cancelled."""
+    """The recipient's delivery was cancelled."""
     SKIP_REASON_TOKEN_NOT_REPLACED: _SkipReason.ValueType  # 9
-    """The page's token failed it, and has not been replaced since: PutPage, then resend."""
+    """The page's token caused the failure, and was not replaced since. Call PutPage, then resend."""
     SKIP_REASON_CHANGED_SINCE: _SkipReason.ValueType  # 10
-    """Would be taken, but is not as it was at as_of_sequence."""
+    """The recipient has changed since as_of_sequence."""
 
-class SkipReason(_SkipReason, metaclass=_SkipReasonEnumTypeWrapper): ...
+class SkipReason(_SkipReason, metaclass=_SkipReasonEnumTypeWrapper):
+    """Why a resend does not take a recipient."""
 
 SKIP_REASON_UNSPECIFIED: SkipReason.ValueType  # 0
 SKIP_REASON_ALREADY_SENT: SkipReason.ValueType  # 1
-"""Has been sent to."""
+"""The recipient was sent the message."""
 SKIP_REASON_IN_PROGRESS: SkipReason.ValueType  # 2
-"""An attempt is pending or on its way."""
+"""The recipient has an open delivery (pending or sending)."""
 SKIP_REASON_ATTEMPTS_USED_UP: SkipReason.ValueType  # 3
-"""Has had 1 + max_retry_attempts attempts."""
+"""The recipient has had 1 + max_retry_attempts attempts."""
 SKIP_REASON_PERMANENT_ERROR: SkipReason.ValueType  # 4
-"""Another attempt would fail the same way: name its error type or the recipient to insist."""
+"""Another attempt would fail for the same reason. Name the recipient or its error type to resend nevertheless."""
 SKIP_REASON_UNCONFIRMED: SkipReason.ValueType  # 5
-"""An attempt may have arrived, the last or one before it: ask with include_unconfirmed."""
+"""The outcome of the last attempt or of an earlier one is unknown. Set include_unconfirmed to resend."""
 SKIP_REASON_OTHER_ERROR_TYPE: SkipReason.ValueType  # 6
-"""Its last error is of another type than those named."""
+"""The recipient's last error has a type that is not in error_types."""
 SKIP_REASON_UNKNOWN_RECIPIENT: SkipReason.ValueType  # 7
-"""Named, but not a recipient of this message."""
+"""The id is in recipient_ids, but is not a recipient of this message."""
 SKIP_REASON_CANCELLED: SkipReason.ValueType  # 8
-"""Was cancelled."""
+"""The recipient's delivery was cancelled."""
 SKIP_REASON_TOKEN_NOT_REPLACED: SkipReason.ValueType  # 9
-"""The page's token failed it, and has not been replaced since: PutPage, then resend."""
+"""The page's token caused the failure, and was not replaced since. Call PutPage, then resend."""
 SKIP_REASON_CHANGED_SINCE: SkipReason.ValueType  # 10
-"""Would be taken, but is not as it was at as_of_sequence."""
+"""The recipient has changed since as_of_sequence."""
 Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
 
 class _ResendCause:
@@ -84,61 +85,62 @@ class _ResendCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResendCau
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESEND_CAUSE_UNSPECIFIED: _ResendCause.ValueType  # 0
     RESEND_CAUSE_RETRYABLE_NOW: _ResendCause.ValueType  # 1
-    """Would be taken, and can be reached."""
+    """Taken. The attempt can succeed."""
     RESEND_CAUSE_OUTSIDE_WINDOW: _ResendCause.ValueType  # 2
-    """Will fail again: outside the 24-hour window of the platform. Not taken, unless named."""
+    """The platform's 24-hour window is closed: the attempt would fail. Not taken unless named."""
     RESEND_CAUSE_WILL_FAIL_AGAIN: _ResendCause.ValueType  # 3
-    """Will fail again: another permanent error. Not taken, unless named."""
+    """Another permanent error: the attempt would fail. Not taken unless named."""
     RESEND_CAUSE_TOKEN_NOT_REPLACED: _ResendCause.ValueType  # 4
-    """The page's token failed it, and has not been replaced since: will fail again. Not taken, unless named."""
+    """The page's token caused the failure, and was not replaced since: the attempt would fail. Not taken unless named."""
     RESEND_CAUSE_ALREADY_SENT: _ResendCause.ValueType  # 5
-    """Has been sent to."""
+    """Not taken: see SKIP_REASON_ALREADY_SENT."""
     RESEND_CAUSE_ATTEMPTS_USED_UP: _ResendCause.ValueType  # 6
-    """Has had 1 + max_retry_attempts attempts."""
+    """Not taken: see SKIP_REASON_ATTEMPTS_USED_UP."""
     RESEND_CAUSE_UNCONFIRMED: _ResendCause.ValueType  # 7
-    """May have got it already: not taken without include_unconfirmed."""
+    """The person may have the message already. Not taken without include_unconfirmed."""
     RESEND_CAUSE_IN_PROGRESS: _ResendCause.ValueType  # 8
-    """An attempt is pending or on its way."""
+    """Not taken: see SKIP_REASON_IN_PROGRESS."""
     RESEND_CAUSE_CANCELLED: _ResendCause.ValueType  # 9
-    """Was cancelled."""
+    """Not taken: see SKIP_REASON_CANCELLED."""
     RESEND_CAUSE_OTHER_ERROR_TYPE: _ResendCause.ValueType  # 10
-    """Its last error is of another type than those named."""
+    """Not taken: see SKIP_REASON_OTHER_ERROR_TYPE."""
     RESEND_CAUSE_UNKNOWN_RECIPIENT: _ResendCause.ValueType  # 11
-    """Named, but not a recipient of this message."""
+    """Not taken: see SKIP_REASON_UNKNOWN_RECIPIENT."""
     RESEND_CAUSE_PAGE_ON_HOLD: _ResendCause.ValueType  # 12
-    """Would be taken, and could be reached but for its page, which is on hold: it would wait for the release."""
+    """Taken, but the page is on hold: the delivery stays pending until the page is released."""
     RESEND_CAUSE_CHANGED_SINCE: _ResendCause.ValueType  # 13
-    """Would be taken, but is not as it was at as_of_sequence."""
+    """Not taken: see SKIP_REASON_CHANGED_SINCE."""
 
-class ResendCause(_ResendCause, metaclass=_ResendCauseEnumTypeWrapper): ...
+class ResendCause(_ResendCause, metaclass=_ResendCauseEnumTypeWrapper):
+    """The expected result of a resend for a recipient."""
 
 RESEND_CAUSE_UNSPECIFIED: ResendCause.ValueType  # 0
 RESEND_CAUSE_RETRYABLE_NOW: ResendCause.ValueType  # 1
-"""Would be taken, and can be reached."""
+"""Taken. The attempt can succeed."""
 RESEND_CAUSE_OUTSIDE_WINDOW: ResendCause.ValueType  # 2
-"""Will fail again: outside the 24-hour window of the platform. Not taken, unless named."""
+"""The platform's 24-hour window is closed: the attempt would fail. Not taken unless named."""
 RESEND_CAUSE_WILL_FAIL_AGAIN: ResendCause.ValueType  # 3
-"""Will fail again: another permanent error. Not taken, unless named."""
+"""Another permanent error: the attempt would fail. Not taken unless named."""
 RESEND_CAUSE_TOKEN_NOT_REPLACED: ResendCause.ValueType  # 4
-"""The page's token failed it, and has not been replaced since: will fail again. Not taken, unless named."""
+"""The page's token caused the failure, and was not replaced since: the attempt would fail. Not taken unless named."""
 RESEND_CAUSE_ALREADY_SENT: ResendCause.ValueType  # 5
-"""Has been sent to."""
+"""Not taken: see SKIP_REASON_ALREADY_SENT."""
 RESEND_CAUSE_ATTEMPTS_USED_UP: ResendCause.ValueType  # 6
-"""Has had 1 + max_retry_attempts attempts."""
+"""Not taken: see SKIP_REASON_ATTEMPTS_USED_UP."""
 RESEND_CAUSE_UNCONFIRMED: ResendCause.ValueType  # 7
-"""May have got it already: not taken without include_unconfirmed."""
+"""The person may have the message already. Not taken without include_unconfirmed."""
 RESEND_CAUSE_IN_PROGRESS: ResendCause.ValueType  # 8
-"""An attempt is pending or on its way."""
+"""Not taken: see SKIP_REASON_IN_PROGRESS."""
 RESEND_CAUSE_CANCELLED: ResendCause.ValueType  # 9
-"""Was cancelled."""
+"""Not taken: see SKIP_REASON_CANCELLED."""
 RESEND_CAUSE_OTHER_ERROR_TYPE: ResendCause.ValueType  # 10
-"""Its last error is of another type than those named."""
+"""Not taken: see SKIP_REASON_OTHER_ERROR_TYPE."""
 RESEND_CAUSE_UNKNOWN_RECIPIENT: ResendCause.ValueType  # 11
-"""Named, but not a recipient of this message."""
+"""Not taken: see SKIP_REASON_UNKNOWN_RECIPIENT."""
 RESEND_CAUSE_PAGE_ON_HOLD: ResendCause.ValueType  # 12
-"""Would be taken, and could be reached but for its page, which is on hold: it would wait for the release."""
+"""Taken, but the page is on hold: the delivery stays pending until the page is released."""
 RESEND_CAUSE_CHANGED_SINCE: ResendCause.ValueType  # 13
-"""Would be taken, but is not as it was at as_of_sequence."""
+"""Not taken: see SKIP_REASON_CHANGED_SINCE."""
 Global___ResendCause: _TypeAlias = ResendCause  # noqa: Y015
 
 class _RetryTrigger:
@@ -149,21 +151,22 @@ class _RetryTriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryTri
     DESCRIPTOR: _descriptor.EnumDescriptor
     RETRY_TRIGGER_UNSPECIFIED: _RetryTrigger.ValueType  # 0
     RETRY_TRIGGER_MANUAL: _RetryTrigger.ValueType  # 1
-    """Resend."""
+    """A call of Resend."""
     RETRY_TRIGGER_AUTO: _RetryTrigger.ValueType  # 2
-    """Right after the round before, or when due by the message's own schedule."""
+    """The end of the previous round, or the message's own schedule (an AUTO message)."""
     RETRY_TRIGGER_CRON: _RetryTrigger.ValueType  # 3
-    """The retry timer, or the message's own schedule."""
+    """The retry timer, or the message's own schedule (a CRON message)."""
 
-class RetryTrigger(_RetryTrigger, metaclass=_RetryTriggerEnumTypeWrapper): ...
+class RetryTrigger(_RetryTrigger, metaclass=_RetryTriggerEnumTypeWrapper):
+    """What started a round."""
 
 RETRY_TRIGGER_UNSPECIFIED: RetryTrigger.ValueType  # 0
 RETRY_TRIGGER_MANUAL: RetryTrigger.ValueType  # 1
-"""Resend."""
+"""A call of Resend."""
 RETRY_TRIGGER_AUTO: RetryTrigger.ValueType  # 2
-"""Right after the round before, or when due by the message's own schedule."""
+"""The end of the previous round, or the message's own schedule (an AUTO message)."""
 RETRY_TRIGGER_CRON: RetryTrigger.ValueType  # 3
-"""The retry timer, or the message's own schedule."""
+"""The retry timer, or the message's own schedule (a CRON message)."""
 Global___RetryTrigger: _TypeAlias = RetryTrigger  # noqa: Y015
 
 class _CanaryState:
@@ -174,21 +177,25 @@ class _CanaryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CanarySta
     DESCRIPTOR: _descriptor.EnumDescriptor
     CANARY_STATE_UNSPECIFIED: _CanaryState.ValueType  # 0
     CANARY_STATE_UNDER_WAY: _CanaryState.ValueType  # 1
-    """Not all of the canary's recipients have an outcome."""
+    """Some recipients of the canary have no outcome yet."""
     CANARY_STATE_PASSED: _CanaryState.ValueType  # 2
-    """Few enough failed: the round went on with the rest."""
+    """Few enough recipients failed: the round continued with the others."""
     CANARY_STATE_STOPPED: _CanaryState.ValueType  # 3
-    """Too many failed, and automatic rounds were suspended; or the message was cancelled. No other recipient was resent to."""
+    """Too many recipients failed and automatic rounds were suspended, or the message was cancelled. No other recipient
+    was resent.
+    """
 
 class CanaryState(_CanaryState, metaclass=_CanaryStateEnumTypeWrapper): ...
 
 CANARY_STATE_UNSPECIFIED: CanaryState.ValueType  # 0
 CANARY_STATE_UNDER_WAY: CanaryState.ValueType  # 1
-"""Not all of the canary's recipients have an outcome."""
+"""Some recipients of the canary have no outcome yet."""
 CANARY_STATE_PASSED: CanaryState.ValueType  # 2
-"""Few enough failed: the round went on with the rest."""
+"""Few enough recipients failed: the round continued with the others."""
 CANARY_STATE_STOPPED: CanaryState.ValueType  # 3
-"""Too many failed, and automatic rounds were suspended; or the message was cancelled. No other recipient was resent to."""
+"""Too many recipients failed and automatic rounds were suspended, or the message was cancelled. No other recipient
+was resent.
+"""
 Global___CanaryState: _TypeAlias = CanaryState  # noqa: Y015
 
 @_typing.final
@@ -209,50 +216,55 @@ class ResendRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     include_unconfirmed: _builtins.bool
-    """Also those of whom an attempt may have arrived: they may get the message twice."""
+    """True: also takes unconfirmed recipients. They may get the message twice."""
     request_id: _builtins.str
-    """As in SendRequest."""
+    """At most 128 characters. A repeated request with the same id gets the answer of the first one. ALREADY_EXISTS
+    (reason REQUEST_ID_REUSED) if the id was used for another request.
+    """
     validate_only: _builtins.bool
-    """Answers the same, and the predictions; does nothing."""
+    """True: a dry run. The answer is the same, with predictions; nothing is resent."""
     as_of_sequence: _builtins.int
-    """Only those who are as the caller saw them: the sequence of a Message, ListFailedResponse or WatchProgressResponse of this
-    message. Whoever has had a new attempt or an outcome since is skipped (CHANGED_SINCE). 0: as they are now. Not beyond the
-    message's own sequence.
+    """Takes only recipients that have not changed since this sequence of the message (see Message, ListFailedResponse and
+    WatchProgressResponse). A recipient with a later attempt or outcome is skipped (CHANGED_SINCE). 0: no such limit.
+    Must not be greater than the message's sequence.
     """
     messages_per_second: _builtins.float
-    """This resend leaves no faster, whatever the page's own pace; other messages of the page are not slowed down by it.
-    From 0.001 to 100,000; 0: only the page's pace.
+    """Limits the pace of this round, in addition to the page's pace. Other messages of the page are not affected. From
+    0.001 to 100,000. 0: only the page's pace.
     """
     reason: _builtins.str
-    """Why, for whoever reads ListRetries; at most 500 characters, without control characters but tabs and line feeds."""
+    """Shown by ListRetries. At most 500 characters. No control characters except tabs and line feeds."""
     @_builtins.property
     def recipient_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these recipients, at most 10,000; the rule of Recipient.id holds for each. With error_types too: those that are in both. Of
-        an AUTO message, naming anything (or as_of_sequence) also limits the automatic rounds that follow to the recipients of resends
-        by hand: see RetryType.
+        """Only these recipients; at most 10,000, each with the rules of Recipient.id. With error_types too: only recipients
+        that match both. For an AUTO message, naming recipients or error types (or setting as_of_sequence) also limits the
+        automatic rounds that follow: see RetryType.
         """
 
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]:
-        """Only recipients whose last error is of these types. Naming a type or a recipient also takes errors that an automatic retry
-        would not help; with nothing named only those that are retryable are taken.
+        """Only recipients whose last error has one of these types. A request that names recipients or error types also takes
+        recipients with permanent errors. A request that names neither takes only retryable recipients.
         """
 
     @_builtins.property
     def canary(self) -> Global___Canary:
-        """To a few first; the rest only if that goes well."""
+        """Resends to a few recipients first, and to the others only if few enough of them fail."""
 
     @_builtins.property
     def content(self) -> _content_pb2.Content:
-        """The corrected content of this round, and of later rounds of the recipients that it takes; the other recipients keep theirs.
-        Checked as in SendRequest. It may ask for {{name}} and for the variables that the message's original content asked for: no
-        others were kept, and asking for one is an error that names it. A recipient that lacks a variable, or whose filled-in text
-        is too long, fails without a request (ERROR_TYPE_OTHER, not retried by itself). With nothing named, a resend with a content
-        also takes errors of ERROR_TYPE_OTHER that an automatic retry would not help: the old content may have caused them.
-        While the message is paused and no recipient_ids are named, the content also replaces every older content of the message:
-        pending deliveries and later rounds of all its recipients get it, also when this round takes no recipient. A message that the
-        service stopped (Message.stop) then goes on at once, unless there is a canary: that one waits for ResumeMessage.
-        UNAVAILABLE while a server of the release before still runs on the same database: it would send the old content.
+        """A corrected content. It applies to the recipients of this round, and to these recipients in later rounds; other
+        recipients keep their content. It has the rules of SendRequest.content.
+        It may use {{name}} and the variables that the original content used, because the server kept only these.
+        INVALID_ARGUMENT names any other variable, unless the placeholder has a default. A recipient that lacks a variable,
+        or whose filled-in text is too long, fails without a request (ERROR_TYPE_OTHER, not retried automatically).
+        A resend that names no recipients and no error types also takes recipients with permanent errors of
+        ERROR_TYPE_OTHER: the old content may have caused them.
+        If the message is paused and recipient_ids is empty, the content replaces all older contents of the message:
+        pending deliveries and later rounds of all recipients use it, even if this round takes no recipient. If the service
+        had paused the message (Message.stop), the resend also resumes it; with a canary, the message waits for
+        ResumeMessage. UNAVAILABLE (reason OLDER_RELEASE_LIVES) while a server of the previous release runs on the same
+        database: it would send the old content.
         """
 
     def __init__(
@@ -280,11 +292,12 @@ Global___ResendRequest: _TypeAlias = ResendRequest  # noqa: Y015
 
 @_typing.final
 class Canary(_message.Message):
-    """A resend that begins with a few of its recipients, in the order in which they are resent to (by id, or as named). The rest
-    follows once all of these have an outcome, if few enough failed; else the resend stops there for good, and the automatic rounds
-    of an AUTO or CRON message are suspended until ResumeMessage or another Resend (Message.automatic_rounds_suspended). Until that
-    is decided the message is not done. The rest leaves out recipients that have changed since the request. Recipients that are not fewer than all
-    who are taken make it a plain resend.
+    """A resend that starts with a few of its recipients, in the order in which they are resent (by id, or as named). When
+    all of these have an outcome and few enough of them failed, the round continues with the others. Otherwise the round
+    stops, and the automatic rounds of an AUTO or CRON message are suspended until ResumeMessage or another Resend (see
+    Message.automatic_rounds_suspended). The message is not done before that is decided.
+    The second part leaves out recipients that have changed since the request. If the canary has as many recipients as
+    the resend, or more, the resend has no canary.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -292,9 +305,9 @@ class Canary(_message.Message):
     RECIPIENTS_FIELD_NUMBER: _builtins.int
     MAX_FAILURE_SHARE_FIELD_NUMBER: _builtins.int
     recipients: _builtins.int
-    """1 to 10,000. Required."""
+    """The number of recipients to start with: 1 to 10,000. Required."""
     max_failure_share: _builtins.float
-    """The share of them that may fail or stay unconfirmed: 0 to 1. 0: none."""
+    """The share of these that may fail or stay unconfirmed: 0 to 1. 0: none may."""
     def __init__(
         self,
         *,
@@ -311,8 +324,9 @@ Global___Canary: _TypeAlias = Canary  # noqa: Y015
 
 @_typing.final
 class ResendResponse(_message.Message):
-    """A resend of very many is answered after about a second, and the servers go on making its batches, also after a crash. The
-    numbers are those of the whole round as it began; whoever is reached in that time is not taken, and ListRetries has the sum.
+    """The plan of a round. A large round is answered after about a second, and the servers continue to plan its batches in
+    the background, also after a crash. The numbers are those of the whole round when it started. A recipient that is
+    sent the message before its batch is planned is left out. ListRetries returns the final number.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -323,18 +337,22 @@ class ResendResponse(_message.Message):
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     RECIPIENTS_AFTER_CANARY_FIELD_NUMBER: _builtins.int
     recipients_to_retry: _builtins.int
-    """With a canary: its recipients alone."""
+    """The recipients that the round takes. With a canary: those of the canary only. 0 if no recipient can be taken;
+    skipped says why.
+    """
     recipients_after_canary: _builtins.int
-    """With a canary: how many follow if it goes well; 0 when it takes all there are, as a plain resend."""
+    """With a canary: the number of recipients that follow if the canary passes. 0 if the resend has no second part."""
     @_builtins.property
     def batches(self) -> Global___ResendBatches: ...
     @_builtins.property
     def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedRecipients]:
-        """Recipients of the message (or those named) who are not taken, by reason."""
+        """The recipients that the round does not take, by reason: of the message, or of recipient_ids if it is given."""
 
     @_builtins.property
     def predictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResendPrediction]:
-        """With validate_only: what a resend would come to, by cause. They add up to the message's recipients, or to those named."""
+        """With validate_only: the expected result for each group of recipients. The counts add up to the recipients of the
+        message, or to recipient_ids if it is given.
+        """
 
     def __init__(
         self,
@@ -355,7 +373,7 @@ Global___ResendResponse: _TypeAlias = ResendResponse  # noqa: Y015
 
 @_typing.final
 class ResendBatches(_message.Message):
-    """The batches that a resend makes."""
+    """The batches of a resend."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -364,9 +382,9 @@ class ResendBatches(_message.Message):
     START_NUMBER_FIELD_NUMBER: _builtins.int
     total: _builtins.int
     size: _builtins.int
-    """Recipients in each but perhaps the last: 100."""
+    """The number of recipients in each batch, except perhaps the last: 100."""
     start_number: _builtins.int
-    """The number of the first; 0 when there are none."""
+    """The number of the first batch. 0 if there are no batches."""
     def __init__(
         self,
         *,
@@ -406,7 +424,7 @@ Global___SkippedRecipients: _TypeAlias = SkippedRecipients  # noqa: Y015
 
 @_typing.final
 class ResendPrediction(_message.Message):
-    """How many recipients a resend would find for one cause."""
+    """The number of recipients with one expected result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -416,7 +434,7 @@ class ResendPrediction(_message.Message):
     cause: Global___ResendCause.ValueType
     count: _builtins.int
     error_type: _error_pb2.ErrorType.ValueType
-    """Of their last error; unspecified where none is known: sent, in progress, cancelled, unknown."""
+    """The type of their last error. Unspecified if there is none: sent, in progress, cancelled or unknown."""
     def __init__(
         self,
         *,
@@ -442,7 +460,7 @@ class ListRetriesRequest(_message.Message):
     message_id: _builtins.str
     """Required."""
     page_size: _builtins.int
-    """0 to 1,000; 0 means 100."""
+    """0 to 1,000. 0 means the default, 100."""
     page_token: _builtins.str
     """next_page_token of the previous answer to the same filter."""
     def __init__(
@@ -467,7 +485,7 @@ class ListRetriesResponse(_message.Message):
     ROUNDS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty on the last page."""
     @_builtins.property
     def rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryRound]:
         """Newest first."""
@@ -488,7 +506,7 @@ Global___ListRetriesResponse: _TypeAlias = ListRetriesResponse  # noqa: Y015
 
 @_typing.final
 class RetryRound(_message.Message):
-    """One round of resends: who asked for it, for whom, and what came of it."""
+    """One round of resends: who requested it, for which recipients, and its result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -508,14 +526,16 @@ class RetryRound(_message.Message):
     """1 for the first resend, as in Batch and Progress."""
     trigger: Global___RetryTrigger.ValueType
     requested_by: _builtins.str
-    """The caller; "redrive" for an automatic round."""
+    """The caller of Resend. "redrive" for an automatic round."""
     reason: _builtins.str
     recipients: _builtins.int
-    """Taken so far; what a round of very many still takes is added as it is planned, a canary's rest when it follows."""
+    """The recipients that the round has taken so far. It grows while a large round is planned, and when the second part
+    of a canary follows.
+    """
     canary_state: Global___CanaryState.ValueType
     """Unspecified for a round without a canary."""
     recipients_after_canary: _builtins.int
-    """How many were to follow the canary."""
+    """The number of recipients that were planned to follow the canary."""
     @_builtins.property
     def selection(self) -> Global___RetrySelection: ...
     @_builtins.property
@@ -524,11 +544,13 @@ class RetryRound(_message.Message):
     def batches(self) -> Global___ResendBatches: ...
     @_builtins.property
     def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedRecipients]:
-        """Who was not taken, when the round was asked for. None are known of rounds of releases before this list."""
+        """The recipients that the round did not take when it was requested. Empty for rounds of releases that did not record
+        them.
+        """
 
     @_builtins.property
     def counts(self) -> _message_pb2.Counts:
-        """What became of this round's attempts; pending and sending are those open now."""
+        """The deliveries of this round by status. pending and sending are those that are open now."""
 
     def __init__(
         self,
@@ -556,7 +578,7 @@ Global___RetryRound: _TypeAlias = RetryRound  # noqa: Y015
 
 @_typing.final
 class RetrySelection(_message.Message):
-    """Whom a round was asked to take, and how."""
+    """What a round was asked to do."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -568,12 +590,14 @@ class RetrySelection(_message.Message):
     MESSAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
     CONTENT_CHANGED_FIELD_NUMBER: _builtins.int
     recipients_named: _builtins.bool
-    """Recipients were named; who they were, the round's deliveries tell."""
+    """True if the request named recipients. The round's deliveries show which."""
     include_unconfirmed: _builtins.bool
     as_of_sequence: _builtins.int
     messages_per_second: _builtins.float
     content_changed: _builtins.bool
-    """The round brought a corrected content (ResendRequest.content). Rounds without one send what their recipients were sent before."""
+    """True if the round has a corrected content (ResendRequest.content). Other rounds send the content that their
+    recipients had before.
+    """
     @_builtins.property
     def error_types(self) -> _containers.RepeatedScalarFieldContainer[_error_pb2.ErrorType.ValueType]: ...
     @_builtins.property

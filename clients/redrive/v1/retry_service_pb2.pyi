@@ -31,9 +31,9 @@ class _ScheduledRetryStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     SCHEDULED_RETRY_STATUS_STARTED: _ScheduledRetryStatus.ValueType  # 1
     """A round was started."""
     SCHEDULED_RETRY_STATUS_NOTHING_TO_DO: _ScheduledRetryStatus.ValueType  # 2
-    """Nobody was left to retry, or another trigger was first."""
+    """No round was started: no recipient was retryable any more, or another trigger started the round first."""
     SCHEDULED_RETRY_STATUS_RETRY_AFTER: _ScheduledRetryStatus.ValueType  # 3
-    """The page is inside a Retry-After."""
+    """No round was started: the page is in a Retry-After."""
 
 class ScheduledRetryStatus(_ScheduledRetryStatus, metaclass=_ScheduledRetryStatusEnumTypeWrapper): ...
 
@@ -41,9 +41,9 @@ SCHEDULED_RETRY_STATUS_UNSPECIFIED: ScheduledRetryStatus.ValueType  # 0
 SCHEDULED_RETRY_STATUS_STARTED: ScheduledRetryStatus.ValueType  # 1
 """A round was started."""
 SCHEDULED_RETRY_STATUS_NOTHING_TO_DO: ScheduledRetryStatus.ValueType  # 2
-"""Nobody was left to retry, or another trigger was first."""
+"""No round was started: no recipient was retryable any more, or another trigger started the round first."""
 SCHEDULED_RETRY_STATUS_RETRY_AFTER: ScheduledRetryStatus.ValueType  # 3
-"""The page is inside a Retry-After."""
+"""No round was started: the page is in a Retry-After."""
 Global___ScheduledRetryStatus: _TypeAlias = ScheduledRetryStatus  # noqa: Y015
 
 @_typing.final
@@ -69,12 +69,12 @@ class RunScheduledRetriesResponse(_message.Message):
     TOTAL_RECIPIENTS_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
     processed: _builtins.int
-    """Messages for which a round was started."""
+    """The number of messages for which a round was started."""
     total_recipients: _builtins.int
-    """Recipients in those rounds."""
+    """The number of recipients in those rounds."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryResult]:
-        """One per eligible message."""
+        """One result per eligible message that the caller may see."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ Global___RunScheduledRetriesResponse: _TypeAlias = RunScheduledRetriesResponse  
 
 @_typing.final
 class ScheduledRetryResult(_message.Message):
-    """What one run of the timer did with one message."""
+    """The result of one run of the timer for one message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -109,7 +109,7 @@ class ScheduledRetryResult(_message.Message):
     recipients_count: _builtins.int
     batches_created: _builtins.int
     retry_attempt: _builtins.int
-    """The automatic round that was started, from 1."""
+    """The number of the automatic round that was started. The first one is 1."""
     def __init__(
         self,
         *,
@@ -155,9 +155,9 @@ class ProcessBatchesResponse(_message.Message):
     RELEASED_FIELD_NUMBER: _builtins.int
     PROCESSING_FIELD_NUMBER: _builtins.int
     released: _builtins.int
-    """Stuck batches that were freed. What they had in flight is unconfirmed now."""
+    """The number of stuck batches that were released. Their deliveries without an outcome are unconfirmed now."""
     processing: _builtins.int
-    """Batches of the message that are pending or started now."""
+    """The number of the message's batches that are pending or started now."""
     def __init__(
         self,
         *,
@@ -198,11 +198,13 @@ class GetRetryScheduleResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """The time between two runs. With a cron expression: between the next run and the one after it. Absent when the timer is off."""
+        """The time between two runs. With a cron expression: the time between the next run and the one after it. Absent if
+        the timer is off.
+        """
 
     @_builtins.property
     def next_run_time(self) -> _timestamp_pb2.Timestamp:
-        """Absent when the timer is off."""
+        """Absent if the timer is off."""
 
     @_builtins.property
     def last_run_time(self) -> _timestamp_pb2.Timestamp:
@@ -210,11 +212,11 @@ class GetRetryScheduleResponse(_message.Message):
 
     @_builtins.property
     def last_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryResult]:
-        """What the last run did, at most 1,000 messages."""
+        """The results of the last run: at most 1,000 messages, of those that the caller may see."""
 
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryRun]:
-        """The last 20 runs, by the timer or by RunScheduledRetries; newest first."""
+        """The last 20 runs, newest first. Runs of the timer and calls of RunScheduledRetries."""
 
     def __init__(
         self,
@@ -235,7 +237,7 @@ Global___GetRetryScheduleResponse: _TypeAlias = GetRetryScheduleResponse  # noqa
 
 @_typing.final
 class ScheduledRetryRun(_message.Message):
-    """One run, and what it did."""
+    """One run of the retry timer and its results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -245,16 +247,16 @@ class ScheduledRetryRun(_message.Message):
     TOTAL_RECIPIENTS_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
     eligible: _builtins.int
-    """Messages that were eligible."""
+    """The number of eligible messages."""
     processed: _builtins.int
-    """Messages for which a round was started."""
+    """The number of messages for which a round was started."""
     total_recipients: _builtins.int
-    """Recipients in those rounds."""
+    """The number of recipients in those rounds."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledRetryResult]:
-        """At most 100 messages."""
+        """At most 100 messages, of those that the caller may see."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RetryServiceStub:
-    """The timer that retries CRON messages, and the freeing of stuck batches.
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
     """
 
     def __init__(self, channel):
@@ -53,27 +54,33 @@ class RetryServiceStub:
 
 
 class RetryServiceServicer:
-    """The timer that retries CRON messages, and the freeing of stuck batches.
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
     """
 
     def RunScheduledRetries(self, request, context):
-        """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-        paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+        """Starts a round for every eligible CRON message now, due or not, also for messages with a schedule of their own.
+        Scope `schedule`.
+        A message is eligible if it is done, has automatic rounds left and has a retryable recipient. Paused and cancelled
+        messages, messages of a page on hold, and messages whose automatic rounds are suspended are not eligible. A message
+        whose page is in a Retry-After gets no round; its result says so.
+        Calls at the same time as the timer or as another call are safe: only one of them plans each round.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProcessBatches(self, request, context):
-        """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
-        NOT_FOUND for an unknown message.
+        """Releases the stuck batches of a message, so that a process can claim them again, and starts what is pending.
+        Nothing of a message that is paused or not due yet starts. Scope `schedule`.
+        NOT_FOUND (reason MESSAGE_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRetrySchedule(self, request, context):
-        """The timer's interval, its last runs and its next.
+        """Returns the retry timer's interval, its next run and its last runs. Scope `read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +113,8 @@ def add_RetryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetryService:
-    """The timer that retries CRON messages, and the freeing of stuck batches.
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
     """
 
     @staticmethod

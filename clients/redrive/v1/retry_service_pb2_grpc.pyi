@@ -27,41 +27,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RetryServiceStub:
-    """The timer that retries CRON messages, and the freeing of stuck batches."""
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetryServiceAsyncStub: ...
     RunScheduledRetries: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]
-    """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-    paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+    """Starts a round for every eligible CRON message now, due or not, also for messages with a schedule of their own.
+    Scope `schedule`.
+    A message is eligible if it is done, has automatic rounds left and has a retryable recipient. Paused and cancelled
+    messages, messages of a page on hold, and messages whose automatic rounds are suspended are not eligible. A message
+    whose page is in a Retry-After gets no round; its result says so.
+    Calls at the same time as the timer or as another call are safe: only one of them plans each round.
     """
     ProcessBatches: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]
-    """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
-    NOT_FOUND for an unknown message.
+    """Releases the stuck batches of a message, so that a process can claim them again, and starts what is pending.
+    Nothing of a message that is paused or not due yet starts. Scope `schedule`.
+    NOT_FOUND (reason MESSAGE_NOT_FOUND).
     """
     GetRetrySchedule: _grpc.UnaryUnaryMultiCallable[_retry_service_pb2.GetRetryScheduleRequest, _retry_service_pb2.GetRetryScheduleResponse]
-    """The timer's interval, its last runs and its next."""
+    """Returns the retry timer's interval, its next run and its last runs. Scope `read`."""
 
 @_typing.type_check_only
 class RetryServiceAsyncStub(RetryServiceStub):
-    """The timer that retries CRON messages, and the freeing of stuck batches."""
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RunScheduledRetries: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.RunScheduledRetriesRequest, _retry_service_pb2.RunScheduledRetriesResponse]  # type: ignore[assignment]
-    """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-    paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+    """Starts a round for every eligible CRON message now, due or not, also for messages with a schedule of their own.
+    Scope `schedule`.
+    A message is eligible if it is done, has automatic rounds left and has a retryable recipient. Paused and cancelled
+    messages, messages of a page on hold, and messages whose automatic rounds are suspended are not eligible. A message
+    whose page is in a Retry-After gets no round; its result says so.
+    Calls at the same time as the timer or as another call are safe: only one of them plans each round.
     """
     ProcessBatches: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.ProcessBatchesRequest, _retry_service_pb2.ProcessBatchesResponse]  # type: ignore[assignment]
-    """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
-    NOT_FOUND for an unknown message.
+    """Releases the stuck batches of a message, so that a process can claim them again, and starts what is pending.
+    Nothing of a message that is paused or not due yet starts. Scope `schedule`.
+    NOT_FOUND (reason MESSAGE_NOT_FOUND).
     """
     GetRetrySchedule: _aio.UnaryUnaryMultiCallable[_retry_service_pb2.GetRetryScheduleRequest, _retry_service_pb2.GetRetryScheduleResponse]  # type: ignore[assignment]
-    """The timer's interval, its last runs and its next."""
+    """Returns the retry timer's interval, its next run and its last runs. Scope `read`."""
 
 class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The timer that retries CRON messages, and the freeing of stuck batches."""
+    """Controls the retry timer, which retries CRON messages, and reclaims stuck batches. Every rpc answers the errors that
+    DeliveryService lists.
+    """
 
     @_abc_1.abstractmethod
     def RunScheduledRetries(
@@ -69,8 +85,12 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.RunScheduledRetriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.RunScheduledRetriesResponse, _abc.Awaitable[_retry_service_pb2.RunScheduledRetriesResponse]]:
-        """Takes every eligible CRON message now, due or not, those with a schedule of their own too, except during a Retry-After; never
-        paused or cancelled ones, nor those whose automatic rounds a stopped canary suspends. Safe to call at the same moment as the timer or another caller: one of them plans the round.
+        """Starts a round for every eligible CRON message now, due or not, also for messages with a schedule of their own.
+        Scope `schedule`.
+        A message is eligible if it is done, has automatic rounds left and has a retryable recipient. Paused and cancelled
+        messages, messages of a page on hold, and messages whose automatic rounds are suspended are not eligible. A message
+        whose page is in a Retry-After gets no round; its result says so.
+        Calls at the same time as the timer or as another call are safe: only one of them plans each round.
         """
 
     @_abc_1.abstractmethod
@@ -79,8 +99,9 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.ProcessBatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.ProcessBatchesResponse, _abc.Awaitable[_retry_service_pb2.ProcessBatchesResponse]]:
-        """Reclaims a message's stuck batches and starts what is pending; of a message that is paused, or not due yet, nothing starts.
-        NOT_FOUND for an unknown message.
+        """Releases the stuck batches of a message, so that a process can claim them again, and starts what is pending.
+        Nothing of a message that is paused or not due yet starts. Scope `schedule`.
+        NOT_FOUND (reason MESSAGE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -89,6 +110,6 @@ class RetryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_service_pb2.GetRetryScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_service_pb2.GetRetryScheduleResponse, _abc.Awaitable[_retry_service_pb2.GetRetryScheduleResponse]]:
-        """The timer's interval, its last runs and its next."""
+        """Returns the retry timer's interval, its next run and its last runs. Scope `read`."""
 
 def add_RetryServiceServicer_to_server(servicer: RetryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

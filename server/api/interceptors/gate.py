@@ -82,7 +82,7 @@ class Gate:
             async with self._ended_in_time(rpc, credentials):
                 yield Admitted(caller.owner, is_known=True)
 
-    async def _admit_or_count(self, credentials: Credentials, method: str, context: Context) -> Caller:
+    async def _admit_or_count(self, credentials: CallCredentials, method: str, context: Context) -> Caller:
         """Only refused calls count: a caller does not lock out others at its address."""
         try:
             return await self._admit(credentials, method)
@@ -95,7 +95,7 @@ class Gate:
             return self._watches.one_of(owner)
         return self._send_streams.one_of(owner) if rpc.request_streaming else nullcontext()
 
-    async def _admit(self, credentials: Credentials, method: str) -> Caller:
+    async def _admit(self, credentials: CallCredentials, method: str) -> Caller:
         caller = LOCAL if self._authentication is None else await self._authentication.caller(credentials)
         if method.startswith(REFLECTION):
             return caller  # whoever is known may ask
@@ -107,7 +107,7 @@ class Gate:
         return caller
 
     @asynccontextmanager
-    async def _ended_in_time(self, rpc: Rpc, credentials: Credentials) -> AsyncIterator[None]:
+    async def _ended_in_time(self, rpc: Rpc, credentials: CallCredentials) -> AsyncIterator[None]:
         """Watches and exports end by themselves; what ends all streams is that their caller is let in no more."""
         seconds = self._seconds(rpc)
         refusals: list[Exception] = []
@@ -127,7 +127,7 @@ class Gate:
 
     @contextmanager
     def _rechecking(
-        self, rpc: Rpc, credentials: Credentials, end: asyncio.Timeout, refusals: list[Exception]
+        self, rpc: Rpc, credentials: CallCredentials, end: asyncio.Timeout, refusals: list[Exception]
     ) -> Iterator[None]:
         if self._authentication is None or not rpc.is_stream:
             yield
@@ -139,7 +139,7 @@ class Gate:
             task.cancel()
 
     async def _recheck(
-        self, rpc: Rpc, credentials: Credentials, end: asyncio.Timeout, refusals: list[Exception]
+        self, rpc: Rpc, credentials: CallCredentials, end: asyncio.Timeout, refusals: list[Exception]
     ) -> None:
         while not refusals:
             await asyncio.sleep(self._recheck_seconds)
