@@ -146,7 +146,7 @@ class BookCallers(BookWorkers):
         self.work_off(data)
 
     def start_round(self, data: st.DataObject, selection: RetrySelection, trigger: RetryTrigger) -> None:
-        """Two at the same moment: the same plan twice at one version, and only one of them counts (rule 11)."""
+        """Plan the same round twice at one version: only one of the two is appended (protocol rule 11)."""
         message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
         model, message = self.model[message_id], self.db.message(message_id)
         if model.is_cancelled:

@@ -1,4 +1,7 @@
-"""Whatever happens to messages, in whatever order, the books balance (invariants 1, 2, 3 and 6 of the design)."""
+"""The counts add up after every history of a message.
+
+Checks invariant 1, invariant 2, invariant 3 and invariant 6.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
