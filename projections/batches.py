@@ -300,3 +300,12 @@ def pages_with_work(sql: Sql) -> Sequence[str]:
         {"now": sql.clock()},
     )
     return [row["page_id"] for row in found]
+
+
+def pending_of(sql: Sql, message_id: str, number: int) -> int:
+    """Return how many deliveries of a batch are pending; 0 for an unknown batch."""
+    row = sql.row(
+        "SELECT pending FROM batches WHERE message_id = :message_id AND number = :number",
+        {"message_id": message_id, "number": number},
+    )
+    return row["pending"] if row else 0

@@ -305,3 +305,8 @@ def _hold_row(row: Row) -> HoldRow:
         error_type=ErrorType(row["hold_error_type"]) if row["hold_error_type"] else None,
         time=row["hold_time"],
     )
+
+
+def not_held(sql: Sql) -> Sequence[str]:
+    """Return the ids of the pages that are not on hold."""
+    return [row["page_id"] for row in sql.rows("SELECT page_id FROM pages WHERE is_held = 0 ORDER BY page_id")]

@@ -51,7 +51,7 @@ from server.eventstore.postgres.store import PostgresStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.eventstore.store import Store
 from server.messenger.channel import Channel
-from server.observability.calls import Calls
+from server.observability.calls import ObservedCalls
 from server.observability.event_logging import log_events
 from server.progress.hub import ProgressHub
 from server.queries.history import History
@@ -229,7 +229,7 @@ class RedriveServer:
     """One server process: the gRPC API, and everything that sends and retries in the background."""
 
     def __init__(
-        self, settings: Settings, log: EventLog, vault: Vault, channel: Channel, calls: Calls | None = None
+        self, settings: Settings, log: EventLog, vault: Vault, channel: Channel, calls: ObservedCalls | None = None
     ) -> None:
         self._settings = settings
         self._log = log

@@ -10,7 +10,7 @@ import typer
 from domain.commands import HoldPage
 from domain.errors import Unavailable
 from domain.owner import ANYBODY
-from projections.sql import Sql
+from projections.pages import not_held
 from server.bootstrap import StartRefusedError, event_store_over, open_store, open_vault
 from server.cli.errors import exit_on_error
 from server.commands.pages import PageHoldService
@@ -45,11 +45,7 @@ async def _hold_all(settings: Settings, reason: str) -> Sequence[str]:
     store = open_store(settings)
     async with event_store_over(store, settings) as log:
         pages = PageHoldService(log, open_vault(store, settings), lambda: datetime.now(UTC))
-        free = await log.read(_not_held)
+        free = await log.read(not_held)
         for page_id in free:
             await pages.hold(HoldPage(owner=HELD_BY, sees=ANYBODY, page_id=page_id, reason=reason))
     return free
-
-
-def _not_held(sql: Sql) -> Sequence[str]:
-    return [row["page_id"] for row in sql.rows("SELECT page_id FROM pages WHERE is_held = 0 ORDER BY page_id")]

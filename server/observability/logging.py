@@ -1,7 +1,7 @@
-"""Structured logs on standard error: one JSON object a line, or lines for people on a terminal.
+"""Structured logs on standard error: one JSON object per line, or readable lines on a terminal.
 
-No line shows a value that nobody chose to show: exceptions are named and located, but their texts are left out, and so
-are the parameters of what libraries say. Either may hold a token or a message.
+A log line holds only chosen values. It names the type and place of an exception but not its text, and leaves out the
+parameters of log calls in libraries: either may hold a token or a message.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str, style: str = "auto") -> None:
-    """From now on every logger writes at this level and above; `auto` is `text` on a terminal, else `json`."""
+    """Set the level and the style of all loggers; `auto` is `text` on a terminal, else `json`."""
     as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[
@@ -23,7 +23,7 @@ def configure(level: str, style: str = "auto") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             without_texts,
-            *(_for_people() if as_text else (structlog.processors.JSONRenderer(default=str),)),
+            *(_readable() if as_text else (structlog.processors.JSONRenderer(default=str),)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -32,11 +32,11 @@ def configure(level: str, style: str = "auto") -> None:
 
 
 def log_lost_exceptions(loop: asyncio.AbstractEventLoop) -> None:
-    """Exceptions that nobody awaits are logged like all others; the loop's own way shows their texts."""
+    """Log exceptions of tasks that are never awaited; the event loop's own handler would show their texts."""
     loop.set_exception_handler(_lost)
 
 
-def _for_people() -> tuple[Processor, ...]:
+def _readable() -> tuple[Processor, ...]:
     return _as_lines, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
 
@@ -48,9 +48,9 @@ def _as_lines(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """An exception becomes its type and where it happened, causes included."""
-    told = event.pop("exc_info", None)
-    error = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told
+    """Replace an exception by its type and place, with those of its causes."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
         event["exception"] = [_described(one) for one in _chain(error)]
     return event
@@ -79,7 +79,7 @@ def _lost(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 class _Libraries(logging.Handler):
-    """What libraries log, without the parameters of their words."""
+    """Logs the messages of libraries without their parameters."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()

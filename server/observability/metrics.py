@@ -1,4 +1,4 @@
-"""What is measured, by the names that alert rules and dashboards know; a registry of the service's own."""
+"""The metrics of a process, by the names that alert rules and dashboards use."""
 
 import sys
 from importlib.metadata import version
@@ -11,8 +11,8 @@ _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _CALL_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Meters:
-    """Counters and histograms of one process; what only a look into the database tells stands in `Sight`."""
+class Metrics:
+    """Counters and histograms of one process, in a registry of their own; see DatabaseMetrics for the gauges."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -24,30 +24,30 @@ class Meters:
         )
         self.deliveries = Counter(
             "redrive_deliveries",
-            "Attempts by what was recorded of them; one whose answer came late counts again with it.",
+            "Attempts by recorded outcome; an attempt with a late outcome counts again.",
             ("outcome", "error_type"),
             registry=self.registry,
         )
         self.attempt_seconds = Histogram(
             "redrive_attempt_seconds",
-            "From a request's leaving to its outcome; a Graph batch is one request.",
+            "From sending a request to its outcome; a Graph batch is one request.",
             ("send_mode",),
             buckets=_ATTEMPT_SECONDS,
             registry=self.registry,
         )
         self.commit_seconds = Histogram(
             "redrive_commit_seconds",
-            "From handing a commit in until it is durable, or is not.",
+            "From submitting a commit to its result.",
             buckets=_COMMIT_SECONDS,
             registry=self.registry,
         )
-        self.commits = Counter("redrive_commits", "Commits by their end.", ("result",), registry=self.registry)
-        self.watches = Gauge("redrive_watch_streams", "WatchProgress streams that are open.", registry=self.registry)
-        self.sends = Gauge("redrive_send_streams", "SendStream calls that are open.", registry=self.registry)
-        self.calls = Counter("redrive_calls", "Calls that ended.", ("method", "code"), registry=self.registry)
+        self.commits = Counter("redrive_commits", "Commits by result.", ("result",), registry=self.registry)
+        self.watches = Gauge("redrive_watch_streams", "Open WatchProgress streams.", registry=self.registry)
+        self.sends = Gauge("redrive_send_streams", "Open SendStream calls.", registry=self.registry)
+        self.calls = Counter("redrive_calls", "Finished calls.", ("method", "code"), registry=self.registry)
         self.call_seconds = Histogram(
             "redrive_call_seconds",
-            "How long calls took.",
+            "Duration of calls.",
             ("method",),
             buckets=_CALL_SECONDS,
             registry=self.registry,
@@ -56,5 +56,7 @@ class Meters:
         ProcessCollector(registry=self.registry)
 
     def _describe_build(self) -> None:
-        build = Gauge("redrive_build_info", "What runs here; always 1.", ("version", "python"), registry=self.registry)
+        build = Gauge(
+            "redrive_build_info", "The running version; always 1.", ("version", "python"), registry=self.registry
+        )
         build.labels(version("redrive-server"), sys.version.split()[0]).set(1)

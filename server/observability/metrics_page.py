@@ -1,4 +1,4 @@
-"""`/metrics` on a port of its own, within the service's event loop."""
+"""The `/metrics` page, on its own port and in the event loop of the service."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from server.observability.database_metrics import Sight
+from server.observability.database_metrics import DatabaseMetrics
 
 PATH = "/metrics"
 
@@ -16,20 +16,20 @@ PATH = "/metrics"
 class MetricsPage:
     """Answers scrapes."""
 
-    def __init__(self, registry: CollectorRegistry, sight: Sight) -> None:
+    def __init__(self, registry: CollectorRegistry, database: DatabaseMetrics) -> None:
         self._registry = registry
-        self._sight = sight
+        self._database = database
 
     async def show(self, request: web.Request) -> web.Response:
-        """Everything as it is now, in the form that the scraper asks for."""
-        await self._sight.refresh()
+        """Return all metrics, in the format that the scraper accepts."""
+        await self._database.refresh()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
 
 @asynccontextmanager
 async def listening(page: MetricsPage, listen: str) -> AsyncIterator[str]:
-    """Listens on HOST:PORT (0 = any port), and gives the address; raises OSError when it cannot."""
+    """Listen on HOST:PORT (0 = any free port), and yield the address; raises OSError if it cannot be used."""
     host, _, port = listen.rpartition(":")
     app = web.Application()
     app.router.add_get(PATH, page.show)

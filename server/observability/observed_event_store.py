@@ -1,7 +1,7 @@
-"""The log, observed: how long commits take, how they end, and what this process recorded with them.
+"""The event store, observed: the duration and result of commits, and the events that this process recorded.
 
-Counted from what is handed in and not from what listeners hear: they hear of every process's events, and a sum over
-processes would count each as often as there are processes.
+Events are counted when they are committed, not when listeners receive them: listeners receive the events of every
+process, so that a sum over processes would count each event several times.
 """
 
 import time
@@ -22,50 +22,51 @@ from domain.errors import Unavailable
 from domain.event import Event
 from domain.message_events import MessageSubmitted, RetryRequested
 from domain.outcome import Failed, Sent, Unconfirmed
+from projections.batches import pending_of
 from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.commit import Commit, CommitResult, Committed, EventLog, Listener
-from server.observability.metrics import Meters
+from server.observability.metrics import Metrics
 from server.observability.tracing import Tracing
 
 T = TypeVar("T")
 
 _UNAVAILABLE = "unavailable"
-_ENDS = ("committed", "conflict", "refused", _UNAVAILABLE)
+_RESULTS = ("committed", "conflict", "refused", _UNAVAILABLE)
 
 
-class ObservedLog:
-    """See EventLog."""
+class ObservedEventStore:
+    """An EventLog that measures and traces another one."""
 
-    def __init__(self, log: EventLog, meters: Meters, tracing: Tracing | None) -> None:
+    def __init__(self, log: EventLog, metrics: Metrics, tracing: Tracing | None) -> None:
         self._log = log
-        self._meters = meters
+        self._metrics = metrics
         self._tracing = tracing
-        self._sent = meters.deliveries.labels("sent", "")
-        self._ends = {end: meters.commits.labels(end) for end in _ENDS}
+        self._sent = metrics.deliveries.labels("sent", "")
+        self._results = {result: metrics.commits.labels(result) for result in _RESULTS}
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Writes it, together with whatever else waits; raises Unavailable."""
-        cancelled = _Cancelled(commit)
+        """Write the commit; raises Unavailable."""
+        cancelled = _CancelledDeliveries(commit)
         started = time.perf_counter()
         try:
             result = await self._log.commit(cancelled.counting)
         except Unavailable:
-            self._ended(_UNAVAILABLE, started)
+            self._count_result(_UNAVAILABLE, started)
             raise
-        self._ended(type(result).__name__.lower(), started)
+        self._count_result(type(result).__name__.lower(), started)
         if isinstance(result, Committed):
             self._count(commit, cancelled.deliveries)
         return result
 
-    def _ended(self, end: str, started: float) -> None:
-        """Not called for a caller that goes away meanwhile: how its commit ends is not known here."""
-        self._meters.commit_seconds.observe(time.perf_counter() - started)
-        self._ends[end].inc()
+    def _count_result(self, result: str, started: float) -> None:
+        """Count a result; the commit of a cancelled caller is not counted, because its result is not known here."""
+        self._metrics.commit_seconds.observe(time.perf_counter() - started)
+        self._results[result].inc()
 
     def _count(self, commit: Commit, cancelled: int) -> None:
         if cancelled:
-            self._meters.deliveries.labels("cancelled", "").inc(cancelled)
+            self._metrics.deliveries.labels("cancelled", "").inc(cancelled)
         for append in commit.appends:
             for event in append.events:
                 self._count_event(event)
@@ -77,38 +78,38 @@ class ObservedLog:
             case OutcomesRecorded(outcomes=outcomes) | LateOutcomesRecorded(outcomes=outcomes):
                 self._count_outcomes(outcomes)
             case MessageSubmitted(total=total):
-                self._meters.messages.inc()
-                self._meters.recipients.inc(total)
+                self._metrics.messages.inc()
+                self._metrics.recipients.inc(total)
             case DeliveriesReturned(to=DeliveryStatus.CANCELLED, positions=positions):
-                self._meters.deliveries.labels("cancelled", "").inc(len(positions))
+                self._metrics.deliveries.labels("cancelled", "").inc(len(positions))
 
     def _count_outcomes(self, known: Sequence[RecordedOutcome]) -> None:
-        troubled = [one.outcome for one in known if not isinstance(one.outcome, Sent)]
-        if len(troubled) < len(known):
-            self._sent.inc(len(known) - len(troubled))
-        for labels, how_many in Counter(map(_labels, troubled)).items() if troubled else ():
-            self._meters.deliveries.labels(*labels).inc(how_many)
+        unsent = [one.outcome for one in known if not isinstance(one.outcome, Sent)]
+        if len(unsent) < len(known):
+            self._sent.inc(len(known) - len(unsent))
+        for labels, count in Counter(map(_labels, unsent)).items() if unsent else ():
+            self._metrics.deliveries.labels(*labels).inc(count)
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
-        """The events of a stream in order, all or the first few; raises Unavailable."""
+        """Return the events of a stream in order, all or the first few; raises Unavailable."""
         return await self._log.load(stream, limit=limit)
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
     ) -> Sequence[Recorded]:
-        """The events of some streams in the log's order, after a position; raises Unavailable."""
+        """Return the events of some streams in order, after a position; raises Unavailable."""
         return await self._log.recorded_in(streams, after=after, limit=limit)
 
     async def read(self, query: Callable[[Sql], T]) -> T:
-        """Runs a query in a snapshot of its own; raises Unavailable."""
+        """Run a query in a snapshot; raises Unavailable."""
         return await self._log.read(query)
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run in a reader's thread what is made of what was read; raises Unavailable."""
+        """Run a computation in a reader thread; raises Unavailable."""
         return await self._log.compute(work)
 
     def listen(self, listener: Listener) -> None:
-        """Calls the listener with what each commit recorded."""
+        """Call the listener with the events of each commit."""
         self._log.listen(listener)
 
 
@@ -116,8 +117,8 @@ def _labels(outcome: Failed | Unconfirmed) -> tuple[str, str]:
     return "failed" if isinstance(outcome, Failed) else "unconfirmed", outcome.fault.type.value
 
 
-class _Cancelled:
-    """Counts what a commit cancels: the event does not say, so its transaction looks just before."""
+class _CancelledDeliveries:
+    """Counts what a commit cancels. The event does not say it, so the commit's guard reads it in the transaction."""
 
     def __init__(self, commit: Commit) -> None:
         self.deliveries = 0
@@ -128,16 +129,8 @@ class _Cancelled:
             if type(event) is BatchCancelled
         ]
         self._guard = commit.guard
-        self.counting = replace(commit, guard=self._look) if self._batches else commit
+        self.counting = replace(commit, guard=self._count_and_guard) if self._batches else commit
 
-    def _look(self, sql: Sql) -> Any:
-        self.deliveries = sum(_pending(sql, *batch) for batch in self._batches)
+    def _count_and_guard(self, sql: Sql) -> Any:
+        self.deliveries = sum(pending_of(sql, *batch) for batch in self._batches)
         return self._guard(sql) if self._guard is not None else None
-
-
-def _pending(sql: Sql, message_id: str, number: int) -> int:
-    row = sql.row(
-        "SELECT pending FROM batches WHERE message_id = :message_id AND number = :number",
-        {"message_id": message_id, "number": number},
-    )
-    return row["pending"] if row else 0

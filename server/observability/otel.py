@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, with a provider of the service's own: nothing global is set."""
+"""Traces by OpenTelemetry, with a tracer provider of their own; no global state is set."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -26,25 +26,25 @@ from domain.delivery import parse_delivery_id
 from server.messenger.channel import Attempted, OutgoingMessage
 from server.observability.tracing import Metadata, TracingRefusedError
 
-KEPT_LINKS = 10_000  # messages whose call is remembered
+KEPT_LINKS = 10_000  # messages whose call is remembered for links
 _TRACE_HEADERS = ("traceparent", "tracestate")
-_OUR_FAULT = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+_SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 
 
 def exporter_of(name: str) -> SpanExporter:
-    """The exporter of a name; its own settings are the standard variables. Raises TracingRefusedError."""
+    """Return the exporter with this name, set up by the standard variables; raises TracingRefusedError."""
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     if name == "otlp" and protocol in (None, "", "grpc"):
         return OTLPSpanExporter()
     if name == "console":
         return ConsoleSpanExporter()
     if name == "otlp":
-        raise TracingRefusedError(f"OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is spoken, not {protocol!r}")
+        raise TracingRefusedError(f"OTEL_EXPORTER_OTLP_PROTOCOL: must be grpc, not {protocol!r}")
     raise TracingRefusedError(f"OTEL_TRACES_EXPORTER must be otlp, console or none, not {name!r}")
 
 
 class OtelTracing:
-    """See Tracing."""
+    """Tracing with OpenTelemetry."""
 
     def __init__(self, exporter: SpanExporter, *, at_once: bool = False) -> None:
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
@@ -55,7 +55,7 @@ class OtelTracing:
         self._calls: dict[str, SpanContext] = {}  # by message, the oldest first
 
     def call(self, method: str, metadata: Metadata) -> Callable[[str], None]:
-        """Begins a call's span; the caller's decision whether to sample is kept."""
+        """Start the span of a call; the caller's sampling decision holds."""
         carrier = {name: value for name, value in metadata if name in _TRACE_HEADERS and isinstance(value, str)}
         service, _, name = method.strip("/").rpartition("/")
         span = self._tracer.start_span(
@@ -68,7 +68,7 @@ class OtelTracing:
         return lambda code: _end_call(span, token, code)
 
     def planned(self, message_id: str) -> None:
-        """Remembered in this process only: after a restart, and in other processes, there is no link."""
+        """Remember the current call for later links; other processes, and this one after a restart, make no link."""
         here = get_current_span().get_span_context()
         if not here.is_valid:
             return
@@ -81,7 +81,7 @@ class OtelTracing:
     def sending(
         self, operation: str, page_id: str, messages: Sequence[OutgoingMessage]
     ) -> Iterator[Callable[[Sequence[Attempted]], None]]:
-        """A span of its own trace, linked to the call: one call may bring very many requests."""
+        """Start a span in a trace of its own, linked to the call: one call may cause very many requests."""
         place = parse_delivery_id(messages[0].delivery_id) if messages else None
         message_id, batch, _ = place or ("", 0, 0)
         attributes = {
@@ -92,11 +92,11 @@ class OtelTracing:
         }
         links = [Link(self._calls[message_id])] if message_id in self._calls else []
         with self._request(f"graph {operation}", attributes, links, contexts.Context()) as span:
-            yield lambda attempted: _tell(span, attempted)
+            yield lambda attempted: _record_outcomes(span, attempted)
 
     @contextmanager
     def checking(self, page_id: str) -> Iterator[Callable[[str], None]]:
-        """A child of the call that asked for it, if one did."""
+        """Start a span, as a child of the current call if there is one."""
         with self._request("graph check_token", {"redrive.page_id": page_id}, [], None) as span:
             yield lambda result: span.set_attribute("redrive.result", result)
 
@@ -104,7 +104,7 @@ class OtelTracing:
     def _request(
         self, name: str, attributes: dict[str, Any], links: Sequence[Link], context: contexts.Context | None
     ) -> Iterator[Span]:
-        """An exception's text is not recorded: it may show what leaves."""
+        """Start a span; the text of an exception is not recorded, because it may quote a message."""
         span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, links)
         try:
             yield span
@@ -115,19 +115,19 @@ class OtelTracing:
             span.end()
 
     def close(self) -> None:
-        """Hands over what is there; blocks."""
+        """Export the remaining spans; blocks."""
         self._provider.shutdown()
 
 
 def _end_call(span: Span, token: Any, code: str) -> None:
     span.set_attribute("rpc.grpc.status_code", code)
-    if code in _OUR_FAULT:
+    if code in _SERVER_ERRORS:
         span.set_status(StatusCode.ERROR)
     span.end()
     contexts.detach(token)
 
 
-def _tell(span: Span, attempted: Sequence[Attempted]) -> None:
+def _record_outcomes(span: Span, attempted: Sequence[Attempted]) -> None:
     outcomes = [type(one.outcome).__name__.lower() for one in attempted]
     for outcome in set(outcomes):
         span.set_attribute(f"redrive.{outcome}", outcomes.count(outcome))
@@ -136,6 +136,6 @@ def _tell(span: Span, attempted: Sequence[Attempted]) -> None:
 
 
 def _resource() -> Resource:
-    """The name in the standard variable wins."""
+    """Return the resource, named by the standard variable if that is set."""
     named = bool(os.environ.get("OTEL_SERVICE_NAME"))
     return Resource.create({} if named else {"service.name": "redrive-server"})

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from domain.streams import page_stream
 from server.eventstore.commit import Commit, StreamEvents
 from server.eventstore.event_store import EventStore
-from server.observability.database_metrics import Sight
-from server.observability.metrics import Meters
+from server.observability.database_metrics import DatabaseMetrics
+from server.observability.metrics import Metrics
 from tests.builders import page_registered
 from tests.databases import opened
 
@@ -41,13 +41,13 @@ def expressions() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 async def exported(tmp_path: Path) -> dict[str, set[str]]:
     """The samples of a service with one page, by name, each with its labels."""
-    meters = Meters()
+    meters = Metrics()
     async with EventStore(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as log:
         await log.commit(Commit([StreamEvents(page_stream("1"), 0, [page_registered("1")])]))
-        sight = Sight(log, lambda: {"1": 1.0})
-        await sight.refresh()
+        gauges = DatabaseMetrics(log, lambda: {"1": 1.0})
+        await gauges.refresh()
     labels: dict[str, set[str]] = {}
-    for metric in sight.collect():
+    for metric in gauges.collect():
         labels[metric.name] = set(metric.samples[0].labels)
     for collector in meters.registry._collector_to_names:
         if isinstance(collector, MetricWrapperBase):

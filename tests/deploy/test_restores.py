@@ -95,7 +95,7 @@ async def test_a_restored_database_sends_nothing_until_somebody_says_so(
     assert before == 19 + PEOPLE + 5
 
     code, words = await hold_all({**restored, "REDRIVE_SECRET_KEY": OTHER_KEY})
-    assert (code, "the key is not the one" in words) == (1, True)
+    assert (code, "the key does not decrypt" in words) == (1, True)
     for pages in (1, 0):
         code, words = await hold_all(restored)
         assert (code, words.partition(":")[0]) == (0, f"{pages} pages were put on hold")

@@ -7,6 +7,7 @@ import grpc.aio
 import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
+from projections.page_queues import PageQueue, page_queues
 from projections.sql import Sql
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import (
@@ -20,7 +21,6 @@ from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import HoldPageRequest
 from redrive.v1.page_service_pb2_grpc import PageServiceStub
-from server.observability.database_metrics import PageQueue, look
 from tests.builders import PAGE
 from tests.server.observability.outside import Outside
 from tests.waiting import eventually
@@ -171,9 +171,9 @@ async def test_scrapes_at_once_share_one_look(outside: Outside, monkeypatch: pyt
     def counted(sql: Sql) -> Mapping[str, PageQueue]:
         nonlocal looks
         looks += 1
-        return look(sql)
+        return page_queues(sql)
 
-    monkeypatch.setattr("server.observability.database_metrics.look", counted)
+    monkeypatch.setattr("server.observability.database_metrics.page_queues", counted)
     await asyncio.gather(*(outside.scrape() for _ in range(5)))
 
     assert looks == 1

@@ -12,8 +12,8 @@ from projections.sql import Sql
 from server.eventstore.commit import Commit, StreamEvents
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
-from server.observability.metrics import Meters
-from server.observability.observed_event_store import ObservedLog
+from server.observability.metrics import Metrics
+from server.observability.observed_event_store import ObservedEventStore
 from tests.builders import PAGE, page_registered
 
 
@@ -29,15 +29,15 @@ class HeldCommit:
         self.may_go.wait()
 
 
-def commits(meters: Meters, result: str) -> float | None:
+def commits(metrics: Metrics, result: str) -> float | None:
     """How many have ended so."""
-    return meters.registry.get_sample_value("redrive_commits_total", {"result": result})
+    return metrics.registry.get_sample_value("redrive_commits_total", {"result": result})
 
 
 async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away(tmp_path: Path) -> None:
-    meters, held = Meters(), HeldCommit()
+    metrics, held = Metrics(), HeldCommit()
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
-        committing = asyncio.create_task(ObservedLog(log, meters, None).commit(held.commit))
+        committing = asyncio.create_task(ObservedEventStore(log, metrics, None).commit(held.commit))
         await asyncio.to_thread(held.has_come.wait)
 
         committing.cancel()
@@ -45,14 +45,14 @@ async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away
         with pytest.raises(asyncio.CancelledError):
             await committing
         held.may_go.set()
-    assert commits(meters, "unavailable") == 0
+    assert commits(metrics, "unavailable") == 0
 
 
 async def test_a_log_that_is_away_counts_as_that(tmp_path: Path) -> None:
-    meters = Meters()
+    metrics = Metrics()
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
-        observed = ObservedLog(log, meters, None)
+        observed = ObservedEventStore(log, metrics, None)
     with pytest.raises(Unavailable):
         await observed.commit(Commit([]))
 
-    assert commits(meters, "unavailable") == 1
+    assert commits(metrics, "unavailable") == 1

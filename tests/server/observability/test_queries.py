@@ -3,9 +3,9 @@
 from contextlib import closing
 
 from domain.streams import batch_stream, message_stream
+from projections.page_queues import page_queues
 from server.eventstore.commit import Commit, StreamEvents
-from server.observability import database_metrics
-from server.observability.database_metrics import Books
+from server.observability.database_metrics import CountsCheck
 from tests.builders import PAGE, batch_created, message_submitted
 from tests.databases import opened
 from tests.server.eventstore.whole_log import write_everything
@@ -23,8 +23,8 @@ def test_a_whole_log_has_queues_and_balanced_books(database_url: str) -> None:
         write_everything(store)
         store.write_together([PENDING])
         with store.transaction(commit=False) as sql:
-            queues = database_metrics.look(sql)
-            looks = [Books().imbalance(sql) for _ in range(2)]
+            queues = page_queues(sql)
+            looks = [CountsCheck().imbalance(sql) for _ in range(2)]
 
     assert queues[PAGE].depth == 2
     assert queues[PAGE].age_seconds > 0
@@ -32,7 +32,7 @@ def test_a_whole_log_has_queues_and_balanced_books(database_url: str) -> None:
 
 
 def test_every_message_is_looked_at_in_the_course_of_time(database_url: str) -> None:
-    books = Books()
+    books = CountsCheck()
     with closing(opened(database_url)) as store:
         write_everything(store)
         with store.transaction(commit=True) as sql:

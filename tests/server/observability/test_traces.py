@@ -10,7 +10,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from redrive.v1.page_pb2 import SendMode
 from server.observability.otel import OtelTracing, exporter_of
-from server.observability.tracing import TracingRefusedError, open_tracing
+from server.observability.telemetry import open_tracing
+from server.observability.tracing import TracingRefusedError
 from tests.builders import PAGE
 from tests.server.observability.outside import Outside
 
@@ -131,5 +132,5 @@ def test_an_exporter_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatc
     ):
         exporter_of("zipkin")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    with pytest.raises(TracingRefusedError, match="only grpc is spoken"):
+    with pytest.raises(TracingRefusedError, match="must be grpc"):
         exporter_of("otlp")
