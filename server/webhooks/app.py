@@ -1,7 +1,8 @@
-"""The webhook endpoint as a web application: GET verifies a subscription, POST brings events.
+"""The webhook endpoint as a web application: GET verifies a subscription, POST delivers events.
 
-The platform repeats what is not answered with 200, waits up to 20 seconds for an answer, and unsubscribes an endpoint
-that fails for long (its technical FAQ). So 200 says that all receipts are durable, and 503 that they shall come again.
+The platform repeats a request that is not answered with 200, waits up to 20 seconds for an answer, and unsubscribes an
+endpoint that keeps failing (its technical FAQ). The endpoint answers 200 once all receipts are durable, and 503 to make
+the platform repeat the request.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from redrive import RedriveError
 from server.webhooks.events import UnreadableError, read_body
 from server.webhooks.feeder import Feeder
 from server.webhooks.refusals import QuietResponse, RefusalLog
-from server.webhooks.signatures import SIGNATURE_HEADER, Seal, is_signature
+from server.webhooks.signatures import SIGNATURE_HEADER, WebhookSecrets, is_signature
 
 logger = structlog.get_logger()
 
@@ -24,14 +25,14 @@ PATH = "/webhooks"
 MAX_BODY = 2**20  # bytes
 MAX_IN_FLIGHT = 16 * 2**20  # bytes of all bodies that are being read or recorded
 MAX_TARGET = 1_024  # characters of path and query: a verification request brings about 150
-BODY_SECONDS = 10.0  # for a body to come in
+BODY_SECONDS = 10.0  # to receive a body
 _NOT_ENCODED = frozenset(["", "identity"])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RefusedError(Exception):
-    """A request that is not the platform's, or too much: the cause goes to the log, the status to the caller."""
+    """A request is refused: the cause is logged, and the caller receives the status."""
 
     def __init__(self, cause: str, status: int) -> None:
         super().__init__(cause)
@@ -39,9 +40,9 @@ class RefusedError(Exception):
         self.status = status
 
 
-def create_app(seal: Seal, feeder: Feeder, refusals: RefusalLog) -> web.Application:
+def create_app(secrets: WebhookSecrets, feeder: Feeder, refusals: RefusalLog) -> web.Application:
     """Return an endpoint without a port."""
-    endpoint = _Endpoint(seal, feeder, refusals)
+    endpoint = _Endpoint(secrets, feeder, refusals)
     app = web.Application(middlewares=[endpoint.quiet])
     app.on_response_prepare.append(_without_versions)
     app.cleanup_ctx.append(endpoint.feeding)
@@ -53,15 +54,15 @@ async def _without_versions(_request: web.Request, response: web.StreamResponse)
     response.headers.popall(hdrs.SERVER, None)
 
 
-class _Room:
-    """How many bytes of bodies are in memory."""
+class _BodyMemory:
+    """Limits the bytes of all bodies in memory."""
 
     def __init__(self) -> None:
         self._bytes = 0
 
     @contextmanager
     def held(self, body: bytearray) -> Iterator[Callable[[bytes], None]]:
-        """Yield what adds a part to a body; it raises RefusedError where the body, or all together, get too large."""
+        """Yield a function that adds a part to a body; it raises RefusedError beyond a limit."""
 
         def add(part: bytes) -> None:
             if len(body) + len(part) > MAX_BODY:
@@ -78,14 +79,14 @@ class _Room:
 
 
 class _Endpoint:
-    def __init__(self, seal: Seal, feeder: Feeder, refusals: RefusalLog) -> None:
-        self._seal = seal
+    def __init__(self, secrets: WebhookSecrets, feeder: Feeder, refusals: RefusalLog) -> None:
+        self._secrets = secrets
         self._feeder = feeder
         self._refusals = refusals
-        self._room = _Room()
+        self._memory = _BodyMemory()
 
     async def feeding(self, _app: web.Application) -> AsyncIterator[None]:
-        """Feed for as long as the application runs."""
+        """Run the feeder while the application runs."""
         task = asyncio.create_task(self._feeder.run())
         yield
         task.cancel()
@@ -93,7 +94,7 @@ class _Endpoint:
 
     @web.middleware
     async def quiet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer one request, and close: every refusal and error is an empty answer without a cause."""
+        """Answer one request and close the connection; refusals and errors get an empty answer without a cause."""
         try:
             _check_target(request)
             response = await handler(request)
@@ -113,20 +114,20 @@ class _Endpoint:
         return QuietResponse(status=status, headers=headers)
 
     async def verify(self, request: web.Request) -> web.StreamResponse:
-        """Answer the platform's question whether this endpoint is the subscriber's."""
+        """Answer the platform's verification of a subscription."""
         query = request.query
-        if not self._seal.is_subscription(query.get("hub.mode", ""), query.get("hub.verify_token", "")):
+        if not self._secrets.is_subscription(query.get("hub.mode", ""), query.get("hub.verify_token", "")):
             raise RefusedError("verify_token", 403)
         return QuietResponse(text=query.get("hub.challenge", ""))  # as plain text
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
-        """Take events in; of a request that is refused by its head the body is not read."""
+        """Receive events; a request whose header is refused is answered without reading its body."""
         signature = request.headers.get(SIGNATURE_HEADER, "")
         _check_head(request, signature)
         body = bytearray()
-        with self._room.held(body) as add:
+        with self._memory.held(body) as add:
             await _read(request, add)
-            if not self._seal.is_genuine(body, signature):
+            if not self._secrets.is_genuine(body, signature):
                 raise RefusedError("signature", 403)
             return await self._take(bytes(body))
 
@@ -135,13 +136,13 @@ class _Endpoint:
             reading = read_body(body, received=time.time_ns() // 1_000_000)
         except UnreadableError:
             raise RefusedError("unreadable", 400) from None
-        if reading.odd:
-            logger.warning("webhook_parts_not_understood", parts=dict(reading.odd))
+        if reading.unparsed:
+            logger.warning("webhook_parts_not_understood", parts=dict(reading.unparsed))
         try:
             if reading.receipts:
                 await self._feeder.feed(reading.receipts)
         except RedriveError as error:
-            logger.warning("receipts_not_recorded", code=error.code.name, reason=error.reason, **_mend(error))
+            logger.warning("receipts_not_recorded", code=error.code.name, reason=error.reason, **_remedy(error))
             return QuietResponse(status=503)
         return QuietResponse()
 
@@ -172,8 +173,8 @@ async def _read(request: web.Request, add: Callable[[bytes], None]) -> None:
         raise RefusedError("unreadable", 400) from None
 
 
-def _mend(error: RedriveError) -> dict[str, str]:
-    """Return what to do about a refusal of the token."""
+def _remedy(error: RedriveError) -> dict[str, str]:
+    """Return what to do if the token was refused."""
     if error.reason != "SCOPE_MISSING":
         return {}
     return {"mend": "give REDRIVE_TOKEN a token with the scope 'receipts'; 'pages' records no receipts any more"}

@@ -1,7 +1,7 @@
-"""Connections of the webhook endpoint: how many, for how long, and how many bytes each may bring.
+"""Limits on the connections of the webhook endpoint: their number, duration and bytes.
 
-The endpoint faces the internet. aiohttp alone waits for a half-sent head for ever, and takes any number of connections.
-So each connection is guarded before aiohttp sees it: a head is handed on only when it is complete.
+The endpoint faces the internet. aiohttp alone waits for ever for an incomplete header, and accepts any number of
+connections. So a connection is limited before aiohttp sees it: aiohttp receives a header only when it is complete.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from aiohttp import web
 from server.webhooks.refusals import QuietResponse, RefusalLog
 
 MAX_CONNECTIONS = 256  # at a time
-MAX_OF_PEER = 64  # at a time from one public address; a proxy's own (loopback, private) may have all
+MAX_OF_PEER = 64  # at a time from one public address; a proxy (loopback, private address) may have all
 HEAD_BYTES = 16 * 1024  # request line and header fields
-HEAD_SECONDS = 10.0  # for a head to come in
+HEAD_SECONDS = 10.0  # to receive a header
 LIFE_SECONDS = 60.0  # of a connection: head, body, the server's answer, and the rest of a refused body
-LINGER_SECONDS = 2.0  # for the rest of a body that was refused: a caller that still sends can read the answer
-MAX_BYTES = 2 * 2**20  # that a connection hands on: the largest body, also in small chunks; what follows is dropped
-PART_BYTES = 4_096  # that the handler reads at once
-READ_BYTES = 65_536  # that wait in a connection for the endpoint to read them
+LINGER_SECONDS = 2.0  # to read the rest of a refused body, so that the caller can read the answer
+MAX_BYTES = 2 * 2**20  # passed on per connection: the largest body, also in small chunks; more is dropped
+PART_BYTES = 4_096  # per read of the handler
+READ_BYTES = 65_536  # buffered in a connection until the endpoint reads them
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})", re.IGNORECASE)
 _IN_CHUNKS = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Connections:
-    """Counts connections, in all and by peer."""
+    """Counts connections, in total and by peer."""
 
     def __init__(self, refusals: RefusalLog) -> None:
         self.refusals = refusals
@@ -39,7 +39,7 @@ class Connections:
         self._of_peer: Counter[str] = Counter()
 
     def take(self, peer: str) -> bool:
-        """Count a connection; False where its peer, or the endpoint, has as many as are allowed."""
+        """Count a connection; return False if its peer, or the endpoint, has reached the limit."""
         if self._total >= MAX_CONNECTIONS or (self._of_peer[peer] >= MAX_OF_PEER and _is_public(peer)):
             return False
         self._total += 1
@@ -47,7 +47,7 @@ class Connections:
         return True
 
     def give_back(self, peer: str) -> None:
-        """Count a connection no more."""
+        """Uncount a connection."""
         self._total -= 1
         self._of_peer[peer] -= 1
         if not self._of_peer[peer]:
@@ -62,14 +62,14 @@ def _is_public(peer: str) -> bool:
 
 
 class QuietHandler(web.RequestHandler):
-    """aiohttp's handler of a connection, but that an error shows neither a version nor a cause."""
+    """aiohttp's handler of a connection, with error answers that show neither a version nor a cause."""
 
     __slots__ = ()
 
     def feed(self, parts: deque[bytes]) -> None:
-        """Take parts of one request in; what follows it on the connection is dropped, as it gets no answer.
+        """Pass on the parts of one request; bytes after it are dropped, because they get no answer.
 
-        In small parts, and none is left: an error keeps what was being read until the collector finds it.
+        Parts are small and none is kept, because an error keeps what was being read until garbage collection.
         """
         while parts and self._request_count <= 1:
             self.data_received(parts.popleft())
@@ -82,7 +82,7 @@ class QuietHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Return an empty answer; of the error its kind alone is logged, as its text may hold what the caller sent."""
+        """Return an empty answer; log the type of the error, but not its text, which may quote the request."""
         self.logger.debug("request not answered: HTTP %d, %s", status, type(exc).__name__)
         response = QuietResponse(status=status)
         response.force_close()
@@ -104,26 +104,26 @@ def new_handler(server: web.Server) -> QuietHandler:
 
 
 def _most_of_body(head: bytes) -> int:
-    """Return how many bytes may follow a head; aiohttp decides what they mean, and buffers what is beyond them."""
+    """Return how many bytes may follow a header; aiohttp interprets them, and would buffer any more."""
     if _IN_CHUNKS.search(head):
         return MAX_BYTES
     return min(MAX_BYTES, max((int(digits) for digits in _LENGTH.findall(head)), default=0))
 
 
 class GuardedConnection(asyncio.Protocol):
-    """Hands a connection's bytes to a handler, within the limits of this module."""
+    """Passes a connection's bytes to a handler, within the limits of this module."""
 
     def __init__(self, connections: Connections, handler: QuietHandler) -> None:
         self._connections = connections
         self._handler = handler
         self._head = bytearray()
-        self._allowed = 0  # bytes that the handler may still get, once the head is whole
+        self._allowed = 0  # bytes that may still be passed on, once the header is complete
         self._has_head = False
         self._peer: str | None = None  # while the connection is counted
         self._timers: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or answer 503 where there are too many connections."""
+        """Accept the connection, or answer 503 if there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         peer = str((transport.get_extra_info("peername") or ("",))[0])
         if not self._connections.take(peer):
@@ -131,23 +131,26 @@ class GuardedConnection(asyncio.Protocol):
             return
         self._peer = peer
         loop = asyncio.get_running_loop()
-        self._timers = [loop.call_later(HEAD_SECONDS, self._late_head), loop.call_later(LIFE_SECONDS, self._end)]
+        self._timers = [
+            loop.call_later(HEAD_SECONDS, self._end_late_header),
+            loop.call_later(LIFE_SECONDS, self._end),
+        ]
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what has come, once the head is whole."""
+        """Pass on the received bytes once the header is complete."""
         if self._peer is None or self._transport.is_closing():
             return
         if not self._has_head:
-            data = self._whole_head(data)
+            data = self._complete_head(data)
         size = min(len(data), self._allowed)
         self._allowed -= size
         parts = deque(data[start : min(start + PART_BYTES, size)] for start in range(0, size, PART_BYTES))
         del data
         self._handler.feed(parts)
 
-    def _whole_head(self, data: bytes) -> bytes:
-        """Return the head and what has come behind it; nothing while the head is not whole."""
+    def _complete_head(self, data: bytes) -> bytes:
+        """Return the header and the bytes after it; nothing until the header is complete."""
         self._head += data
         end = self._head.find(_END_OF_HEAD, 0, HEAD_BYTES)
         if end >= 0:
@@ -161,7 +164,7 @@ class GuardedConnection(asyncio.Protocol):
             self._refuse("head_too_large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return b""
 
-    def _late_head(self) -> None:
+    def _end_late_header(self) -> None:
         if self._head:
             self._refuse("slow_head", HTTPStatus.REQUEST_TIMEOUT)
         else:
@@ -183,7 +186,7 @@ class GuardedConnection(asyncio.Protocol):
         return self._has_head and self._peer is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the handler know, and count the connection no more."""
+        """Notify the handler, and uncount the connection."""
         for timer in self._timers:
             timer.cancel()
         if self._peer is None:
@@ -193,9 +196,9 @@ class GuardedConnection(asyncio.Protocol):
         self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass it on."""
+        """Pass the call on."""
         self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Pass the call on."""
         self._handler.resume_writing()

@@ -1,13 +1,12 @@
-"""The platform's webhook bodies, as far as they tell of messages that a page has sent.
+"""The platform's webhook bodies: which receipts they hold for messages that a page has sent.
 
-After the platform's documents ("message_echoes", "message_deliveries", "message_reads" among the Messenger Platform's
-webhook events): an entry's id is the page's; an echo's recipient is the person, and so is the sender of a delivery or a
-read. `mids` may be absent, a delivery may have no timestamp, a read has a watermark only; times are milliseconds.
-An event without a usable timestamp has its watermark's time, else its entry's, else the time at which the body arrived.
-Events of a conversation that another app holds come under `standby`. Each entry, event and message id is read by
-itself: one that cannot be understood is counted by its kind and left out, and all others are taken. The platform brings
-a refused body again and again, so numbers that JSON does not have (NaN), keys that come twice, and bytes that are not
-UTF-8 are no reason to refuse one either.
+Source: the platform's documents ("message_echoes", "message_deliveries", "message_reads" among the Messenger Platform's
+webhook events). An entry's id is the page's. The person is the recipient of an echo, and the sender of a delivery or a
+read. `mids` may be absent, a delivery may have no timestamp, a read has only a watermark; times are in milliseconds.
+An event without a usable timestamp has the time of its watermark, else of its entry, else of the body's arrival.
+Events of a conversation that another app controls come under `standby`. Each entry, event and message id is read
+separately: one that cannot be parsed is counted by kind and skipped. The platform repeats a refused body, so NaN,
+duplicate keys and bytes that are not UTF-8 do not cause a refusal.
 """
 
 import json
@@ -24,14 +23,14 @@ ECHO, DELIVERED, READ = (
     ReceiptKind.RECEIPT_KIND_READ,
 )
 Json: TypeAlias = Any  # what json.loads returns
-Odd: TypeAlias = Counter[str]  # what was not understood, by kind
+Unparsed: TypeAlias = Counter[str]  # what could not be parsed, by kind
 Milliseconds = int
 
 ENTRY, PAGE_ID, EVENTS, EVENT, KIND, ECHO_PARTS, DELIVERY_PARTS, READ_PARTS = (
     *("entry", "page_id", "events", "event", "unknown_kind"),
     *("echo", "delivery", "read"),
 )
-# Events that say nothing of deliveries, from the platform's list of webhook events.
+# Events without receipts, from the platform's list of webhook events.
 _OTHER_KINDS = frozenset(
     [
         *("message", "postback", "reaction", "referral", "optin", "message_edit", "account_linking", "feedback"),
@@ -41,38 +40,38 @@ _OTHER_KINDS = frozenset(
 )
 _LONGEST_NUMBER = 32  # digits; Python refuses to read one of more than 4,300
 
-# As the contract has them: one receipt that breaks a rule would keep all of them from being recorded.
+# The limits of the contract: one receipt beyond them would make the server refuse all receipts of the call.
 _PAGE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PERSON = re.compile(r"[^\s\0\ud800-\udfff]{1,128}")
-_TEXT = re.compile(r"[^\0\ud800-\udfff]{1,1000}")  # half a surrogate pair is no text that can be sent on
+_TEXT = re.compile(r"[^\0\ud800-\udfff]{1,1000}")  # an unpaired surrogate cannot be encoded
 _LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
 _TIME_AS_TEXT = re.compile(r"[0-9]{1,15}")  # as many digits as the latest time has
 
 
 class UnreadableError(Exception):
-    """The body is no JSON object with entries."""
+    """The body is not a JSON object with entries."""
 
 
 class Reading(NamedTuple):
-    """What a body says of deliveries, and how many of its parts were not understood, by kind."""
+    """The receipts in a body, and how many of its parts could not be parsed, by kind."""
 
     receipts: Sequence[Receipt]
-    odd: Mapping[str, int]
+    unparsed: Mapping[str, int]
 
 
 def read_body(body: bytes, received: Milliseconds) -> Reading:
-    """Read a body that arrived at `received`; raises UnreadableError only where it is no object with a list of entries.
+    """Read a body that arrived at `received`; raises UnreadableError if it is not an object with a list of entries.
 
-    With 0 for `received`, events without any usable time are left out.
+    If `received` is 0, events without a usable time are skipped.
     """
     read = _decoded(body)
-    odd: Odd = Counter()
-    receipts = [receipt for entry in _entries(read) for receipt in _of_entry(entry, received, odd)]
-    return Reading(receipts, odd)
+    unparsed: Unparsed = Counter()
+    receipts = [receipt for entry in _entries(read) for receipt in _of_entry(entry, received, unparsed)]
+    return Reading(receipts, unparsed)
 
 
 def receipts_in(body: bytes, received: Milliseconds = 0) -> Sequence[Receipt]:
-    """Return what a body says of deliveries; raises UnreadableError."""
+    """Return the receipts in a body; raises UnreadableError."""
     return read_body(body, received).receipts
 
 
@@ -85,7 +84,7 @@ def _decoded(body: bytes) -> Json:
             parse_constant=lambda _: None,
         )
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(type(error).__name__) from None  # its text may show what the body holds
+        raise UnreadableError(type(error).__name__) from None  # its text may quote the body
 
 
 def _object(pairs: Sequence[tuple[str, Json]]) -> Mapping[str, Json]:
@@ -114,31 +113,31 @@ def _entries(read: Json) -> Sequence[Json]:
     return entries if read.get("object") == "page" else []
 
 
-def _of_entry(entry: Json, received: Milliseconds, odd: Odd) -> Iterator[Receipt]:
+def _of_entry(entry: Json, received: Milliseconds, unparsed: Unparsed) -> Iterator[Receipt]:
     if not isinstance(entry, dict):
-        odd[ENTRY] += 1
+        unparsed[ENTRY] += 1
         return
     page_id = _id(entry.get("id"))
     if _PAGE.fullmatch(page_id) is None:
-        odd[PAGE_ID] += 1
+        unparsed[PAGE_ID] += 1
         return
     fallback = _time(entry.get("time")) or received
-    for event in _events(entry, odd):
-        for found in _found_in(event, fallback, odd):
+    for event in _events(entry, unparsed):
+        for found in _found_in(event, fallback, unparsed):
             yield _receipt(page_id, found)
 
 
-def _events(entry: Mapping[str, Json], odd: Odd) -> Iterator[Mapping[str, Json]]:
+def _events(entry: Mapping[str, Json], unparsed: Unparsed) -> Iterator[Mapping[str, Json]]:
     for name in ("messaging", "standby"):
         events = entry.get(name)
         if events is not None and not isinstance(events, list):
-            odd[EVENTS] += 1
+            unparsed[EVENTS] += 1
             continue
         for event in events or ():
             if isinstance(event, dict):
                 yield event
             else:
-                odd[EVENT] += 1
+                unparsed[EVENT] += 1
 
 
 class _Found(NamedTuple):
@@ -152,46 +151,48 @@ class _Found(NamedTuple):
     watermark: Milliseconds | None = None
 
 
-def _found_in(event: Mapping[str, Json], fallback: Milliseconds, odd: Odd) -> Iterator[_Found]:
+def _found_in(event: Mapping[str, Json], fallback: Milliseconds, unparsed: Unparsed) -> Iterator[_Found]:
     message, delivery, read = (_part(event, name) for name in ("message", "delivery", "read"))
     person = _id(_part(event, "sender").get("id"))
     watermark = _time((delivery or read).get("watermark"))
     time = _time(event.get("timestamp")) or watermark or fallback
     if message.get("is_echo") is True:
-        yield from _echo(event, message, time, odd)
+        yield from _echo(event, message, time, unparsed)
     elif delivery:
-        yield from _delivery(delivery, person, time, odd)
+        yield from _delivery(delivery, person, time, unparsed)
     elif read:
-        yield from _counted(_Found(READ, person, time, watermark=watermark), odd, READ_PARTS)
+        yield from _counted(_Found(READ, person, time, watermark=watermark), unparsed, READ_PARTS)
     elif not event.keys() & _OTHER_KINDS:
-        odd[KIND] += 1
+        unparsed[KIND] += 1
 
 
-def _echo(event: Mapping[str, Json], message: Mapping[str, Json], time: Milliseconds, odd: Odd) -> Iterator[_Found]:
+def _echo(
+    event: Mapping[str, Json], message: Mapping[str, Json], time: Milliseconds, unparsed: Unparsed
+) -> Iterator[_Found]:
     metadata, mid = message.get("metadata"), message.get("mid")
     if not metadata:
-        return  # it is no message of ours
+        return  # a message that another app sent
     person = _id(_part(event, "recipient").get("id"))
-    yield from _counted(_Found(ECHO, person, time, metadata=_text(metadata), mid=_text(mid)), odd, ECHO_PARTS)
+    yield from _counted(_Found(ECHO, person, time, metadata=_text(metadata), mid=_text(mid)), unparsed, ECHO_PARTS)
 
 
-def _delivery(delivery: Mapping[str, Json], person: str, time: Milliseconds, odd: Odd) -> Iterator[_Found]:
+def _delivery(delivery: Mapping[str, Json], person: str, time: Milliseconds, unparsed: Unparsed) -> Iterator[_Found]:
     mids, watermark = delivery.get("mids"), _time(delivery.get("watermark"))
     if not isinstance(mids, list | None):
-        odd[DELIVERY_PARTS] += 1  # the watermark alone says as much
+        unparsed[DELIVERY_PARTS] += 1  # the watermark says the same
         mids = None
     if not mids:
-        yield from _counted(_Found(DELIVERED, person, time, watermark=watermark), odd, DELIVERY_PARTS)
+        yield from _counted(_Found(DELIVERED, person, time, watermark=watermark), unparsed, DELIVERY_PARTS)
     for mid in mids or ():
-        yield from _counted(_Found(DELIVERED, person, time, mid=_text(mid)), odd, DELIVERY_PARTS)
+        yield from _counted(_Found(DELIVERED, person, time, mid=_text(mid)), unparsed, DELIVERY_PARTS)
 
 
-def _counted(found: _Found, odd: Odd, kind: str) -> Iterator[_Found]:
-    """Yield what the contract takes; count the rest."""
+def _counted(found: _Found, unparsed: Unparsed, kind: str) -> Iterator[_Found]:
+    """Yield what the contract accepts; count the rest."""
     if _is_in_order(found):
         yield found
     else:
-        odd[kind] += 1
+        unparsed[kind] += 1
 
 
 def _is_in_order(found: _Found) -> bool:
@@ -203,13 +204,13 @@ def _is_in_order(found: _Found) -> bool:
 
 
 def _part(event: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    """Return an object of an event; an empty one in place of anything else."""
+    """Return an object in an event; an empty one if it is missing or not an object."""
     part = event.get(name)
     return part if isinstance(part, dict) else {}
 
 
 def _id(given: Json) -> str:
-    """Return an id; texts and numbers were both seen."""
+    """Return an id; the platform sends texts and numbers."""
     return str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
 
 
@@ -218,7 +219,7 @@ def _text(given: Json) -> str:
 
 
 def _time(given: Json) -> Milliseconds:
-    """Return a time; 0 in place of what is none. Whole numbers are taken also as floats and as strings of digits."""
+    """Return a time, or 0; whole numbers are accepted also as floats and as strings of digits."""
     if isinstance(given, str):
         given = int(given) if _TIME_AS_TEXT.fullmatch(given) else 0
     is_number = isinstance(given, int | float) and not isinstance(given, bool)

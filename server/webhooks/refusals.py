@@ -1,4 +1,4 @@
-"""What strangers get: empty answers that name no version, and few lines of log."""
+"""Refused requests: empty answers that name no version, and a limited number of log lines."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ LINES_SECONDS = 10.0  # between two lines of one cause
 
 
 class QuietResponse(web.Response):
-    """An answer without the header that names the versions of aiohttp and Python."""
+    """A response without the header that names the versions of aiohttp and Python."""
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
@@ -20,7 +20,7 @@ class QuietResponse(web.Response):
 
 
 class RefusalLog:
-    """Logs refusals: of each cause the first at once, then a line with their number every 10 seconds at most."""
+    """Logs the first refusal of each cause at once, then their number at most every 10 seconds."""
 
     def __init__(self) -> None:
         self._times: Counter[str] = Counter()  # since the last line

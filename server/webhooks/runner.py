@@ -1,4 +1,4 @@
-"""Runs the webhook endpoint on a port: for good, or within a test."""
+"""Runs the webhook endpoint on a port, as a program or within a test."""
 
 import asyncio
 import signal
@@ -15,18 +15,17 @@ from server.webhooks.connections import MAX_CONNECTIONS, Connections, GuardedCon
 from server.webhooks.feeder import Feeder
 from server.webhooks.refusals import RefusalLog
 from server.webhooks.settings import WebhookSettings
-from server.webhooks.signatures import Seal
+from server.webhooks.signatures import WebhookSecrets
 
 logger = structlog.get_logger()
 
-CALL_SECONDS = (
-    8.0  # for one call with all its attempts; a body that comes in meanwhile waits for two: the platform for 20
-)
+# One call with all its attempts. A body may wait for two calls, and the platform waits 20 seconds for an answer.
+CALL_SECONDS = 8.0
 
 
 @asynccontextmanager
 async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
-    """An endpoint that listens, and its address; raises OSError when the port is taken."""
+    """Run an endpoint and yield its address; raises OSError if the port is in use."""
     certificates = settings.root_certificates.read_bytes() if settings.root_certificates else None
     client = Client(
         settings.server,
@@ -38,8 +37,8 @@ async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
     )
     async with client:
         refusals = RefusalLog()
-        seal = Seal(settings.verify_token, settings.app_secret)
-        runner = web.AppRunner(create_app(seal, Feeder(client.record_receipts), refusals), shutdown_timeout=10)
+        secrets = WebhookSecrets(settings.verify_token, settings.app_secret)
+        runner = web.AppRunner(create_app(secrets, Feeder(client.record_receipts), refusals), shutdown_timeout=10)
         await runner.setup()
         try:
             async with _listening(settings, runner, Connections(refusals)) as port:
@@ -50,8 +49,8 @@ async def running_webhooks(settings: WebhookSettings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _listening(settings: WebhookSettings, runner: web.AppRunner, connections: Connections) -> AsyncIterator[int]:
-    """Listen, and yield the port; every connection is guarded."""
-    server = cast("web.Server", runner.server)  # there since the setup
+    """Listen with guarded connections, and yield the port."""
+    server = cast("web.Server", runner.server)  # set by runner.setup()
 
     def connection() -> GuardedConnection:
         return GuardedConnection(connections, new_handler(server))
@@ -66,7 +65,7 @@ async def _listening(settings: WebhookSettings, runner: web.AppRunner, connectio
 
 
 async def serve(settings: WebhookSettings) -> None:
-    """Runs until SIGTERM or SIGINT; what is being recorded then is answered first."""
+    """Run until SIGTERM or SIGINT, then finish the open requests."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -1,4 +1,4 @@
-"""How the webhook endpoint is set up; what is secret comes from the environment, never from the command line."""
+"""Settings of the webhook endpoint; secrets come from the environment, never from the command line."""
 
 import unicodedata
 from pathlib import Path
@@ -8,8 +8,8 @@ import msgspec
 VERIFY_TOKEN = "REDRIVE_WEBHOOK_VERIFY_TOKEN"  # noqa: S105 - the names of variables, not what they hold
 APP_SECRET = "REDRIVE_WEBHOOK_APP_SECRET"  # noqa: S105
 
-SHORTEST_SECRET = 4  # characters: a guess finds a shorter one. App secrets have 32, an operator chooses the other
-# Characters that show nothing, though their category says that they are letters, marks or symbols.
+SHORTEST_SECRET = 4  # characters; a shorter one can be guessed. App secrets have 32, an operator chooses the other
+# Invisible characters that Unicode classifies as letters, marks or symbols.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
     map(chr, range(0xFE00, 0xFE10))
 )
@@ -17,7 +17,7 @@ _NAMES_OF_CONTROLS = {"\t": "CHARACTER TABULATION", "\n": "LINE FEED", "\r": "CA
 
 
 def secret_problem(secret: str) -> str:
-    """Return why a text cannot be a secret, in words that do not show it; empty if it can be one."""
+    """Return why a text cannot be a secret, without showing it; empty if it can be one."""
     if not secret:
         return "is not set"
     shown = [character for character in secret if character != " " and not _is_invisible(character)]
@@ -34,7 +34,7 @@ def secret_problem(secret: str) -> str:
 
 
 def _is_invisible(character: str) -> bool:
-    """Control and format characters, spaces but the plain one, surrogates, and what has no shape."""
+    """Return whether a character is a control or format character, an unusual space, a surrogate, or has no shape."""
     return (character != " " and unicodedata.category(character)[0] in "CZ") or character in _INVISIBLE
 
 
@@ -44,14 +44,14 @@ def _name(character: str) -> str:
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Stays the same for as long as the endpoint runs; its repr shows no secret."""
+    """The settings of one run; the repr shows no secret."""
 
     host: str = "127.0.0.1"
     port: int = 0  # 0 = any free one
     server: str
     verify_token: str
     app_secret: str
-    token: str | None = None  # with each call of the server
+    token: str | None = None  # sent with each call to the server
     tls: bool = False
     root_certificates: Path | None = None
     client_cert: Path | None = None
@@ -59,7 +59,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def client_certificate(self) -> tuple[bytes, bytes] | None:
-        """What is shown to a server that asks who calls: a chain and its key; raises OSError, ValueError."""
+        """Return the client certificate's chain and key for mutual TLS; raises OSError, ValueError."""
         if self.client_cert is None and self.client_key is None:
             return None
         if self.client_cert is None or self.client_key is None:

@@ -98,7 +98,7 @@ async def test_a_restored_database_sends_nothing_until_somebody_says_so(
     assert (code, "the key does not decrypt" in words) == (1, True)
     for pages in (1, 0):
         code, words = await hold_all(restored)
-        assert (code, words.partition(":")[0]) == (0, f"{pages} pages were put on hold")
+        assert (code, words.partition(";")[0]) == (0, f"{pages} pages were put on hold")
     with closing(opened(restored["REDRIVE_DATABASE_URL"])) as store:
         assert differences(store) == {}
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsResponse
-from server.webhooks.feeder import MOST_RECEIPTS, Feeder
+from server.webhooks.feeder import MAX_RECEIPTS, Feeder
 
 
 class Server:
@@ -53,9 +53,9 @@ async def test_what_comes_shortly_after_goes_in_the_same_call(feeder: Feeder, se
 
 
 async def test_more_than_a_call_may_hold_is_divided(feeder: Feeder, server: Server) -> None:
-    await feeder.feed(receipts(*(str(number) for number in range(2 * MOST_RECEIPTS + 1))))
+    await feeder.feed(receipts(*(str(number) for number in range(2 * MAX_RECEIPTS + 1))))
 
-    assert [len(call) for call in server.calls] == [MOST_RECEIPTS, MOST_RECEIPTS, 1]
+    assert [len(call) for call in server.calls] == [MAX_RECEIPTS, MAX_RECEIPTS, 1]
 
 
 async def test_whoever_came_together_hears_that_it_failed_and_the_next_ones_go_on(

@@ -90,7 +90,7 @@ def test_events_without_a_usable_time_take_that_of_their_entry_or_of_the_arrival
     time = at(SENT_AT if time_of_entry else SEEN_AT)
     named = [(one.kind, one.provider_message_id, one.time) for one in reading.receipts]
     assert named == [(ECHO, "m_1", time), (DELIVERED, "m_1", time), (DELIVERED, "m_2", time)]
-    assert reading.odd == {"delivery": 2}
+    assert reading.unparsed == {"delivery": 2}
 
 
 @pytest.mark.parametrize("unusable", UNUSABLE_TIMES, ids=lambda time: repr(time)[:12])
@@ -130,7 +130,7 @@ def test_what_is_not_understood_is_counted_by_kind() -> None:
     reading = read_body(json.dumps({"object": "page", "entry": entries}).encode(), received=0)
 
     of_parts = {"entry": 1, "page_id": 1, "events": 1, "event": 2, "unknown_kind": 1}
-    assert reading.odd == of_parts | {"echo": 1, "read": 1, "delivery": 1}
+    assert reading.unparsed == of_parts | {"echo": 1, "read": 1, "delivery": 1}
     assert [one.kind for one in reading.receipts] == [DELIVERED, ECHO]
 
 
