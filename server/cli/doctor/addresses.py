@@ -1,4 +1,4 @@
-"""The door: are its addresses free, and does somebody ask who comes in?"""
+"""Checks of the addresses, certificates and authentication."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ from server.settings import Settings
 
 
 def examine(settings: Settings) -> Sequence[Finding]:
-    """Addresses, certificates, and who is let in."""
+    """Check the addresses, the certificates and the authentication of callers."""
     metrics = [_examine_address("metrics", settings.metrics_listen)] if settings.metrics_listen else []
     return [_examine_address("listen", settings.listen), *metrics, _examine_access(settings)]
 
@@ -25,26 +25,26 @@ def _examine_address(check: str, listen: str) -> Finding:
     try:
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
-        return _taken(check, listen, error)
+        return _in_use(check, listen, error)
     return ok(check, f"{listen} is free")
 
 
-def _taken(check: str, listen: str, error: OSError) -> Finding:
+def _in_use(check: str, listen: str, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
-        return warning(check, f"somebody listens on {listen}", "if that is not this server, give it another address")
-    return problem(check, f"nobody can listen on {listen}: {error.strerror}", "name an address of this machine")
+        return warning(check, f"another process listens on {listen}", "if that is not this server, set another address")
+    return problem(check, f"{listen} cannot be used: {error.strerror}", "set an address of this machine")
 
 
 def _examine_access(settings: Settings) -> Finding:
     try:
         open_certificates(settings)
-        # The log is read when a caller comes, and none does.
+        # The event store is read when a caller arrives, and none does here.
         open_authentication(settings, cast("EventLog", None), lambda: datetime.now(UTC))
     except StartRefusedError as error:
-        return problem("access", str(error), "see the words before: the server does not start")
+        return problem("access", str(error), "correct the setting: without it the server does not start")
     if not settings.knows_callers:
-        return ok("access", "nobody is asked who calls, and only this machine can")
+        return ok("access", "callers are not authenticated, and only this machine can call")
     if settings.tls_cert is None and not settings.is_local:
-        mend = "set REDRIVE_TLS_CERT and REDRIVE_TLS_KEY, or let a proxy do TLS"
-        return warning("access", "callers' tokens go over the network in the clear", mend)
-    return ok("access", "callers are asked who they are")
+        remedy = "set REDRIVE_TLS_CERT and REDRIVE_TLS_KEY, or let a proxy do TLS"
+        return warning("access", "callers' tokens are sent unencrypted", remedy)
+    return ok("access", "callers are authenticated")

@@ -18,17 +18,17 @@ _WIDTH = 8
 
 def doctor(
     *,
-    pages: Annotated[bool, typer.Option("--pages", help="Try every page's token with one harmless call too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    pages: Annotated[bool, typer.Option("--pages", help="Also try every page's token with one harmless call.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Looks at settings, database, key, clocks, platform and address, and says how to mend what is wrong.
+    """Check settings, database, key, clocks, platform and addresses, and say how to fix what is wrong.
 
-    Nothing is changed; servers may be at work meanwhile. The settings are the server's. Exit codes: 0, nothing is wrong
+    It changes nothing, and servers may run at the same time. The settings are the server's. Exit codes: 0, no problem
     (there may be warnings); 1, there are problems.
     """
     findings = _examine(pages=pages)
     is_well = all(finding.severity is not Severity.PROBLEM for finding in findings)
-    typer.echo(_in_json(findings, is_well=is_well) if as_json else _in_words(findings))
+    typer.echo(_in_json(findings, is_well=is_well) if as_json else _as_text(findings))
     raise typer.Exit(0 if is_well else 1)
 
 
@@ -36,7 +36,7 @@ def _examine(*, pages: bool) -> Sequence[Finding]:
     try:
         settings = read_settings()
     except SettingsError as error:
-        return [problem("settings", str(error), "see the README for what each setting may be")]
+        return [problem("settings", str(error), "see docs/settings.md for the allowed values")]
     return [
         *_examine_names(),
         *_examine_database(settings, pages=pages),
@@ -48,13 +48,13 @@ def _examine(*, pages: bool) -> Sequence[Finding]:
 def _examine_names() -> Sequence[Finding]:
     unknown = unknown_names()
     if not unknown:
-        return [ok("settings", "all are known, and well-formed")]
-    return [problem("settings", f"{name} is no setting", "correct its name, or remove it") for name in unknown]
+        return [ok("settings", "all are known and well-formed")]
+    return [problem("settings", f"{name} is not a setting", "correct its name, or remove it") for name in unknown]
 
 
 def _examine_database(settings: Settings, *, pages: bool) -> Sequence[Finding]:
     try:
-        with database.looking(settings) as sql:
+        with database.opened(settings) as sql:
             key = secret_key.examine(settings, sql)
             is_open = all(finding.severity is not Severity.PROBLEM for finding in key)
             tokens = _examine_pages(settings, sql) if pages and is_open and sql is not None else []
@@ -74,10 +74,10 @@ def _in_json(findings: Sequence[Finding], *, is_well: bool) -> str:
     return msgspec.json.encode({"is_well": is_well, "findings": findings}).decode()
 
 
-def _in_words(findings: Sequence[Finding]) -> str:
+def _as_text(findings: Sequence[Finding]) -> str:
     lines = []
     for finding in findings:
-        lines.append(f"{finding.severity:<{_WIDTH}} {finding.check}: {finding.words}")
-        if finding.mend:
-            lines.append(f"{'':<{_WIDTH}} -> {finding.mend}")
+        lines.append(f"{finding.severity:<{_WIDTH}} {finding.check}: {finding.message}")
+        if finding.remedy:
+            lines.append(f"{'':<{_WIDTH}} -> {finding.remedy}")
     return "\n".join(lines)

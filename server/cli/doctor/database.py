@@ -1,4 +1,4 @@
-"""The database as it is: nothing is made, changed or locked, so that it can be looked at while servers work."""
+"""Checks of the database and of clocks; nothing is created, changed or locked, so servers may run."""
 
 import os
 import shutil
@@ -20,17 +20,19 @@ from server.eventstore.postgres.sql import PostgresSql
 from server.eventstore.sqlite.sql import SqliteSql
 from server.settings import Settings
 
+CLOCK_AGREES = timedelta(seconds=3)  # a Date header has whole seconds, and arrives late
+CLOCK_IS_WRONG = timedelta(seconds=60)
 CONNECT_SECONDS = 5
-LITTLE_ROOM = 1024**3  # bytes on the disk of an embedded database
-NO_ROOM = 100 * 1024**2
+LOW_DISK = 1024**3  # free bytes on the disk of an embedded database
+FULL_DISK = 100 * 1024**2
 
 AWAY = (sqlite3.Error, psycopg.Error)
-NOT_THERE = (sqlite3.OperationalError, psycopg.errors.UndefinedTable)
+NO_TABLE = (sqlite3.OperationalError, psycopg.errors.UndefinedTable)
 
 
 @contextmanager
-def looking(settings: Settings) -> Iterator[Sql | None]:
-    """Questions to the database, each in a transaction of its own; None for a file that is not there yet."""
+def opened(settings: Settings) -> Iterator[Sql | None]:
+    """Yield the database, for queries in transactions of their own; None for a file that does not exist yet."""
     if not settings.is_embedded:
         url = settings.database_url
         with psycopg.connect(url, row_factory=dict_row, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
@@ -49,7 +51,7 @@ def _file(path: Path) -> sqlite3.Connection:
 
 
 def examine(settings: Settings, sql: Sql | None) -> Sequence[Finding]:
-    """Its tables, whether it can be written, its room and its clock."""
+    """Check its tables, write access, disk space and clock."""
     place = _examine_file(settings.sqlite_path, sql) if settings.is_embedded else [_examine_server(sql)]
     if sql is None:
         return place
@@ -58,50 +60,52 @@ def examine(settings: Settings, sql: Sql | None) -> Sequence[Finding]:
 
 
 def unreachable(settings: Settings, error: Exception) -> Finding:
-    """The database cannot be opened at all."""
+    """Return the problem of a database that cannot be opened."""
     if settings.is_embedded:
-        mend = f"see that {settings.sqlite_path} is a database of Redrive, and that this user may read and write it"
+        remedy = f"check that {settings.sqlite_path} is a Redrive database that this user may read and write"
     else:
-        mend = "see that PostgreSQL runs, and that host, name, user and password in REDRIVE_DATABASE_URL are right"
-    return problem("database", f"it cannot be opened: {' '.join(str(error).split())}", mend)
+        remedy = "check that PostgreSQL runs, and that host, name, user and password in REDRIVE_DATABASE_URL are right"
+    return problem("database", f"it cannot be opened: {' '.join(str(error).split())}", remedy)
 
 
 def _examine_version(sql: Sql) -> Finding:
     try:
         version = schema.version_of(sql)
-    except NOT_THERE:
-        return ok("database", "it is empty: the first start makes its tables")
+    except NO_TABLE:
+        return ok("database", "it is empty: the first start creates its tables")
     if version > schema.VERSION:
-        words = f"schema version {version}, and this release knows versions up to {schema.VERSION}"
-        return problem("database", words, "start the release that brought it there, or a newer one")
+        message = f"schema version {version}, and this release knows versions up to {schema.VERSION}"
+        return problem("database", message, "start the release that created it, or a newer one")
     return ok("database", f"it can be read, schema version {version}")
 
 
 def _examine_file(path: Path, sql: Sql | None) -> Sequence[Finding]:
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        return [problem("database", f"the folder {folder} is not there, or not writable", "make it, for this user")]
-    return [_examine_writing(path, sql), _examine_room(folder)]
+        return [problem("database", f"the folder {folder} is missing or not writable", "create it for this user")]
+    return [_examine_writing(path, sql), _examine_disk(folder)]
 
 
 def _examine_writing(path: Path, sql: Sql | None) -> Finding:
     if sql is None:
-        return ok("database", f"{path} is not there yet: the first start makes it")
+        return ok("database", f"{path} does not exist yet: the first start creates it")
     try:
         sql.execute("BEGIN IMMEDIATE")
         sql.execute("ROLLBACK")
     except sqlite3.Error as error:
-        return problem("database", f"it cannot be written: {error}", f"make {path} and its -wal file this user's own")
+        return problem("database", f"it cannot be written: {error}", f"give {path} and its -wal file to this user")
     return ok("database", "it can be written")
 
 
-def _examine_room(folder: Path) -> Finding:
+def _examine_disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
-    words = f"{free / 1024**3:.1f} GiB are free on the disk of the database"
-    if free >= LITTLE_ROOM:
-        return ok("disk", words)
-    mend = "make room: a million deliveries take about 1 GiB; `redrive cleanup` and `redrive-server archive` free some"
-    return (warning if free >= NO_ROOM else problem)("disk", words, mend)
+    message = f"{free / 1024**3:.1f} GiB are free on the disk of the database"
+    if free >= LOW_DISK:
+        return ok("disk", message)
+    remedy = (
+        "free space: a million deliveries take about 1 GiB; `redrive cleanup` and `redrive-server archive` free some"
+    )
+    return (warning if free >= FULL_DISK else problem)("disk", message, remedy)
 
 
 def _examine_server(sql: Sql | None) -> Finding:
@@ -112,12 +116,12 @@ def _examine_server(sql: Sql | None) -> Finding:
         """
     )
     if not row or row["is_replica"] or row["read_only"] == "on":
-        return problem("database", "it is a replica, or read-only", "let REDRIVE_DATABASE_URL name the primary")
+        return problem("database", "it is a replica, or read-only", "set REDRIVE_DATABASE_URL to the primary")
     if not row["may_create"]:
-        mend = (
+        remedy = (
             "GRANT CREATE ON SCHEMA to the role of REDRIVE_DATABASE_URL, or let its owner run `redrive-server migrate`"
         )
-        return warning("database", "this role may not make tables", mend)
+        return warning("database", "this role may not create tables", remedy)
     return ok("database", "it can be written")
 
 
@@ -125,19 +129,15 @@ def _examine_clock(sql: Sql) -> Finding:
     return compared("the database's", timedelta(microseconds=time.time_ns() // 1_000 - sql.clock()))
 
 
-# Do clocks agree? Retry-After dates, schedule times and signed tokens are told by this machine's.
-
-
-CLOSE = timedelta(seconds=3)  # a Date header tells whole seconds, and is some time on its way
-FAR = timedelta(seconds=60)
-
-_MEND = "set the clocks by NTP (timedatectl set-ntp true), on this machine and on that"
-
-
 def compared(whose: str, ahead: timedelta) -> Finding:
-    """What it means that this machine's clock is so much ahead of another one."""
-    if abs(ahead) <= CLOSE:
+    """Return the finding for a clock of this machine that is so much ahead of another one.
+
+    Retry-After dates, schedule times and signed tokens depend on this machine's clock.
+    """
+    if abs(ahead) <= CLOCK_AGREES:
         return ok("clock", f"it agrees with {whose}")
     where = "ahead of" if ahead > timedelta(0) else "behind"
-    words = f"this machine's clock is {abs(ahead).total_seconds():.0f} s {where} {whose}"
-    return (warning if abs(ahead) <= FAR else problem)("clock", words, _MEND)
+    message = f"this machine's clock is {abs(ahead).total_seconds():.0f} s {where} {whose}"
+    return (warning if abs(ahead) <= CLOCK_IS_WRONG else problem)(
+        "clock", message, "synchronise both clocks by NTP (timedatectl set-ntp true)"
+    )

@@ -1,4 +1,4 @@
-"""What the doctor found."""
+"""Findings of `redrive-server doctor`."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Severity(StrEnum):
-    """PROBLEM: the service does not start, or does not work. WARNING: somebody should look at it."""
+    """PROBLEM: the server cannot start or work. WARNING: an operator should check it."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,24 +14,24 @@ class Severity(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at, in words; `mend` says what to do about it."""
+    """The result of one check, and what to do about it; in JSON the fields are `words` and `mend`."""
 
     check: str
     severity: Severity
-    words: str
-    mend: str = ""
+    message: str = msgspec.field(name="words")
+    remedy: str = msgspec.field(name="mend", default="")
 
 
-def ok(check: str, words: str) -> Finding:
-    """All is well."""
-    return Finding(check=check, severity=Severity.OK, words=words)
+def ok(check: str, message: str) -> Finding:
+    """Return a check that passed."""
+    return Finding(check=check, severity=Severity.OK, message=message)
 
 
-def warning(check: str, words: str, mend: str) -> Finding:
-    """Somebody should look at it."""
-    return Finding(check=check, severity=Severity.WARNING, words=words, mend=mend)
+def warning(check: str, message: str, remedy: str) -> Finding:
+    """Return something that an operator should check."""
+    return Finding(check=check, severity=Severity.WARNING, message=message, remedy=remedy)
 
 
-def problem(check: str, words: str, mend: str) -> Finding:
-    """The service does not start, or does not work."""
-    return Finding(check=check, severity=Severity.PROBLEM, words=words, mend=mend)
+def problem(check: str, message: str, remedy: str) -> Finding:
+    """Return something that keeps the server from starting or working."""
+    return Finding(check=check, severity=Severity.PROBLEM, message=message, remedy=remedy)

@@ -70,7 +70,7 @@ async def examined(*options: str) -> Report:
     assert "app-secret" not in result.output
     report = msgspec.json.decode(result.stdout, type=Report)
     report.exit_code = result.exit_code
-    assert all(finding.mend for finding in report.findings if finding.severity is not OK)
+    assert all(finding.remedy for finding in report.findings if finding.severity is not OK)
     return report
 
 
@@ -98,7 +98,7 @@ async def test_a_database_without_tables_has_no_pages_to_try(
     report = await examined("--pages")
 
     assert report.is_well
-    assert "it is empty: the first start makes its tables" in [finding.words for finding in report.findings]
+    assert "it is empty: the first start creates its tables" in [finding.message for finding in report.findings]
 
 
 async def test_what_is_wrong_is_named_all_at_once(
@@ -117,7 +117,7 @@ async def test_what_is_wrong_is_named_all_at_once(
         report = await examined("--pages")
 
     assert refused.worst(f"page {PAGE}").severity is PROBLEM
-    assert "190-463" in refused.worst(f"page {PAGE}").words
+    assert "190-463" in refused.worst(f"page {PAGE}").message
     assert not report.is_well
     assert report.exit_code == 1
     severities = {
@@ -125,9 +125,9 @@ async def test_what_is_wrong_is_named_all_at_once(
         for finding in ("settings", "database", "key", "platform", "listen", "metrics")
     }
     assert severities == dict.fromkeys(severities, PROBLEM) | {"listen": WARNING}
-    assert "REDRIVE_MESAGES_PER_SECOND" in report.worst("settings").words
-    assert "schema version 99" in report.worst("database").words
-    assert "another key sealed it" in report.worst("key").words
+    assert "REDRIVE_MESAGES_PER_SECOND" in report.worst("settings").message
+    assert "schema version 99" in report.worst("database").message
+    assert "encrypted with another key" in report.worst("key").message
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_a_wrong_setting_is_named(
     report = await examined()
 
     assert report.worst(check).severity is PROBLEM
-    assert words in report.worst(check).words
+    assert words in report.worst(check).message
     assert "hidden-password" not in repr(report)
     assert list(tmp_path.iterdir()) == []  # nothing was made
 
@@ -168,7 +168,7 @@ async def test_a_file_that_is_no_database_is_no_riddle(
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")
     monkeypatch.setenv("REDRIVE_GRAPH_URL", sandbox.url)
 
-    assert "not a database" in (await examined()).worst("database").words
+    assert "not a database" in (await examined()).worst("database").message
 
 
 async def test_a_platform_that_sends_elsewhere_is_not_followed(
@@ -185,7 +185,7 @@ async def test_a_platform_that_sends_elsewhere_is_not_followed(
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")
     monkeypatch.setenv("REDRIVE_GRAPH_URL", f"http://127.0.0.1:{runner.addresses[0][1]}/v25.0")
 
-    assert "redirect" in (await examined()).worst("platform").words
+    assert "redirect" in (await examined()).worst("platform").message
     await runner.cleanup()
 
 
@@ -201,9 +201,9 @@ async def test_a_key_that_others_can_read_and_one_that_is_missing(
     key = tmp_path / "redrive.db.key"
 
     key.chmod(0o644)
-    assert (await examined()).worst("key").mend == f"chmod 600 {key}"
+    assert (await examined()).worst("key").remedy == f"chmod 600 {key}"
     key.unlink()
-    assert "is missing" in (await examined()).worst("key").words
+    assert "is missing" in (await examined()).worst("key").message
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(0, OK), (-2, OK), (10, WARNING), (-10, WARNING), (3600, PROBLEM)])
@@ -211,7 +211,7 @@ def test_clocks_that_differ(seconds: int, severity: Severity) -> None:
     finding = compared("the database's", timedelta(seconds=seconds))
 
     assert finding.severity is severity
-    assert severity is OK or ("ahead of" if seconds > 0 else "behind") in finding.words
+    assert severity is OK or ("ahead of" if seconds > 0 else "behind") in finding.message
 
 
 async def test_in_words_each_problem_has_its_cure_below_it(
@@ -224,6 +224,6 @@ async def test_in_words_each_problem_has_its_cure_below_it(
     lines = (await asyncio.to_thread(CliRunner().invoke, cli, ["doctor"])).output.splitlines()
 
     assert lines[:2] == [
-        "problem  settings: REDRIVE_NONSENSE is no setting",
+        "problem  settings: REDRIVE_NONSENSE is not a setting",
         "         -> correct its name, or remove it",
     ]
