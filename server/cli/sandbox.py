@@ -13,25 +13,29 @@ from server.sandbox.runner import serve
 from server.sandbox.settings import SandboxSettings
 from server.sandbox.webhooks import WebhookTarget
 
-# The text of `redrive-server sandbox --help`.
+if sys.platform == "win32":
+    from asyncio import run
+else:
+    from uvloop import run
 
+APP_SECRET = "REDRIVE_WEBHOOK_APP_SECRET"  # noqa: S105 - a variable's name
 
-# \b keeps a paragraph's lines as they stand; they stay below 80 columns for that.
+# `\b` keeps the line breaks of a paragraph; lines have at most 80 columns.
 _GUIDE = """\
-A stand-in for the Graph API's send path, with faults to order.
+A local replacement of the Graph API's send path, with faults on request.
 
 Point a server at it (REDRIVE_GRAPH_URL=http://127.0.0.1:8090/v25.0) and
-rehearse an outage: nothing reaches a person. It answers sends
+rehearse an outage: no message reaches a person. It answers sends
 (POST /v25.0/PAGE/messages), batches (POST /) and token checks
 (GET /v25.0/PAGE?fields=id, GET /v25.0/me?fields=id) as the platform does, and
-keeps a record of all that it received. "me" is the page for which the token
-was last used. Any token is good until you order otherwise. The orders
-below go to a running sandbox; the same JSON, an object or an array, can
-stand in a file for --faults. Anybody who reaches the port can give orders:
-keep it on localhost.
+records everything that it receives. "me" is the page for which the token
+was last used. Every token is valid until you order otherwise. Send the
+orders below to a running sandbox, or put the same JSON, an object or an
+array, into a file for --faults. The control API has no authentication: keep
+the port on localhost.
 
 \b
-Order a fault by name, for one person:
+Order a fault by name, for one recipient:
   curl localhost:8090/sandbox/faults \\
     -d '{"preset": "unknown_recipient", "recipients": ["u17"]}'
 
@@ -40,29 +44,29 @@ The presets:
 {presets}
 
 \b
-Or say what happens, with "effect":
+Or describe the effect:
   {"kind": "error", "code": 10, "subcode": 2018278}
       any error code; also message, type, http_status, is_transient, and
       user_title and user_msg, the reason for people; in the message
-      {page} and {recipient} stand for the ids of the request
+      {page} and {recipient} are replaced by the ids of the request
   {"kind": "delay", "seconds": 2}
-      answers later
+      delays the answer
   {"kind": "usage", "percent": 95}
       answers with these usage headers
   {"kind": "headers", "headers": {"Retry-After": "60"}}
-      answers with these headers too, whatever the answer is
+      adds these headers to every answer
   {"kind": "timeout"}
       never answers
   {"kind": "reset"}
-      breaks the connection
+      resets the connection
   {"kind": "status", "http_status": 502}
-      5xx with a page of HTML
+      5xx with an HTML page
   {"kind": "garbage"}
       200 with an unreadable body
   {"kind": "empty"}
-      200 with no body
+      200 without a body
   {"kind": "null_part"}
-      null in place of a batch part; single sends pass
+      null for a batch part; single sends pass
   {"kind": "rate_limit", "seconds": 60, "code": 80006}
       error with Retry-After, for 60 seconds after a page's first hit; the
       usage headers say the same in minutes, rounded up
@@ -73,24 +77,24 @@ Or say what happens, with "effect":
       GET /PAGE passes, and GET /me is a user, not the page
 
 \b
-Say whom it hits; what you leave out is everybody, always:
+Choose the requests; a fault without these fields hits all of them:
   "recipients": ["u17", "vip-*"]   ids, or patterns with * and ?
-  "share": 0.05                    5 percent of the people, the same each time
-  "seed": 2                        with share: other people than --seed picks
+  "share": 0.05                    5 percent of recipients, always the same
+  "seed": 2                        with share: other recipients than --seed
   "page": "1001"                   sends of one page
   "token": "EAAB..."               sends with one token
-  "times": 1                       for each person the first time only
+  "times": 1                       the first request of each recipient only
   "after_seconds": 10              starts 10 seconds after the order
   "for_seconds": 60                ends 60 seconds after it started
-  "accepts": true                  the answer is bad, the message arrives
+  "accepts": true                  an error answer, but the message arrives
 
 \b
-Every second person's first try breaks off, although the message arrives:
+Half of the recipients' first requests are reset, but the message arrives:
   curl localhost:8090/sandbox/faults -d '{"effect": {"kind": "reset"},
     "share": 0.5, "times": 1, "accepts": true}'
 
 \b
-The platform is down for a minute:
+The platform fails for a minute:
   curl localhost:8090/sandbox/faults \\
     -d '{"effect": {"kind": "status"}, "for_seconds": 60}'
 
@@ -101,17 +105,17 @@ A token expires, then is renewed:
 "revoke" kills it like "expire"; "allow" makes all tokens invalid that are
 not allowed, and takes an "app_secret" to check appsecret_proof with.
 
-Faults are tried in the order in which they were given. Delays and
-headers add up, of several usages the last holds; the first other fault
-decides. A time-out or reset takes the whole batch with it; status, garbage
-and empty hit one part, unless "whole_batch" is true. A fault of everybody,
-without times, also hits token checks, except for errors. A wrong order gets a
-400 that names the field, and nothing of it is done.
+Faults apply in the order in which they were given. Delays and headers add
+up, the last usage counts, and the first other fault decides. A timeout or
+reset affects the whole batch; status, garbage and empty affect one part,
+unless "whole_batch" is true. A fault without a filter and without "times"
+also hits token checks, except for errors. A wrong order is refused with a
+400 that names the field, and nothing is done.
 
-With --webhook-url it tells a webhook of every message that it took, also of
-those whose answer was bad: its echo, its delivery and, of --read-share of the
-people, that it was read; signed with REDRIVE_WEBHOOK_APP_SECRET, and again
-and again until it is answered with 200.
+With --webhook-url it sends webhook events of every accepted message, also
+after an error answer: an echo, a delivery and, for --read-share of the
+recipients, a read. They are signed with REDRIVE_WEBHOOK_APP_SECRET and
+repeated until they are answered with 200.
 
 \b
 See and clear:
@@ -125,43 +129,35 @@ See and clear:
   curl -X POST localhost:8090/sandbox/reset
 
 \b
-The summary's two counts of people who got something more than once:
-  duplicate_count   whatever the messages: two campaigns to the same people
-                    make everybody a duplicate
+The summary has two counts of recipients with more than one message:
+  duplicate_count   any messages: two campaigns to the same recipients make
+                    all of them duplicates
   repeat_count      the same message, by the delivery's id that Redrive puts
-                    into a message's metadata: stays 0 unless something went
-                    wrong (messages without such an id count as one)
+                    into a message's metadata: 0 unless something went wrong
+                    (messages without such an id count as one)
 """
 
 
 def guide() -> str:
-    """The help text, with all presets."""
+    """Return the help text, with all presets."""
     width = max(map(len, PRESETS))
     lines = [f"  {name:{width}} {preset.meaning}" for name, preset in PRESETS.items()]
     return _GUIDE.replace("{presets}", "\n".join(lines))
 
 
-if sys.platform == "win32":
-    from asyncio import run
-else:
-    from uvloop import run
-
-APP_SECRET = "REDRIVE_WEBHOOK_APP_SECRET"  # noqa: S105 - a variable's name
-
-
 def sandbox(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 = any free one.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 = any free port.")] = 8090,
     faults: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON with faults to start with.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with faults to start with.")
     ] = None,
     delay_ms: Annotated[float, typer.Option(min=0, help="Wait before every answer.")] = 0,
-    seed: Annotated[int, typer.Option(help="Picks the people that a share hits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Selects the recipients of a share.")] = 0,
     keep_arrivals: Annotated[
-        int, typer.Option(min=0, help="How many arrivals to keep in full; counts stay.")
+        int, typer.Option(min=0, help="How many arrivals to keep in full; counts are always kept.")
     ] = 100_000,
-    webhook_url: Annotated[str, typer.Option(help="Tell this address of what was taken.")] = "",
-    read_share: Annotated[float, typer.Option(min=0, max=1, help="Of the people: who reads what was sent.")] = 0,
+    webhook_url: Annotated[str, typer.Option(help="Send events of accepted messages to this address.")] = "",
+    read_share: Annotated[float, typer.Option(min=0, max=1, help="The share of recipients that read.")] = 0,
 ) -> None:
     settings = SandboxSettings(
         host=host,

@@ -1,4 +1,4 @@
-"""`python -m server.sandbox`: the sandbox without the rest of the server."""
+"""Run the sandbox alone: `python -m server.sandbox`."""
 
 import typer
 

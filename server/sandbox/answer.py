@@ -1,4 +1,4 @@
-"""What the sandbox gives back for one request or batch part."""
+"""The sandbox's answer to one request or batch part."""
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -19,18 +19,18 @@ from server.sandbox.effect import (
     TokenExpired,
     UserToken,
 )
-from server.sandbox.fault_book import PASSES, Verdict
+from server.sandbox.fault_book import PASSES, FaultDecision
 from server.sandbox.graph_error import GraphError
 from server.sandbox.record import Incoming
 
-# The headers in which the platform says how much of its limits is used up.
-
-
+JSON = "application/json; charset=UTF-8"
+_HTML = "text/html; charset=utf-8"
+_GARBAGE = b'{"recipient_id":"'
 _BUSINESS_ID = "100000000000001"
 
 
 def usage_headers(percent: int = 1, minutes_to_regain_access: int = 0) -> Mapping[str, str]:
-    """All three usage headers; by default they show a page that is nowhere near a limit."""
+    """Return the platform's three usage headers; by default far from every limit."""
     calls = {"call_count": percent, "total_cputime": 1, "total_time": 1}
     business = {"type": "messenger", **calls, "estimated_time_to_regain_access": minutes_to_regain_access}
     headers = {
@@ -45,14 +45,11 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-JSON = "application/json; charset=UTF-8"
-_HTML = "text/html; charset=utf-8"
-_GARBAGE = b'{"recipient_id":"'
-CALM = usage_headers()  # of nearly every answer, so made once
+USUAL_USAGE = usage_headers()  # computed once, because almost every answer has them
 
 
-class Manner(Enum):
-    """How an answer is given."""
+class ReplyKind(Enum):
+    """Whether and how the sandbox replies."""
 
     REPLY = auto()
     NULL_PART = auto()
@@ -61,14 +58,14 @@ class Manner(Enum):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """A reply with its outcome's name for the record; or none, in the manner that was ordered."""
+    """A reply, and the name of its outcome in the record; or no reply, as a fault ordered."""
 
     outcome: str
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
-    limits: Mapping[str, str] = CALM  # the usage headers, and Retry-After
-    manner: Manner = Manner.REPLY
+    limits: Mapping[str, str] = USUAL_USAGE  # the usage headers, and Retry-After
+    kind: ReplyKind = ReplyKind.REPLY
     whole_batch: bool = False
     delay_seconds: float = 0.0
 
@@ -81,42 +78,42 @@ class _Taken(msgspec.Struct, frozen=True, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def taken(recipient: str, message_id: str, verdict: Verdict = PASSES) -> Answer:
-    """The answer to a message that was accepted."""
+def accepted(recipient: str, message_id: str, decision: FaultDecision = PASSES) -> Answer:
+    """Return the answer to an accepted message."""
     body = _encoder.encode(_Taken(recipient, message_id))
-    if verdict is PASSES:
+    if decision is PASSES:
         return Answer("accepted", 200, body)
-    return Answer("accepted", 200, body, limits=_limits(verdict), delay_seconds=verdict.delay_seconds)
+    return Answer("accepted", 200, body, limits=_limits(decision), delay_seconds=decision.delay_seconds)
 
 
-def checked(node_id: str, verdict: Verdict) -> Answer:
-    """The answer to a token check: the id of the page or user that was asked for."""
+def checked(node_id: str, decision: FaultDecision) -> Answer:
+    """Return the answer to a token check: the id of the page or user."""
     body = _encoder.encode({"id": node_id})
-    return Answer("checked", 200, body, limits=_limits(verdict), delay_seconds=verdict.delay_seconds)
+    return Answer("checked", 200, body, limits=_limits(decision), delay_seconds=decision.delay_seconds)
 
 
-def refused(error: GraphError, verdict: Verdict = PASSES) -> Answer:
-    """The answer to a request that is wrong, or for which an error was ordered."""
-    limits, delay = _limits(verdict), verdict.delay_seconds
+def refused(error: GraphError, decision: FaultDecision = PASSES) -> Answer:
+    """Return the answer to a wrong request, or to one that a fault refuses."""
+    limits, delay = _limits(decision), decision.delay_seconds
     return Answer(error.outcome, error.http_status, error.envelope(), limits=limits, delay_seconds=delay)
 
 
-def ordered(verdict: Verdict, incoming: Incoming) -> Answer | None:
-    """The answer that an ending effect gives; None when the request passes."""
-    match verdict.effect:
+def by_fault(decision: FaultDecision, incoming: Incoming) -> Answer | None:
+    """Return the answer that an ending effect gives; None if the request passes."""
+    match decision.effect:
         case None:
             return None
         case ErrorAnswer() | RateLimit() | TokenExpired() | UserToken() as effect:
-            return refused(effect.error().about(page=incoming.page, recipient=incoming.recipient or ""), verdict)
+            return refused(effect.error().about(page=incoming.page, recipient=incoming.recipient or ""), decision)
         case Status() | Garbage() | Empty() as effect:
             answer = _unreadable(effect)
         case Timeout():
-            answer = Answer("timeout", manner=Manner.SILENCE)
+            answer = Answer("timeout", kind=ReplyKind.SILENCE)
         case Reset():
-            answer = Answer("reset", manner=Manner.RESET)
+            answer = Answer("reset", kind=ReplyKind.RESET)
         case NullPart():
-            answer = Answer("null_part", manner=Manner.NULL_PART)
-    return msgspec.structs.replace(answer, delay_seconds=verdict.delay_seconds)
+            answer = Answer("null_part", kind=ReplyKind.NULL_PART)
+    return msgspec.structs.replace(answer, delay_seconds=decision.delay_seconds)
 
 
 def _unreadable(effect: Status | Garbage | Empty) -> Answer:
@@ -132,18 +129,18 @@ def _unreadable(effect: Status | Garbage | Empty) -> Answer:
             return Answer("empty", whole_batch=whole)
 
 
-def _limits(verdict: Verdict) -> Mapping[str, str]:
-    limits = _usual_limits(verdict)
-    if not verdict.headers:
+def _limits(decision: FaultDecision) -> Mapping[str, str]:
+    limits = _usual_limits(decision)
+    if not decision.headers:
         return limits
-    ordered = {name.lower() for name in verdict.headers}
-    return {name: value for name, value in limits.items() if name.lower() not in ordered} | dict(verdict.headers)
+    overridden = {name.lower() for name in decision.headers}
+    return {name: value for name, value in limits.items() if name.lower() not in overridden} | dict(decision.headers)
 
 
-def _usual_limits(verdict: Verdict) -> Mapping[str, str]:
-    if verdict.retry_after is not None:
-        minutes = ceil(verdict.retry_after / 60)
-        return {**usage_headers(100, minutes), "Retry-After": str(verdict.retry_after)}
-    if verdict.usage_percent is not None:
-        return usage_headers(verdict.usage_percent)
-    return CALM
+def _usual_limits(decision: FaultDecision) -> Mapping[str, str]:
+    if decision.retry_after is not None:
+        minutes = ceil(decision.retry_after / 60)
+        return {**usage_headers(100, minutes), "Retry-After": str(decision.retry_after)}
+    if decision.usage_percent is not None:
+        return usage_headers(decision.usage_percent)
+    return USUAL_USAGE

@@ -14,7 +14,7 @@ from server.sandbox.webhooks import WebhookStatus
 
 
 class OrderRefusedError(Exception):
-    """The sandbox did not take an order, and did nothing."""
+    """The sandbox refused an order and did nothing."""
 
     def __init__(self, refused: RefusedOrder) -> None:
         super().__init__(f"{refused.field}: {refused.message}")
@@ -30,7 +30,7 @@ class _Faults(msgspec.Struct):
 
 
 class SandboxControl:
-    """Talks to one sandbox; any address of it will do, with or without the Graph API's version."""
+    """A client of one sandbox, by any of its addresses, with or without the Graph API's version."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.AsyncClient(base_url=httpx.URL(url).join("/sandbox/"), trust_env=False)
@@ -44,53 +44,53 @@ class SandboxControl:
         await self.close()
 
     async def close(self) -> None:
-        """Closes its connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def order(self, *faults: FaultOrder | dict[str, Any]) -> list[FaultStatus]:
-        """Places faults, all or none; raises OrderRefusedError."""
+        """Order faults, all or none; raises OrderRefusedError."""
         answer = await self._call("POST", "faults", msgspec.json.encode(faults))
         return msgspec.json.decode(answer, type=_Faults).faults
 
     async def faults(self) -> list[FaultStatus]:
-        """The faults that stand."""
+        """Return the ordered faults."""
         return msgspec.json.decode(await self._call("GET", "faults"), type=_Faults).faults
 
     async def remove_fault(self, fault_id: str) -> None:
-        """Takes one fault away; raises OrderRefusedError when there is none of that id."""
+        """Remove a fault; raises OrderRefusedError if no fault has this id."""
         await self._call("DELETE", f"faults/{fault_id}")
 
     async def clear_faults(self) -> None:
-        """Takes all faults away."""
+        """Remove all faults."""
         await self._call("DELETE", "faults")
 
     async def token(
         self, token: str, action: Literal["expire", "renew", "revoke", "allow"], app_secret: str = ""
     ) -> None:
-        """Changes what a token is good for; raises OrderRefusedError."""
+        """Change the state of a token; raises OrderRefusedError."""
         order = {"token": token, "action": action, "app_secret": app_secret}
         await self._call("POST", "tokens", msgspec.json.encode(order))
 
     async def received(self, recipient: str = "", *, after: int = 0, limit: int = 100) -> ReceivedResponse:
-        """A page of arrivals, of one recipient or of all."""
+        """Return a page of arrivals, of one recipient or of all."""
         query: dict[str, str | int] = {"recipient": recipient, "after": after, "limit": limit}
         return msgspec.json.decode(await self._call("GET", "received", query=query), type=ReceivedResponse)
 
     async def recipients(self, *, after: int = 0, limit: int = 100) -> RecipientPage:
-        """A page of counts per recipient."""
+        """Return a page of counts per recipient."""
         query: dict[str, str | int] = {"after": after, "limit": limit}
         return msgspec.json.decode(await self._call("GET", "recipients", query=query), type=RecipientPage)
 
     async def summary(self) -> Summary:
-        """The record in numbers."""
+        """Return the counts of the record."""
         return msgspec.json.decode(await self._call("GET", "summary"), type=Summary)
 
     async def webhooks(self) -> WebhookStatus:
-        """How far telling a webhook has come; raises OrderRefusedError where none is told."""
+        """Return the progress of the webhook; raises OrderRefusedError if the sandbox has none."""
         return msgspec.json.decode(await self._call("GET", "webhooks"), type=WebhookStatus)
 
     async def reset(self) -> None:
-        """Takes the sandbox back to how it started."""
+        """Reset the sandbox to its start."""
         await self._call("POST", "reset")
 
     async def _call(

@@ -1,4 +1,4 @@
-"""What a fault does to a request: one struct per effect, told apart in JSON by `kind`."""
+"""Effects of faults: one struct per effect, with the tag `kind` in JSON."""
 
 from typing import Annotated, Literal
 
@@ -16,13 +16,13 @@ class _Effect(
 
 
 class Delay(_Effect, frozen=True, tag="delay"):
-    """Answers later; everything else happens as it would."""
+    """Delays the answer; the request passes."""
 
     seconds: Seconds
 
 
 class Usage(_Effect, frozen=True, tag="usage"):
-    """Answers with usage headers that show this much of the limits; everything else happens as it would."""
+    """Answers with usage headers of this percentage; the request passes."""
 
     percent: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 
@@ -32,15 +32,15 @@ HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]*\Z", max_length=4_000
 
 
 class Headers(_Effect, frozen=True, tag="headers"):
-    """Answers with these headers too, instead of the usual ones of the same name; the rest happens as it would."""
+    """Adds these headers to the answer, replacing those of the same name; the request passes."""
 
     headers: Annotated[dict[HeaderName, HeaderValue], msgspec.Meta(min_length=1, max_length=20)]
 
 
 class ErrorAnswer(_Effect, frozen=True, tag="error"):
-    """Answers with an error envelope; what is left out is what the platform gives for the code. Code 0 = no code.
+    """Answers with an error envelope; fields left out default to the platform's for the code. Code 0 = no code.
 
-    In the message {page} and {recipient} stand for the ids of the request.
+    In the message, {page} and {recipient} are replaced by the ids of the request.
     """
 
     code: int
@@ -53,7 +53,7 @@ class ErrorAnswer(_Effect, frozen=True, tag="error"):
     user_msg: str = ""
 
     def error(self) -> GraphError:
-        """The error to answer with."""
+        """Return the error of the answer."""
         error = graph_error(self.code, self.subcode, self.message, self.type)
         error = msgspec.structs.replace(error, user_title=self.user_title, user_msg=self.user_msg)
         if self.http_status is not None:
@@ -64,67 +64,67 @@ class ErrorAnswer(_Effect, frozen=True, tag="error"):
 
 
 class RateLimit(_Effect, frozen=True, tag="rate_limit"):
-    """Answers with a limit's error and Retry-After, for so long after the first hit on a page; then never again."""
+    """Answers with a rate-limit error and Retry-After, for so long after a page's first hit, once per page."""
 
     seconds: Seconds
     code: Literal[4, 17, 32, 613, 80006] = 613
 
     def error(self) -> GraphError:
-        """The error to answer with."""
+        """Return the error of the answer."""
         return graph_error(self.code)
 
 
 class TokenExpired(_Effect, frozen=True, tag="token_expired"):
-    """Answers 190-463 to the order's token, or to the first one it meets for each page, until that token is renewed."""
+    """Answers 190-463 to the order's token, or to each page's first token, until that token is renewed."""
 
     def error(self) -> GraphError:
-        """The error to answer with."""
+        """Return the error of the answer."""
         return graph_error(190, 463)
 
 
 class UserToken(_Effect, frozen=True, tag="user_token"):
-    """Treats a token as a user's, as TokenExpired picks it: sends are refused, and GET /me is the user.
+    """Treats a token, chosen as by TokenExpired, as a user's: sends are refused, and GET /me returns the user.
 
-    GET /PAGE passes, since a user may read the page.
+    GET /PAGE passes, because a user may read the page.
     """
 
     def error(self) -> GraphError:
-        """Return the error that sends are answered with."""
+        """Return the error of the answer to a send."""
         return graph_error(190, 0, "This method must be called with a Page Access Token")
 
 
 class Timeout(_Effect, frozen=True, tag="timeout"):
-    """Never answers; in a batch nothing of it is answered."""
+    """Never answers; in a batch, no part is answered."""
 
 
 class Reset(_Effect, frozen=True, tag="reset"):
-    """Breaks the connection (RST); in a batch nothing of it is answered."""
+    """Resets the connection (RST); in a batch, no part is answered."""
 
 
 class Status(_Effect, frozen=True, tag="status"):
-    """Answers with an HTTP error and a page of HTML; with whole_batch for all of a batch, not just the part."""
+    """Answers with an HTTP error and an HTML page, for one batch part, or with whole_batch for the batch."""
 
     http_status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
     whole_batch: bool = False
 
 
 class Garbage(_Effect, frozen=True, tag="garbage"):
-    """Answers 200 with a body that cannot be read; with whole_batch for all of a batch, not just the part."""
+    """Answers 200 with an unreadable body, for one batch part, or with whole_batch for the batch."""
 
     whole_batch: bool = False
 
 
 class Empty(_Effect, frozen=True, tag="empty"):
-    """Answers 200 with no body; with whole_batch for all of a batch, not just the part."""
+    """Answers 200 without a body, for one batch part, or with whole_batch for the batch."""
 
     whole_batch: bool = False
 
 
 class NullPart(_Effect, frozen=True, tag="null_part"):
-    """Puts null in the place of a batch part; single sends pass."""
+    """Answers null for a batch part; single sends pass."""
 
 
 PassingEffect = Delay | Usage | Headers
-LimitingEffect = RateLimit | TokenExpired | UserToken  # the platform is known not to have taken the message
+LimitingEffect = RateLimit | TokenExpired | UserToken  # the platform certainly did not accept the message
 EndingEffect = ErrorAnswer | Timeout | Reset | Status | Garbage | Empty | NullPart | LimitingEffect
 Effect = PassingEffect | EndingEffect

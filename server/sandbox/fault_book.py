@@ -1,4 +1,4 @@
-"""All faults that stand, and what they make of one request."""
+"""The ordered faults, and what they do to a request."""
 
 import fnmatch
 import re
@@ -25,11 +25,9 @@ from server.sandbox.fault_order import FaultOrder
 from server.sandbox.record import Incoming
 from server.sandbox.token_book import fingerprint
 
-# An order at work: which requests it hits, and how often it did.
 
-
-class PlacedFault:
-    """One order with its counters; `now` is always seconds on the book's clock."""
+class ActiveFault:
+    """An order with its counters; `now` is in seconds of the fault book's clock."""
 
     def __init__(self, number: int, order: FaultOrder, effect: Effect, *, seed: int, now: float) -> None:
         self.id = f"f{number}"
@@ -41,15 +39,15 @@ class PlacedFault:
         self._named = _matcher(order.recipients)
         self._seed = seed if order.seed is None else order.seed
         self._times: dict[str, int] = {}
-        self._expired: dict[str, str] = {}  # page -> its dead token
+        self._expired: dict[str, str] = {}  # page -> its expired token
         self._renewed: set[str] = set()
         self._limited_until: dict[str, float] = {}
 
     def hits_now(self, incoming: Incoming, now: float) -> bool:
-        """Whether it hits this request; if so, that is counted."""
+        """Return whether the fault hits this request, and count a hit."""
         if not (self._begins <= now < self._ends and self._aims_at(incoming)):
             return False
-        if isinstance(self.effect, TokenExpired | UserToken) and not self._is_dead(incoming):
+        if isinstance(self.effect, TokenExpired | UserToken) and not self._is_expired(incoming):
             return False
         if isinstance(self.effect, RateLimit) and self.limit_remaining(incoming.page, now) <= 0:
             return False
@@ -59,17 +57,17 @@ class PlacedFault:
         return True
 
     def is_over(self, now: float) -> bool:
-        """Whether its window has passed."""
+        """Return whether its time has passed."""
         return now >= self._ends
 
     def limit_remaining(self, page: str, now: float) -> float:
-        """Seconds until a page's rate limit ends; the first question starts it."""
+        """Return the seconds until a page's rate limit ends; the first call starts it."""
         if not isinstance(self.effect, RateLimit):
             return 0.0
         return self._limited_until.setdefault(page, now + self.effect.seconds) - now
 
     def renew(self, token: str) -> None:
-        """Lets a token (its fingerprint) pass that this order took for expired."""
+        """Let an expired token (its fingerprint) pass again."""
         self._renewed.add(token)
 
     def _aims_at(self, incoming: Incoming) -> bool:
@@ -85,12 +83,12 @@ class PlacedFault:
         return order.share is None or share_point(incoming.recipient, self._seed) < order.share
 
     def _aims_at_token_checks(self) -> bool:
-        """Only a fault of everything is one of token checks too; what is about messages is not."""
+        """Return whether token checks are hit: only by faults without a filter that are not about messages."""
         order = self.order
         everything = self._named is None and order.share is None and order.times is None
         return everything and not isinstance(self.effect, ErrorAnswer | NullPart)
 
-    def _is_dead(self, incoming: Incoming) -> bool:
+    def _is_expired(self, incoming: Incoming) -> bool:
         if incoming.token in self._renewed:
             return False
         if self.order.token:
@@ -108,7 +106,7 @@ class PlacedFault:
 
 
 def share_point(recipient: str, seed: int) -> float:
-    """Where a recipient stands between 0 and 1: the same for the same seed, spread evenly over recipients."""
+    """Return a recipient's point between 0 and 1, the same for the same seed and evenly distributed."""
     digest = blake2b(f"{seed}:{recipient}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
@@ -124,8 +122,8 @@ def _matcher(recipients: Iterable[str] | None) -> Callable[[str], bool] | None:
     return lambda recipient: recipient in entries or pattern.match(recipient) is not None
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What happens to a request: delays and headers add up, the last usage holds, the first ending effect decides."""
+class FaultDecision(msgspec.Struct, frozen=True):
+    """What happens to a request: delays and headers add up, the last usage and the first ending effect count."""
 
     effect: EndingEffect | None = None
     accepts: bool = False
@@ -136,7 +134,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class FaultStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it stands; a token in it is shown by its fingerprint."""
+    """The state of an order; its token is shown by its fingerprint."""
 
     id: str
     order: FaultOrder
@@ -144,79 +142,79 @@ class FaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     over: bool
 
 
-PASSES = Verdict()
+PASSES = FaultDecision()
 
 
 class FaultBook:
-    """Faults in the order in which they were placed."""
+    """The faults, in the order in which they were ordered."""
 
     def __init__(self, *, seed: int, clock: Callable[[], float]) -> None:
         self._seed = seed
         self._clock = clock
-        self._faults: list[PlacedFault] = []
+        self._faults: list[ActiveFault] = []
         self._placed = 0
 
     def place(self, orders: Sequence[FaultOrder]) -> Sequence[FaultStatus]:
-        """Puts orders to work, behind those that stand; they come from read_orders."""
+        """Add orders, which come from read_orders, after the existing ones."""
         now = self._clock()
         placed = [self._placed_fault(order, now) for order in orders]
         self._faults.extend(placed)
         return [_status(fault, now) for fault in placed]
 
     def list(self) -> Sequence[FaultStatus]:
-        """All that stand, also those whose window has passed."""
+        """Return all faults, including those whose time has passed."""
         now = self._clock()
         return [_status(fault, now) for fault in self._faults]
 
     def remove(self, fault_id: str) -> bool:
-        """Takes one away; False when there is none of that id."""
+        """Remove a fault; return False if no fault has this id."""
         before = len(self._faults)
         self._faults = [fault for fault in self._faults if fault.id != fault_id]
         return len(self._faults) < before
 
     def clear(self) -> None:
-        """Takes all away."""
+        """Remove all faults."""
         self._faults = []
 
     def renew(self, token: str) -> None:
-        """Lets a token (its fingerprint) pass that was taken for expired."""
+        """Let an expired token (its fingerprint) pass again."""
         for fault in self._faults:
             fault.renew(token)
 
-    def decide(self, incoming: Incoming) -> Verdict:
-        """What happens to a request; hits are counted."""
+    def decide(self, incoming: Incoming) -> FaultDecision:
+        """Return what happens to a request, and count the hits."""
         if not self._faults:
             return PASSES
-        now, verdict = self._clock(), PASSES
+        now, decision = self._clock(), PASSES
         for fault in self._faults:
             if not fault.hits_now(incoming, now):
                 continue
-            passing = _passing(verdict, fault.effect)
+            passing = _passing(decision, fault.effect)
             if passing is None:
                 wait = ceil(fault.limit_remaining(incoming.page, now)) if isinstance(fault.effect, RateLimit) else None
                 ending = {"effect": fault.effect, "accepts": fault.order.accepts, "retry_after": wait}
-                return msgspec.structs.replace(verdict, **ending)
-            verdict = passing
-        return verdict
+                return msgspec.structs.replace(decision, **ending)
+            decision = passing
+        return decision
 
-    def _placed_fault(self, order: FaultOrder, now: float) -> PlacedFault:
+    def _placed_fault(self, order: FaultOrder, now: float) -> ActiveFault:
         if order.effect is None:
             raise ValueError("an order without an effect: read_orders refuses those")
         self._placed += 1
-        return PlacedFault(self._placed, order, order.effect, seed=self._seed, now=now)
+        return ActiveFault(self._placed, order, order.effect, seed=self._seed, now=now)
 
 
-def _passing(verdict: Verdict, effect: Effect) -> Verdict | None:
-    """Return the verdict after one more effect that lets the request pass; None for one that does not."""
+def _passing(decision: FaultDecision, effect: Effect) -> FaultDecision | None:
+    """Return the decision after one more passing effect; None for an ending effect."""
     match effect:
         case Delay(seconds=seconds):
-            return msgspec.structs.replace(verdict, delay_seconds=verdict.delay_seconds + seconds)
+            return msgspec.structs.replace(decision, delay_seconds=decision.delay_seconds + seconds)
         case Usage(percent=percent):
-            return msgspec.structs.replace(verdict, usage_percent=percent)
+            return msgspec.structs.replace(decision, usage_percent=percent)
         case Headers(headers=headers):
-            return msgspec.structs.replace(verdict, headers={**verdict.headers, **headers})
+            return msgspec.structs.replace(decision, headers={**decision.headers, **headers})
     return None
 
 
-def _status(fault: PlacedFault, now: float) -> FaultStatus:
+def _status(fault: ActiveFault, now: float) -> FaultStatus:
     return FaultStatus(id=fault.id, order=fault.order, hits=fault.hits, over=fault.is_over(now))

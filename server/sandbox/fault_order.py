@@ -1,4 +1,4 @@
-"""A fault as it is ordered: whom it hits, when, and what it does."""
+"""Orders of faults: which requests they hit, when, and with which effect."""
 
 import re
 from typing import Annotated
@@ -7,9 +7,6 @@ import msgspec
 
 from server.sandbox.effect import Effect, LimitingEffect, PassingEffect
 from server.sandbox.preset import PRESETS
-
-# Why an order from the control API was not taken.
-
 
 _PLACE = re.compile(r"(?P<message>.*?)(?: - at `(?:key in )?\$?(?P<path>.*)`)?", re.DOTALL)
 _NAMED_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `([^`]*)`")
@@ -23,7 +20,7 @@ class RefusedOrder(msgspec.Struct, frozen=True):
 
 
 def refused_json(error: msgspec.DecodeError | UnicodeDecodeError) -> RefusedOrder:
-    """A decoding error in those terms."""
+    """Return a decoding error as a refused order."""
     found = _PLACE.fullmatch(str(error))
     message, path = (found["message"], found["path"] or "") if found else (str(error), "")
     named = _NAMED_FIELD.match(message)
@@ -33,19 +30,19 @@ def refused_json(error: msgspec.DecodeError | UnicodeDecodeError) -> RefusedOrde
 
 
 class FaultOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Hits what every field given agrees on; with none given, everything. Times count from when it is placed."""
+    """Hits the requests that match all given fields, or all requests; times count from the order."""
 
-    effect: Effect | None = None  # this or a preset
+    effect: Effect | None = None  # either this or a preset
     preset: str = ""
     recipients: tuple[str, ...] | str | None = None  # ids, or patterns with * and ?
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # of the recipients, by a hash of id and seed
-    seed: int | None = None  # the sandbox's own when not given
+    seed: int | None = None  # default: the sandbox's seed
     page: str = ""
     token: str = ""
-    times: Annotated[int, msgspec.Meta(ge=1)] | None = None  # only the first so many arrivals for each recipient
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = None  # only the first arrivals of each recipient
     after_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     for_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    accepts: bool = False  # the message arrives although the answer is bad
+    accepts: bool = False  # the message arrives although the answer is an error
 
     def __repr__(self) -> str:
         return f"FaultOrder({self.preset or self.effect!r})"  # never the token
@@ -55,7 +52,7 @@ _decoder = msgspec.json.Decoder(FaultOrder | tuple[FaultOrder, ...])
 
 
 def read_orders(body: bytes) -> tuple[FaultOrder, ...] | RefusedOrder:
-    """The orders in a JSON object or array, presets replaced by their effects; or the first thing that is wrong."""
+    """Read orders from a JSON object or array, with presets replaced by their effects; or return the first error."""
     try:
         read = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

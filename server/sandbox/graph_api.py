@@ -1,4 +1,4 @@
-"""The Graph API's side: single calls and batches over HTTP."""
+"""The Graph API: single calls and batches over HTTP."""
 
 import asyncio
 import re
@@ -11,20 +11,17 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from server.sandbox.answer import CALM, Answer, Manner, refused
+from server.sandbox.answer import USUAL_USAGE, Answer, ReplyKind, refused
 from server.sandbox.graph_error import GraphError, graph_error
-from server.sandbox.reception import Reception
 from server.sandbox.send_request import SendRequest, read_form, read_json
-from server.sandbox.token_book import Credentials, credentials_of
-
-# The batch form: up to 50 calls in one request, answered in their order.
-
+from server.sandbox.state import SandboxState
+from server.sandbox.token_book import GraphCredentials, credentials_in
 
 MAX_PARTS = 50
 
 
 class BatchPart(msgspec.Struct, frozen=True, gc=False):
-    """One call; its body is form-encoded."""
+    """One call, with a form-encoded body."""
 
     relative_url: str
     method: str = "GET"
@@ -33,7 +30,7 @@ class BatchPart(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchRequest(msgspec.Struct, frozen=True):
-    """The body of a batch; in JSON too, `batch` and `include_headers` may be text."""
+    """The body of a batch; `batch` and `include_headers` may be text in JSON too."""
 
     batch: list[BatchPart] | str = ""
     include_headers: bool | str = True
@@ -50,12 +47,12 @@ class _PartAnswer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 _request_decoder = msgspec.json.Decoder(BatchRequest)
 _parts_decoder = msgspec.json.Decoder(list[BatchPart])
 _encoder = msgspec.json.Encoder()
-_OF_THE_CONNECTION = frozenset({Manner.SILENCE, Manner.RESET})  # these cannot happen to a part alone
+_CONNECTION_REPLIES = frozenset({ReplyKind.SILENCE, ReplyKind.RESET})  # these affect the whole batch
 _FLAT_TOKEN_ERROR = b'{"error_code":190,"error_description":"Invalid OAuth access token."}'
 
 
 def read_batch_json(body: bytes) -> BatchRequest | GraphError:
-    """A batch from a JSON body."""
+    """Read a batch from a JSON body."""
     try:
         return _request_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -63,7 +60,7 @@ def read_batch_json(body: bytes) -> BatchRequest | GraphError:
 
 
 def read_batch_form(fields: Mapping[str, str]) -> BatchRequest:
-    """A batch from form fields."""
+    """Read a batch from form fields."""
     return BatchRequest(
         fields.get("batch", ""),
         fields.get("include_headers", "true"),
@@ -72,34 +69,36 @@ def read_batch_form(fields: Mapping[str, str]) -> BatchRequest:
     )
 
 
-def answer_batch(reception: Reception, request: BatchRequest, credentials: Credentials) -> Answer:
-    """Takes every part, then answers for all of them; the credentials are for parts that bring none."""
+def answer_batch(state: SandboxState, request: BatchRequest, credentials: GraphCredentials) -> Answer:
+    """Handle every part and answer for all; the credentials apply to parts without their own."""
     parts = _parts(request.batch)
     if isinstance(parts, GraphError):
         return refused(parts)
-    answers = [_answer_part(reception, part, credentials) for part in parts]
+    answers = [_answer_part(state, part, credentials) for part in parts]
     delay = max(answer.delay_seconds for answer in answers)
     for answer in answers:
-        if answer.whole_batch or answer.manner in _OF_THE_CONNECTION:
+        if answer.whole_batch or answer.kind in _CONNECTION_REPLIES:
             return msgspec.structs.replace(answer, delay_seconds=delay)
-    if _is_token_refused(reception, credentials, answers):
+    if _is_token_refused(state, credentials, answers):
         return Answer("error:190", 400, _FLAT_TOKEN_ERROR, delay_seconds=delay)
     with_headers = request.include_headers not in {False, "false", "0"}
     body = _encoder.encode([_part_answer(answer, with_headers=with_headers) for answer in answers])
-    limits = next((answer.limits for answer in answers if answer.limits and answer.limits is not CALM), CALM)
+    limits = next(
+        (answer.limits for answer in answers if answer.limits and answer.limits is not USUAL_USAGE), USUAL_USAGE
+    )
     return Answer("batch", 200, body, limits=limits, delay_seconds=delay)
 
 
-def _answer_part(reception: Reception, part: BatchPart, of_batch: Credentials) -> Answer:
+def _answer_part(state: SandboxState, part: BatchPart, of_batch: GraphCredentials) -> Answer:
     path, _, query = part.relative_url.partition("?")
     request = read_form(dict(parse_qsl(part.body)))
-    own = credentials_of(request, dict(parse_qsl(query)) if query else {})
-    by_part = Credentials(own.access_token or part.access_token, own.appsecret_proof)
-    return answer_call(reception, part.method, path, by_part.or_else(of_batch), request, in_batch=True)
+    own = credentials_in(request, dict(parse_qsl(query)) if query else {})
+    by_part = GraphCredentials(own.access_token or part.access_token, own.appsecret_proof)
+    return answer_call(state, part.method, path, by_part.or_else(of_batch), request, in_batch=True)
 
 
 def _part_answer(answer: Answer, *, with_headers: bool) -> _PartAnswer | None:
-    if answer.manner is Manner.NULL_PART:
+    if answer.kind is ReplyKind.NULL_PART:
         return None
     if not with_headers:
         return _PartAnswer(answer.status, answer.body.decode())
@@ -108,10 +107,10 @@ def _part_answer(answer: Answer, *, with_headers: bool) -> _PartAnswer | None:
     return _PartAnswer(answer.status, answer.body.decode(), headers)
 
 
-def _is_token_refused(reception: Reception, of_batch: Credentials, answers: Sequence[Answer]) -> bool:
+def _is_token_refused(state: SandboxState, of_batch: GraphCredentials, answers: Sequence[Answer]) -> bool:
     if not of_batch.access_token or not all(answer.outcome.startswith("error:190") for answer in answers):
         return False
-    return reception.is_token_refused(of_batch)
+    return state.is_token_refused(of_batch)
 
 
 def _parts(batch: list[BatchPart] | str) -> Sequence[BatchPart] | GraphError:
@@ -130,35 +129,29 @@ def _batch_error(message: str) -> GraphError:
     return graph_error(0, 0, message, "GraphBatchException")
 
 
-# One call by its method and path, whether it came alone or in a batch.
-
-
 def answer_call(
-    reception: Reception,
+    state: SandboxState,
     method: str,
     path: str,
-    credentials: Credentials,
+    credentials: GraphCredentials,
     request: SendRequest | GraphError,
     *,
     in_batch: bool = False,
 ) -> Answer:
-    """Sends, checks a token, or says that there is no such call."""
+    """Handle one call, alone or in a batch: a send, a token check, or an unknown path."""
     target = graph_path(path)
     if target is not None and method == "POST" and target.edge == "messages":
-        return reception.send(target.node, credentials, request, in_batch=in_batch)
+        return state.send(target.node, credentials, request, in_batch=in_batch)
     if target is not None and method == "GET" and target.node and not target.edge:
-        return reception.check_token(target.node, credentials)
+        return state.check_token(target.node, credentials)
     return refused(graph_error(2500, 0, f"Unknown path components: {path}"))
-
-
-# Where a call goes: the path of a request, or the relative_url of a batch part.
 
 
 _VERSION = re.compile(r"v\d+\.\d+")
 
 
 class GraphPath(msgspec.Struct, frozen=True):
-    """A node and its edge, without the version; both empty for the root, where batches go."""
+    """A node and its edge, without the version; both empty for the root path of batches."""
 
     node: str = ""
     edge: str = ""
@@ -166,30 +159,27 @@ class GraphPath(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=4096)
 def graph_path(path: str) -> GraphPath | None:
-    """The path taken apart; None when it has too many segments."""
+    """Return the parsed path; None if it has too many segments."""
     segments = [segment for segment in path.split("/") if segment]
     if segments and _VERSION.fullmatch(segments[0]):
         del segments[0]
     return GraphPath(*segments) if len(segments) <= 2 else None
 
 
-# Gives an answer over its connection, or does to the connection what was ordered.
-
-
 CLOSING: web.AppKey[asyncio.Event] = web.AppKey("closing", asyncio.Event)
-_LINGER_NOT = struct.pack("ii", 1, 0)  # closing sends RST instead of FIN
+_NO_LINGER = struct.pack("ii", 1, 0)  # a close sends RST instead of FIN
 
 
-async def give(request: web.Request, answer: Answer, delay_seconds: float) -> web.Response:
-    """Waits as long as was ordered, then answers, resets or stays silent."""
+async def reply(request: web.Request, answer: Answer, delay_seconds: float) -> web.Response:
+    """Wait for the ordered delay, then reply, reset the connection or stay silent."""
     delay = delay_seconds + answer.delay_seconds
     if delay:
         await asyncio.sleep(delay)
-    if answer.manner is Manner.SILENCE:
-        await request.app[CLOSING].wait()  # a caller who hangs up cancels this
-    if answer.manner in {Manner.SILENCE, Manner.RESET}:
+    if answer.kind is ReplyKind.SILENCE:
+        await request.app[CLOSING].wait()  # cancelled when the caller disconnects
+    if answer.kind in {ReplyKind.SILENCE, ReplyKind.RESET}:
         _reset(request)
-        return web.Response()  # goes nowhere
+        return web.Response()  # not sent
     return web.Response(
         body=answer.body, status=answer.status, headers={"Content-Type": answer.content_type, **answer.limits}
     )
@@ -201,7 +191,7 @@ def _reset(request: web.Request) -> None:
         return
     connected: socket.socket | None = transport.get_extra_info("socket")
     if connected is not None:
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
 
 
@@ -209,30 +199,30 @@ _ROOT = GraphPath()
 
 
 class GraphApi:
-    """Every path that is not the control API's."""
+    """Handles every path outside the control API."""
 
-    def __init__(self, reception: Reception, delay_seconds: float) -> None:
-        self._reception = reception
+    def __init__(self, state: SandboxState, delay_seconds: float) -> None:
+        self._state = state
         self._delay_seconds = delay_seconds
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answers one request."""
+        """Answer one request."""
         is_batch = request.method == "POST" and graph_path(request.path) == _ROOT
         answer = await (self._batch(request) if is_batch else self._call(request))
-        return await give(request, answer, self._delay_seconds)
+        return await reply(request, answer, self._delay_seconds)
 
     async def _call(self, request: web.Request) -> Answer:
         send = read_json(await request.read()) if _is_json(request) else read_form(await _form(request))
-        given = credentials_of(send, request.query).or_else(_bearer(request))
-        return answer_call(self._reception, request.method, request.path, given, send)
+        given = credentials_in(send, request.query).or_else(_bearer(request))
+        return answer_call(self._state, request.method, request.path, given, send)
 
     async def _batch(self, request: web.Request) -> Answer:
         batch = read_batch_json(await request.read()) if _is_json(request) else read_batch_form(await _form(request))
         if isinstance(batch, GraphError):
             return refused(batch)
-        in_query = credentials_of(read_form({}), request.query)
-        given = Credentials(batch.access_token, batch.appsecret_proof).or_else(in_query).or_else(_bearer(request))
-        return answer_batch(self._reception, batch, given)
+        in_query = credentials_in(read_form({}), request.query)
+        given = GraphCredentials(batch.access_token, batch.appsecret_proof).or_else(in_query).or_else(_bearer(request))
+        return answer_batch(self._state, batch, given)
 
 
 def _is_json(request: web.Request) -> bool:
@@ -244,6 +234,6 @@ async def _form(request: web.Request) -> Mapping[str, str]:
     return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
-def _bearer(request: web.Request) -> Credentials:
+def _bearer(request: web.Request) -> GraphCredentials:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return Credentials(token.strip() if scheme.lower() == "bearer" else "")
+    return GraphCredentials(token.strip() if scheme.lower() == "bearer" else "")

@@ -1,4 +1,4 @@
-"""An error as the Graph API words it: codes, HTTP statuses, the envelope."""
+"""Errors of the Graph API: codes, HTTP statuses, the envelope."""
 
 import secrets
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-# Texts as the platform writes them, by code and subcode; clients must not read them, people do.
+# The platform's texts by code and subcode; they are for people, and clients must not parse them.
 _MESSAGES: Mapping[tuple[int, int], str] = {
     (-1, 0): "Send message failure. Internal error.",
     (1, 0): "An unknown error has occurred.",
@@ -50,7 +50,7 @@ DEFAULT_TYPE = "OAuthException"
 
 
 class GraphError(msgspec.Struct, frozen=True, kw_only=True):
-    """One error; code 0 and subcode 0 are left out of the envelope."""
+    """One error; the envelope leaves out code 0 and subcode 0."""
 
     code: int
     subcode: int = 0
@@ -63,16 +63,16 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outcome(self) -> str:
-        """How the record calls it: "error:100-2018001"."""
+        """Return its name in the record, such as "error:100-2018001"."""
         return f"error:{self.code}-{self.subcode}" if self.subcode else f"error:{self.code}"
 
     def about(self, *, page: str, recipient: str) -> "GraphError":
-        """Return the error with {page} and {recipient} in its text replaced by the request's own."""
+        """Return the error with {page} and {recipient} in its text replaced by the ids of the request."""
         message = self.message.replace("{page}", page).replace("{recipient}", recipient)
         return msgspec.structs.replace(self, message=message)
 
     def envelope(self) -> bytes:
-        """The body that carries it, with an fbtrace_id of its own."""
+        """Return the response body, with a new fbtrace_id."""
         fields: dict[str, Any] = {"message": self.message, "type": self.type}
         if self.code:
             fields["code"] = self.code
@@ -87,7 +87,7 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def graph_error(code: int, subcode: int = 0, message: str = "", type: str = DEFAULT_TYPE) -> GraphError:  # noqa: A002
-    """The error with the status and, unless one is given, the text that the platform gives it."""
+    """Return an error with the platform's status and, unless a text is given, the platform's text."""
     known = _MESSAGES.get((code, subcode)) or _MESSAGES.get((code, 0)) or f"(#{code}) Error ordered from the sandbox"
     return GraphError(
         code=code,

@@ -1,4 +1,4 @@
-"""Everything that was received: counts for every recipient, and the last arrivals in full."""
+"""The record of everything received: counts per recipient, and the last arrivals in full."""
 
 import re
 import secrets
@@ -9,11 +9,9 @@ from itertools import islice
 
 import msgspec
 
-# What reaches the sandbox, before and after it was decided on.
-
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """One message, or a token check, about to be decided on."""
+    """A message or token check, before faults are applied."""
 
     recipient: str | None  # None for a token check
     page: str
@@ -22,16 +20,16 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One message that was received, as it stands in the record."""
+    """A received message in the record."""
 
     number: int  # from 1, in the order of arrival
     time: float  # seconds since 1970
-    recipient: str  # empty where the request names none
+    recipient: str  # empty if the request names none
     page: str
     token: str  # its fingerprint
-    metadata: str  # the message's own: Redrive puts the delivery's id there
-    outcome: str  # what was answered: "accepted", "error:100-2018001", "timeout", ...
-    accepted: bool  # the message counts as delivered, whatever was answered
+    metadata: str  # of the message; Redrive puts the delivery's id there
+    outcome: str  # of the answer: "accepted", "error:100-2018001", "timeout", ...
+    accepted: bool  # the message arrived, whatever the answer was
     message_id: str  # empty unless accepted
 
 
@@ -40,23 +38,23 @@ _DELIVERY_ID = re.compile(r"(.+)\.[0-9]+\.[0-9]+(?:\.[0-9a-f]{20})?", re.DOTALL)
 
 
 class Repeat(msgspec.Struct, frozen=True, gc=False):
-    """A recipient who got the same message more than once."""
+    """A recipient that received the same message more than once."""
 
     recipient: str
-    message: str  # its id; empty where the metadata tells none: those count as one message
+    message: str  # its id; messages without an id in their metadata count as one
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The record in numbers."""
+    """The counts of the record."""
 
     received: int
     accepted: int
     by_outcome: dict[str, int]
-    recipients: int  # for whom something arrived
-    recipients_accepted: int  # for whom something was accepted
-    duplicate_count: int  # recipients accepted more than once, whatever the messages
+    recipients: int  # with at least one arrival
+    recipients_accepted: int  # with at least one accepted message
+    duplicate_count: int  # recipients with more than one accepted message
     duplicates: list[str]  # at most 1,000 of them
-    repeat_count: int  # pairs of a recipient and a message that was accepted for them more than once
+    repeat_count: int  # pairs of recipient and message, accepted more than once
     repeats: list[Repeat]  # at most 1,000 of them
 
 
@@ -67,14 +65,14 @@ def message_of(metadata: str) -> str:
 
 
 class ArrivalPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some arrivals, oldest first."""
+    """A page of arrivals, oldest first."""
 
     arrivals: list[Arrival]
-    next_after: int | None  # ask again with after=this; None at the end
+    next_after: int | None  # `after` of the next page; None at the end
 
 
 class RecipientCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How often something came for one recipient."""
+    """The number of arrivals of one recipient."""
 
     recipient: str
     received: int
@@ -82,14 +80,14 @@ class RecipientCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecipientPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some recipients, in the order in which they first appeared."""
+    """A page of recipients, in order of their first arrival."""
 
     recipients: list[RecipientCounts]
-    next_after: int | None  # ask again with after=this; None at the end
+    next_after: int | None  # `after` of the next page; None at the end
 
 
 class Record:
-    """Grows with the recipients, and with the messages that each was sent; only the last arrivals are kept in full."""
+    """The record; its memory grows with recipients and messages, but only the last arrivals are kept in full."""
 
     def __init__(self, keep_arrivals: int) -> None:
         self._arrivals: deque[Arrival] = deque(maxlen=keep_arrivals)
@@ -101,10 +99,10 @@ class Record:
         self._repeats: dict[Repeat, None] = {}
         self._received_total = 0
         self._accepted_total = 0
-        self._id_prefix = f"m_{secrets.token_urlsafe(12)}"  # no two sandboxes give the same ids
+        self._id_prefix = f"m_{secrets.token_urlsafe(12)}"  # unique per sandbox
 
     def add(self, incoming: Incoming, metadata: str, outcome: str, *, accepted: bool) -> str:
-        """Writes down one message; returns the message id, empty unless accepted."""
+        """Record a message; return its message id, empty unless accepted."""
         self._received_total += 1
         self._by_outcome[outcome] += 1
         recipient = incoming.recipient or ""
@@ -143,7 +141,7 @@ class Record:
         )
 
     def arrivals(self, recipient: str, after: int, limit: int) -> ArrivalPage:
-        """Arrivals numbered above `after`; of one recipient, or of all when it is empty."""
+        """Return arrivals numbered above `after`, of one recipient, or of all if it is empty."""
         wanted = (
             arrival
             for arrival in self._arrivals
@@ -154,7 +152,7 @@ class Record:
         return ArrivalPage(arrivals=found[:limit], next_after=found[limit - 1].number if more else None)
 
     def counts(self, recipient: str) -> RecipientCounts:
-        """How often something came for one recipient."""
+        """Return the counts of a recipient."""
         return RecipientCounts(
             recipient=recipient,
             received=self._received.get(recipient, 0),
@@ -162,7 +160,7 @@ class Record:
         )
 
     def recipients(self, after: int, limit: int) -> RecipientPage:
-        """Counts of the recipients behind the first `after` ones."""
+        """Return the counts of the recipients after the first `after` ones."""
         names: Sequence[str] = list(islice(self._received, after, after + limit))
         end = after + len(names)
         return RecipientPage(
@@ -176,7 +174,7 @@ class Record:
         self._accepted[recipient] = count
         if count == 2:
             self._duplicates[recipient] = None
-        had_it = self._accepted_by_message[message]
-        if recipient in had_it:
+        recipients = self._accepted_by_message[message]
+        if recipient in recipients:
             self._repeats[Repeat(recipient, message)] = None
-        had_it.add(recipient)
+        recipients.add(recipient)

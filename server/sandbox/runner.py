@@ -1,4 +1,4 @@
-"""Runs a sandbox on a port: for good, or within a test."""
+"""Runs a sandbox on a port, as a program or within a test."""
 
 import asyncio
 import logging
@@ -16,15 +16,15 @@ from server.sandbox.control import SandboxControl
 from server.sandbox.control_api import ControlApi
 from server.sandbox.fault_order import FaultOrder, RefusedOrder, read_orders
 from server.sandbox.graph_api import CLOSING, GraphApi
-from server.sandbox.reception import Reception
 from server.sandbox.settings import SandboxSettings
+from server.sandbox.state import SandboxState
 from server.sandbox.webhooks import WebhookOutbox
 
 API_VERSION = "v25.0"
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A sandbox that listens."""
+    """A running sandbox."""
 
     url: str  # for REDRIVE_GRAPH_URL
     control: SandboxControl
@@ -32,9 +32,9 @@ class Sandbox(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncIterator[Sandbox]:
-    """A sandbox in this process, on a real port; raises OSError when the port is taken."""
+    """Run a sandbox in this process on a port; raises OSError if the port is in use."""
     settings = settings or SandboxSettings()
-    # A caller who hangs up ends what was going to answer: else a silence would last until the end.
+    # Cancel the handler when the caller disconnects, so that a pending "timeout" fault does not last until the end.
     runner = web.AppRunner(
         create_app(settings), access_log=None, logger=_logger(), handler_cancellation=True, shutdown_timeout=1
     )
@@ -49,7 +49,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
 
 
 async def serve(settings: SandboxSettings, *, ready: Callable[[str], None] | None = None) -> None:
-    """Runs until cancelled, SIGTERM or SIGINT; says in one line of JSON on stdout where it listens."""
+    """Run until cancelled, SIGTERM or SIGINT; print the address as one line of JSON on standard output."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -62,13 +62,13 @@ async def serve(settings: SandboxSettings, *, ready: Callable[[str], None] | Non
 
 
 def _logger() -> logging.Logger:
-    """Tells faults of the sandbox, but not of a caller who speaks no HTTP: that one got a 400."""
+    """Return a logger for errors of the sandbox; a caller that sends no HTTP is not logged and gets a 400."""
     logger = logging.getLogger("redrive.sandbox")
-    logger.addFilter(_is_our_own)
+    logger.addFilter(_is_not_http_error)
     return logger
 
 
-def _is_our_own(record: logging.LogRecord) -> bool:
+def _is_not_http_error(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
@@ -84,23 +84,20 @@ def _announce(url: str) -> None:
     sys.stdout.flush()
 
 
-# The sandbox as a web application.
-
-
-_MAX_BODY = 32 * 2**20  # bytes; 50 long texts, encoded twice, stay well below
+_MAX_BODY = 32 * 2**20  # bytes; 50 long texts, encoded twice, are smaller
 
 
 def create_app(settings: SandboxSettings) -> web.Application:
-    """A sandbox without a port; raises ValueError for a fault in the settings that is wrong."""
+    """Return a sandbox without a port; raises ValueError for a wrong fault in the settings."""
     outbox = WebhookOutbox(settings.webhook, settings.seed) if settings.webhook else None
-    reception = Reception(msgspec.structs.replace(settings, faults=_checked(settings.faults)), outbox)
+    state = SandboxState(msgspec.structs.replace(settings, faults=_checked(settings.faults)), outbox)
     app = web.Application(client_max_size=_MAX_BODY)
     if outbox is not None:
-        app.cleanup_ctx.append(_telling(outbox))
+        app.cleanup_ctx.append(_delivering(outbox))
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
-    app.add_routes(ControlApi(reception).routes())
-    app.router.add_route("*", "/{path:.*}", GraphApi(reception, settings.delay_seconds).handle)
+    app.add_routes(ControlApi(state).routes())
+    app.router.add_route("*", "/{path:.*}", GraphApi(state, settings.delay_seconds).handle)
     return app
 
 
@@ -112,14 +109,14 @@ def _checked(faults: tuple[FaultOrder, ...]) -> tuple[FaultOrder, ...]:
             return orders
 
 
-def _telling(outbox: WebhookOutbox) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def tell(_app: web.Application) -> AsyncIterator[None]:
+def _delivering(outbox: WebhookOutbox) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def deliver(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(outbox.run())
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    return tell
+    return deliver
 
 
 async def _close(app: web.Application) -> None:

@@ -1,4 +1,4 @@
-"""One message as a caller puts it, in JSON or as form fields, and what the platform would find wrong with it."""
+"""A send request, in JSON or as form fields, and the platform's validation of it."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from server.sandbox.graph_error import GraphError, graph_error
 MAX_TEXT_LENGTH = 2_000
 MAX_METADATA_LENGTH = 1_000
 MAX_QUICK_REPLIES = 13
-TAGS = frozenset({"HUMAN_AGENT", "CUSTOMER_FEEDBACK"})  # the others left on 2026-04-27
+TAGS = frozenset({"HUMAN_AGENT", "CUSTOMER_FEEDBACK"})  # the others were retired on 2026-04-27
 MESSAGING_TYPES = frozenset({"", "RESPONSE", "UPDATE", "MESSAGE_TAG"})
 NOTIFICATION_TYPES = frozenset({"", "REGULAR", "SILENT_PUSH", "NO_PUSH"})
 ATTACHMENT_TYPES = frozenset({"audio", "file", "image", "template", "video"})
 
 
 class RecipientReference(msgspec.Struct, frozen=True, gc=False):
-    """The person, in one of the forms that the platform knows."""
+    """The recipient, in one of the platform's forms."""
 
     id: str = ""
     user_ref: str = ""
@@ -25,13 +25,13 @@ class RecipientReference(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttachmentField(msgspec.Struct, frozen=True):
-    """What is attached; its payload is not looked at."""
+    """The attachment; its payload is not validated."""
 
     type: str
 
 
 class MessageField(msgspec.Struct, frozen=True):
-    """The content, as far as it is checked."""
+    """The validated part of the content."""
 
     text: str = ""
     attachment: AttachmentField | None = None
@@ -40,7 +40,7 @@ class MessageField(msgspec.Struct, frozen=True):
 
 
 class SendRequest(msgspec.Struct, frozen=True):
-    """The body of a send; a bearer header, a query or a batch may give the credentials instead."""
+    """The body of a send; the credentials may also come from a bearer header, the query or the batch."""
 
     recipient: RecipientReference | None = None
     message: MessageField | None = None
@@ -52,28 +52,28 @@ class SendRequest(msgspec.Struct, frozen=True):
 
     @property
     def recipient_id(self) -> str:
-        """Under what the record keeps the person; empty when the request names nobody."""
+        """Return the recipient's id in the record; empty if the request names none."""
         to = self.recipient
         return (to.id or to.user_ref or to.comment_id or to.post_id) if to else ""
 
     @property
     def metadata(self) -> str:
-        """The message's own metadata."""
+        """Return the metadata of the message."""
         return self.message.metadata if self.message else ""
 
     def refusal(self) -> GraphError | None:
-        """Why the platform would not take it, if so: always code 100."""
-        complaint = self._complaint()
-        return graph_error(100, 0, f"(#100) {complaint}") if complaint else None
+        """Return why the platform refuses the request, always with code 100; None if it does not."""
+        problem = self._problem()
+        return graph_error(100, 0, f"(#100) {problem}") if problem else None
 
-    def _complaint(self) -> str:
+    def _problem(self) -> str:
         if not self.recipient_id:
             return "The parameter recipient is required"
         if self.message is None:
             return "The parameter message is required"
-        return _content_complaint(self.message) or self._type_complaint()
+        return _content_problem(self.message) or self._type_problem()
 
-    def _type_complaint(self) -> str:
+    def _type_problem(self) -> str:
         if self.messaging_type not in MESSAGING_TYPES:
             return "Param messaging_type must be one of {RESPONSE, UPDATE, MESSAGE_TAG}"
         if self.messaging_type == "MESSAGE_TAG" and self.tag not in TAGS:
@@ -83,7 +83,7 @@ class SendRequest(msgspec.Struct, frozen=True):
         return ""
 
 
-def _content_complaint(message: MessageField) -> str:
+def _content_problem(message: MessageField) -> str:
     if bool(message.text) == (message.attachment is not None):
         return "Param message must have either a text or an attachment"
     if len(message.text) > MAX_TEXT_LENGTH:
@@ -103,7 +103,7 @@ _message_decoder = msgspec.json.Decoder(MessageField)
 
 
 def read_json(body: bytes) -> SendRequest | GraphError:
-    """A request from a JSON body; no body is an empty request."""
+    """Read a request from a JSON body; an empty body is an empty request."""
     try:
         return _request_decoder.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -111,7 +111,7 @@ def read_json(body: bytes) -> SendRequest | GraphError:
 
 
 def read_form(fields: Mapping[str, str]) -> SendRequest | GraphError:
-    """A request from form fields, of which `recipient` and `message` hold JSON."""
+    """Read a request from form fields; `recipient` and `message` hold JSON."""
     recipient, message = fields.get("recipient"), fields.get("message")
     try:
         return SendRequest(

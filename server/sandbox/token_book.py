@@ -1,4 +1,4 @@
-"""Which access tokens are good, and what an order about one does."""
+"""The states of access tokens."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ ME = "me"
 
 
 class TokenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shall become of a token; the first `allow` makes all tokens invalid that are not allowed."""
+    """A change of a token's state; the first `allow` makes all tokens invalid that are not allowed."""
 
     token: Annotated[str, msgspec.Meta(min_length=1)]
     action: Literal["expire", "renew", "revoke", "allow"]
@@ -37,12 +37,12 @@ _STATES = {"expire": _State.EXPIRED, "renew": _State.ALLOWED, "revoke": _State.R
 
 @lru_cache(maxsize=4096)
 def fingerprint(token: str) -> str:
-    """A token's name in the record: 12 hex digits that do not give it away."""
+    """Return a token's name in the record: 12 hex digits that do not reveal it."""
     return hashlib.sha256(token.encode()).hexdigest()[:12] if token else ""
 
 
 class TokenBook:
-    """Any token is good until an order says otherwise."""
+    """Every token is valid until an order changes it."""
 
     def __init__(self) -> None:
         self._states: dict[str, _State] = {}
@@ -51,7 +51,7 @@ class TokenBook:
         self._only_allowed = False
 
     def take(self, order: TokenOrder) -> None:
-        """Does what the order says."""
+        """Carry out an order."""
         name = fingerprint(order.token)
         self._states[name] = _STATES[order.action]
         self._only_allowed = self._only_allowed or order.action == "allow"
@@ -59,14 +59,14 @@ class TokenBook:
             self._proofs[name] = hmac.new(order.app_secret.encode(), order.token.encode(), hashlib.sha256).hexdigest()
 
     def page(self, token: str, node: str) -> str:
-        """The page that a node stands for: `me` is the one for which the token (its fingerprint) was last used."""
+        """Return the page of a node; `me` is the page for which the token (its fingerprint) was last used."""
         if node == ME:
             return self._pages.get(token, node)
         self._pages[token] = node
         return node
 
     def refusal(self, token: str, proof: str) -> GraphError | None:
-        """Why a call with this token (its fingerprint) is refused, if it is."""
+        """Return why a call with this token (its fingerprint) is refused, or None."""
         if not token:
             return graph_error(190)
         state = self._states.get(token)
@@ -82,29 +82,26 @@ class TokenBook:
         return None
 
 
-# What a call proves itself with.
-
-
-class Credentials(msgspec.Struct, frozen=True, gc=False):
-    """A token and its proof; never shown, not even by repr."""
+class GraphCredentials(msgspec.Struct, frozen=True, gc=False):
+    """A token and its appsecret_proof; the repr shows neither."""
 
     access_token: str = ""
     appsecret_proof: str = ""
 
     def __repr__(self) -> str:
-        return "Credentials()"
+        return "GraphCredentials()"
 
-    def or_else(self, others: "Credentials") -> "Credentials":
-        """These where given, else the others."""
-        return Credentials(
+    def or_else(self, others: "GraphCredentials") -> "GraphCredentials":
+        """Return these credentials, completed by the others."""
+        return GraphCredentials(
             self.access_token or others.access_token,
             self.appsecret_proof or others.appsecret_proof,
         )
 
 
-def credentials_of(request: SendRequest | GraphError, query: Mapping[str, str]) -> Credentials:
-    """The credentials in a request's body, else in its query."""
-    in_query = Credentials(query.get("access_token", ""), query.get("appsecret_proof", ""))
+def credentials_in(request: SendRequest | GraphError, query: Mapping[str, str]) -> GraphCredentials:
+    """Return the credentials in a request's body, completed by its query."""
+    in_query = GraphCredentials(query.get("access_token", ""), query.get("appsecret_proof", ""))
     if isinstance(request, GraphError):
         return in_query
-    return Credentials(request.access_token, request.appsecret_proof).or_else(in_query)
+    return GraphCredentials(request.access_token, request.appsecret_proof).or_else(in_query)

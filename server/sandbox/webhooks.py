@@ -1,6 +1,6 @@
-"""What the sandbox tells a webhook of each message that it took: its echo, its delivery, and of some that it was read.
+"""Webhook events of accepted messages: an echo, a delivery, and for a share of the recipients a read.
 
-In the form and with the signature of the platform, which repeats what is not answered with 200.
+They have the platform's form and signature, and are repeated until they are answered with 200, as on the platform.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ import msgspec
 
 from server.sandbox.fault_book import share_point
 
-MOST_AT_ONCE = 100  # events in one body; the platform brings up to 1,000
+MAX_EVENTS = 100  # per body; the platform sends up to 1,000
 TIMEOUT_SECONDS = 20.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a body is brought again; doubles
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a body is repeated; doubles
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it tells, and how; its repr shows no secret."""
+    """The webhook; the repr shows no secret."""
 
     url: str
     app_secret: str
-    read_share: float = 0.0  # of the people, by a hash of id and seed
+    read_share: float = 0.0  # of the recipients, by a hash of id and seed
 
     def __repr__(self) -> str:
         return f"WebhookTarget({self.url!r})"
 
 
 class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the telling has come."""
+    """The progress of the webhook."""
 
-    waiting: int  # events that were not answered with 200 yet
-    told: int
-    refusals: int  # bodies that were answered otherwise, or not at all
+    waiting: int  # events not yet answered with 200
+    told: int  # events answered with 200
+    refusals: int  # bodies with another answer, or none
     last_answer: int  # HTTP status; 0 for none
 
 
@@ -48,33 +48,33 @@ class _Event(NamedTuple):
 
 
 class WebhookOutbox:
-    """Events that wait, and the task that brings them, one body after another."""
+    """Pending events, and the task that sends them, one body at a time."""
 
     def __init__(self, target: WebhookTarget, seed: int) -> None:
         self._target = target
         self._seed = seed
         self._waiting: deque[_Event] = deque()
-        self._telling: list[_Event] = []
-        self._news = asyncio.Event()
-        self._told = self._refusals = self._last_answer = 0
+        self._sending: list[_Event] = []
+        self._wakeup = asyncio.Event()
+        self._sent = self._refusals = self._last_answer = 0
 
     @property
     def status(self) -> WebhookStatus:
-        """How far it has come."""
+        """Return the progress."""
         return WebhookStatus(
-            waiting=len(self._waiting) + len(self._telling),
-            told=self._told,
+            waiting=len(self._waiting) + len(self._sending),
+            told=self._sent,
             refusals=self._refusals,
             last_answer=self._last_answer,
         )
 
     def clear(self) -> None:
-        """Forgets what waits."""
+        """Drop the pending events."""
         self._waiting.clear()
-        self._telling = []
+        self._sending = []
 
     def accepted(self, page: str, recipient: str, metadata: str, message_id: str) -> None:
-        """A message was taken, whatever was answered."""
+        """Add the events of an accepted message, whatever its answer was."""
         now = int(time.time() * 1_000)
         of_page = {"sender": {"id": page}, "recipient": {"id": recipient}, "timestamp": now}
         of_person = {"sender": {"id": recipient}, "recipient": {"id": page}, "timestamp": now}
@@ -83,27 +83,27 @@ class WebhookOutbox:
         self._waiting.append(_Event(page, now, {**of_person, "delivery": {"mids": [message_id], "watermark": now}}))
         if share_point(recipient, self._seed) < self._target.read_share:
             self._waiting.append(_Event(page, now, {**of_person, "read": {"watermark": now}}))
-        self._news.set()
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Tells until it is cancelled."""
+        """Send events until cancelled."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)) as session:
             while True:
-                await self._news.wait()
-                self._news.clear()
+                await self._wakeup.wait()
+                self._wakeup.clear()
                 while self._waiting:
-                    await self._tell_some(session)
+                    await self._send_some(session)
 
-    async def _tell_some(self, session: aiohttp.ClientSession) -> None:
-        self._telling = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
-        body, pause = _body(self._telling), FIRST_PAUSE
-        while self._telling and not await self._is_taken(session, body):
+    async def _send_some(self, session: aiohttp.ClientSession) -> None:
+        self._sending = [self._waiting.popleft() for _ in range(min(MAX_EVENTS, len(self._waiting)))]
+        body, pause = _body(self._sending), FIRST_PAUSE
+        while self._sending and not await self._is_accepted(session, body):
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
-        self._told += len(self._telling)
-        self._telling = []
+        self._sent += len(self._sending)
+        self._sending = []
 
-    async def _is_taken(self, session: aiohttp.ClientSession, body: bytes) -> bool:
+    async def _is_accepted(self, session: aiohttp.ClientSession, body: bytes) -> bool:
         signature = hmac.new(self._target.app_secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
         try:
@@ -116,7 +116,7 @@ class WebhookOutbox:
 
 
 def _body(events: Sequence[_Event]) -> bytes:
-    """One entry a page."""
+    """Return a body with one entry per page."""
     pages: defaultdict[str, list[_Event]] = defaultdict(list)
     for event in events:
         pages[event.page].append(event)

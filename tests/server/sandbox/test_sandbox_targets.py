@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.sandbox.effect import Delay, ErrorAnswer, Usage
-from server.sandbox.fault_book import FaultBook, Verdict, share_point
+from server.sandbox.fault_book import FaultBook, FaultDecision, share_point
 from server.sandbox.fault_order import RefusedOrder, read_orders
 from server.sandbox.record import Incoming
 from server.sandbox.token_book import fingerprint
@@ -38,7 +38,7 @@ def place(book: FaultBook, *orders: dict[str, Any]) -> None:
     book.place(read)
 
 
-def decide(book: FaultBook, recipient: str = "u1", page: str = "1001", token: str = TOKEN) -> Verdict:
+def decide(book: FaultBook, recipient: str = "u1", page: str = "1001", token: str = TOKEN) -> FaultDecision:
     return book.decide(Incoming(recipient, page, fingerprint(token)))
 
 
@@ -130,14 +130,14 @@ def test_delays_and_usage_add_up_and_the_first_other_fault_decides(book: FaultBo
         {"effect": {"kind": "delay", "seconds": 4}},
     )
     two, four = ErrorAnswer(code=2), ErrorAnswer(code=4)
-    assert decide(book, "u1") == Verdict(four, accepts=False, delay_seconds=3, usage_percent=90)
-    assert decide(book, "u2") == Verdict(two, accepts=True, delay_seconds=3, usage_percent=90)
+    assert decide(book, "u1") == FaultDecision(four, accepts=False, delay_seconds=3, usage_percent=90)
+    assert decide(book, "u2") == FaultDecision(two, accepts=True, delay_seconds=3, usage_percent=90)
     assert [fault.hits for fault in book.list()] == [2, 2, 2, 1, 1, 0]
 
 
 def test_a_passing_fault_lets_the_message_pass(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "delay", "seconds": 1}})
-    assert decide(book) == Verdict(delay_seconds=1)
+    assert decide(book) == FaultDecision(delay_seconds=1)
     assert [fault.order.effect for fault in book.list()] == [Delay(seconds=1)]
 
 

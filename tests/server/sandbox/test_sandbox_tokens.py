@@ -7,8 +7,8 @@ import pytest
 
 from server.sandbox.control import SandboxControl
 from server.sandbox.fault_order import FaultOrder
-from server.sandbox.reception import USER_ID
-from server.sandbox.token_book import Credentials, TokenOrder, fingerprint
+from server.sandbox.state import USER_ID
+from server.sandbox.token_book import GraphCredentials, TokenOrder, fingerprint
 
 Send = Callable[..., Awaitable[httpx.Response]]
 
@@ -136,7 +136,7 @@ async def test_a_users_token_that_has_expired_fails_its_check(
     [
         FaultOrder(preset="timeout", token="secret-token"),
         TokenOrder(token="secret-token", action="allow", app_secret="secret-key"),
-        Credentials("secret-token", "secret-proof"),
+        GraphCredentials("secret-token", "secret-proof"),
     ],
 )
 def test_a_token_does_not_show_in_a_repr(holder: object) -> None:
