@@ -1,4 +1,4 @@
-"""Settings: environment variables that begin with REDRIVE_, or one TOML file that REDRIVE_CONFIG points to."""
+"""Settings: environment variables that begin with REDRIVE_, or one TOML file that REDRIVE_CONFIG names."""
 
 import ipaddress
 import math
@@ -22,14 +22,11 @@ from pydantic_settings import (
 from domain.pace import SLOWEST_PACE
 from server.background.timetable import parse_timetable
 
-# Settings: who may call, over what, and how much.
-
-
-KNOWN_CALLERS_RATE = 1_000.0  # requests per second, where nothing is set
+AUTHENTICATED_RATE = 1_000.0  # default requests per second of an authenticated caller
 
 
 class AccessSettings(BaseSettings):
-    """A part of the service's settings."""
+    """The settings of authentication, TLS and limits per caller."""
 
     auth: Literal["", "database"] = ""
     auth_file: Path | None = None
@@ -61,19 +58,19 @@ class AccessSettings(BaseSettings):
 
     @property
     def request_rate(self) -> float:
-        """Requests per second of one caller; without a setting, callers who are not told apart have no limit."""
+        """Return the requests per second of one caller; by default unlimited without authentication."""
         if self.requests_per_second is not None:
             return self.requests_per_second
-        return KNOWN_CALLERS_RATE if self.knows_callers else math.inf
+        return AUTHENTICATED_RATE if self.knows_callers else math.inf
 
     @property
     def knows_callers(self) -> bool:
-        """Whoever calls is asked who it is."""
+        """Return whether callers are authenticated."""
         return bool(self.auth or self.auth_file or self.jwt_jwks_file)
 
     @model_validator(mode="after")
     def _all_of_jwt(self) -> Self:
-        """A token of any issuer, or for anybody, would be worth nothing."""
+        """Refuse to accept tokens of any issuer or for any audience."""
         given = [bool(self.jwt_issuer), bool(self.jwt_audience), self.jwt_jwks_file is not None]
         if any(given) and not all(given):
             raise ValueError(
@@ -94,7 +91,7 @@ class AccessSettings(BaseSettings):
 
 _OTHER_NAMES = {
     "REDRIVE_CONFIG",
-    # the command line's
+    # of the `redrive` command
     "REDRIVE_SERVER",
     "REDRIVE_TOKEN",
     "REDRIVE_PAGE_TOKEN",
@@ -110,30 +107,30 @@ _OTHER_NAMES = {
 
 
 class SettingsError(Exception):
-    """Some settings are wrong; the text names each and says what it must be."""
+    """Some settings are wrong; the text names each and its allowed values."""
 
 
 def read_settings() -> "Settings":
-    """The settings of the environment and the file; raises SettingsError."""
+    """Read the settings from the environment and the file; raises SettingsError."""
     path = os.environ.get("REDRIVE_CONFIG")
     if path and not Path(path).is_file():
-        raise SettingsError(f"REDRIVE_CONFIG: there is no file {path}")
+        raise SettingsError(f"REDRIVE_CONFIG: the file {path} does not exist")
     try:
         return Settings()
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         problems = error.errors(include_input=False)
-        raise SettingsError("; ".join(_in_words(problem["loc"], problem["msg"]) for problem in problems)) from error
+        raise SettingsError("; ".join(_problem(problem["loc"], problem["msg"]) for problem in problems)) from error
 
 
-def _in_words(place: tuple[int | str, ...], words: str) -> str:
-    name = f"REDRIVE_{str(place[0]).upper()} ({place[0]} in the file): " if place else ""
-    return name + words.removeprefix("Value error, ")
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    name = f"REDRIVE_{str(location[0]).upper()} ({location[0]} in the file): " if location else ""
+    return name + message.removeprefix("Value error, ")
 
 
 def unknown_names() -> list[str]:
-    """Variables of the environment that look like settings and are none: most likely misspelt."""
+    """Return environment variables named like settings that are not: probably misspelt."""
     known = {f"REDRIVE_{name.upper()}" for name in Settings.model_fields} | _OTHER_NAMES
     return sorted(name for name in os.environ if name.startswith("REDRIVE_") and name not in known)
 
@@ -163,14 +160,14 @@ def _database_url(text: str) -> str:
 
 
 def _postgres_url(text: str) -> str:
-    """Checked before it is used: libpq's words show what it cannot read, or takes for a host, be it the password."""
-    words = "cannot be read: in the user's name and the password write @ as %40, / as %2F, % as %25, and so on"
+    """Check the URL before it is used, because an error of libpq may quote the password."""
+    message = "cannot be parsed: in the user name and the password write @ as %40, / as %2F, % as %25, and so on"
     try:
         parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError:
-        raise ValueError(words) from None
+        raise ValueError(message) from None
     if any("@" in str(parts.get(name, "")) for name in ("host", "dbname")):
-        raise ValueError(words)
+        raise ValueError(message)
     return text
 
 
@@ -180,13 +177,15 @@ def _graph_url(text: str) -> str:
             name = unicodedata.name(character, "a control character")
             raise ValueError(f"must not hold U+{ord(character):04X} {name}")
     url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:  # it is shown: no password in it
+    if (
+        url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc
+    ):  # the address is shown, so it must not hold a password
         raise ValueError("must be an http(s) address, as in https://graph.facebook.com/v25.0")
     return text.rstrip("/")
 
 
 class Settings(AccessSettings):
-    """How the service runs; every field has the name of its environment variable without the prefix."""
+    """The settings of a server; each field is named as its environment variable without the prefix."""
 
     model_config = SettingsConfigDict(env_prefix="REDRIVE_", hide_input_in_errors=True, extra="forbid")
 
@@ -215,46 +214,46 @@ class Settings(AccessSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
+        """Let the environment override the file."""
         path = os.environ.get("REDRIVE_CONFIG")
         file = (TomlConfigSettingsSource(settings_cls, toml_file=path),) if path else ()
         return (init_settings, env_settings, *file)
 
     @model_validator(mode="after")
-    def _refuse_the_world(self) -> Self:
-        """Where nobody is asked who they are, only this machine may ask."""
+    def _require_authentication(self) -> Self:
+        """Without authentication, listen on loopback only."""
         if not self.knows_callers and not self.is_local:
             raise ValueError(
                 f"listen: {self.listen} can be reached from other machines, but callers are not authenticated;"
-                " set REDRIVE_AUTH_FILE (`redrive-server tokens create` makes it), REDRIVE_AUTH=database or"
+                " set REDRIVE_AUTH_FILE (`redrive-server tokens create` creates it), REDRIVE_AUTH=database or"
                 " REDRIVE_JWT_JWKS_FILE, or listen on 127.0.0.1"
             )
         return self
 
     @model_validator(mode="after")
-    def _refuse_the_open_wire(self) -> Self:
-        """Tokens travel with every request."""
+    def _require_encryption(self) -> Self:
+        """Refuse to send page tokens unencrypted to another machine."""
         url = urlsplit(self.graph_url)
         if url.scheme == "http" and not self.graph_insecure and not _is_loopback(url.hostname or ""):
             raise ValueError(
-                f"graph_url: {self.graph_url} is not encrypted, and page tokens would go over the network in the clear;"
-                " use https://, or set REDRIVE_GRAPH_INSECURE=true for a stand-in on a network of your own"
+                f"graph_url: {self.graph_url} is not encrypted, and page tokens would be sent in clear text;"
+                " use https://, or set REDRIVE_GRAPH_INSECURE=true for a sandbox on your own network"
             )
         return self
 
     @property
     def is_local(self) -> bool:
-        """Only this machine can call."""
+        """Return whether only this machine can call."""
         return _is_loopback(self.listen.rpartition(":")[0])
 
     @property
     def is_embedded(self) -> bool:
-        """The database is a file of this process's own."""
+        """Return whether the database is a SQLite file of this process."""
         return self.database_url.startswith("sqlite:")
 
     @property
     def sqlite_path(self) -> Path:
-        """The embedded database's file."""
+        """Return the path of the SQLite file."""
         return Path(self.database_url.removeprefix("sqlite:///"))
 
 

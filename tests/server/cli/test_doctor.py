@@ -134,7 +134,7 @@ async def test_what_is_wrong_is_named_all_at_once(
     ("settings", "check", "words"),
     [
         ({"REDRIVE_MESSAGES_PER_SECOND": "-1"}, "settings", "greater than or equal to 0.001"),
-        ({"REDRIVE_GRAPH_URL": "http://graph.example/v25.0"}, "settings", "in the clear"),
+        ({"REDRIVE_GRAPH_URL": "http://graph.example/v25.0"}, "settings", "in clear text"),
         ({"REDRIVE_DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "database", "/nowhere/at"),
         ({"REDRIVE_DATABASE_URL": "postgresql://u:hidden-password@127.0.0.1:9/none"}, "database", "cannot be opened"),
         ({"REDRIVE_SECRET_KEY": "short"}, "key", "REDRIVE_SECRET_KEY"),
