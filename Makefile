@@ -1,13 +1,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-bench
+SITE := .venv-docs
 # The first Python on the path that is new enough. Another one: make PYTHON=/path/to/python3
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c \
 	'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
 STUBS := clients/redrive/v1
 MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
-.PHONY: help setup demo dashboard run test faults fuzz bench check audit proto lock clean
+.PHONY: help setup demo dashboard run test faults fuzz bench check audit coverage docs proto lock release clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +44,19 @@ check: setup ## Check style, types, imports, the contract and its stubs, securit
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/buf lint
+	$(BIN)/buf breaking --against $(wildcard protos/released/*)
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) && \
 		diff -rq -x __init__.py -x __pycache__ "$$fresh/redrive/v1" $(STUBS) || \
 		{ echo '$(STUBS) is not what protos/ says: run make proto'; exit 1; }
+	git ls-files -z | xargs -0 $(BIN)/codespell
 	$(BIN)/python deploy/checks/static.py
 	$(BIN)/python deploy/checks/secret_scan.py
 	$(BIN)/hadolint deploy/Containerfile
-	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
+	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy examples .github .pre-commit-config.yaml \
+		docs/site/mkdocs.yml buf.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml \
+		.github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
 	@if command -v promtool >/dev/null; then \
@@ -60,11 +67,19 @@ check: setup ## Check style, types, imports, the contract and its stubs, securit
 audit: setup ## Ask the package index whether a locked package has a known vulnerability
 	$(BIN)/python deploy/checks/audit.py requirements.lock
 
+coverage: setup ## Run the tests of domain and projections; at least 95 % of their statements and branches must run
+	$(BIN)/coverage run -m pytest tests/domain tests/projections
+	$(BIN)/coverage report
+
+docs: setup $(SITE)/.done ## Build the documentation site in .site/html; a broken link fails
+	$(BIN)/python -m docs.site.prepare
+	cd .site && ../$(SITE)/bin/zensical build --clean --strict --config-file mkdocs.yml
+
 proto: setup ## Write the stubs in clients/ anew from protos/
 	rm -f $(STUBS)/*_pb2*
 	$(call generate,clients)
 
-lock: ## Renew requirements.lock, requirements-server.lock and bench/requirements.lock (needs uv)
+lock: ## Renew requirements.lock, requirements-server.lock and those of bench/ and docs/site/ (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--no-emit-package redrive --group dev pyproject.toml -o requirements.lock
 	echo 'setuptools>=77' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -72,9 +87,14 @@ lock: ## Renew requirements.lock, requirements-server.lock and bench/requirement
 		-o requirements-server.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		bench/requirements.in -o bench/requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--group docs -o docs/site/requirements.lock
 
-clean: ## Remove .venv, .venv-bench and everything else that can be made again
-	rm -rf $(VENV) $(PEERS) .demo .demo-dashboard .bench build clients/build *.egg-info clients/*.egg-info
+release: setup ## Show the steps of a release and what is left to do (VERSION=0.2.0: write the new version first)
+	@$(BIN)/python deploy/release.py $(VERSION)
+
+clean: ## Remove .venv, .venv-bench, .venv-docs and everything else that can be made again
+	rm -rf $(VENV) $(PEERS) $(SITE) .demo .demo-dashboard .bench .site .coverage build clients/build *.egg-info clients/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc \
@@ -97,4 +117,10 @@ $(PEERS)/.done: bench/requirements.lock | setup
 	@echo 'Installing the peers into $(PEERS)...'
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $@
+
+$(SITE)/.done: docs/site/requirements.lock | setup
+	@echo 'Installing the site generator into $(SITE)...'
+	@$(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r docs/site/requirements.lock
 	@touch $@

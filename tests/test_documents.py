@@ -13,7 +13,8 @@ from server.main import cli
 from server.settings import _OTHER_NAMES, Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), ROOT / "clients" / "README.md", *(ROOT / "docs").rglob("*.md")]
+_READMES = [ROOT / folder / "README.md" for folder in ("clients", "examples")]
+DOCUMENTS = [*ROOT.glob("*.md"), *_READMES, *(ROOT / "docs").rglob("*.md")]
 PROGRAMS = {"redrive": typer.main.get_command(app), "redrive-server": typer.main.get_command(cli)}
 
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")

@@ -49,3 +49,12 @@ def test_the_lock_holds_what_both_distributions_ask_for() -> None:
 def is_met(asked: Requirement, locked: dict[str, str]) -> bool:
     version = locked.get(canonicalize_name(asked.name))
     return version is not None and asked.specifier.contains(version, prereleases=True)
+
+
+def test_both_distributions_carry_the_licence() -> None:
+    folders = (ROOT, ROOT / "clients")
+    projects = [tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in folders]
+
+    assert [(project["license"], project["license-files"]) for project in projects] == [("Apache-2.0", ["LICENSE"])] * 2
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert (ROOT / "clients/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-FOLDERS = ("domain", "projections", "server", "clients/redrive", "demo", "bench", "deploy")
+FOLDERS = ("domain", "projections", "server", "clients/redrive", "demo", "bench", "deploy", "examples")
 GENERATED = "clients/redrive/v1"
 
 
