@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from redrive import Client
-from redrive.listing import Item, ListAnswer, Listing
+from redrive.calls.listing import Item, Listing, ListResponse
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import Message, MessageStatus
@@ -60,7 +60,7 @@ async def explore(client: Client) -> Known:
     )
 
 
-async def _walk(listing: Listing[ListAnswer, Item]) -> tuple[list[Item], list[str]]:
+async def _walk(listing: Listing[ListResponse, Item]) -> tuple[list[Item], list[str]]:
     """Some items of each page, and where each page begins but the first."""
     items: list[Item] = []
     tokens: list[str] = []

@@ -33,6 +33,8 @@ def test_imports_go_one_way() -> None:
         ("domain", "domain", "google.protobuf"),
         ("projections", "projections", "redrive.v1.message_pb2"),
         ("clients", "redrive", "domain"),
+        ("frontends", "redrive/dashboard", "redrive.cli.main"),
+        ("dashboard", "redrive/dashboard/state", "redrive.dashboard.pages.frame"),
         ("edge", "server/sending", "grpc"),
         ("edge", "server/sandbox", "google.rpc.status_pb2"),
         ("edge", "server/api", "redrive"),

@@ -1,4 +1,4 @@
-"""The client of Redrive, the bulk sender that remembers every attempt; `redrive.v1` has its messages."""
+"""The client of Redrive, the bulk sender that remembers every attempt. `redrive.v1` holds its protobuf messages."""
 
 from redrive.client import Client
 from redrive.errors import (

@@ -1,27 +1,29 @@
-"""The typed client: one method for each rpc of `redrive.v1`, with the contract's own messages in and out.
+"""The typed client: one method for each rpc of `redrive.v1`.
 
-Reads take a message's id and their filters; writes that carry much take their request. All raise RedriveError.
+A read takes ids and filters as arguments. A write with many fields takes its request message. All raise RedriveError.
 """
 
 from types import TracebackType
 from typing import Self
 
+from redrive.calls.maintenance import MaintenanceCalls
+from redrive.calls.messages import MessageCalls
+from redrive.calls.pages import PageCalls
+from redrive.calls.reports import ReportCalls
+from redrive.calls.retries import RetryCalls
 from redrive.connection import ClientCertificate, Connection
-from redrive.maintenance import MaintenanceCalls
-from redrive.messages import MessageCalls
-from redrive.pages import PageCalls
-from redrive.reports import ReportCalls
-from redrive.retries import RetryCalls
 
 
 class Client(MessageCalls, RetryCalls, ReportCalls, PageCalls, MaintenanceCalls):
-    """A connection to one Redrive server, made in a running event loop and closed by `close` or `async with`.
+    """A connection to one Redrive server.
 
-    `token` goes with every call; ValueError for characters that no token has. `tls` trusts the usual certificate
-    authorities, `root_certificates` (PEM) only these; `client_certificate` (a chain and its key, PEM) is shown to a
-    server that asks for one. `timeout` is in seconds and holds for one call with all its
-    attempts; a watch may be silent for as long. Reads, and writes that carry a request_id, are attempted again when the
-    server is unavailable; those that take a request_id draw one where the caller gave none.
+    Create it in a running event loop, and close it with `close` or `async with`.
+
+    `token` is sent with every call; raises ValueError if it holds a character that no token has. `tls` trusts the
+    system's certificate authorities, `root_certificates` (PEM) only the given ones. `client_certificate` (a chain and
+    its key, PEM) is presented to a server that asks for one. `timeout` (seconds) limits one call with all its attempts,
+    and the silence of a watch. Reads, and writes with a request_id, are repeated while the server is unavailable; the
+    client draws a request_id where the caller gives none.
     """
 
     def __init__(
@@ -52,5 +54,5 @@ class Client(MessageCalls, RetryCalls, ReportCalls, PageCalls, MaintenanceCalls)
         await self.close()
 
     async def close(self) -> None:
-        """Ends calls that are under way."""
+        """Close the channel; calls in flight end."""
         await self._connection.channel.close()

@@ -1,14 +1,14 @@
-"""What a call can raise: one tree, after the status that the server answered with.
+"""The exceptions that a call can raise: one tree, by the gRPC status of the response.
 
-RedriveError              any other status; `code` says which
+RedriveError              any other status; `code` holds it
 ├── InvalidRequest        INVALID_ARGUMENT, OUT_OF_RANGE; `violations` name the fields
 ├── NotFound
 ├── AlreadyExists         the request_id was used for another request
-├── FailedPrecondition    `violations` say what stands in the way
+├── FailedPrecondition    `violations` say which conditions are not met
 ├── PermissionDenied
 ├── Unauthenticated
 ├── ResourceExhausted     `retry_after`
-├── Unavailable           `retry_after`; also when no server could be reached
+├── Unavailable           `retry_after`; also if no server could be reached
 └── DeadlineExceeded
 """
 
@@ -29,7 +29,7 @@ class FieldViolation(NamedTuple):
 
 
 class PreconditionViolation(NamedTuple):
-    """What stands in the way: its kind, whom it concerns, and what to do about it."""
+    """A condition that is not met: its type, its subject, and what to do about it."""
 
     type: str
     subject: str
@@ -37,7 +37,7 @@ class PreconditionViolation(NamedTuple):
 
 
 class RedriveError(Exception):
-    """A call that did not succeed; `reason` is the server's word for why, empty where it gave none."""
+    """A call that failed. `reason` is the server's error reason (google.rpc.ErrorInfo), empty if it gave none."""
 
     def __init__(self, message: str, *, code: grpc.StatusCode, reason: str = "") -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class RedriveError(Exception):
 
 
 class InvalidRequest(RedriveError):
-    """The request is wrong and stays wrong, whatever the state of the server."""
+    """The request is wrong in any state of the server: repeating it fails again."""
 
     def __init__(
         self, message: str, *, code: grpc.StatusCode, reason: str = "", violations: Sequence[FieldViolation] = ()
@@ -56,7 +56,7 @@ class InvalidRequest(RedriveError):
         self.violations = list(violations)
 
     def __str__(self) -> str:
-        """Each violation once: the server's message tells the first few of them, and how many are not listed."""
+        """Return each violation on a line; the server's message holds only the first few of them."""
         if not self.violations:
             return self.message
         unlisted = _UNLISTED.search(self.message)
@@ -65,15 +65,15 @@ class InvalidRequest(RedriveError):
 
 
 class NotFound(RedriveError):
-    """What the request names is not there."""
+    """The request names something that does not exist."""
 
 
 class AlreadyExists(RedriveError):
-    """The request_id was given before, with another request."""
+    """The request_id was used before, for another request."""
 
 
 class FailedPrecondition(RedriveError):
-    """The request is in order, but not in the present state of what it names."""
+    """The request is valid, but the present state of its subject does not allow it."""
 
     def __init__(
         self, message: str, *, code: grpc.StatusCode, reason: str = "", violations: Sequence[PreconditionViolation] = ()
@@ -83,15 +83,15 @@ class FailedPrecondition(RedriveError):
 
 
 class PermissionDenied(RedriveError):
-    """The caller is known, and may not do this."""
+    """The caller is known, but lacks the permission."""
 
 
 class Unauthenticated(RedriveError):
-    """The call carried no token, or one that the server does not know."""
+    """The call carried no token, or one that the server does not accept."""
 
 
 class ResourceExhausted(RedriveError):
-    """Too much at once; `retry_after` is in seconds, None where the server named no time."""
+    """A limit of the server is exceeded; `retry_after` is in seconds, None if the server gave none."""
 
     def __init__(
         self, message: str, *, code: grpc.StatusCode, reason: str = "", retry_after: float | None = None
@@ -101,7 +101,7 @@ class ResourceExhausted(RedriveError):
 
 
 class Unavailable(RedriveError):
-    """No answer now, later perhaps; `retry_after` is in seconds, None where the server named no time."""
+    """The server is not available now; `retry_after` is in seconds, None if the server gave none."""
 
     def __init__(
         self, message: str, *, code: grpc.StatusCode, reason: str = "", retry_after: float | None = None
@@ -111,4 +111,4 @@ class Unavailable(RedriveError):
 
 
 class DeadlineExceeded(RedriveError):
-    """No answer in time; a write may have been carried out all the same."""
+    """No response in time. The server may have carried out a write nevertheless."""

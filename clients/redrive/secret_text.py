@@ -1,10 +1,13 @@
-"""Characters that no token or secret has, named without showing the text: a copy often brings one that is invisible."""
+"""Characters that no token or secret holds: named without showing the text, because a copied token often gains one.
+
+A deliberate twin of the module in `server`: neither package may import the other. `tests/test_twins.py` compares them.
+"""
 
 import unicodedata
 from collections.abc import Iterator
 
 _BEARER = "bearer "
-_NEVER = frozenset("\"'`<>\\,;")  # what surrounds a token where it was copied from
+_NEVER = frozenset("\"'`<>\\,;")  # characters that surround a token in the source of a copy
 _NAMES_OF_CONTROLS = {
     "\0": "NULL",
     "\t": "CHARACTER TABULATION",
@@ -12,13 +15,14 @@ _NAMES_OF_CONTROLS = {
     "\r": "CARRIAGE RETURN",
     "\x7f": "DELETE",
 }
-_NAMED = 3  # the first few; a text of another kind altogether has many
+_NAMED = 3  # characters that are named; a text that is no token has many more
 
 
 def impossible_characters(text: str) -> str:
-    """Return what a token cannot hold, by code point and Unicode name, in words; empty if it can be one.
+    """Return which characters no token can hold, by code point, Unicode name and place; empty if all are fine.
 
-    Printable ASCII characters but spaces, quotes, angle brackets, backslashes, commas and semicolons are possible.
+    Possible are the printable ASCII characters except spaces, quotation marks, angle brackets, backslashes, commas and
+    semicolons.
     """
     if text.lower().startswith(_BEARER):
         return "begins with 'Bearer ' (U+0020 SPACE): give the token alone"

@@ -1,21 +1,21 @@
-"""Times as the contract writes them."""
+"""Conversions of times for requests."""
 
 from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-# A time this short ago is no surprise: writing a command, and the difference between two clocks, take as long.
+# A time counts as passed only after this: typing a command takes as long, and clocks differ by as much.
 _PAST_TOLERANCE = timedelta(minutes=1)
 
 
-def time_passed(time: datetime, now: datetime) -> timedelta | None:
-    """Return how long ago a time was; None if it is to come or less than a minute ago."""
+def time_since(time: datetime, now: datetime) -> timedelta | None:
+    """Return how long ago a time was; None if it is in the future or less than a minute ago."""
     ago = now - time
     return ago if ago > _PAST_TOLERANCE else None
 
 
-def timestamp(time: datetime | None) -> Timestamp | None:
-    """The time, which has to have an offset; what is None stays absent."""
+def to_timestamp(time: datetime | None) -> Timestamp | None:
+    """Return the time as a Timestamp; None for None. The time must have an offset."""
     if time is None:
         return None
     written = Timestamp()

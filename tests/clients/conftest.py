@@ -1,4 +1,4 @@
-"""A real gRPC server on a real port whose answers are scripted: the client and the command line talk to it."""
+"""A gRPC server with scripted responses on a real port, for tests of the client and the command line."""
 
 import asyncio
 import functools
@@ -18,8 +18,8 @@ from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
 
 from redrive import Client
-from redrive.backoff import Backoff
 from redrive.cli.main import app
+from redrive.connection import Backoff
 from redrive.v1 import (
     delivery_service_pb2,
     maintenance_service_pb2,
@@ -55,15 +55,15 @@ class Refusal:
 
 
 class Silence:
-    """The server says nothing more, and does not end the call."""
+    """The server sends nothing more, and does not end the call."""
 
 
-Step = Message | Refusal | Silence | Callable[[Any], Message]
+OutcomeBucket = Message | Refusal | Silence | Callable[[Any], Message]
 Scripted = TypeVar("Scripted")
 
 
 class ScriptedServer:
-    """Takes the next step of an rpc's script for each call, the last one again and again; remembers what was asked."""
+    """Takes the next step of an rpc's script for each call, and repeats the last one; records the requests."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Message]] = []
@@ -71,16 +71,16 @@ class ScriptedServer:
         self.metadata: list[dict[str, str]] = []
         self.a_stream_broke_off = asyncio.Event()
         self.no_stream_is_open = asyncio.Event()
-        self._steps: defaultdict[str, deque[Step]] = defaultdict(deque)
-        self._streams: deque[tuple[Step, ...]] = deque()
+        self._steps: defaultdict[str, deque[OutcomeBucket]] = defaultdict(deque)
+        self._streams: deque[tuple[OutcomeBucket, ...]] = deque()
         self.port = 0
 
-    def answer(self, rpc: str, *steps: Step) -> None:
-        """Adds answers to an rpc's script."""
+    def answer(self, rpc: str, *steps: OutcomeBucket) -> None:
+        """Add responses to the script of an rpc."""
         self._steps[rpc].extend(steps)
 
     def refuse(self, rpc: str, code: grpc.StatusCode, *details: Message, message: str = "refused") -> None:
-        """Adds a refusal to an rpc's script."""
+        """Add an error to the script of an rpc."""
         self._steps[rpc].append(self.refusal(code, *details, message=message))
 
     def refusal(self, code: grpc.StatusCode, *details: Message, message: str = "refused") -> Refusal:
@@ -89,12 +89,12 @@ class ScriptedServer:
     def silence(self) -> Silence:
         return Silence()
 
-    def stream(self, *steps: Step) -> None:
-        """Adds one stream to the script of WatchProgress; it ends with OK after its last step."""
+    def stream(self, *steps: OutcomeBucket) -> None:
+        """Add one stream to the script of WatchProgress; it ends with OK after its last step."""
         self._streams.append(steps)
 
     def asked(self, rpc: str) -> list[Any]:
-        """The requests of that rpc."""
+        """Return the requests of this rpc."""
         return [request for name, request in self.requests if name == rpc]
 
     @property
@@ -102,7 +102,7 @@ class ScriptedServer:
         return f"127.0.0.1:{self.port}"
 
     async def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
-        """Listens; after a stop, where it was before."""
+        """Listen; after a stop, on the same port."""
         self._server = grpc.aio.server()
         for service in SERVICES:
             handlers = {method.name: self._handler(method) for method in service.methods}
@@ -158,7 +158,7 @@ def _next(script: deque[Scripted]) -> Scripted:
     return script.popleft() if len(script) > 1 else script[0]
 
 
-async def _taken(step: Step, request: Message, context: Any) -> Message:
+async def _taken(step: OutcomeBucket, request: Message, context: Any) -> Message:
     if isinstance(step, Silence):
         await asyncio.Event().wait()
     if isinstance(step, Refusal):
@@ -182,7 +182,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[Client]:
-    """A client whose waits between attempts are short."""
+    """A client with short waits between attempts."""
     async with Client(server.target, timeout=5) as connected:
         connected._connection.backoff = Backoff(first=0.01, longest=0.05)
         yield connected
@@ -193,7 +193,7 @@ Redrive = Callable[..., Any]
 
 @pytest.fixture
 def redrive(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Redrive:
-    """Runs a command line against the server, as a process of its own would: with its own event loop."""
+    """Return a function that runs a command line against the server, in a thread with its own event loop."""
     monkeypatch.setenv("REDRIVE_SERVER", server.target)
 
     async def run(*arguments: str, **options: Any) -> Result:

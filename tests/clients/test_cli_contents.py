@@ -1,11 +1,11 @@
-"""What `redrive send` and `redrive resend` send: a text, or a file with a whole content."""
+"""The content of `redrive send` and `redrive resend`: a text, or a file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from redrive.dashboard.rounds import whom
+from redrive.dashboard.pages.rounds import round_text
 from redrive.v1.content_pb2 import Attachment, AttachmentType, Content
 from redrive.v1.delivery_service_pb2 import SendResponse
 from redrive.v1.message_pb2 import Message
@@ -33,7 +33,7 @@ def _answers(server: "ScriptedServer") -> None:
 
 
 @pytest.mark.parametrize("rpc", COMMANDS)
-async def test_a_text_is_a_content(server: "ScriptedServer", redrive: "Redrive", rpc: str) -> None:
+async def test_text_becomes_the_content(server: "ScriptedServer", redrive: "Redrive", rpc: str) -> None:
     result = await redrive(*COMMANDS[rpc], "--text", "Hi all")
 
     assert result.exit_code == 0, result.output
@@ -41,7 +41,7 @@ async def test_a_text_is_a_content(server: "ScriptedServer", redrive: "Redrive",
 
 
 @pytest.mark.parametrize("rpc", COMMANDS)
-async def test_a_file_holds_a_whole_content(
+async def test_content_file_becomes_the_content(
     server: "ScriptedServer", redrive: "Redrive", rpc: str, image: Path
 ) -> None:
     result = await redrive(*COMMANDS[rpc], "--content-file", str(image))
@@ -50,13 +50,13 @@ async def test_a_file_holds_a_whole_content(
     assert server.asked(rpc)[0].content == Content(attachment=IMAGE)
 
 
-async def test_a_resend_without_either_brings_no_content(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_resend_without_text_and_file_has_no_content(server: "ScriptedServer", redrive: "Redrive") -> None:
     await redrive("resend", "m1")
 
     assert not server.asked("Resend")[0].HasField("content")
 
 
-async def test_a_send_needs_one_of_them(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_send_requires_a_text_or_a_content_file(server: "ScriptedServer", redrive: "Redrive") -> None:
     result = await redrive(*COMMANDS["Send"])
 
     assert result.exit_code == 2
@@ -65,7 +65,9 @@ async def test_a_send_needs_one_of_them(server: "ScriptedServer", redrive: "Redr
 
 
 @pytest.mark.parametrize("rpc", COMMANDS)
-async def test_both_are_refused(server: "ScriptedServer", redrive: "Redrive", rpc: str, image: Path) -> None:
+async def test_text_and_content_file_together_are_refused(
+    server: "ScriptedServer", redrive: "Redrive", rpc: str, image: Path
+) -> None:
     result = await redrive(*COMMANDS[rpc], "--text", "Hi", "--content-file", str(image))
 
     assert result.exit_code == 2
@@ -77,7 +79,7 @@ async def test_both_are_refused(server: "ScriptedServer", redrive: "Redrive", rp
     ("written", "words"), [(b'{"txt": "Hi"}', "txt"), (b"Hi", "content.json"), (b"\xff\xfe", "content.json")]
 )
 @pytest.mark.parametrize("rpc", COMMANDS)
-async def test_a_file_that_holds_no_content_is_refused(
+async def test_invalid_content_file_is_refused(
     server: "ScriptedServer", redrive: "Redrive", rpc: str, image: Path, written: bytes, words: str
 ) -> None:
     image.write_bytes(written)
@@ -90,8 +92,8 @@ async def test_a_file_that_holds_no_content_is_refused(
     assert server.asked(rpc) == []
 
 
-async def test_rounds_say_that_the_content_was_corrected(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_rounds_show_a_corrected_content(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ListRetries", ListRetriesResponse(rounds=[ROUND]))
 
     assert "retryable, corrected content" in (await redrive("retries", "m1")).stdout
-    assert whom(ROUND) == "5 recipients, with corrected text"
+    assert round_text(ROUND) == "5 recipients, with corrected content"

@@ -1,4 +1,4 @@
-"""`redrive erase`."""
+"""The command `redrive erase`."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("messages", "words"),
-    [(3, "Erased from 3 messages.\n"), (1, "Erased from 1 message.\n"), (0, "Nothing was left to erase.\n")],
+    [(3, "Erased from 3 messages.\n"), (1, "Erased from 1 message.\n"), (0, "Nothing to erase.\n")],
 )
-async def test_it_says_from_how_many_messages(
+async def test_erase_shows_the_number_of_messages(
     server: "ScriptedServer", redrive: "Redrive", messages: int, words: str
 ) -> None:
     server.answer("ErasePerson", ErasePersonResponse(messages_affected=messages))
@@ -26,12 +26,12 @@ async def test_it_says_from_how_many_messages(
     assert (result.exit_code, result.stdout) == (0, words)
 
 
-async def test_it_asks_first(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_erase_asks_for_confirmation(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ErasePerson", ErasePersonResponse(messages_affected=1))
 
     declined = await redrive("erase", "ann", input="n\n")
     agreed = await redrive("erase", "ann", input="y\n")
 
-    assert "Forget ann for good?" in declined.output
+    assert "Erase ann? This cannot be undone." in declined.output
     assert (declined.exit_code, agreed.exit_code) == (1, 0)
     assert len(server.asked("ErasePerson")) == 1

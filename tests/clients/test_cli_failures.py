@@ -1,4 +1,4 @@
-"""What `redrive failures` asks for and shows."""
+"""Requests and output of `redrive failures`."""
 
 import json
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ NETWORK = ErrorTypeFailures(error_type=ErrorType.ERROR_TYPE_NETWORK, count=7)
 
 
 def page_of_failures(request: SummarizeFailuresRequest) -> SummarizeFailuresResponse:
-    """Two pages of one message each."""
+    """Return one of two pages with one message each."""
     message = MessageFailures(message_id=f"m{request.page_token or 0}", title="News", error_types=[RATE_LIMIT, NETWORK])
     return SummarizeFailuresResponse(messages=[message], next_page_token="" if request.page_token else "1")
 
@@ -47,7 +47,7 @@ async def test_failures_of_all_messages_are_shown_a_line_for_each_error_type(
     assert "\x1b" not in result.stdout
 
 
-async def test_failures_are_narrowed_to_messages_and_a_page(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_failures_are_filtered_by_message_and_page(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("SummarizeFailures", SummarizeFailuresResponse())
 
     await redrive("failures", "m1", "m2", "--page", "1001")

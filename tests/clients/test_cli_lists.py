@@ -1,4 +1,4 @@
-"""What the reading commands ask for and show."""
+"""Requests and output of the commands that list."""
 
 import json
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from redrive.cli.output import local_time
+from redrive.cli.output import format_time
 from redrive.v1.batch_pb2 import Batch, BatchStatus
 from redrive.v1.delivery_pb2 import Delivery, DeliveryStatus, FailedRecipient
 from redrive.v1.delivery_service_pb2 import (
@@ -57,7 +57,7 @@ FAILED = ListFailedResponse(
 
 
 def page_of_messages(request: ListMessagesRequest) -> ListMessagesResponse:
-    """Three pages of a hundred messages each."""
+    """Return one of three pages with a hundred messages each."""
     number = int(request.page_token or "0")
     return ListMessagesResponse(
         messages=[Message(id=f"m{number * 100 + place}") for place in range(100)],
@@ -130,7 +130,7 @@ async def test_one_message_is_shown_with_its_counts(server: "ScriptedServer", re
     assert "1,200" in result.stdout
 
 
-async def test_a_message_and_its_failures_are_shown_as_they_were(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_message_and_failures_are_shown_as_of_a_time(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("GetMessage", GetMessageResponse(message=NEWS))
     server.answer("ListFailed", FAILED)
 
@@ -160,13 +160,13 @@ async def test_failures_are_counted_by_type_before_they_are_listed(
 
 
 @pytest.mark.parametrize(
-    ("failed", "why", "way_on"),
+    ("failed", "why", "advice"),
     [
-        (FailedRecipient(attempt_count=4, unconfirmed=True), "attempts used up", "nothing more can be resent"),
+        (FailedRecipient(attempt_count=4, unconfirmed=True), "attempts used up", "No further resend is possible."),
         (FailedRecipient(attempt_count=3, unconfirmed=True), "unconfirmed", "--include-unconfirmed"),
         (
             FailedRecipient(attempt_count=1, last_error_type=ErrorType.ERROR_TYPE_ACCESS_TOKEN),
-            "token not replaced",
+            "waiting for a new token",
             "redrive page put PAGE",
         ),
         (
@@ -176,8 +176,8 @@ async def test_failures_are_counted_by_type_before_they_are_listed(
         ),
     ],
 )
-async def test_who_cannot_be_resent_to_is_told_why_and_what_would_help(
-    server: "ScriptedServer", redrive: "Redrive", failed: FailedRecipient, why: str, way_on: str
+async def test_skipped_recipients_are_shown_with_reason_and_advice(
+    server: "ScriptedServer", redrive: "Redrive", failed: FailedRecipient, why: str, advice: str
 ) -> None:
     server.answer("ListFailed", ListFailedResponse(failed_recipients=[failed] * 2, max_retry_attempts=3))
 
@@ -185,10 +185,10 @@ async def test_who_cannot_be_resent_to_is_told_why_and_what_would_help(
 
     assert sum(f" no │ {why} " in " ".join(line.split()) for line in table) == 2
     assert last.startswith(f"{why.capitalize()}: ")
-    assert way_on in last
+    assert advice in last
 
 
-async def test_names_from_outside_cannot_drive_the_terminal(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_recipient_names_cannot_control_the_terminal(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ListFailed", FAILED)
 
     result = await redrive("failed", "m1")
@@ -202,10 +202,10 @@ HARMFUL = ["\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u202e", "\u2066", "\u200f", "\
 
 @pytest.mark.parametrize("character", HARMFUL)
 @pytest.mark.parametrize("form", ["json", "table"])
-async def test_errors_from_outside_cannot_drive_the_terminal(
+async def test_platform_errors_cannot_control_the_terminal(
     server: "ScriptedServer", redrive: "Redrive", character: str, form: str
 ) -> None:
-    """Servers of the release before recorded them as they came; JSON has all of them, escaped."""
+    """The previous release stored these characters; JSON output escapes all of them."""
     answer = ListFailedResponse()
     answer.CopyFrom(FAILED)
     said = answer.failed_recipients[0].last_error_message = f"ab{character}cd"
@@ -245,7 +245,7 @@ async def test_deliveries_are_filtered_and_shown(server: "ScriptedServer", redri
     assert "expired" in result.stdout
 
 
-async def test_deliveries_show_when_they_came_and_were_read(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_deliveries_show_delivered_and_read_times(server: "ScriptedServer", redrive: "Redrive") -> None:
     delivery = Delivery(
         recipient_id="17",
         status=DeliveryStatus.DELIVERY_STATUS_SENT,
@@ -256,7 +256,7 @@ async def test_deliveries_show_when_they_came_and_were_read(server: "ScriptedSer
 
     result = await redrive("deliveries", "m1")
 
-    shown = [local_time(time) for time in (delivery.delivered_time, delivery.read_time)]
+    shown = [format_time(time) for time in (delivery.delivered_time, delivery.read_time)]
     assert " │ ".join(shown) in result.stdout
 
 
@@ -271,7 +271,7 @@ async def test_batches_are_shown(server: "ScriptedServer", redrive: "Redrive") -
     assert "w-7 │ 91 │ 3 │ 40 │ 5 │ 6 │ 37 │" in " ".join(result.stdout.split())
 
 
-async def test_a_cancelled_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_cancel_shows_the_cancelled_message(server: "ScriptedServer", redrive: "Redrive") -> None:
     cancelled = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_CANCELLED)
     server.answer("CancelMessage", CancelMessageResponse(message=cancelled))
 

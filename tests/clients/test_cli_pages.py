@@ -1,4 +1,4 @@
-"""`redrive page`: tokens go in, and never come out."""
+"""The commands `redrive page`; tokens are never shown."""
 
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAGE = Page(id="1", name="Shop", messages_per_second=400, send_mode=SendMode.SEND_MODE_BATCH, token_generation=2)
 
 
-async def test_a_page_is_put_with_what_was_given(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_page_put_sends_the_given_settings(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("PutPage", PutPageResponse(page=PAGE, warnings=["The pace is above 300 messages a second."]))
 
     result = await redrive(
@@ -71,7 +71,7 @@ async def test_a_terminal_is_asked_for_the_token_without_showing_it(
     result = await redrive("page", "put", "1", input="EAAB-secret\n")
 
     assert server.asked("PutPage")[0].access_token == "EAAB-secret"
-    assert "Access token of page 1 (may stay empty if it has one)" in result.output
+    assert "Access token of page 1 (empty keeps the present one)" in result.output
     assert "EAAB-secret" not in result.output
 
 
@@ -87,7 +87,7 @@ async def test_without_a_terminal_the_token_is_read_from_standard_input(
 
 
 @pytest.mark.parametrize("token", [" EAAB-secret\n", "\tEAAB-secret\r\n", "\xa0EAAB-secret "])
-async def test_spaces_around_a_token_are_left_out(server: "ScriptedServer", redrive: "Redrive", token: str) -> None:
+async def test_spaces_around_a_token_are_removed(server: "ScriptedServer", redrive: "Redrive", token: str) -> None:
     server.answer("PutPage", PutPageResponse(page=PAGE))
 
     await redrive("--token", " callers\n", "page", "put", "1", "--token", token, "--app-secret", token)
@@ -97,7 +97,7 @@ async def test_spaces_around_a_token_are_left_out(server: "ScriptedServer", redr
     assert (first.access_token, first.app_secret, second.access_token) == ("EAAB-secret",) * 3
 
 
-async def test_a_new_page_without_a_token_is_told_how_to_give_one(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_new_page_without_a_token_gets_a_hint(server: "ScriptedServer", redrive: "Redrive") -> None:
     details = BadRequest()
     details.field_violations.add(field="access_token", description="is required for a new page")
     server.refuse("PutPage", grpc.StatusCode.INVALID_ARGUMENT, details)
@@ -111,7 +111,7 @@ async def test_a_new_page_without_a_token_is_told_how_to_give_one(server: "Scrip
     ]
 
 
-async def test_what_is_not_given_is_left_to_the_server(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_settings_not_given_are_not_sent(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("PutPage", PutPageResponse(page=PAGE))
 
     await redrive("page", "put", "1", "--token", "EAAB-secret")
@@ -129,7 +129,7 @@ async def test_without_a_terminal_no_token_keeps_the_present_one(server: "Script
     assert server.asked("PutPage")[0].access_token == ""
 
 
-async def test_the_callers_token_and_the_pages_token_are_two(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_caller_token_and_page_token_are_separate(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("PutPage", PutPageResponse(page=PAGE))
 
     await redrive("--token", "callers", "page", "put", "1", "--token", "pages")
@@ -147,7 +147,7 @@ async def test_pages_are_listed(server: "ScriptedServer", redrive: "Redrive") ->
     assert "BATCH" in result.stdout
 
 
-async def test_a_page_is_held_and_released_by_hand(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_page_is_put_on_hold_and_released(server: "ScriptedServer", redrive: "Redrive") -> None:
     held = Page(id="1", name="Shop", hold=PageHold(reason="a wrong link", held_by="ops"))
     server.answer("HoldPage", HoldPageResponse(page=held))
     server.answer("ReleasePage", ReleasePageResponse(page=PAGE))
@@ -161,7 +161,7 @@ async def test_a_page_is_held_and_released_by_hand(server: "ScriptedServer", red
     assert "no" in releasing.stdout
 
 
-async def test_a_page_says_whose_it_is_and_with_whom_it_is_shared(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_page_list_shows_owner_and_sharing(server: "ScriptedServer", redrive: "Redrive") -> None:
     pages = [Page(id="1", owner="shop", shared_with=["crm", "ops"]), Page(id="2")]
     server.answer("ListPages", ListPagesResponse(pages=pages))
 
@@ -171,7 +171,7 @@ async def test_a_page_says_whose_it_is_and_with_whom_it_is_shared(server: "Scrip
     assert "none: every caller may use it" in result.stdout
 
 
-async def test_a_page_is_shared_with_all_who_are_named(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_page_is_shared_with_the_named_callers(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("SharePage", SharePageResponse(page=Page(id="1", owner="shop", shared_with=["crm", "ops"])))
 
     result = await redrive("page", "share", "1", "crm", "ops")
@@ -182,7 +182,7 @@ async def test_a_page_is_shared_with_all_who_are_named(server: "ScriptedServer",
     assert "crm, ops" in result.stdout
 
 
-async def test_a_page_is_taken_back_only_when_that_is_said(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_sharing_with_no_caller_requires_only_owner(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("SharePage", SharePageResponse(page=Page(id="1", owner="shop")))
 
     unsaid = await redrive("page", "share", "1")
@@ -194,7 +194,7 @@ async def test_a_page_is_taken_back_only_when_that_is_said(server: "ScriptedServ
     assert [list(request.shared_with) for request in server.asked("SharePage")] == [[]]
 
 
-async def test_a_page_is_given_to_another_owner(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_page_is_transferred_to_another_owner(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("TransferPage", TransferPageResponse(page=Page(id="1", owner="crm")))
 
     result = await redrive("page", "transfer", "1", "crm")
@@ -203,7 +203,7 @@ async def test_a_page_is_given_to_another_owner(server: "ScriptedServer", redriv
     assert (result.exit_code, request.page_id, request.owner) == (0, "1", "crm")
 
 
-async def test_a_paused_page_says_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_paused_page_shows_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:
     pause = PagePause(reason="Retry-After: 60", until_time=Timestamp(seconds=1_800_000_000))
     server.answer("ListPages", ListPagesResponse(pages=[Page(id="1", name="Shop", pause=pause)]))
     server.answer("GetMessage", GetMessageResponse(message=Message(id="m1", page_pause=pause)))

@@ -1,4 +1,4 @@
-"""`redrive pause`, `redrive resume`, and the options of `redrive send` that say when."""
+"""`redrive pause`, `redrive resume`, and the schedule options of `redrive send`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def seconds(value: float) -> Duration:
     return Duration(seconds=int(value), nanos=int(value % 1 * 1e9))
 
 
-async def test_a_paused_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_pause_shows_the_paused_message(server: "ScriptedServer", redrive: "Redrive") -> None:
     paused = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_PAUSED)
     server.answer("PauseMessage", PauseMessageResponse(message=paused))
 
@@ -41,7 +41,7 @@ async def test_a_paused_message_is_shown_as_it_is_now(server: "ScriptedServer", 
     assert "PAUSED" in result.stdout
 
 
-async def test_a_resumed_message_is_shown_as_it_is_now(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_resume_shows_the_resumed_message(server: "ScriptedServer", redrive: "Redrive") -> None:
     resumed = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_SENDING)
     server.answer("ResumeMessage", ResumeMessageResponse(message=resumed))
 
@@ -61,16 +61,16 @@ async def test_suspended_automatic_rounds_are_shown_with_what_to_do(
 
     one, every, rounds = [await redrive(*words) for words in (("message", "m1"), ("messages",), ("retries", "m1"))]
 
-    assert "redrive resume m1 lets them go on" in one.stdout
+    assert "redrive resume m1 continues them" in one.stdout
     assert "FAILED, suspended" in every.stdout
-    assert "redrive resend m1 resends by hand" in rounds.stdout
+    assert "redrive resend m1 starts a manual resend" in rounds.stdout
 
 
-# When a message is sent
+# The schedule time
 
 
 @pytest.mark.parametrize("given", ["2026-12-24T18:00+01:00", "2026-12-24T17:00Z", "2026-12-24 17:00:00+00:00"])
-async def test_a_time_with_its_offset_is_that_moment(server: "ScriptedServer", redrive: "Redrive", given: str) -> None:
+async def test_time_with_an_offset_is_that_moment(server: "ScriptedServer", redrive: "Redrive", given: str) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
     result = await redrive(*SEND, "--schedule-time", given, "--yes")
@@ -81,7 +81,7 @@ async def test_a_time_with_its_offset_is_that_moment(server: "ScriptedServer", r
     assert server.asked("Send")[0].schedule_time == wanted
 
 
-async def test_a_time_without_one_is_the_readers(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_time_without_an_offset_is_local(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
     await redrive(*SEND, "--schedule-time", "2026-12-24T18:00", "--yes")
@@ -90,7 +90,7 @@ async def test_a_time_without_one_is_the_readers(server: "ScriptedServer", redri
     assert server.asked("Send")[0].schedule_time.ToDatetime(tzinfo=UTC) == local
 
 
-async def test_at_once_asks_for_no_time_and_no_schedule(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_send_at_once_has_no_schedule_time(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
     await redrive(*SEND)
@@ -100,13 +100,13 @@ async def test_at_once_asks_for_no_time_and_no_schedule(server: "ScriptedServer"
     assert request.retry_policy == RetryPolicy(type=RetryType.RETRY_TYPE_MANUAL)
 
 
-# When failures are retried
+# The retry policy
 
 
 @pytest.mark.parametrize(
     ("span", "asked"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("2h", 7_200), ("1d", 86_400), ("0.5H", 1_800)]
 )
-async def test_an_interval_is_seconds_or_has_its_unit(
+async def test_retry_interval_is_seconds_or_has_a_unit(
     server: "ScriptedServer", redrive: "Redrive", span: str, asked: float
 ) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
@@ -117,7 +117,7 @@ async def test_an_interval_is_seconds_or_has_its_unit(
     assert server.asked("Send")[0].retry_policy == RetryPolicy(type=CRON, interval=seconds(asked))
 
 
-async def test_a_backoff_is_asked_for_as_it_was_given(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_backoff_options_become_the_retry_policy(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
     result = await redrive(
@@ -137,17 +137,17 @@ async def test_a_backoff_is_asked_for_as_it_was_given(server: "ScriptedServer", 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--schedule-time", "soon"), "is no time like"),
-        (("--schedule-time", "2026-02-30"), "is no time like"),
-        (("--retry-interval", "fast"), "is no span like"),
-        (("--retry-interval", "-5s"), "is no span like"),
-        (("--retry-backoff", "99999999d"), "is no span like"),
+        (("--schedule-time", "soon"), "is not a time like"),
+        (("--schedule-time", "2026-02-30"), "is not a time like"),
+        (("--retry-interval", "fast"), "is not a duration like"),
+        (("--retry-interval", "-5s"), "is not a duration like"),
+        (("--retry-backoff", "99999999d"), "is not a duration like"),
         (("--retry-interval", "1m", "--retry-backoff", "1m"), "not both"),
-        (("--retry-jitter", "0.5"), "go with --retry-backoff"),
-        (("--retry-interval", "1m", "--retry-maximum", "1h"), "go with --retry-backoff"),
+        (("--retry-jitter", "0.5"), "require --retry-backoff"),
+        (("--retry-interval", "1m", "--retry-maximum", "1h"), "require --retry-backoff"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_before_anything_is_sent(
+async def test_invalid_options_are_refused_before_sending(
     server: "ScriptedServer", redrive: "Redrive", options: tuple[str, ...], words: str
 ) -> None:
     result = await redrive(*SEND, "--retry", "cron", *options)
@@ -157,7 +157,7 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_sent(
     assert server.requests == []
 
 
-# What is shown
+# Output
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_sent(
                     initial_interval=seconds(60), multiplier=2, maximum_interval=seconds(86_400)
                 ),
             ),
-            "AUTO, at most 5, after 0:01:00, then each time 2 times as long, up to 1 day, 0:00:00",
+            "AUTO, at most 5, after 0:01:00, then 2 times as long each time, up to 1 day, 0:00:00",
         ),
     ],
 )
@@ -203,9 +203,7 @@ def ago(minutes: float) -> str:
     return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
 
 
-async def test_a_schedule_time_that_has_passed_is_refused_where_nothing_can_be_asked(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_passed_schedule_time_is_refused_without_a_terminal(server: "ScriptedServer", redrive: "Redrive") -> None:
     result = await redrive(*SEND, "--schedule-time", ago(61))
 
     assert result.exit_code == 2
@@ -215,7 +213,7 @@ async def test_a_schedule_time_that_has_passed_is_refused_where_nothing_can_be_a
     assert not server.asked("Send")
 
 
-async def test_a_schedule_time_that_has_passed_is_sent_with_yes_and_a_warning(
+async def test_passed_schedule_time_is_sent_with_yes_and_a_warning(
     server: "ScriptedServer", redrive: "Redrive"
 ) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
@@ -229,7 +227,7 @@ async def test_a_schedule_time_that_has_passed_is_sent_with_yes_and_a_warning(
 
 
 @pytest.mark.parametrize(("answer", "exit_code", "sent"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)])
-async def test_a_person_is_asked_about_a_schedule_time_that_has_passed(
+async def test_passed_schedule_time_asks_for_confirmation_on_a_terminal(
     server: "ScriptedServer",
     redrive: "Redrive",
     monkeypatch: pytest.MonkeyPatch,
@@ -237,7 +235,7 @@ async def test_a_person_is_asked_about_a_schedule_time_that_has_passed(
     exit_code: int,
     sent: int,
 ) -> None:
-    monkeypatch.setattr("redrive.cli.past_times.is_terminal", lambda: True)
+    monkeypatch.setattr("redrive.cli.send.is_terminal", lambda: True)
     server.answer("Send", SendResponse(message=Message(id="m1")))
 
     result = await redrive(*SEND, "--schedule-time", ago(61), input=answer)
@@ -247,7 +245,7 @@ async def test_a_person_is_asked_about_a_schedule_time_that_has_passed(
 
 
 @pytest.mark.parametrize("minutes", [0.5, 0, -90])
-async def test_a_schedule_time_of_the_last_minute_or_to_come_is_no_surprise(
+async def test_schedule_time_of_the_last_minute_or_later_gets_no_warning(
     server: "ScriptedServer", redrive: "Redrive", minutes: float
 ) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
@@ -266,7 +264,7 @@ async def test_a_dry_run_warns_of_a_schedule_time_that_has_passed(server: "Scrip
     assert "1 hour ago" in result.stderr
 
 
-# A message that the service stopped
+# A message that the server stopped
 
 
 STOP = Stop(
@@ -279,14 +277,14 @@ STOP = Stop(
 )
 
 
-async def test_a_stopped_message_says_why_and_what_to_do(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_stopped_message_shows_cause_and_remedy(server: "ScriptedServer", redrive: "Redrive") -> None:
     stopped = Message(id="m1", status=MessageStatus.MESSAGE_STATUS_PAUSED, stop=STOP)
     server.answer("GetMessage", GetMessageResponse(message=stopped))
 
     result = await redrive("message", "m1")
 
     shown = " ".join(result.stdout.split())
-    assert "89 of 99 attempts failed; last error 100-2018008: Failed to fetch the file" in shown
+    assert "89 of 99 attempts failed; last error 100/2018008: Failed to fetch the file" in shown
     assert "Resend with corrected content" in shown
 
 
@@ -318,7 +316,7 @@ async def test_a_stop_policy_is_asked_for_only_when_given(
         (ErrorType.ERROR_TYPE_UNSPECIFIED, "Release the page."),
     ],
 )
-async def test_a_hold_says_what_to_do(
+async def test_hold_shows_the_remedy(
     server: "ScriptedServer", redrive: "Redrive", error_type: ErrorType.ValueType, remedy: str
 ) -> None:
     held = Message(id="m1", page_hold=PageHold(reason="why", error_type=error_type))

@@ -1,4 +1,4 @@
-"""Resends with foresight, and their rounds, on the command line."""
+"""Resends with predictions, and their rounds, on the command line."""
 
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ ROUND = RetryRound(
 )
 
 
-async def test_a_dry_run_shows_what_is_to_be_expected(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_dry_run_shows_the_predictions(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Resend", FORESEEN)
 
     result = await redrive(
@@ -79,16 +79,16 @@ async def test_a_dry_run_shows_what_is_to_be_expected(server: "ScriptedServer", 
         request_id=request.request_id,
         validate_only=True,
     )
-    assert "They are a canary: 1,950 follow if it goes well." in result.stdout
+    assert "They are the canary: 1,950 follow if it passes." in result.stdout
     for row in (
         ("retryable now", "NETWORK", "2,000"),
-        ("outside the window", "PERMISSION", "30"),
-        ("sent already", "7"),
+        ("outside the 24-hour window", "PERMISSION", "30"),
+        ("already sent", "7"),
     ):
         assert any(all(cell in line for cell in row) for line in result.stdout.splitlines()), row
 
 
-async def test_a_canary_of_nobody_is_for_the_server_to_refuse(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_empty_canary_is_left_to_the_server(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("Resend", ResendResponse())
 
     await redrive("resend", "m1", "--canary", "0")
@@ -96,16 +96,14 @@ async def test_a_canary_of_nobody_is_for_the_server_to_refuse(server: "ScriptedS
     assert server.asked("Resend")[0].HasField("canary")
 
 
-async def test_a_share_without_a_canary_is_refused(redrive: "Redrive") -> None:
+async def test_failure_share_without_a_canary_is_refused(redrive: "Redrive") -> None:
     result = await redrive("resend", "m1", "--max-failure-share", "0.5")
 
     assert result.exit_code == 2
     assert "--canary" in result.output
 
 
-async def test_rounds_are_shown_with_who_why_and_what_came_of_them(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_rounds_are_shown_with_requester_reason_and_result(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("ListRetries", ListRetriesResponse(rounds=[ROUND]))
 
     result = await redrive("retries", "m1")
@@ -113,8 +111,14 @@ async def test_rounds_are_shown_with_who_why_and_what_came_of_them(
     assert result.exit_code == 0, result.output
     assert server.asked("ListRetries")[0].message_id == "m1"
     for words in (
-        *("MANUAL", "ann", "token  renewed", "NETWORK, unconfirmed too, as of 812, at most 2.5/s", "3 changed since"),
-        "STOPPED: 50 first, up to 10% may fail",
+        *(
+            "MANUAL",
+            "ann",
+            "token  renewed",
+            "NETWORK, and unconfirmed, as of 812, at most 2.5/s",
+            "3 changed since the selection",
+        ),
+        "STOPPED: 50 recipients, at most 10% may fail",
     ):
         assert words in result.stdout
 

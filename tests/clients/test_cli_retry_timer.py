@@ -1,4 +1,4 @@
-"""What the commands about the retry timer ask for and show."""
+"""Requests and output of `redrive retry`."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.clients.conftest import Redrive, ScriptedServer
 
 
-async def test_a_timer_that_is_off_is_shown_as_such(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_disabled_timer_is_shown(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer("GetRetrySchedule", GetRetryScheduleResponse())
 
     assert "never: the timer is off" in (await redrive("retry", "schedule")).stdout
@@ -39,10 +39,10 @@ async def test_the_retry_timer_is_run_and_shown(server: "ScriptedServer", redriv
         await redrive("retry", "process", "m1"),
     )
 
-    assert "1 messages are retried, to 40 recipients." in run.stdout
+    assert "1 messages are retried, for 40 recipients." in run.stdout
     assert "STARTED" in run.stdout
     assert "0:15:00" in schedule.stdout
     assert "never" in schedule.stdout
     assert "1,234" in schedule.stdout
-    assert "2 stuck batches were freed; 3 are pending or started." in process.stdout
+    assert "2 stuck batches were reclaimed; 3 are pending or started." in process.stdout
     assert server.asked("ProcessBatches")[0].message_id == "m1"

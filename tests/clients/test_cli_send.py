@@ -1,4 +1,4 @@
-"""`redrive send` and `redrive resend`."""
+"""The commands `redrive send` and `redrive resend`."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def people(tmp_path: Path) -> Path:
     return file
 
 
-async def test_a_csv_becomes_one_send(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+async def test_csv_file_becomes_one_send(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
     server.answer("Send", SENT)
 
     result = await redrive(
@@ -67,7 +67,7 @@ async def test_a_csv_becomes_one_send(server: "ScriptedServer", redrive: "Redriv
     assert "Duplicates dropped: 1." in result.stdout
 
 
-async def test_a_dry_run_shows_the_first_persons_text_and_the_duplicates(
+async def test_dry_run_shows_the_first_recipients_text_and_the_duplicates(
     server: "ScriptedServer", redrive: "Redrive", people: Path
 ) -> None:
     server.answer("Send", SENT)
@@ -77,14 +77,14 @@ async def test_a_dry_run_shows_the_first_persons_text_and_the_duplicates(
 
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-4:] == [
-        "Duplicates dropped: 1. Of equal recipients the first was kept.",
+        "Duplicates dropped: 1. The first row of each id was kept.",
         "The text for 17:",
         "Hi Ada",
         "of London [31m",
     ]
 
 
-async def test_a_dry_run_shows_defaults_and_how_many_get_them(
+async def test_dry_run_counts_recipients_with_default_values(
     server: "ScriptedServer", redrive: "Redrive", people: Path
 ) -> None:
     server.answer("Send", SENT)
@@ -96,13 +96,15 @@ async def test_a_dry_run_shows_defaults_and_how_many_get_them(
     assert result.stdout.splitlines()[-5:] == [
         "The text for 17:",
         "Ada of London on Monday",
-        "1 without city: they get the default.",
-        "2 without day: they get the default.",
-        "2 without gift: they get the default.",
+        "1 without city: the default is used.",
+        "2 without day: the default is used.",
+        "2 without gift: the default is used.",
     ]
 
 
-async def test_duplicates_are_told_before_the_watch(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+async def test_duplicates_are_shown_before_the_watch(
+    server: "ScriptedServer", redrive: "Redrive", people: Path
+) -> None:
     server.answer("Send", SENT)
     server.stream(DONE)
 
@@ -116,10 +118,10 @@ async def test_duplicates_are_told_before_the_watch(server: "ScriptedServer", re
     [
         ("Your {{ordr}}, {{name}}, {{ordr}}", "people.csv has no column ordr; it has name, city."),
         ("{{a}} {{b}}", "people.csv has no column a, b; it has name, city."),
-        ("{{id}}", "people.csv has no column id (its ids are no part of a text); it has name, city."),
+        ("{{id}}", "people.csv has no column id (ids cannot be used in a text); it has name, city."),
     ],
 )
-async def test_a_variable_without_a_column_is_told_once_and_nothing_is_sent(
+async def test_variable_without_a_column_is_reported_once_and_nothing_is_sent(
     server: "ScriptedServer", redrive: "Redrive", people: Path, text: str, words: str
 ) -> None:
     result = await redrive("send", "--page", "1", "--text", text, "--csv", str(people))
@@ -147,7 +149,7 @@ TEMPLATE = {"type": "ATTACHMENT_TYPE_TEMPLATE", "template": {"buttons": [BUTTON]
         {"attachment": TEMPLATE},
     ],
 )
-async def test_a_variable_of_any_string_of_a_content_needs_a_column(
+async def test_variables_in_all_strings_need_a_column(
     server: "ScriptedServer", redrive: "Redrive", people: Path, tmp_path: Path, content: dict[str, object]
 ) -> None:
     file = tmp_path / "content.json"
@@ -178,13 +180,13 @@ async def test_a_variable_of_any_string_of_a_content_needs_a_column(
                 "attachment.template.buttons[0].title: Hi Ada",
                 "attachment.template.buttons[0].type: web_url",
                 "attachment.template.buttons[0].url: https://e.org/?c=New%20York&n=",
-                "1 without nick: they get the default.",
-                "1 without ordr: they get the default.",
+                "1 without nick: the default is used.",
+                "1 without ordr: the default is used.",
             ],
         ),
     ],
 )
-async def test_a_dry_run_shows_every_string_as_the_first_person_gets_it(
+async def test_dry_run_shows_every_string_for_the_first_recipient(
     server: "ScriptedServer",
     redrive: "Redrive",
     people: Path,
@@ -232,9 +234,7 @@ async def test_more_than_ten_thousand_recipients_are_streamed(
     assert not server.asked("Send")
 
 
-async def test_few_but_large_recipients_are_streamed_too(
-    server: "ScriptedServer", redrive: "Redrive", tmp_path: Path
-) -> None:
+async def test_large_recipients_are_streamed(server: "ScriptedServer", redrive: "Redrive", tmp_path: Path) -> None:
     file = tmp_path / "large.csv"
     file.write_text("id,story\n" + "".join(f"{number},{'x' * 1_000}\n" for number in range(4_000)))
     server.answer("SendStream", SendStreamResponse(message=Message(id="m1")))
@@ -245,7 +245,7 @@ async def test_few_but_large_recipients_are_streamed_too(
     assert sum(len(part.recipients.recipients) for part in server.parts) == 4_000
 
 
-async def test_a_bad_csv_sends_nothing(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+async def test_wrong_csv_file_sends_nothing(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
     people.write_text("id,name\n17,Ada\n1 8,Grace\n")
 
     result = await redrive("send", "--page", "1", "--text", "Hi", "--csv", str(people))
@@ -270,9 +270,7 @@ async def test_recipients_can_come_from_standard_input(server: "ScriptedServer",
     assert len(server.asked("Send")) == 1
 
 
-async def test_ids_that_may_have_been_rounded_are_noted(
-    server: "ScriptedServer", redrive: "Redrive", people: Path
-) -> None:
+async def test_possibly_rounded_ids_get_a_note(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
     people.write_text("id\n" + "".join(f"{10**14 + number}0\n" for number in range(5)))
     server.answer("Send", SENT)
 
@@ -290,9 +288,9 @@ async def test_ids_that_may_have_been_rounded_are_noted(
         (["--csv", "nowhere.csv"], "does not exist"),
         (["--csv", "/dev/null"], "/dev/null: line 1, column id: is missing"),
     ],
-    ids=["nobody", "both", "no such file", "nothing to read"],
+    ids=["none", "both", "no such file", "nothing to read"],
 )
-async def test_recipients_come_from_one_place(
+async def test_exactly_one_source_of_recipients_is_required(
     redrive: "Redrive", people: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(people.parent)
@@ -303,7 +301,7 @@ async def test_recipients_come_from_one_place(
     assert words in result.stderr
 
 
-async def test_an_unanswered_send_says_how_to_repeat_it_safely(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_send_without_response_shows_how_to_repeat_it(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.refuse("Send", grpc.StatusCode.DEADLINE_EXCEEDED)
 
     result = await redrive("send", "--page", "1", "--text", "Hi", "--recipient", "17")
@@ -324,7 +322,7 @@ async def test_send_and_watch_in_json_are_lines(server: "ScriptedServer", redriv
     assert second["progress"]["status"] == "MESSAGE_STATUS_SENT"
 
 
-async def test_a_resend_says_whom_it_takes_and_whom_not(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_resend_shows_taken_and_skipped_recipients(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.answer(
         "Resend",
         ResendResponse(
@@ -351,7 +349,7 @@ async def test_a_resend_says_whom_it_takes_and_whom_not(server: "ScriptedServer"
     )
     assert "120 recipients to retry, in 2 batches, from number 11." in result.stdout
     assert "unconfirmed" in result.stdout
-    assert "--include-unconfirmed resends, and it may then arrive twice." in result.stdout
+    assert "--include-unconfirmed resends it, and it may then arrive twice." in result.stdout
 
 
 async def test_a_resend_can_be_watched(server: "ScriptedServer", redrive: "Redrive") -> None:

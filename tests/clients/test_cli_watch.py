@@ -1,4 +1,4 @@
-"""`redrive watch`: lines, a live bar, JSON, and how it ends."""
+"""The command `redrive watch`: text lines, live bar, JSON, exit codes."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ async def test_a_file_gets_a_line_for_each_change(server: "ScriptedServer", redr
     ]
 
 
-async def test_a_pause_of_the_page_says_until_when_and_why(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_pause_of_the_page_is_shown_with_its_end_and_reason(server: "ScriptedServer", redrive: "Redrive") -> None:
     paused = Progress()
     paused.CopyFrom(SENDING)
     paused.page_pause.CopyFrom(PagePause(reason="Retry-After: 60", until_time=Timestamp(seconds=1_800_000_000)))
@@ -115,15 +115,19 @@ WITH_FAILURES = Progress(
 @pytest.mark.parametrize(
     ("taken", "reason", "words"),
     [
-        (2, SkipReason.SKIP_REASON_ALREADY_SENT, ["redrive resend m1 resends to 2."]),
+        (2, SkipReason.SKIP_REASON_ALREADY_SENT, ["redrive resend m1 resends to 2 recipients."]),
         (0, SkipReason.SKIP_REASON_ALREADY_SENT, []),
         (0, SkipReason.SKIP_REASON_UNCONFIRMED, ["Unconfirmed: ", "--include-unconfirmed", "may then arrive twice"]),
-        (0, SkipReason.SKIP_REASON_TOKEN_NOT_REPLACED, ["Token not replaced: ", "redrive page put PAGE, then resend"]),
+        (
+            0,
+            SkipReason.SKIP_REASON_TOKEN_NOT_REPLACED,
+            ["Waiting for a new token: ", "redrive page put PAGE, then resend"],
+        ),
         (0, SkipReason.SKIP_REASON_PERMANENT_ERROR, ["Permanent error: ", "--error-type or --recipient"]),
-        (0, SkipReason.SKIP_REASON_ATTEMPTS_USED_UP, ["Attempts used up: nothing more can be resent"]),
+        (0, SkipReason.SKIP_REASON_ATTEMPTS_USED_UP, ["Attempts used up: No further resend is possible."]),
     ],
 )
-async def test_the_last_line_says_what_would_work(
+async def test_watch_ends_with_advice_about_the_failures(
     server: "ScriptedServer", redrive: "Redrive", taken: int, reason: SkipReason.ValueType, words: list[str]
 ) -> None:
     server.stream(at(1, WITH_FAILURES))
@@ -134,15 +138,13 @@ async def test_the_last_line_says_what_would_work(
     result = await redrive("watch", "m1")
 
     assert server.asked("Resend")[0].validate_only
-    _, shows, *said = result.stdout.splitlines()
-    assert shows == "redrive failed m1 shows whom and why."
-    assert len(said) == (1 if words else 0)
-    assert all(word in said[0] for word in words)
+    _, shows, *advice = result.stdout.splitlines()
+    assert shows == "redrive failed m1 shows the recipients and the errors."
+    assert len(advice) == (1 if words else 0)
+    assert all(word in advice[0] for word in words)
 
 
-async def test_how_a_message_ended_is_told_even_if_nothing_else_can_be_asked(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_exit_code_is_kept_when_the_advice_cannot_be_read(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.stream(at(1, WITH_FAILURES))
     server.refuse("Resend", grpc.StatusCode.FAILED_PRECONDITION)
     server.refuse("GetMessage", grpc.StatusCode.UNAVAILABLE)
@@ -150,10 +152,10 @@ async def test_how_a_message_ended_is_told_even_if_nothing_else_can_be_asked(
     result = await redrive("watch", "m1")
 
     assert result.exit_code == 10
-    assert result.stdout.endswith("redrive failed m1 shows whom and why.\n")
+    assert result.stdout.endswith("redrive failed m1 shows the recipients and the errors.\n")
 
 
-async def test_a_cancelled_message_has_no_pace_and_no_time_left(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_cancelled_message_shows_no_rate_and_no_time_left(server: "ScriptedServer", redrive: "Redrive") -> None:
     stopping = Progress(
         status=MessageStatus.MESSAGE_STATUS_CANCELLED,
         counts=Counts(total=10, sent=3, sending=1, cancelled=6),
@@ -186,7 +188,7 @@ DUE = 1_800_000_000  # seconds
 
 
 def waiting(sequence: int, *, now: float = DUE - 0.01, hold: PageHold | None = None) -> WatchProgressResponse:
-    """A message with a failure; its next round is due in 10 ms unless the page is on hold."""
+    """Return the progress of a message with a failure; its next round is due in 10 ms unless the page is on hold."""
     progress = Progress(
         status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=Counts(total=2, sent=1, failed=1), page_hold=hold
     )
@@ -239,10 +241,10 @@ async def test_a_watch_that_does_not_wait_for_retries_says_that_one_is_due(
 
 
 @pytest.mark.parametrize(("option", "looks"), [((), 2), (("--no-wait-for-retries",), 1)])
-async def test_no_watch_waits_for_a_round_that_has_no_recipient_to_retry(
+async def test_watch_does_not_wait_for_a_round_without_retryable_recipients(
     server: "ScriptedServer", redrive: "Redrive", option: tuple[str, ...], looks: int
 ) -> None:
-    """It looks once more before it ends: the round may have begun since."""
+    """It checks again before it ends: the round may have started since."""
     server.stream(waiting(1))
     server.stream(waiting(1))
     server.answer("ListFailed", ListFailedResponse(retryable_count=0))
@@ -254,9 +256,7 @@ async def test_no_watch_waits_for_a_round_that_has_no_recipient_to_retry(
     assert len(server.asked("WatchProgress")) == looks
 
 
-async def test_a_round_that_begins_while_the_watch_counts_is_followed(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_round_that_starts_during_the_count_is_watched(server: "ScriptedServer", redrive: "Redrive") -> None:
     """Its recipient is pending by then, so that none is retryable."""
     server.stream(waiting(1))
     server.stream(at(2, SENT))
@@ -265,7 +265,7 @@ async def test_a_round_that_begins_while_the_watch_counts_is_followed(
     assert (await redrive("watch", "m1")).exit_code == 0
 
 
-async def test_a_page_put_on_hold_ends_the_wait_and_is_named(server: "ScriptedServer", redrive: "Redrive") -> None:
+async def test_hold_of_the_page_ends_the_watch(server: "ScriptedServer", redrive: "Redrive") -> None:
     hold = PageHold(reason="the token is dead")
     server.stream(waiting(1))
     server.stream(waiting(1, hold=hold))
@@ -300,9 +300,7 @@ async def test_a_pause_is_shown_and_waited_for(server: "ScriptedServer", redrive
     assert "PAUSED: 1 of 2 sent, 1 failed" in result.stdout
 
 
-async def test_a_cron_message_is_not_waited_for_while_the_timer_is_off(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_watch_does_not_wait_for_a_disabled_timer(server: "ScriptedServer", redrive: "Redrive") -> None:
     server.stream(at(1, WITH_FAILURES))
     with_rounds_left(server, CRON)
     server.answer("GetRetrySchedule", GetRetryScheduleResponse())
@@ -313,9 +311,7 @@ async def test_a_cron_message_is_not_waited_for_while_the_timer_is_off(
     assert "The server's retry timer is off: redrive retry run starts the next round." in result.stdout
 
 
-async def test_suspended_automatic_rounds_end_a_watch_with_what_to_do(
-    server: "ScriptedServer", redrive: "Redrive"
-) -> None:
+async def test_suspended_rounds_end_the_watch_with_advice(server: "ScriptedServer", redrive: "Redrive") -> None:
     counts = Counts(total=50, sent=1, failed=49)
     ended = Progress(status=MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT, counts=counts, automatic_rounds_suspended=True)
     server.stream(at(1, ended))
@@ -326,4 +322,4 @@ async def test_suspended_automatic_rounds_end_a_watch_with_what_to_do(
     assert result.exit_code == 10
     line, *ways_on = result.stdout.splitlines()
     assert line.endswith("0 pending, automatic rounds suspended")
-    assert "redrive resume m1 lets them go on" in ways_on[-1]
+    assert "redrive resume m1 continues them" in ways_on[-1]

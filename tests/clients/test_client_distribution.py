@@ -1,4 +1,4 @@
-"""What callers install: the wheel `redrive`."""
+"""The wheel `redrive`, which callers install."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Each status becomes an error that a program can go by."""
+"""Translation of each status into an exception."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 
 import redrive
 from redrive import Client, FailedPrecondition, InvalidRequest, RedriveError, ResourceExhausted
-from redrive.refusal import error_of
+from redrive.rpc_errors import error_from_rpc
 
 if TYPE_CHECKING:
     from tests.clients.conftest import ScriptedServer
@@ -65,7 +65,7 @@ async def test_fields_that_are_not_listed_are_counted(server: "ScriptedServer", 
     assert str(await refused(client)) == "page_id: is required\n(and 1,200 more that are not listed)"
 
 
-async def test_a_failed_precondition_says_what_stands_in_the_way(server: "ScriptedServer", client: Client) -> None:
+async def test_failed_precondition_lists_the_unmet_conditions(server: "ScriptedServer", client: Client) -> None:
     details = PreconditionFailure()
     details.violations.add(type="PAGE", subject="pages/1", description="is on hold")
     server.refuse("GetMessage", grpc.StatusCode.FAILED_PRECONDITION, details)
@@ -80,7 +80,7 @@ async def test_a_failed_precondition_says_what_stands_in_the_way(server: "Script
     ("details", "retry_after"),
     [((RetryInfo(retry_delay=Duration(seconds=2)),), 2.0), ((RetryInfo(),), None), ((), None)],
 )
-async def test_retry_after_is_what_the_server_said(
+async def test_retry_after_is_the_servers_value(
     server: "ScriptedServer", client: Client, details: tuple[Message, ...], retry_after: float | None
 ) -> None:
     server.refuse("GetMessage", grpc.StatusCode.RESOURCE_EXHAUSTED, *details)
@@ -92,11 +92,11 @@ async def test_retry_after_is_what_the_server_said(
 
 
 @pytest.mark.parametrize("spoilt", [b"\xff\xff", b"\x08\x05"], ids=["unreadable", "of another status"])
-def test_spoilt_details_leave_the_status(spoilt: bytes) -> None:
+def test_undecodable_details_keep_the_status(spoilt: bytes) -> None:
     trailers = grpc.aio.Metadata(("grpc-status-details-bin", spoilt))
     failure = grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, grpc.aio.Metadata(), trailers, details="no such message")
 
-    error = error_of(failure)
+    error = error_from_rpc(failure)
 
     assert isinstance(error, redrive.NotFound)
     assert error.message == "no such message"

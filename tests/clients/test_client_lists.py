@@ -17,7 +17,7 @@ NETWORK = ErrorType.ERROR_TYPE_NETWORK
 
 
 def page_of_failed(request: ListFailedRequest) -> ListFailedResponse:
-    """Three pages of two recipients each."""
+    """Return one of three pages with two recipients each."""
     number = int(request.page_token or "0")
     return ListFailedResponse(
         failed_recipients=[FailedRecipient(recipient_id=f"{number}-{place}") for place in range(2)],
@@ -69,7 +69,7 @@ async def test_a_list_can_be_iterated_twice(server: "ScriptedServer", client: Cl
     assert [item async for item in failed] == [item async for item in failed]
 
 
-async def test_a_refusal_on_a_later_page_is_raised_there(server: "ScriptedServer", client: Client) -> None:
+async def test_error_on_a_later_page_is_raised_there(server: "ScriptedServer", client: Client) -> None:
     server.answer("ListFailed", page_of_failed)
     server.refuse("ListFailed", grpc.StatusCode.INTERNAL)
     failed = aiter(client.list_failed("m1"))

@@ -1,4 +1,4 @@
-"""The Python session in clients/README.md runs as it stands there."""
+"""The Python sessions of clients/README.md run as written."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ README = Path(__file__).parents[2] / "clients" / "README.md"
 
 
 def script(number: int, server: "ScriptedServer") -> str:
-    """The Python script with that number in the README, for this server."""
+    """Return the Python script with this number in the README, for this server."""
     return README.read_text().split("```python\n")[number].split("```")[0].replace("127.0.0.1:50051", server.target)
 
 

@@ -1,4 +1,4 @@
-"""What the platform says of deliveries, handed on by the client."""
+"""Receipts through the client."""
 
 from typing import TYPE_CHECKING
 
@@ -14,15 +14,15 @@ ECHO = Receipt(kind=ReceiptKind.RECEIPT_KIND_ECHO, page_id="1", delivery_id="m1.
 ANSWER = RecordReceiptsResponse(recorded=1)
 
 
-async def test_receipts_are_handed_on(server: "ScriptedServer", client: Client) -> None:
+async def test_receipts_are_sent_to_the_server(server: "ScriptedServer", client: Client) -> None:
     server.answer("RecordReceipts", ANSWER)
 
     assert await client.record_receipts([ECHO]) == ANSWER
     assert server.asked("RecordReceipts") == [RecordReceiptsRequest(receipts=[ECHO])]
 
 
-async def test_they_are_handed_on_again_when_the_server_is_away(server: "ScriptedServer", client: Client) -> None:
-    """Safe without a request_id: what was said before changes nothing."""
+async def test_receipts_are_sent_again_after_unavailable(server: "ScriptedServer", client: Client) -> None:
+    """A repetition is safe without a request_id: a known receipt changes nothing."""
     server.refuse("RecordReceipts", grpc.StatusCode.UNAVAILABLE)
     server.answer("RecordReceipts", ANSWER)
 

@@ -1,4 +1,4 @@
-"""Reports, exports, and what was, through the typed client."""
+"""Reports, exports and past states through the client."""
 
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta, timezone
@@ -51,7 +51,7 @@ async def test_an_export_that_breaks_off_raises_after_what_was_read(server: "Scr
         await anext(parts)
 
 
-async def test_a_server_that_says_nothing_more_is_given_up(server: "ScriptedServer", client: Client) -> None:
+async def test_silent_export_raises_deadline_exceeded(server: "ScriptedServer", client: Client) -> None:
     server.stream(PART, server.silence())
     client._connection.timeout = 0.2
     parts = client.export_deliveries(REQUEST)
@@ -61,7 +61,7 @@ async def test_a_server_that_says_nothing_more_is_given_up(server: "ScriptedServ
         await anext(parts)
 
 
-async def test_who_stops_reading_ends_the_export(server: "ScriptedServer", client: Client) -> None:
+async def test_closing_the_generator_ends_the_export(server: "ScriptedServer", client: Client) -> None:
     server.stream(PART, server.silence())
 
     async with aclosing(client.export_deliveries(REQUEST)) as parts:
@@ -70,7 +70,7 @@ async def test_who_stops_reading_ends_the_export(server: "ScriptedServer", clien
     await server.no_stream_is_open.wait()
 
 
-async def test_what_was_is_asked_for_with_its_time(server: "ScriptedServer", client: Client) -> None:
+async def test_past_state_is_requested_with_its_time(server: "ScriptedServer", client: Client) -> None:
     server.answer("GetMessage", GetMessageResponse(message=Message(id="m1")))
     server.answer("ListFailed", ListFailedResponse())
 

@@ -1,4 +1,4 @@
-"""What a call does when the server is away for a while."""
+"""Retries of calls while the server is unavailable."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
 from redrive import Client, DeadlineExceeded, NotFound, Unavailable
-from redrive.backoff import Backoff
+from redrive.connection import Backoff
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageResponse,
     GetMessageResponse,
@@ -42,7 +42,7 @@ WRITES: list[tuple[str, object, Write]] = [
 ]
 
 
-async def test_a_read_is_asked_again_until_the_server_is_back(server: "ScriptedServer", client: Client) -> None:
+async def test_read_is_repeated_until_the_server_is_available(server: "ScriptedServer", client: Client) -> None:
     server.refuse("GetMessage", UNAVAILABLE)
     server.refuse("GetMessage", UNAVAILABLE)
     server.answer("GetMessage", FOUND)
@@ -61,7 +61,7 @@ async def test_a_call_waits_as_long_as_the_server_asks_for(server: "ScriptedServ
     assert time.monotonic() - start >= 0.2
 
 
-async def test_a_wait_past_the_deadline_is_left_to_the_caller(server: "ScriptedServer", client: Client) -> None:
+async def test_wait_beyond_the_deadline_is_raised_to_the_caller(server: "ScriptedServer", client: Client) -> None:
     server.refuse("GetMessage", UNAVAILABLE, RetryInfo(retry_delay=Duration(seconds=60)))
     start = time.monotonic()
 
@@ -81,7 +81,7 @@ async def test_attempts_are_bounded(server: "ScriptedServer", client: Client) ->
     assert len(server.asked("GetMessage")) == Backoff().attempts
 
 
-async def test_other_refusals_are_final(server: "ScriptedServer", client: Client) -> None:
+async def test_other_errors_are_final(server: "ScriptedServer", client: Client) -> None:
     server.refuse("GetMessage", grpc.StatusCode.NOT_FOUND)
 
     with pytest.raises(NotFound):
@@ -90,7 +90,7 @@ async def test_other_refusals_are_final(server: "ScriptedServer", client: Client
     assert len(server.asked("GetMessage")) == 1
 
 
-async def test_a_silent_server_is_waited_for_until_the_deadline(server: "ScriptedServer") -> None:
+async def test_silent_server_raises_at_the_deadline(server: "ScriptedServer") -> None:
     server.answer("GetMessage", server.silence())
 
     async with Client(server.target, timeout=0.2) as client:
@@ -110,7 +110,7 @@ async def test_a_restarted_server_is_found_again(server: "ScriptedServer", clien
 
 
 @pytest.mark.parametrize(("rpc", "answer", "write"), WRITES, ids=[rpc for rpc, _, _ in WRITES])
-async def test_a_repeated_write_keeps_the_request_id_that_was_drawn_for_it(
+async def test_repeated_write_keeps_its_generated_request_id(
     server: "ScriptedServer", client: Client, rpc: str, answer: Any, write: Write
 ) -> None:
     server.refuse(rpc, UNAVAILABLE)
@@ -124,9 +124,7 @@ async def test_a_repeated_write_keeps_the_request_id_that_was_drawn_for_it(
     assert second != first
 
 
-async def test_the_callers_request_id_is_kept_and_its_request_left_alone(
-    server: "ScriptedServer", client: Client
-) -> None:
+async def test_callers_request_id_is_kept_and_the_request_unchanged(server: "ScriptedServer", client: Client) -> None:
     server.answer("Send", SendResponse())
     unnamed = SendRequest(page_id="1")
 

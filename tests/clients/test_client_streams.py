@@ -78,7 +78,7 @@ async def test_a_list_is_sent_again_under_the_same_request_id(server: "ScriptedS
     assert received(server)[-2:] == ["0", "1"]
 
 
-async def test_a_generator_is_not_sent_again_half_used_up(server: "ScriptedServer", client: Client) -> None:
+async def test_generator_is_not_sent_again(server: "ScriptedServer", client: Client) -> None:
     server.refuse("SendStream", grpc.StatusCode.UNAVAILABLE)
 
     with pytest.raises(Unavailable):
@@ -95,7 +95,7 @@ async def test_a_refused_header_ends_the_sending(server: "ScriptedServer", clien
         await client.send_stream(HEADER, endless)
 
 
-async def test_a_fault_while_reading_recipients_reaches_the_caller_and_breaks_the_stream_off(
+async def test_error_while_reading_recipients_is_raised_and_ends_the_stream(
     server: "ScriptedServer", client: Client
 ) -> None:
     server.answer("SendStream", server.silence())

@@ -1,4 +1,4 @@
-"""A client that talks TLS, and knows whom it talks to."""
+"""TLS of the client."""
 
 import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from redrive import Client, RedriveError
-from redrive.backoff import Backoff
+from redrive.connection import Backoff
 from redrive.v1.delivery_service_pb2 import GetMessageResponse
 from redrive.v1.message_pb2 import Message
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def certificate() -> tuple[bytes, bytes]:
-    """A new key and a certificate of its own for localhost, in PEM."""
+    """Return a new key and a self-signed certificate for localhost, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -40,7 +40,7 @@ def certificate() -> tuple[bytes, bytes]:
     return private, signed.public_bytes(encoding)
 
 
-async def test_a_server_with_the_trusted_certificate_is_talked_to(server: "ScriptedServer") -> None:
+async def test_trusted_certificate_is_accepted(server: "ScriptedServer") -> None:
     key, trusted = certificate()
     await server.stop()
     await server.start(grpc.ssl_server_credentials([(key, trusted)]))
@@ -50,7 +50,7 @@ async def test_a_server_with_the_trusted_certificate_is_talked_to(server: "Scrip
         assert (await client.get_message("m1")).id == "m1"
 
 
-async def test_a_server_with_another_certificate_is_not(server: "ScriptedServer") -> None:
+async def test_untrusted_certificate_is_refused(server: "ScriptedServer") -> None:
     key, presented = certificate()
     _, trusted = certificate()
     await server.stop()
@@ -65,7 +65,7 @@ async def test_a_server_with_another_certificate_is_not(server: "ScriptedServer"
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "café"])
-async def test_a_token_that_no_header_can_carry_is_refused_unspoken(token: str) -> None:
+async def test_invalid_token_is_refused_without_showing_it(token: str) -> None:
     with pytest.raises(ValueError, match="token") as raised:
         Client("127.0.0.1:1", token=token)
 

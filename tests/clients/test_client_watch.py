@@ -1,4 +1,4 @@
-"""A watch outlives connections and servers, and ends with the message."""
+"""A watch continues across lost connections and restarts, and ends with the message."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from redrive import Client, DeadlineExceeded, NotFound, Unavailable
-from redrive.backoff import Backoff
+from redrive.connection import Backoff
 from redrive.v1.delivery_service_pb2 import WatchProgressResponse
 from redrive.v1.message_pb2 import Counts, MessageStatus
 from redrive.v1.progress_pb2 import Progress
@@ -39,7 +39,7 @@ async def test_a_watch_ends_when_the_message_is_done(server: "ScriptedServer", c
     assert len(server.asked("WatchProgress")) == 1
 
 
-async def test_a_watch_goes_on_after_the_server_was_unavailable(server: "ScriptedServer", client: Client) -> None:
+async def test_watch_continues_after_the_server_was_unavailable(server: "ScriptedServer", client: Client) -> None:
     server.stream(server.refusal(UNAVAILABLE))
     server.stream(going_on(1), server.refusal(UNAVAILABLE))
     server.stream(going_on(2), done(3))
@@ -71,8 +71,8 @@ async def test_a_message_between_two_rounds_is_not_done(server: "ScriptedServer"
     assert await sequences(client) == [1, 2]
 
 
-async def test_a_server_that_answers_now_and_then_is_watched_on(server: "ScriptedServer", client: Client) -> None:
-    client._connection.timeout = 0.2  # all waits together are longer, none of them is
+async def test_watch_continues_while_the_server_responds_occasionally(server: "ScriptedServer", client: Client) -> None:
+    client._connection.timeout = 0.2  # shorter than the sum of all waits, longer than each
     for _ in range(12):
         server.stream(going_on(1), server.refusal(UNAVAILABLE))
     server.stream(done(2))
@@ -80,14 +80,16 @@ async def test_a_server_that_answers_now_and_then_is_watched_on(server: "Scripte
     assert (await sequences(client))[-1] == 2
 
 
-async def test_a_lost_connection_after_the_last_answer_is_no_end(server: "ScriptedServer", client: Client) -> None:
+async def test_lost_connection_after_a_final_response_does_not_end_the_watch(
+    server: "ScriptedServer", client: Client
+) -> None:
     server.stream(done(1), server.refusal(UNAVAILABLE))
     server.stream(going_on(2), done(3))
 
     assert await sequences(client) == [1, 2, 3]
 
 
-async def test_a_watch_outlives_a_restart_of_the_server(server: "ScriptedServer", client: Client) -> None:
+async def test_watch_continues_after_a_restart_of_the_server(server: "ScriptedServer", client: Client) -> None:
     server.stream(going_on(1), server.silence())
     server.stream(going_on(2), done(3))
     seen = []
@@ -117,7 +119,7 @@ async def test_a_watch_gives_up_when_the_server_stays_silent(server: "ScriptedSe
         await sequences(client)
 
 
-async def test_a_watch_gives_up_when_the_server_stays_away(server: "ScriptedServer", client: Client) -> None:
+async def test_watch_gives_up_when_the_server_stays_unavailable(server: "ScriptedServer", client: Client) -> None:
     client._connection.timeout = 0.3
     server.stream(going_on(1), server.refusal(UNAVAILABLE))
     server.stream(server.refusal(UNAVAILABLE, message="still away"))
@@ -126,9 +128,7 @@ async def test_a_watch_gives_up_when_the_server_stays_away(server: "ScriptedServ
         await sequences(client)
 
 
-async def test_a_server_that_was_never_there_is_tried_as_often_as_for_any_call(
-    server: "ScriptedServer", client: Client
-) -> None:
+async def test_unavailable_server_gets_the_usual_number_of_attempts(server: "ScriptedServer", client: Client) -> None:
     server.stream(server.refusal(UNAVAILABLE))
 
     with pytest.raises(Unavailable):
@@ -137,7 +137,7 @@ async def test_a_server_that_was_never_there_is_tried_as_often_as_for_any_call(
     assert len(server.asked("WatchProgress")) == Backoff().attempts
 
 
-async def test_an_unknown_message_is_an_error_at_once(server: "ScriptedServer", client: Client) -> None:
+async def test_unknown_message_raises_at_once(server: "ScriptedServer", client: Client) -> None:
     server.stream(server.refusal(grpc.StatusCode.NOT_FOUND))
 
     with pytest.raises(NotFound):
@@ -146,7 +146,7 @@ async def test_an_unknown_message_is_an_error_at_once(server: "ScriptedServer", 
     assert len(server.asked("WatchProgress")) == 1
 
 
-async def test_a_watch_that_is_left_closes_its_stream(server: "ScriptedServer", client: Client) -> None:
+async def test_closing_a_watch_closes_its_stream(server: "ScriptedServer", client: Client) -> None:
     server.stream(going_on(1), server.silence())
     watch = client.watch_progress("m1")
 

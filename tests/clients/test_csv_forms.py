@@ -1,4 +1,4 @@
-"""The forms that a CSV file can have: encodings, delimiters, sizes, streams."""
+"""The forms of a CSV file: encodings, delimiters, sizes, streams."""
 
 import codecs
 import csv
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from redrive.recipients_csv import BadCsv, RecipientsCsv
 from redrive.v1.content_pb2 import Recipient
 
-NO_HEADER = "holds a value, and the header has no name for this column"
-NO_NAME = "is no name of a variable: 1 to 64 letters, digits and underscores"
-EXPECTED = "it names id, perhaps name, and at most 50 variables"
-NO_MARK = "is UTF-16 without a byte order mark, or no text: save it as CSV UTF-8"
+NO_HEADER = "holds a value, but the header has no name for this column"
+NO_NAME = "is not a variable name: use 1 to 64 letters, digits and underscores"
+EXPECTED = "it must name id, optionally name, and at most 50 variables"
+NO_MARK = "is UTF-16 without a byte order mark, or not a text file: save it as CSV UTF-8"
 
 
 @pytest.fixture
@@ -57,11 +57,11 @@ def test_every_line_end_counts_as_one_line(file: Path, end: str) -> None:
     assert problems(file, text) == ["line 5, column id: holds U+0020 SPACE"]
 
 
-def test_a_delimiter_in_a_quoted_name_of_a_column_sets_nothing_off(file: Path) -> None:
+def test_delimiter_in_a_quoted_column_name_is_ignored(file: Path) -> None:
     assert problems(file, 'id;"a,b,c,d"\n1;x\n') == [f"line 1, column a,b,c,d: {NO_NAME}, such as a_b_c_d"]
 
 
-def test_the_delimiter_that_excel_names_in_a_line_of_its_own_is_used(file: Path) -> None:
+def test_delimiter_line_of_excel_is_used(file: Path) -> None:
     assert read(file, "sep=;\r\nid;name\r\n17;Ada\r\n") == [Recipient(id="17", name="Ada")]
     assert problems(file, "sep=;\nid;name\n1 7;Ada\n") == ["line 3, column id: holds U+0020 SPACE"]
     assert "is missing" in problems(file, "sep=;")[0]
@@ -85,22 +85,22 @@ def test_unicode_is_read_by_its_byte_order_mark(file: Path, encoding: str) -> No
         ),
         (
             b"PK\x03\x04\x14\x00\x06\x00",
-            "line 1: is an Excel workbook or another zip archive, whatever its name is: save the sheet as CSV UTF-8",
+            "line 1: is an Excel workbook or another zip archive, despite its name: save the sheet as CSV UTF-8",
         ),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1",
-            "line 1: is an Excel workbook, whatever its name is: save the sheet as CSV UTF-8",
+            "line 1: is an Excel workbook, despite its name: save the sheet as CSV UTF-8",
         ),
         (b"\x1f\x8b\x08\x00", "line 1: is a compressed file: unpack it first"),
         (b"%PDF-1.7\n", "line 1: is a PDF, not a CSV file"),
-        (b"\x7fELF\x02\x01\x01\x00", "line 1: is no text: save it as CSV UTF-8"),
+        (b"\x7fELF\x02\x01\x01\x00", "line 1: is not a text file: save it as CSV UTF-8"),
         (
             codecs.BOM_UTF16_LE + "id,name\n1,".encode("utf-16-le") + b"\x00\xd8,\x00\n\x00",
             "line 2, column name: is not valid in the file's encoding: save the file as CSV UTF-8",
         ),
     ],
 )
-def test_what_is_no_text_in_unicode_is_refused(file: Path, content: bytes, problem: str) -> None:
+def test_files_that_are_not_unicode_text_are_refused(file: Path, content: bytes, problem: str) -> None:
     assert problems(file, content) == [problem]
 
 
@@ -111,15 +111,15 @@ HEADER_OF_80_000 = ",".join(["id", *(f"column_{number}" for number in range(80_0
     ("content", "problem"),
     [
         (HEADER_OF_80_000 + "\n1\n", f"line 1: the header has more than 200,000 characters; {EXPECTED}"),
-        ("id" + ",x" * 80_000 + "\n1\n", "line 1, column x: 80,000 variables, and at most 50 are allowed"),
-        ("id" + "," * 80_000 + "\n1\n", "line 1: the header has 80,001 columns, and at most 16,384 are allowed"),
+        ("id" + ",x" * 80_000 + "\n1\n", "line 1, column x: 80,000 variables; at most 50 are allowed"),
+        ("id" + "," * 80_000 + "\n1\n", "line 1: the header has 80,001 columns; at most 16,384 are allowed"),
         ("x" * 100_000 + ",id\n", f"line 1, column {'x' * 64}…: {NO_NAME}, such as {'x' * 64}"),
         ("id,name\n1," + "n" * 50_000_000 + "\n1 2,x\n", "line 2: has more than 200,000 characters"),
         ('id,name\n1,"' + "n\n" * 5_000_000, "line 2: has more than 200,000 characters: is a quotation mark missing?"),
-        ("id,name\n1," + "n" * 100_000, "line 2, column name: has 100,000 characters, and at most 200 are allowed"),
+        ("id,name\n1," + "n" * 100_000, "line 2, column name: has 100,000 characters; at most 200 are allowed"),
         (
             'id,name\n1,"' + '""\n' * 60_000 + '"',
-            "line 2, column name: has 119,999 characters, and at most 200 are allowed",
+            "line 2, column name: has 119,999 characters; at most 200 are allowed",
         ),
     ],
     ids=[
@@ -133,14 +133,14 @@ HEADER_OF_80_000 = ",".join(["id", *(f"column_{number}" for number in range(80_0
         "many quotes",
     ],
 )
-def test_absurd_sizes_are_refused_at_once(file: Path, content: str, problem: str) -> None:
+def test_excessive_sizes_are_refused_quickly(file: Path, content: str, problem: str) -> None:
     file.write_text(content)
-    begun = time.process_time()
+    start = time.process_time()
 
     with pytest.raises(BadCsv) as raised:
         RecipientsCsv(file)
 
-    assert time.process_time() - begun < 1
+    assert time.process_time() - start < 1
     assert str(raised.value.problems[0]) == problem
 
 
@@ -158,7 +158,7 @@ def test_a_stream_is_read_like_a_file(file: Path) -> None:
         RecipientsCsv(BytesIO(b"id\n1 2\n"), name="standard input")
 
 
-def test_the_copy_of_a_stream_goes_with_its_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_copy_of_a_stream_is_deleted_with_its_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     recipients = RecipientsCsv(BytesIO(b"id\n1\n"))
     assert len(list(tmp_path.iterdir())) == 1
@@ -211,7 +211,7 @@ legal = st.builds(
     st.permutations(["id", "name", "city", "note"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_whatever_csv_writes_is_read_back(
+def test_output_of_the_csv_module_is_read_back(
     people: list[Recipient], delimiter: str, quoting: Any, end: str, columns: list[str], encoding: str
 ) -> None:
     out = StringIO()

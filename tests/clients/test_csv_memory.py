@@ -1,4 +1,4 @@
-"""A list of people is checked, read, compared and sent without growing memory."""
+"""A file of recipients is checked, read, compared and sent in constant memory."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from redrive.recipients_csv import RecipientsCsv
-from redrive.stream_parts import stream_parts
+from redrive.calls.stream_parts import stream_parts
 from redrive.v1.delivery_service_pb2 import SendRequest
 
 

@@ -1,4 +1,4 @@
-"""What the server refuses is shown by the lines and columns of the file."""
+"""Violations that the server finds are shown by line and column of the file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ REASON = ErrorInfo(reason="INVALID_REQUEST", domain="redrive")
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """Recipients 0 to 3 are in lines 2, 5, 7 and 8."""
+    """Return a file with recipients 0 to 3 in lines 2, 5, 7 and 8."""
     file = tmp_path / "people.csv"
     file.write_text('recipient_id,name,city\n17,Ada,"two\nlines"\n,,\n18,Bo,Rome\n\n19,Cy,Oslo\n20,Di,Bonn\n')
     return file
@@ -65,13 +65,13 @@ async def test_fields_become_lines_and_columns(server: "ScriptedServer", client:
         ("Hi", TOO_LONG, "line 5"),
     ],
 )
-async def test_a_text_is_shown_by_the_columns_that_it_asks_for(
+async def test_text_violations_name_the_columns_of_the_variables(
     server: "ScriptedServer", client: Client, people: Path, text: str, words: str, place: str
 ) -> None:
     assert await refused(server, client, people, text, violating("recipients[1].variables", words=words)) == [place]
 
 
-async def test_the_command_says_line_and_column(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
+async def test_command_shows_line_and_column(server: "ScriptedServer", redrive: "Redrive", people: Path) -> None:
     message = f"recipients[1].variables: {TOO_LONG} (and 3 more that are not listed)"
     details = violating("recipients[1].variables", words=TOO_LONG)
     server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, REASON, details, message=message)
@@ -83,7 +83,7 @@ async def test_the_command_says_line_and_column(server: "ScriptedServer", redriv
     assert "(and 3 more that are not listed)" in result.stderr
 
 
-async def test_recipients_that_come_from_no_file_keep_their_fields(server: "ScriptedServer", client: Client) -> None:
+async def test_violations_without_a_file_keep_their_fields(server: "ScriptedServer", client: Client) -> None:
     server.refuse("Send", grpc.StatusCode.INVALID_ARGUMENT, REASON, violating("recipients[1].id"))
 
     with pytest.raises(client_package.InvalidRequest) as raised:

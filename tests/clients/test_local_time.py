@@ -1,4 +1,4 @@
-"""A local time means one moment, also where the clock skips it or shows it twice."""
+"""A local time resolves to one moment, also if a clock change skips or repeats it."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrive.cli.local_time import resolve
+from redrive.cli.local_time import resolve_local_time
 from redrive.v1.delivery_service_pb2 import GetMessageResponse, ListFailedResponse, SendResponse
 from redrive.v1.message_pb2 import Message
 from redrive.v1.report_service_pb2 import GetDeliveryReportResponse
@@ -67,10 +67,10 @@ PLAIN = [
 @pytest.mark.parametrize(
     ("name", "given", "moment", "note"),
     [(*case, "the clock skips it") for case in SKIPPED]
-    + [(*case, "comes twice here; taken as the first") for case in TWICE]
+    + [(*case, "occurs twice here. The first is taken") for case in TWICE]
     + [(*case, "") for case in PLAIN],
 )
-async def test_a_schedule_time_means_one_moment_and_a_note_says_which(
+async def test_schedule_time_resolves_to_one_moment_with_a_note(
     server: "ScriptedServer", redrive: "Redrive", name: str, given: str, moment: str, note: str
 ) -> None:
     server.answer("Send", SendResponse(message=Message(id="m1")))
@@ -110,10 +110,10 @@ TIMES = st.datetimes(datetime.fromisoformat("1972-01-01"), datetime.fromisoforma
 
 
 @given(st.sampled_from(ZONES), TIMES, st.integers(0, 1))
-def test_a_local_time_is_read_as_the_time_zone_database_has_it(name: str, near: datetime, shift: int) -> None:
+def test_local_times_agree_with_the_time_zone_database(name: str, near: datetime, shift: int) -> None:
     with zone(name):
         for local in (near, *around_changes(ZoneInfo(name), near.year, timedelta(minutes=15 + 30 * shift))):
-            found = resolve(local)
+            found = resolve_local_time(local)
             first, second = (local.replace(tzinfo=ZoneInfo(name), fold=fold).astimezone(UTC) for fold in (0, 1))
 
             assert found.moment == first
@@ -122,7 +122,7 @@ def test_a_local_time_is_read_as_the_time_zone_database_has_it(name: str, near: 
 
 
 def around_changes(name: ZoneInfo, year: int, past: timedelta) -> Iterator[datetime]:
-    """Yield the local times soon after the old and before the new offset's of each change in a year."""
+    """Yield local times shortly after the old offset and before the new one, for each change in a year."""
     hours = (datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(24 * 366))
     before = None
     for hour in hours:

@@ -1,4 +1,4 @@
-"""Recipients out of a CSV: what is read, and what is refused before anything is sent."""
+"""Reading of recipients from a CSV file, and the problems that refuse a file."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from redrive.recipients_csv import PROBLEMS_SHOWN, BadCsv, RecipientsCsv, Repeat
 from redrive.v1.content_pb2 import Recipient
 
 MISSING = "is missing: the first row names the columns, one of them id or recipient_id"
-EXPECTED = "it names id, perhaps name, and at most 50 variables"
-NO_HEADER = "holds a value, and the header has no name for this column"
-NO_NAME = "is no name of a variable: 1 to 64 letters, digits and underscores"
+EXPECTED = "it must name id, optionally name, and at most 50 variables"
+NO_HEADER = "holds a value, but the header has no name for this column"
+NO_NAME = "is not a variable name: use 1 to 64 letters, digits and underscores"
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_recipients_are_counted_and_can_be_read_again(file: Path) -> None:
     assert list(recipients) == list(recipients)
 
 
-def test_limits_are_those_of_the_contract(file: Path) -> None:
+def test_limits_equal_the_contract(file: Path) -> None:
     name, value, longest_id = "n" * 200, "v" * 1_000, "1" * 128
 
     assert read(file, f"id,name,{'k' * 64}\n{longest_id},{name},{value}\n")[0].name == name
@@ -80,9 +80,9 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
     [
         ("id,name\n1,A\n,B\n", "line 3, column id: is empty"),
         ("name;recipient_id\nA;1 2\n", "line 2, column recipient_id: holds U+0020 SPACE"),
-        ("id\n" + "1" * 129, "line 2, column id: has 129 characters, and at most 128 are allowed"),
-        ("id,name\n1," + "n" * 201, "line 2, column name: has 201 characters, and at most 200 are allowed"),
-        ("id,city\n1," + "c" * 1_001, "line 2, column city: has 1,001 characters, and at most 1,000 are allowed"),
+        ("id\n" + "1" * 129, "line 2, column id: has 129 characters; at most 128 are allowed"),
+        ("id,name\n1," + "n" * 201, "line 2, column name: has 201 characters; at most 200 are allowed"),
+        ("id,city\n1," + "c" * 1_001, "line 2, column city: has 1,001 characters; at most 1,000 are allowed"),
         ("name,id\nAda\n", "line 2, column id: is empty"),
         ("id,name\n1,A,x\n", f"line 2, column number 3: {NO_HEADER}"),
         ("id,name,,\n1,A,,\n2,B,,x\n", f"line 3, column number 4: {NO_HEADER}"),
@@ -98,8 +98,8 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
             "ID,Name\n1,A\n",
             f"line 1, column id: {MISSING} (in lower case)",
         ),
-        ("id,name,name\n1,A,B\n", "line 1, column name: is in the header twice"),
-        ("id,recipient_id\n1,2\n", "line 1, column recipient_id: is one too many: id is there already"),
+        ("id,name,name\n1,A,B\n", "line 1, column name: occurs twice in the header"),
+        ("id,recipient_id\n1,2\n", "line 1, column recipient_id: is a second id column, besides id"),
         (
             "id,home town\n1,A\n",
             f"line 1, column home town: {NO_NAME}, such as home_town",
@@ -112,7 +112,7 @@ def test_limits_are_those_of_the_contract(file: Path) -> None:
         ("id,name\u200b\n1,A\n", "line 1, column number 2: holds U+200B ZERO WIDTH SPACE"),
         ("id,home\u00a0town\n1,A\n", "line 1, column number 2: holds U+00A0 NO-BREAK SPACE"),
         (b"id,\xe9\n1,A\n", "line 1, column number 2: is not UTF-8 (byte 0xE9): save the file as CSV UTF-8"),
-        ("id," + ",".join(f"v{n}" for n in range(51)), "line 1, column v50: 51 variables, and at most 50 are allowed"),
+        ("id," + ",".join(f"v{n}" for n in range(51)), "line 1, column v50: 51 variables; at most 50 are allowed"),
         ("id\n", "line 2, column id: no recipient follows the header"),
         (
             'id,"na"me\n1,a\n',
@@ -126,7 +126,7 @@ def test_a_bad_file_names_line_and_column(file: Path, content: str | bytes, prob
     assert problems(file, content)[0] == problem
 
 
-def test_several_bad_rows_are_named_at_once_but_not_without_end(file: Path) -> None:
+def test_problems_are_listed_up_to_a_limit(file: Path) -> None:
     file.write_text("id\n" + "1 2\n" * 500)
 
     with pytest.raises(BadCsv) as raised:
@@ -149,7 +149,7 @@ def test_several_bad_rows_are_named_at_once_but_not_without_end(file: Path) -> N
         "2002,\u2003Bo B\t",
     ],
 )
-def test_spaces_around_cells_are_no_part_of_them(file: Path, row: str) -> None:
+def test_spaces_around_cells_are_removed(file: Path, row: str) -> None:
     assert read(file, f"id, name\n{row}\n") == [Recipient(id="2002", name="Bo B")]
 
 
@@ -162,7 +162,7 @@ def test_blank_rows_and_columns_are_left_out(file: Path) -> None:
     ]
 
 
-def test_a_nul_is_named_by_the_line_and_column_of_its_row(file: Path) -> None:
+def test_nul_character_is_reported_by_line_and_column(file: Path) -> None:
     rows = "".join(f'{number},"two\nlines"\n' for number in range(7_159))
 
     assert problems(file, f"id,name\n{rows}9000,A\0\n") == ["line 14320, column name: holds U+0000 NULL"]
@@ -180,7 +180,7 @@ def test_ids_that_a_spreadsheet_has_changed_are_refused_by_line(file: Path) -> N
     ]
 
 
-def test_ids_that_all_end_in_zeros_after_15_digits_are_noted(file: Path) -> None:
+def test_long_ids_that_end_in_zeros_get_a_note(file: Path) -> None:
     file.write_text("id\n" + "".join(f"{number}00\n" for number in range(10**14, 10**14 + 5)))
     assert "5 of 5 ids" in RecipientsCsv(file).notes[0]
 
@@ -196,16 +196,16 @@ def test_repeated_ids_are_counted_and_the_first_are_named(file: Path) -> None:
 
 
 @pytest.mark.parametrize("recipient_id", ["-abc", "+ann", "@bob"])
-def test_a_guard_against_formulas_is_no_part_of_an_id(file: Path, recipient_id: str) -> None:
+def test_formula_guard_of_an_id_is_removed(file: Path, recipient_id: str) -> None:
     assert read(file, f'id,name\n"\'{recipient_id}",Ann\n') == [Recipient(id=recipient_id, name="Ann")]
 
 
-def test_an_apostrophe_of_a_text_stays(file: Path) -> None:
+def test_apostrophe_in_a_text_is_kept(file: Path) -> None:
     [recipient] = read(file, "id,name,note\n17,'-Ann-',\"so; '-5 %'\"\n")
     assert (recipient.name, recipient.variables["note"]) == ("'-Ann-'", "so; '-5 %'")
 
 
-def test_guards_in_texts_of_an_export_are_taken_away(file: Path) -> None:
+def test_formula_guards_of_an_export_are_removed(file: Path) -> None:
     header = "message_id,recipient_id,recipient_name,status,attempt_number,error_message"
     [recipient] = read(file, f"{header}\nm-1,'-a17,'=Ann,FAILED,1,\"a;'=1\"\n")
     assert recipient.id == "-a17"
@@ -219,6 +219,6 @@ def test_guards_in_texts_of_an_export_are_taken_away(file: Path) -> None:
 
 
 @pytest.mark.parametrize("character", ["\x08", "\x0b", "\x1b", "\x7f", "\x9b"])
-def test_a_control_character_in_a_name_is_named_with_its_place(file: Path, character: str) -> None:
+def test_control_character_in_a_name_is_reported(file: Path, character: str) -> None:
     [problem] = problems(file, f'id,name\n17,"A{character}da"\n')
     assert problem.startswith(f"line 2, column name: holds U+{ord(character):04X}")

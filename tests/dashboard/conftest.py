@@ -1,4 +1,4 @@
-"""One stage and one browser for all tests of the dashboard; each test has pages, messages and a window of its own."""
+"""One stage and one browser for all tests of the dashboard; each test has its own pages, messages and window."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a person has before them: the platform's stand-in, the server, the dashboard, and a browser."""
+"""The environment of the tests: the platform's stand-in, the server, the dashboard, and a browser."""
 
 import asyncio
 import os
@@ -24,14 +24,14 @@ from tests.e2e.processes import SandboxProcess, ServerProcess, free_port, listen
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 _REDRIVE = Path(sys.executable).with_name("redrive")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder: the pictures in it are made anew
+_SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder whose pictures are taken again
 WINDOW = ViewportSize(width=1280, height=860)
 PHONE = ViewportSize(width=360, height=780)
 
 
 @dataclass
 class Stage:
-    """Everything runs, on ports of its own."""
+    """The running processes, on their own ports."""
 
     sandbox: SandboxProcess
     server: ServerProcess
@@ -39,7 +39,7 @@ class Stage:
     url: str
 
     async def put_page(self, page_id: str, *, rate: float = 5_000, mode: str = "SINGLE", token: str = "") -> None:
-        """Registers a page of the test's own."""
+        """Register a page for one test."""
         await self.client.put_page(
             PutPageRequest(
                 page_id=page_id,
@@ -51,14 +51,14 @@ class Stage:
         )
 
     async def send(self, page_id: str, title: str, people: Sequence[Recipient]) -> Message:
-        """Accepted, and on its way."""
+        """Send a message; return once it is accepted."""
         content = Content(text="Hello {{name}}")
         never_stops = StopPolicy(min_attempts=2**31 - 1)
         request = SendRequest(page_id=page_id, title=title, content=content, recipients=people, stop_policy=never_stops)
         return (await self.client.send(request)).message
 
     async def sent(self, page_id: str, title: str, people: Sequence[Recipient]) -> Message:
-        """Accepted, and done."""
+        """Send a message; return once it is done."""
         message = await self.send(page_id, title, people)
         async for _ in self.client.watch_progress(message.id):
             pass
@@ -66,13 +66,13 @@ class Stage:
 
 
 def people(count: int, prefix: str) -> list[Recipient]:
-    """So many, with ids of the test's own."""
+    """Return `count` recipients whose ids begin with the prefix."""
     return [Recipient(id=f"{prefix}-{number:05}", name=f"Person {number}") for number in range(count)]
 
 
 @dataclass
 class Visit:
-    """A browser's window, and what it asked for and complained of."""
+    """A browser window, with its requests and console errors."""
 
     context: BrowserContext
     page: Page
@@ -81,22 +81,22 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     async def open(self, path: str) -> None:
-        """Goes there, and waits until the page can be used."""
+        """Open a path, and wait until the page is interactive."""
         await self.page.goto(self.url + path)
         await self.page.wait_for_function("window.did_handshake === true")
 
     async def tab(self) -> Page:
-        """Another tab of the same browser."""
+        """Open another tab of the same browser."""
         return self._recorded(await self.context.new_page())
 
     async def picture(self, name: str) -> None:
-        """Renews a picture of the documentation, if it has one of that name and pictures are asked for."""
+        """Take a picture for the documentation, if it has one of this name and SCREENSHOTS is set."""
         picture = Path(_SCREENSHOTS or "") / f"{name}.png"
         if _SCREENSHOTS and picture.exists():
             await self.page.screenshot(path=picture)
 
     async def accessibility_faults(self, *rules: str) -> list[str]:
-        """What axe-core finds by these rules, or by all that it has; one line each."""
+        """Return what axe-core finds by these rules, or by all of its rules; one line each."""
         if not await self.page.evaluate("'axe' in window"):
             await self.page.evaluate(AXE.read_text(encoding="utf-8"))
         options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
@@ -105,7 +105,7 @@ class Visit:
 
     @property
     def outside(self) -> list[str]:
-        """Requests that went anywhere but to the dashboard."""
+        """The requests to other hosts than the dashboard."""
         own = urlsplit(self.url).netloc
         return [
             url for url in self.requests if urlsplit(url).netloc != own and urlsplit(url).scheme not in ("data", "blob")
@@ -124,7 +124,7 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(browser: Browser, url: str, *, time_zone: str = "Asia/Ho_Chi_Minh") -> AsyncIterator[Visit]:
-    """A window of its own; at its end nothing went outside, and the browser had nothing to complain of."""
+    """Open a window; at the end, check that it sent no request to other hosts and logged no error."""
     context = await browser.new_context(viewport=WINDOW, color_scheme="light", timezone_id=time_zone, locale="en-GB")
     context.set_default_timeout(10_000)
     page = await context.new_page()
@@ -140,7 +140,7 @@ async def visiting(browser: Browser, url: str, *, time_zone: str = "Asia/Ho_Chi_
 
 @asynccontextmanager
 async def running_dashboard(server: str, log: Path, *options: str) -> AsyncIterator[str]:
-    """`redrive dashboard` on a port of its own; gives its address."""
+    """Run `redrive dashboard` on a free port; yield its URL."""
     port = free_port()
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -156,7 +156,7 @@ async def running_dashboard(server: str, log: Path, *options: str) -> AsyncItera
 
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
-    """A headless Chromium; where there is none the tests are skipped, or fail when REQUIRE_BROWSER is set."""
+    """Run a headless Chromium. Without one the tests are skipped, or fail if REQUIRE_BROWSER is set."""
     program = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if program is None:
         words = "no Chromium is installed: the dashboard is not tested (Debian: apt-get install chromium)"

@@ -1,15 +1,15 @@
-"""A list shows the view that was asked for last."""
+"""A list shows only the view selected last."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import cast
 
-from redrive.dashboard.current_view import CurrentView
-from redrive.dashboard.frame import Frame
+from redrive.dashboard.pages.current_view import CurrentView
+from redrive.dashboard.pages.frame import Frame
 
 
 class Followed:
-    """Stands in for a tab: the first answers come when they are let through."""
+    """A stand-in for a tab: first responses wait until the test releases them."""
 
     def __init__(self) -> None:
         self.shows: dict[Hashable, Callable[[str], None]] = {}
@@ -32,12 +32,12 @@ def read(words: str) -> Callable[[], Awaitable[str]]:
     return answer
 
 
-async def test_of_two_views_that_are_asked_for_at_once_only_the_last_is_shown_and_followed() -> None:
+async def test_only_the_last_of_two_views_is_shown_and_followed() -> None:
     followed, shown = Followed(), list[str]()
     view = CurrentView(cast("Frame", followed))
-    first = asyncio.create_task(view.look(("old",), read("old"), shown.append))
+    first = asyncio.create_task(view.switch_to(("old",), read("old"), shown.append))
     await asyncio.sleep(0)
-    second = asyncio.create_task(view.look(("new",), read("new"), shown.append))
+    second = asyncio.create_task(view.switch_to(("new",), read("new"), shown.append))
     await asyncio.sleep(0)
 
     followed.answers["new"].set()
@@ -57,10 +57,10 @@ async def test_another_view_ends_the_one_before() -> None:
     for key in ("a", "b"):
         followed.answers[key] = asyncio.Event()
         followed.answers[key].set()
-        await view.look((key,), read(key), shown.append)
+        await view.switch_to((key,), read(key), shown.append)
     assert followed.left == ["a"]
 
-    view.look_away()
+    view.clear()
     followed.shows["b"]("too late")
 
     assert (followed.left, shown) == (["a", "b"], ["a", "b"])

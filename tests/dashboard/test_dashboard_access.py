@@ -1,4 +1,4 @@
-"""Who gets in, and what other sites' pages cannot do."""
+"""Access to the dashboard, and protection from other sites."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ _HANDSHAKE = {
 _SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport="
 
 
-async def test_every_answer_forbids_framing_and_whatever_comes_from_elsewhere(stage: Stage) -> None:
+async def test_every_response_forbids_framing_and_foreign_content(stage: Stage) -> None:
     async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
         for path in ("/", "/static/dashboard.js", "/login", "/nowhere"):
             headers = (await http.get(path)).headers
@@ -38,7 +38,7 @@ async def test_every_answer_forbids_framing_and_whatever_comes_from_elsewhere(st
             assert "http" not in policy
 
 
-async def test_a_foreign_origin_is_refused_wherever_something_could_be_changed(stage: Stage) -> None:
+async def test_foreign_origin_is_refused_for_changing_requests(stage: Stage) -> None:
     async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
         own, foreign = {"origin": stage.url}, {"origin": "https://attacker.example"}
 
@@ -52,7 +52,7 @@ async def test_a_foreign_origin_is_refused_wherever_something_could_be_changed(s
         assert (await http.get(_SOCKET + "polling", headers=own)).status_code == 200
 
 
-async def test_a_foreign_name_that_leads_here_is_refused(stage: Stage) -> None:
+async def test_foreign_host_name_is_refused(stage: Stage) -> None:
     async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as http:
         assert (await http.get("/", headers={"host": "attacker.example"})).status_code == 403
         assert (await http.get("/", headers={"host": "localhost:8080"})).status_code == 200
@@ -68,9 +68,7 @@ async def test_without_authentication_there_is_no_login(visit: Visit) -> None:
     assert await visit.context.cookies() == []
 
 
-async def test_a_server_that_asks_who_calls_is_reached_over_tls_with_the_viewers_own_token(
-    browser: Browser, tmp_path: Path
-) -> None:
+async def test_authenticated_server_is_used_over_tls_with_the_viewers_token(browser: Browser, tmp_path: Path) -> None:
     callers = Callers(tmp_path)
     token = callers.token("ann", Scope.ADMIN)
     trusted = tmp_path / "authority.pem"
@@ -89,21 +87,21 @@ async def test_a_server_that_asks_who_calls_is_reached_over_tls_with_the_viewers
             assert await visit.accessibility_faults() == []
             await page.get_by_label("Your token").fill("rdt_wrong")
             await page.get_by_role("button", name="Log in").click()
-            await expect(page.get_by_role("alert")).to_contain_text("does not know this token")
+            await expect(page.get_by_role("alert")).to_contain_text("does not accept this token")
             visit.complaints.clear()  # of the 403
 
             await page.get_by_label("Your token").fill(token)
             await page.get_by_role("button", name="Log in").click()
             await expect(page.get_by_role("alert").filter(has_text="There is no such message.")).to_be_visible()
             await visit.open("/")
-            await expect(page.get_by_text("No message is like that.")).to_be_visible()
+            await expect(page.get_by_text("No message matches.")).to_be_visible()
             (cookie,) = await visit.context.cookies()
             assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
             assert token not in await page.content()
 
             other = await visit.tab()
             await other.goto(url)
-            await expect(other.get_by_text("No message is like that.")).to_be_visible()
+            await expect(other.get_by_text("No message matches.")).to_be_visible()
             await page.get_by_role("button", name="Log out").click()
             await expect(page).to_have_url(re.compile("/login"))
             await expect(other).to_have_url(f"{url}/login")
@@ -146,7 +144,7 @@ async def _log_in(visit: Visit, token: str) -> None:
 
 
 async def _about_to_hold(page: Page, url: str) -> None:
-    """Fill in the form that holds a page, and keep what its button sends; this tab never goes to another address."""
+    """Fill in the form that holds a page, and record what its button sends; this tab never navigates away."""
     await page.goto(f"{url}/pages")
     await page.get_by_role("button", name="Hold", exact=True).first.click()
     dialog = page.get_by_role("dialog")

@@ -1,11 +1,11 @@
-"""Pages: held, released, given another token and pace, and registered, in a real browser."""
+"""The page Pages, in a real browser: hold, release, token, rate, sharing, registration."""
 
 import pytest
 from playwright.async_api import expect
 
 from redrive.v1.page_pb2 import Page, SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
-from tests.dashboard.looks import look_everywhere
+from tests.dashboard.appearance import check_appearance
 from tests.dashboard.stage import Stage, Visit, people
 from tests.waiting import eventually
 
@@ -32,11 +32,11 @@ async def test_a_page_is_held_with_a_reason_and_released(stage: Stage, visit: Vi
 
     await card.get_by_role("button", name="Release").click()
     await visit.page.get_by_role("button", name="Release the page").click()
-    await expect(card.get_by_text("Sends")).to_be_visible()
+    await expect(card.get_by_text("Active", exact=True)).to_be_visible()
     await eventually(lambda: stage.client.get_message(message.id), lambda seen: seen.counts.sent == 2)
 
 
-async def test_a_pause_says_why_and_until_when_and_is_ended_by_a_release(stage: Stage, visit: Visit) -> None:
+async def test_pause_shows_reason_and_end_and_a_release_ends_it(stage: Stage, visit: Visit) -> None:
     await stage.put_page("tired", rate=20)
     usage = '{"tired":[{"type":"messenger","call_count":99,"estimated_time_to_regain_access":30}]}'
     effect = {"kind": "headers", "headers": {"X-Business-Use-Case-Usage": usage}}
@@ -56,7 +56,7 @@ async def test_a_pause_says_why_and_until_when_and_is_ended_by_a_release(stage: 
 
     await card.get_by_role("button", name="Release").click()
     await visit.page.get_by_role("button", name="Release the page").click()
-    await expect(card.get_by_text("Sends")).to_be_visible()
+    await expect(card.get_by_text("Active", exact=True)).to_be_visible()
     await eventually(lambda: stage.client.get_message(message.id), lambda seen: seen.counts.sent == 40)
 
 
@@ -72,38 +72,38 @@ async def test_a_dead_token_is_replaced_where_its_hold_is_shown(stage: Stage, vi
     await card.get_by_role("button", name="Replace the token").click()
     await page.get_by_label("Page token").fill("dead-token")
     await page.get_by_role("button", name="Replace the token").last.click()
-    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Make a new page token")
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Create a new page token")
     assert await visit.accessibility_faults() == []
-    await page.get_by_label("Page token").fill("living-token")
+    await page.get_by_label("Page token").fill("new-token")
     await page.get_by_role("button", name="Replace the token").last.click()
-    await expect(card.get_by_text("Sends")).to_be_visible()
+    await expect(card.get_by_text("Active", exact=True)).to_be_visible()
     await expect(card.get_by_text("Number 2")).to_be_visible()
-    assert "living-token" not in await page.content()
+    assert "new-token" not in await page.content()
     assert await page.locator("input[type=password]").count() == 0
     assert (await stage.client.get_message(message.id)).counts.total == 3
 
 
-async def test_another_pace_keeps_the_token_and_a_page_is_registered(stage: Stage, visit: Visit) -> None:
+async def test_rate_changes_without_the_token_and_a_page_is_registered(stage: Stage, visit: Visit) -> None:
     await stage.put_page("fast", rate=5)
     page, card = visit.page, visit.page.get_by_role("region", name="Page fast")
 
     await visit.open("/pages")
-    await card.get_by_role("button", name="Change the pace").click()
-    await page.get_by_label("Messages a second").fill("much")
+    await card.get_by_role("button", name="Change the rate").click()
+    await page.get_by_label("Messages per second").fill("much")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The pace is no number.")
-    await page.get_by_label("Messages a second").fill("40")
-    await page.get_by_role("combobox", name="They leave as").select_option(str(SendMode.SEND_MODE_BATCH))
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The rate is not a number.")
+    await page.get_by_label("Messages per second").fill("40")
+    await page.get_by_role("combobox", name="Send mode").select_option(str(SendMode.SEND_MODE_BATCH))
     await page.keyboard.press("Tab")
-    await page.get_by_role("dialog").get_by_role("button", name="Change the pace").click()
-    await expect(card.get_by_text("40 a second")).to_be_visible()
+    await page.get_by_role("dialog").get_by_role("button", name="Change the rate").click()
+    await expect(card.get_by_text("40 per second")).to_be_visible()
     changed = await _page(stage, "fast")
     assert (changed.send_mode, changed.token_generation) == (SendMode.SEND_MODE_BATCH, 1)
 
     await page.get_by_role("button", name="Register a page").click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_label("Page id").fill("a page")
-    await dialog.get_by_label("Name, for you").fill("The new shop")
+    await dialog.get_by_label("Name (for display)").fill("The new shop")
     await dialog.get_by_label("Page token").fill("token-of-new")
     await dialog.get_by_role("button", name="Register").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("page_id: may hold only letters")
@@ -137,10 +137,10 @@ async def test_a_page_is_shared_by_name_and_given_to_another_owner(stage: Stage,
 
 
 async def test_the_pages_are_accessible_in_the_light_in_the_dark_and_on_a_phone(stage: Stage, visit: Visit) -> None:
-    for page_id, name in (("a-club", "The club"), ("a-news", "The news"), ("a-shop", "The shop")):
+    for page_id, name in (("a-club", "The club"), ("a-paper", "The paper"), ("a-shop", "The shop")):
         request = PutPageRequest(page_id=page_id, name=name, access_token=f"token-of-{page_id}")
         await stage.client.put_page(request)
-    await stage.client.hold_page("a-news", "Until the new text is there")
+    await stage.client.hold_page("a-paper", "Until the new text is ready")
     await visit.open("/pages")
-    await expect(visit.page.get_by_text("Until the new text is there")).to_be_visible()
-    await look_everywhere(visit, "pages")
+    await expect(visit.page.get_by_text("Until the new text is ready")).to_be_visible()
+    await check_appearance(visit, "pages")

@@ -1,4 +1,4 @@
-"""View failed & retry, in a real browser, against the real server."""
+"""The page View failed & retry, in a real browser, against the real server."""
 
 import csv
 import io
@@ -10,12 +10,12 @@ from redrive.v1.resend_pb2 import ResendRequest
 from tests.dashboard.stage import Stage, Visit, people
 from tests.waiting import eventually
 
-_SLOW_DOWN = {"kind": "error", "code": 613, "subcode": 2018338}  # for this person alone
+_SLOW_DOWN = {"kind": "error", "code": 613, "subcode": 2018338}  # an error of one recipient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_from_history_to_failures_to_a_resend_that_sends_once(stage: Stage, visit: Visit) -> None:
+async def test_history_leads_to_failures_and_a_resend_that_sends_once(stage: Stage, visit: Visit) -> None:
     everyone = people(40, "way")
     await stage.put_page("way")
     await stage.sandbox.control.order(
@@ -33,7 +33,7 @@ async def test_from_history_to_failures_to_a_resend_that_sends_once(stage: Stage
     await page.get_by_role("button", name="Rate limit").click()
     await expect(page.locator("tbody tr:visible")).to_have_count(3)
     await page.get_by_role("button", name="Retry 1 type (3)").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("3 recipients get the message once more, in 1 batch.")
+    await expect(page.get_by_role("dialog")).to_contain_text("3 recipients get the message again, in 1 batch.")
     await page.get_by_role("button", name="Resend to 3").dblclick()
 
     await expect(page.get_by_text("Resending to 3 recipients, in 1 batch.")).to_be_visible()
@@ -43,13 +43,13 @@ async def test_from_history_to_failures_to_a_resend_that_sends_once(stage: Stage
     assert (await stage.sandbox.control.summary()).repeat_count == 0
 
 
-async def test_an_expired_token_leads_to_its_replacement_and_then_to_the_resend(stage: Stage, visit: Visit) -> None:
+async def test_expired_token_is_replaced_before_the_resend(stage: Stage, visit: Visit) -> None:
     everyone = people(30, "tok")
     await stage.put_page("tok", token="old-token")
     await stage.sandbox.control.order(
         {"preset": "expired_token", "token": "old-token", "recipients": [one.id for one in everyone[-5:]]}
     )
-    message = await stage.sent("tok", "The token dies", everyone)
+    message = await stage.sent("tok", "The token expires", everyone)
     assert message.counts.failed == 5
     page = visit.page
 
@@ -61,20 +61,20 @@ async def test_an_expired_token_leads_to_its_replacement_and_then_to_the_resend(
     await page.get_by_role("button", name="Replace the token, then resend these 5").click()
     await page.get_by_label("New page token").fill("two words")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Mend this")
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Correct this")
     await page.get_by_label("New page token").fill("new-token")
     await page.get_by_role("button", name="Replace the token", exact=True).click()
     await page.get_by_role("button", name="Resend to 5").click()
 
-    await expect(page.get_by_text("Nobody is left.")).to_be_visible()
+    await expect(page.get_by_text("No failed recipients.")).to_be_visible()
     await eventually(lambda: _counts(stage, message.id), lambda counts: counts == (30, 0))
 
 
-async def test_ticks_choose_some_or_all_and_permanent_failures_are_explained(stage: Stage, visit: Visit) -> None:
+async def test_recipients_are_selected_one_by_one_by_page_or_all(stage: Stage, visit: Visit) -> None:
     everyone = people(60, "tick")
     await stage.put_page("tick")
     await stage.sandbox.control.order({"preset": "unknown_recipient", "page": "tick"})
-    message = await stage.sent("tick", "Nobody is there", everyone)
+    message = await stage.sent("tick", "All unknown", everyone)
     page = visit.page
 
     await visit.open(f"/messages/{message.id}/failed")
@@ -89,14 +89,14 @@ async def test_ticks_choose_some_or_all_and_permanent_failures_are_explained(sta
     await expect(page.get_by_role("button", name="Retry selected (49)")).to_be_enabled()
     await page.get_by_role("button", name="Select all 60 that match").click()
     await page.get_by_role("button", name="Retry selected (60)").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("60 recipients get the message once more")
+    await expect(page.get_by_role("dialog")).to_contain_text("60 recipients get the message again")
     await page.get_by_role("button", name="Back", exact=True).click()
     await page.get_by_role("button", name="Next").click()
     await expect(page.get_by_text("51 to 60 of 60")).to_be_visible()
     await expect(page.get_by_label("tick-00055")).to_be_checked()
 
 
-async def test_two_filters_that_are_set_at_once_both_hold_and_stay(stage: Stage, visit: Visit) -> None:
+async def test_two_filters_clicked_at_once_both_apply(stage: Stage, visit: Visit) -> None:
     everyone = people(40, "quick")
     await stage.put_page("quick")
     await stage.sandbox.control.order(
@@ -111,7 +111,7 @@ async def test_two_filters_that_are_set_at_once_both_hold_and_stay(stage: Stage,
     await expect(page.locator("tbody tr:visible")).to_have_count(10)
     await page.evaluate(_NOTE_ROWS)
     await expect(page.locator("tbody tr:visible")).to_have_count(8)
-    await stage.client.resend(ResendRequest(message_id=message.id))  # the list is read again, and again
+    await stage.client.resend(ResendRequest(message_id=message.id))  # the list is read repeatedly
     await expect(page.get_by_text("2 of 4")).to_have_count(5)
 
     assert await page.evaluate("window.rowsSeen") == [8]
@@ -128,9 +128,7 @@ _NOTE_ROWS = """() => {
 }"""
 
 
-async def test_a_page_of_the_list_that_others_have_emptied_leads_back_to_those_who_are_left(
-    stage: Stage, visit: Visit
-) -> None:
+async def test_emptied_page_of_the_list_leads_back_to_the_first(stage: Stage, visit: Visit) -> None:
     everyone = people(60, "last")
     await stage.put_page("last")
     await stage.sandbox.control.order({"preset": "temporary", "page": "last", "times": 1})
@@ -147,7 +145,7 @@ async def test_a_page_of_the_list_that_others_have_emptied_leads_back_to_those_w
     await expect(page.locator("tbody tr:visible")).to_have_count(50)
 
 
-async def test_the_preview_says_why_some_are_left_out_and_offers_the_unconfirmed(stage: Stage, visit: Visit) -> None:
+async def test_preview_shows_skipped_recipients_and_offers_the_unconfirmed(stage: Stage, visit: Visit) -> None:
     everyone = people(20, "why")
     await stage.put_page("why")
     await stage.sandbox.control.order(
@@ -159,17 +157,17 @@ async def test_the_preview_says_why_some_are_left_out_and_offers_the_unconfirmed
     page = visit.page
 
     await visit.open(f"/messages/{message.id}/failed")
-    await expect(page.get_by_text("2 recipients may have got the message, and nobody knows.")).to_be_visible()
+    await expect(page.get_by_text("2 recipients may have the message: the outcome is unknown.")).to_be_visible()
     await page.get_by_role("button", name="Retry all (4)").click()
     dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("2 may have got it")
-    await expect(dialog).to_contain_text("3 would fail the same way")
+    await expect(dialog).to_contain_text("2 unconfirmed")
+    await expect(dialog).to_contain_text("3 permanent error")
     await visit.picture("preview")
-    await dialog.get_by_text("More choices").click()
-    await dialog.get_by_label("Try so many first").fill("2")
+    await dialog.get_by_text("More options").click()
+    await dialog.get_by_label("Canary").fill("2")
     await dialog.get_by_role("checkbox").check()
     await expect(page.get_by_role("button", name="Resend to 6")).to_be_visible()
-    await expect(dialog.get_by_label("Try so many first")).to_have_value("2")  # a limit that was typed is kept
+    await expect(dialog.get_by_label("Canary")).to_have_value("2")  # the typed limit is kept
     assert await visit.accessibility_faults() == []
     await page.keyboard.press("Escape")
     assert await _counts(stage, message.id) == (11, 9)

@@ -1,4 +1,4 @@
-"""How soon a long list of failures is seen."""
+"""The time until a long list of failures is visible."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -8,12 +8,12 @@ from tests.dashboard.stage import Stage, Visit, people
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_the_first_of_ten_thousand_failures_are_seen_within_a_second(stage: Stage, visit: Visit) -> None:
+async def test_first_of_ten_thousand_failures_show_within_a_second(stage: Stage, visit: Visit) -> None:
     await stage.put_page("many", mode="BATCH", rate=100_000)
     await stage.sandbox.control.order({"preset": "temporary", "page": "many"})
     message = await stage.sent("many", "Ten thousand fail", people(10_000, "many"))
     assert message.counts.failed == 10_000
-    await visit.open("/")  # whoever gets there has been on another page: its scripts are in the browser's cache
+    await visit.open("/")  # users come from another page, so the scripts are in the browser's cache
 
     await visit.page.add_init_script(_NOTE_FIRST_ROW)
     await visit.page.goto(f"{visit.url}/messages/{message.id}/failed")
@@ -34,6 +34,6 @@ new MutationObserver((_, observer) => {
 
 
 async def _first_row_after(page: Page) -> float:
-    """Seconds from the click on a link to the first row on the screen, as the browser measured them."""
+    """Return the seconds from the navigation to the first visible row, as the browser measured them."""
     noted = await page.wait_for_function("window.firstRow")
     return float(await noted.json_value()) / 1000

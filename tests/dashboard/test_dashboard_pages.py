@@ -1,4 +1,4 @@
-"""The pages as people meet them: by keyboard, on a phone, in the dark, in their own zone."""
+"""The pages with keyboard, phone, dark mode and time zones."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from redrive.v1.message_pb2 import Message, MessageStatus
-from tests.dashboard.looks import look_everywhere
+from tests.dashboard.appearance import check_appearance
 from tests.dashboard.stage import Stage, Visit, people
 from tests.waiting import eventually
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _message(stage: Stage) -> Message:
-    """One with failures of four kinds; the same for all tests that look at it."""
+    """Return a message with failures of four kinds, which several tests share."""
     listing = stage.client.list_messages(page_id="look")
     async for known in listing:
         if known.title == "The shop opens again":
@@ -36,10 +36,10 @@ async def test_each_page_is_accessible_in_the_light_in_the_dark_and_on_a_phone(s
     for name, path in _pages(message):
         await visit.open(path)
         await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
-        await look_everywhere(visit, name)
+        await check_appearance(visit, name)
 
 
-async def test_the_check_for_accessibility_finds_what_it_is_for(visit: Visit) -> None:
+async def test_accessibility_check_detects_low_contrast(visit: Visit) -> None:
     await visit.open("/")
 
     await visit.page.evaluate("document.querySelector('h1').style.color = '#dddddd'")
@@ -73,11 +73,11 @@ async def test_the_history_is_searched_filtered_and_sorted(stage: Stage, visit: 
     await page.get_by_label("Search").fill("alpha")
     await expect(titles).to_have_text(["Alpha goes out"])
     await page.get_by_label("Status").select_option(label="Failed")
-    await expect(page.get_by_text("No message is like that.")).to_be_visible()
+    await expect(page.get_by_text("No message matches.")).to_be_visible()
     assert "alpha" not in page.url
 
 
-async def test_a_new_message_and_its_progress_come_into_the_history_by_themselves(stage: Stage, visit: Visit) -> None:
+async def test_new_message_and_progress_appear_without_a_reload(stage: Stage, visit: Visit) -> None:
     await stage.put_page("live")
     await visit.open("/")
 
@@ -88,7 +88,7 @@ async def test_a_new_message_and_its_progress_come_into_the_history_by_themselve
     assert await row.get_by_role("link").get_attribute("href") == f"/messages/{message.id}"
 
 
-async def test_a_message_is_paused_resumed_and_cancelled_after_a_question(stage: Stage, visit: Visit) -> None:
+async def test_message_is_paused_resumed_and_cancelled_after_confirmation(stage: Stage, visit: Visit) -> None:
     await stage.put_page("stop", rate=1)
     message = await stage.send("stop", "Stop and go", people(50, "stop"))
     page = visit.page
@@ -100,7 +100,7 @@ async def test_a_message_is_paused_resumed_and_cancelled_after_a_question(stage:
     assert (await stage.client.get_message(message.id)).status == MessageStatus.MESSAGE_STATUS_PAUSED
     await page.get_by_role("button", name="Resume").click()
     await page.get_by_role("button", name="Cancel").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("It stops for good")
+    await expect(page.get_by_role("dialog")).to_contain_text("will not get it")
     await page.keyboard.press("Escape")
     assert (await stage.client.get_message(message.id)).status == MessageStatus.MESSAGE_STATUS_SENDING
     await page.get_by_role("button", name="Cancel").click()
@@ -127,7 +127,7 @@ async def test_times_are_in_the_viewers_zone_and_the_theme_can_be_switched(stage
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-async def test_the_keyboard_skips_to_the_content_and_goes_through_the_filters(stage: Stage, visit: Visit) -> None:
+async def test_keyboard_reaches_the_content_and_the_filters(stage: Stage, visit: Visit) -> None:
     message = await _message(stage)
     page = visit.page
     await visit.open(f"/messages/{message.id}/failed")
@@ -145,10 +145,10 @@ async def test_the_keyboard_skips_to_the_content_and_goes_through_the_filters(st
     await expect(chip).to_be_focused()
 
 
-async def test_a_message_that_is_not_there_is_told_in_words(visit: Visit) -> None:
-    await visit.open("/messages/nobody-knows-this")
+async def test_missing_message_shows_an_error(visit: Visit) -> None:
+    await visit.open("/messages/unknown-message")
 
     await expect(visit.page.get_by_role("alert").filter(has_text="There is no such message.")).to_be_visible()
     await expect(
-        visit.page.get_by_role("alert").filter(has_text="history lists those that you may see")
+        visit.page.get_by_role("alert").filter(has_text="history lists the messages that you may see")
     ).to_be_visible()

@@ -1,4 +1,4 @@
-"""Reports: the sandbox's faults with their percentages, in a real browser."""
+"""The page Reports, in a real browser: errors of the sandbox with their percentages."""
 
 import csv
 import io
@@ -8,14 +8,14 @@ from playwright.async_api import expect
 
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.message_pb2 import Message
-from tests.dashboard.looks import look_everywhere
+from tests.dashboard.appearance import check_appearance
 from tests.dashboard.stage import Stage, Visit, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _message(stage: Stage) -> Message:
-    """100 recipients: 12 unknown, 8 reached by the first retry; the same for all tests that look at it."""
+    """Return a message with 100 recipients, 12 unknown and 8 sent by the first retry, which several tests share."""
     async for known in stage.client.list_messages(page_id="rep"):
         return known
     everyone = people(100, "rep")
@@ -32,24 +32,24 @@ async def _message(stage: Stage) -> Message:
     return message
 
 
-async def test_the_report_shows_faults_with_percentages_and_what_retries_achieved(stage: Stage, visit: Visit) -> None:
+async def test_report_shows_errors_with_percentages_and_results_by_attempt(stage: Stage, visit: Visit) -> None:
     message = await _message(stage)
     page = visit.page
 
     await visit.open("/reports?page=rep")
-    short = page.get_by_role("region", name="In short")
-    await expect(short).to_contain_text("Reached at the first attempt80 %80 of 100 recipients")
-    await expect(short).to_contain_text("Reached in the end88 %88 of 100 recipients")
-    await expect(short).to_contain_text("Retries that reached somebody100 %8 of 8 retries")
-    errors = page.get_by_role("table", name="Commonest errors").locator("tbody tr")
+    short = page.get_by_role("region", name="Summary")
+    await expect(short).to_contain_text("Sent at the first attempt80 %80 of 100 recipients")
+    await expect(short).to_contain_text("Sent in the end88 %88 of 100 recipients")
+    await expect(short).to_contain_text("Successful retries100 %8 of 8 retries")
+    errors = page.get_by_role("table", name="Most common errors").locator("tbody tr")
     await expect(errors).to_contain_text(["Unknown recipient", "Network"])
     await expect(errors).to_contain_text(["1260.0 %", "840.0 %"])
-    attempts = page.get_by_role("table", name="What retries achieved").locator("tbody tr")
+    attempts = page.get_by_role("table", name="Results by attempt").locator("tbody tr")
     await expect(attempts).to_have_text(["First attempt1008020080 %", "Retry 18800100 %"])
     messages = page.get_by_role("table", name="Messages").locator("tbody tr")
     await expect(messages).to_contain_text(["12 recipients, all: Unknown recipient"])
     await page.get_by_text("As a table").click()
-    await expect(page.get_by_role("table", name="Over time, by the hour").locator("tbody tr").first).to_be_visible()
+    await expect(page.get_by_role("table", name="Outcomes by hour").locator("tbody tr").first).to_be_visible()
 
     await page.get_by_role("combobox", name="Message").select_option(message.id)
     await expect(page.get_by_role("link", name="Export")).to_have_attribute(
@@ -62,7 +62,7 @@ async def test_the_report_shows_faults_with_percentages_and_what_retries_achieve
     assert len(rows) == 108
 
 
-async def test_the_time_span_narrows_the_report_in_the_viewers_zone(stage: Stage, visit: Visit) -> None:
+async def test_time_range_filters_the_report_in_the_viewers_time_zone(stage: Stage, visit: Visit) -> None:
     message = await _message(stage)
     page = visit.page
 
@@ -82,4 +82,4 @@ async def test_the_reports_are_accessible_in_the_light_in_the_dark_and_on_a_phon
     await _message(stage)
     await visit.open("/reports?page=rep")
     await expect(visit.page.get_by_text("88 of 100 recipients")).to_be_visible()
-    await look_everywhere(visit, "reports")
+    await check_appearance(visit, "reports")

@@ -1,4 +1,4 @@
-"""Tokens stay in the process's memory, for as long as somebody uses them."""
+"""Tokens stay in memory only, until the last session with them ends."""
 
 import asyncio
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from redrive.dashboard.backend import Backend
 from redrive.dashboard.login import own_path
-from redrive.dashboard.sessions import COOKIE, IDLE_SECONDS, Sessions
 from redrive.dashboard.settings import DashboardSettings
+from redrive.dashboard.state.backend import Backend
+from redrive.dashboard.state.sessions import COOKIE, IDLE_SECONDS, Sessions
 from redrive.errors import Unauthenticated
 from server.auth.caller import Scope
 from tests.server.api.known_callers import Callers, guarded_edge
@@ -43,7 +43,7 @@ async def test_sessions_with_one_token_share_a_connection_until_the_last_logs_ou
         await sessions.close()
 
 
-async def test_somebody_elses_wrong_token_does_not_end_a_login_that_is_under_way(
+async def test_failed_login_does_not_end_another_login_in_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sessions, tried, answered = Sessions(DashboardSettings(server="127.0.0.1:1")), list[Backend](), asyncio.Event()
@@ -65,7 +65,7 @@ async def test_somebody_elses_wrong_token_does_not_end_a_login_that_is_under_way
     await sessions.close()
 
 
-async def test_the_end_of_a_session_ends_its_tabs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_end_of_a_session_ends_only_its_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(_: Backend) -> None: ...
 
     monkeypatch.setattr(Backend, "check", check)
@@ -84,7 +84,7 @@ async def test_the_end_of_a_session_ends_its_tabs_alone(monkeypatch: pytest.Monk
     await sessions.close()
 
 
-async def test_who_was_idle_for_too_long_is_logged_in_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(_: Backend) -> None: ...
 
     monkeypatch.setattr(Backend, "check", check)

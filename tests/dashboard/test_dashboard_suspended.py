@@ -1,4 +1,4 @@
-"""A message whose automatic retries a canary suspended: the dashboard says so, and Resume ends it."""
+"""Automatic retries that a canary suspended: the dashboard shows it, and Resume ends it."""
 
 import pytest
 from playwright.async_api import expect
@@ -27,7 +27,7 @@ async def test_suspended_retries_are_explained_and_resumed(stage: Stage, visit: 
     page = visit.page
 
     await visit.open(f"/messages/{message.id}")
-    note = page.get_by_text("Automatic retries are suspended: the first few of a resend failed")
+    note = page.get_by_text("Automatic retries are suspended: a canary failed")
     await expect(note).to_be_visible()
     await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Resume", exact=True).click()

@@ -1,4 +1,4 @@
-"""Texts from outside cannot change how the dashboard shows others; what a person types stays as it is."""
+"""Outside texts cannot change the display of other texts; typed texts stay unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ import pytest
 from nicegui import Client, ui
 from playwright.async_api import expect
 
-from redrive.dashboard.elements import Tag
-from redrive.dashboard.entries import entry, text_entry
+from redrive.dashboard.widgets.elements import Tag
+from redrive.dashboard.widgets.inputs import text_area, text_input
 from redrive.v1.content_pb2 import Recipient
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.dashboard.stage import Stage, Visit
@@ -20,7 +20,7 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
 @contextmanager
 def tab() -> Iterator[None]:
-    """Draw into a page that no browser has opened; an element belongs to the task that makes it."""
+    """Draw into a page without a browser; an element belongs to the task that creates it."""
     with Client(ui.page("/nowhere")):
         yield
 
@@ -29,9 +29,9 @@ async def test_an_element_shows_no_character_that_changes_others() -> None:
     with tab():
         shown = Tag("p", HARMFUL, title=HARMFUL)
         assert (shown.text, shown.props["title"]) == (SHOWN, SHOWN)
-        shown.say("")
-        shown.say(HARMFUL)
-        shown.attributes(aria_label=HARMFUL)
+        shown.update_text("")
+        shown.update_text(HARMFUL)
+        shown.set_attributes(aria_label=HARMFUL)
         assert (shown.text, shown.props["aria-label"]) == (SHOWN, SHOWN)
 
 
@@ -41,15 +41,15 @@ async def test_emoji_and_joined_letters_stay() -> None:
             assert Tag("p", text).text == text
 
 
-async def test_what_is_being_typed_stays_as_it_is() -> None:
+async def test_typed_text_stays_unchanged() -> None:
     with tab():
-        assert text_entry("Text", lambda _: None, value=HARMFUL).text == HARMFUL
-        assert entry("Title", lambda _: None, value=HARMFUL).props["^value"] == HARMFUL
+        assert text_area("Text", lambda _: None, value=HARMFUL).text == HARMFUL
+        assert text_input("Title", lambda _: None, value=HARMFUL).props["^value"] == HARMFUL
 
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_no_text_runs_as_markup_in_any_view(stage: Stage, visit: Visit) -> None:
-    """Titles, names and errors are a stranger's words."""
+    """Titles, names and errors come from outside."""
     markup = '"><img src=x onerror="window.ran=1"><script>window.ran=1</script>{{constructor.constructor("ran=1")()}}'
     await stage.put_page("markup")
     await stage.client.put_page(PutPageRequest(page_id="markup", name=markup, access_token="token-of-markup"))

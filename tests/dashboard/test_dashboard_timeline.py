@@ -1,4 +1,4 @@
-"""What happened to a message and to its page, in a real browser, against the real server."""
+"""The timeline of a message, in a real browser, against the real server."""
 
 import re
 
@@ -10,7 +10,7 @@ from redrive.v1.message_pb2 import MessageStatus
 from tests.dashboard.stage import Stage, Visit, people
 from tests.waiting import eventually
 
-_SOON = 20_000  # milliseconds: the parts of the page are read by turns
+_SOON = 20_000  # milliseconds: the reads of a page alternate
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,9 +22,9 @@ async def _is_over(stage: Stage, message_id: str) -> None:
     )
 
 
-async def test_a_dead_token_its_replacement_and_the_resend_are_told_as_they_come(stage: Stage, visit: Visit) -> None:
-    await stage.put_page("story", rate=20, token="story-dies")
-    await stage.sandbox.control.token("story-dies", "expire")
+async def test_timeline_shows_hold_new_token_and_resend(stage: Stage, visit: Visit) -> None:
+    await stage.put_page("story", rate=20, token="old-token-of-story")
+    await stage.sandbox.control.token("old-token-of-story", "expire")
     message = await stage.send("story", "A long story", people(30, "story"))
     lines = visit.page.locator("ol.timeline li")
     await visit.open(f"/messages/{message.id}")
@@ -34,7 +34,7 @@ async def test_a_dead_token_its_replacement_and_the_resend_are_told_as_they_come
     ]
     await expect(lines.locator("p")).to_have_text(accepted_and_held, timeout=_SOON)
 
-    await stage.put_page("story", rate=20, token="story-lives")
+    await stage.put_page("story", rate=20, token="new-token-of-story")
     await _is_over(stage, message.id)
     await stage.client.resend(ResendRequest(message_id=message.id))
 
@@ -56,7 +56,7 @@ async def test_a_dead_token_its_replacement_and_the_resend_are_told_as_they_come
         await expect(time).to_have_attribute("title", re.compile("Indochina Time$"))
 
 
-async def test_a_hold_from_before_the_message_and_its_end_are_told(stage: Stage, visit: Visit) -> None:
+async def test_timeline_shows_an_earlier_hold_and_its_release(stage: Stage, visit: Visit) -> None:
     await stage.put_page("waits")
     await stage.client.hold_page("waits", reason="a wrong link")
     message = await stage.send("waits", "Waits for a page", people(2, "waits"))
@@ -64,7 +64,7 @@ async def test_a_hold_from_before_the_message_and_its_end_are_told(stage: Stage,
 
     await visit.open(f"/messages/{message.id}")
     accepted = "Accepted from local: 2 recipients in 1 batch"
-    await expect(words).to_have_text([accepted, "The page was on hold already: a wrong link"])
+    await expect(words).to_have_text([accepted, "The page was already on hold: a wrong link"])
     await stage.client.release_page("waits")
 
     released = ["Done: no delivery is open", "The page was released by local", accepted]

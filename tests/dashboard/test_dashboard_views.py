@@ -1,20 +1,19 @@
-"""What pages show, worked out from the server's answers."""
+"""What the pages show for responses of the server."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from redrive.dashboard.counts_bar import in_words
-from redrive.dashboard.history_query import arrange
-from redrive.dashboard.outcomes import Step, chart, in_steps
-from redrive.dashboard.pager import Turns
-from redrive.dashboard.progress_card import books
-from redrive.dashboard.resend_choice import ResendChoice
-from redrive.dashboard.resend_forecast import taken
-from redrive.dashboard.rounds import whom
-from redrive.dashboard.selection import Selection
-from redrive.dashboard.timeline import timeline
+from redrive.dashboard.pages.history import arrange
+from redrive.dashboard.pages.outcomes import OutcomeBucket, chart, into_buckets
+from redrive.dashboard.pages.progress_card import balance_text
+from redrive.dashboard.pages.resend_preview import preview_lines
+from redrive.dashboard.pages.rounds import round_text
+from redrive.dashboard.pages.timeline import build_timeline
+from redrive.dashboard.state.resend_choice import ResendChoice, Selection
+from redrive.dashboard.widgets.pager import PageCursor
+from redrive.dashboard.widgets.status import counts_text
 from redrive.v1.delivery_service_pb2 import LogEvent
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import Counts, Message
@@ -34,27 +33,27 @@ from redrive.v1.resend_pb2 import (
 NETWORK, TOKEN = ErrorType.ERROR_TYPE_NETWORK, ErrorType.ERROR_TYPE_ACCESS_TOKEN
 
 
-def test_ticks_are_kept_over_pages_and_taking_one_out_of_all_leaves_its_page() -> None:
+def test_selection_spans_pages_and_deselecting_one_of_all_keeps_its_page() -> None:
     selection = Selection()
     selection.set("ann", is_on=True, on_page=["ann", "bob"])
     selection.set_page(["cid", "dan"], is_on=True)
     assert (selection.count(99), selection.choice([NETWORK])) == (3, ResendChoice(recipient_ids=("ann", "cid", "dan")))
 
-    selection.take_all()
+    selection.select_all()
     assert (selection.count(99), selection.choice([NETWORK])) == (99, ResendChoice(error_types=(NETWORK,)))
 
     selection.set("cid", is_on=False, on_page=["cid", "dan"])
     assert (selection.has("ann"), selection.has("dan"), selection.count(99)) == (False, True, 1)
 
 
-def test_a_choice_is_a_request_for_a_preview_of_what_was_seen() -> None:
+def test_choice_becomes_a_dry_run_at_the_seen_sequence() -> None:
     request = ResendChoice(error_types=(TOKEN,)).request("m", sequence=7, include_unconfirmed=True)
 
     assert (request.validate_only, request.as_of_sequence, request.include_unconfirmed) == (True, 7, True)
     assert (request.message_id, list(request.error_types), list(request.recipient_ids)) == ("m", [TOKEN], [])
 
 
-def test_a_preview_warns_of_those_who_were_named_and_will_fail_again() -> None:
+def test_preview_warns_of_named_recipients_that_will_fail_again() -> None:
     answer = ResendResponse(
         recipients_to_retry=30,
         batches=ResendBatches(total=1),
@@ -63,24 +62,24 @@ def test_a_preview_warns_of_those_who_were_named_and_will_fail_again() -> None:
             ResendPrediction(cause=ResendCause.RESEND_CAUSE_OUTSIDE_WINDOW, count=12),
         ],
     )
-    assert taken(answer) == [
-        "30 recipients get the message once more, in 1 batch.",
-        "18 of them wait: their page is on hold until it is released or gets a new token.",
+    assert preview_lines(answer) == [
+        "30 recipients get the message again, in 1 batch.",
+        "18 of them wait: the page is on hold until it is released or gets a new token.",
         "12 of them will fail again: outside the platform's 24-hour window.",
     ]
 
     answer.skipped.append(SkippedRecipients(reason=SkipReason.SKIP_REASON_PERMANENT_ERROR, count=12))
-    assert not [line for line in taken(answer) if "fail again" in line]  # they are left out
-    assert taken(ResendResponse()) == []
+    assert not [line for line in preview_lines(answer) if "fail again" in line]  # they are skipped
+    assert preview_lines(ResendResponse()) == []
 
 
-def test_a_round_says_whom_it_took() -> None:
+def test_round_shows_its_recipients() -> None:
     selection = RetrySelection(error_types=[NETWORK, TOKEN], include_unconfirmed=True)
     done = RetryRound(recipients=1_200, selection=selection, reason="The network is back")
-    assert whom(done) == "1,200 recipients: network, token expired, the unconfirmed too. The network is back"
+    assert round_text(done) == "1,200 recipients: network, token expired, including unconfirmed. The network is back"
 
     stopped = RetryRound(recipients=5, canary_state=CanaryState.CANARY_STATE_STOPPED, recipients_after_canary=95)
-    assert whom(stopped) == "5 recipients; stopped after a few, 95 were left alone"
+    assert round_text(stopped) == "5 recipients; canary failed, 95 not sent"
 
 
 def test_the_history_finds_all_words_and_sorts_within_what_was_read() -> None:
@@ -98,35 +97,38 @@ def test_the_history_finds_all_words_and_sorts_within_what_was_read() -> None:
     assert arrange(every, "nowhere", "title") == []
 
 
-def test_turns_go_on_and_back_by_the_servers_tokens() -> None:
-    turns = Turns()
-    turns.on()
-    assert turns.token == ""
-    turns.next_token = "second"
-    turns.on()
-    assert (turns.token, turns.number) == ("second", 2)
-    turns.back()
-    turns.back()
-    assert (turns.token, turns.number, turns.next_token) == ("", 1, "second")
+def test_cursor_moves_by_the_servers_page_tokens() -> None:
+    cursor = PageCursor()
+    cursor.next()
+    assert cursor.token == ""
+    cursor.next_token = "second"
+    cursor.next()
+    assert (cursor.token, cursor.number) == ("second", 2)
+    cursor.previous()
+    cursor.previous()
+    assert (cursor.token, cursor.number, cursor.next_token) == ("", 1, "second")
 
 
 def test_outcomes_are_summed_in_equal_spans_and_none_is_lost() -> None:
     begin = datetime(2026, 1, 31, tzinfo=UTC)
-    known = [Step(begin + timedelta(seconds=place), sent=2, failed=1, unconfirmed=place % 2) for place in range(1_000)]
+    known = [
+        OutcomeBucket(begin + timedelta(seconds=place), sent=2, failed=1, unconfirmed=place % 2)
+        for place in range(1_000)
+    ]
 
-    steps = in_steps(known)
+    buckets = into_buckets(known)
 
-    assert len(steps) == 40
-    assert [sum(column) for column in zip(*(step[1:] for step in steps), strict=True)] == [2_000, 1_000, 500]
-    assert {later.start - earlier.start for earlier, later in itertools.pairwise(steps)} == {
+    assert len(buckets) == 40
+    assert [sum(column) for column in zip(*(bucket[1:] for bucket in buckets), strict=True)] == [2_000, 1_000, 500]
+    assert {later.start - earlier.start for earlier, later in itertools.pairwise(buckets)} == {
         timedelta(seconds=999) / 40
     }
-    assert in_steps([]) == []
-    assert in_steps([known[1]]) == [known[1]]
-    assert in_steps([known[1], known[1]])[0].sent == 4
-    assert [series["data"][0][1] for series in chart(steps)["series"]] == list(steps[0][1:])
-    axis = chart(steps[:1])["xAxis"]
-    assert axis["max"] - axis["min"] == 3_600_000  # an hour, with the only step in the middle
+    assert into_buckets([]) == []
+    assert into_buckets([known[1]]) == [known[1]]
+    assert into_buckets([known[1], known[1]])[0].sent == 4
+    assert [series["data"][0][1] for series in chart(buckets)["series"]] == list(buckets[0][1:])
+    axis = chart(buckets[:1])["xAxis"]
+    assert axis["max"] - axis["min"] == 3_600_000  # an hour, with the only bucket in the middle
 
 
 def test_the_timeline_has_the_newest_first_in_the_order_of_the_log() -> None:
@@ -137,30 +139,30 @@ def test_the_timeline_has_the_newest_first_in_the_order_of_the_log() -> None:
     ]
     hold = PageHold(reason="the token has expired", hold_time=Timestamp(seconds=30))
 
-    entries = timeline(events, Message(create_time=Timestamp(seconds=10), page_hold=hold))
+    entries = build_timeline(events, Message(create_time=Timestamp(seconds=10), page_hold=hold))
 
-    assert [(entry.icon, entry.words) for entry in entries] == [
+    assert [(entry.icon, entry.text) for entry in entries] == [
         ("replay", "Resent by a server whose clock is slow"),
         ("front_hand", "Held"),
         ("inbox", "Accepted"),
     ]
 
 
-def test_a_hold_from_before_the_message_stands_at_the_beginning_of_its_timeline() -> None:
+def test_timeline_begins_with_an_earlier_hold() -> None:
     accepted = LogEvent(time=Timestamp(seconds=10), name="MessageSubmitted", summary="Accepted")
     hold = PageHold(reason="a wrong link", hold_time=Timestamp(seconds=9))
 
-    entries = timeline([accepted], Message(create_time=Timestamp(seconds=10), page_hold=hold))
+    entries = build_timeline([accepted], Message(create_time=Timestamp(seconds=10), page_hold=hold))
 
-    assert [entry.words for entry in entries] == ["Accepted", "The page was on hold already: a wrong link"]
+    assert [entry.text for entry in entries] == ["Accepted", "The page was already on hold: a wrong link"]
 
 
-def test_books_that_do_not_balance_are_told() -> None:
+def test_wrong_sum_of_counts_is_shown() -> None:
     counts = Counts(total=1_000, sent=940, failed=60)
-    assert (books(counts), in_words(counts)) == (
+    assert (balance_text(counts), counts_text(counts)) == (
         "1,000 recipients = 940 sent + 60 failed",
         "940 of 1,000 sent, 60 failed",
     )
 
     counts.failed = 59
-    assert books(counts).endswith("the books are off by 1")
+    assert balance_text(counts).endswith("the counts are off by 1")

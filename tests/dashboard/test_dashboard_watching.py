@@ -1,4 +1,4 @@
-"""A message that is watched: by two tabs at once, and through a restart of the server."""
+"""Watching a message in two tabs, and through a restart of the server."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ async def test_two_tabs_show_the_same_progress_from_one_watch_that_ends_with_the
             first, second = visit.page, await visit.tab()
             for tab in (first, second):
                 await tab.goto(f"{url}/messages/{message_id}")
-                await expect(tab.locator(".pace")).to_contain_text("34 a second")
+                await expect(tab.locator(".pace")).to_contain_text("34 per second")
                 await expect(tab.get_by_role("progressbar")).to_have_attribute(
                     "aria-valuetext", "2 of 3 sent, 1 failed"
                 )
@@ -51,9 +51,7 @@ async def test_two_tabs_show_the_same_progress_from_one_watch_that_ends_with_the
         assert len(edge.hub.watched) == 1
 
 
-async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_reload(
-    stage: Stage, visit: Visit
-) -> None:
+async def test_restart_during_a_watch_shows_a_banner_and_needs_no_reload(stage: Stage, visit: Visit) -> None:
     await stage.put_page("restart", rate=40)
     message = await stage.send("restart", "Through a restart", people(160, "restart"))
     page = visit.page
@@ -72,7 +70,7 @@ async def test_a_restart_in_mid_watch_shows_a_banner_and_then_goes_on_without_a_
     assert await page.evaluate("window.isSamePage")
 
 
-async def test_an_error_goes_by_itself_when_what_met_it_succeeds(stage: Stage, visit: Visit) -> None:
+async def test_error_disappears_when_its_read_succeeds(stage: Stage, visit: Visit) -> None:
     await stage.put_page("soon")
     page, request_id = visit.page, str(uuid.uuid4())
     key = kept_key(key_file(Settings(database_url=f"sqlite:///{stage.server.database}")))
@@ -87,9 +85,7 @@ async def test_an_error_goes_by_itself_when_what_met_it_succeeds(stage: Stage, v
     await expect(page.get_by_role("alert")).to_be_hidden()
 
 
-async def test_a_server_that_says_nothing_keeps_no_page_waiting_until_it_speaks_again(
-    stage: Stage, visit: Visit
-) -> None:
+async def test_silent_server_does_not_block_the_page(stage: Stage, visit: Visit) -> None:
     await stage.put_page("mute")
     message = await stage.sent("mute", "Through a silence", people(3, "mute"))
     page = visit.page

@@ -1,4 +1,4 @@
-"""How many could be retried, as the history shows it."""
+"""The counts of retryable recipients in the history."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive import Client, FailedPrecondition, Unavailable
-from redrive.dashboard.retryable_counts import RetryableCounts
+from redrive.dashboard.state.retryable_counts import RetryableCounts
 from redrive.v1.delivery_service_pb2 import ListFailedResponse
 from redrive.v1.message_pb2 import Counts, Message
 
@@ -15,7 +15,7 @@ ARCHIVED = FailedPrecondition("archived", code=grpc.StatusCode.FAILED_PRECONDITI
 
 
 class Server:
-    """Answers with the counts that it is given; or with an error."""
+    """Returns the counts that it is given, or raises an error."""
 
     def __init__(self, **counts: int | Exception) -> None:
         self.counts = counts
@@ -45,59 +45,59 @@ def counts_of(server: Server) -> RetryableCounts:
     return RetryableCounts(cast("Client", server))
 
 
-async def test_a_count_of_none_is_asked_for_again_when_its_message_has_changed() -> None:
+async def test_zero_count_is_read_again_after_its_message_changed() -> None:
     server = Server(m=0)
     counts = counts_of(server)
-    await counts.fill([failed("m", at=1)], lambda: None)
-    counts.look_at("tab", [failed("m", at=1)])
-    await counts.renew_one()
+    await counts.load([failed("m", at=1)], lambda: None)
+    counts.set_visible_messages("tab", [failed("m", at=1)])
+    await counts.refresh_one()
     assert (counts.known(failed("m", at=1)), server.asked) == (0, ["m"])
 
-    server.counts["m"] = 4  # its page has got a new token
-    counts.look_at("tab", [failed("m", at=2)])
-    await counts.renew_one()
+    server.counts["m"] = 4  # its page got a new token
+    counts.set_visible_messages("tab", [failed("m", at=2)])
+    await counts.refresh_one()
 
     assert counts.known(failed("m", at=2)) == 4
 
 
-async def test_whoever_comes_back_sees_what_has_changed_meanwhile() -> None:
+async def test_changed_message_is_read_again() -> None:
     server = Server(m=3, still=1)
     counts = counts_of(server)
-    await counts.fill([failed("m", at=1), failed("still", at=1)], lambda: None)
-    server.counts["m"] = 0  # they were resent to
-    await counts.fill([failed("m", at=2), failed("still", at=1)], lambda: None)
+    await counts.load([failed("m", at=1), failed("still", at=1)], lambda: None)
+    server.counts["m"] = 0  # after a resend
+    await counts.load([failed("m", at=2), failed("still", at=1)], lambda: None)
 
     assert (counts.known(failed("m", at=2)), server.asked) == (0, ["m", "still", "m"])
 
 
-async def test_a_message_that_the_server_tells_nothing_of_keeps_no_other_waiting() -> None:
+async def test_unreadable_message_does_not_block_others() -> None:
     server = Server(gone=ARCHIVED, there=3)
     counts = counts_of(server)
-    counts.look_at("tab", [failed("gone", at=1), failed("there", at=1)])
+    counts.set_visible_messages("tab", [failed("gone", at=1), failed("there", at=1)])
 
-    await counts.renew_one()
-    await counts.renew_one()
+    await counts.refresh_one()
+    await counts.refresh_one()
 
     assert (counts.known(failed("gone", at=1)), counts.known(failed("there", at=1))) == (None, 3)
 
 
-async def test_a_server_that_is_away_is_asked_again() -> None:
+async def test_unreachable_server_is_asked_again() -> None:
     server = Server(m=AWAY)
     counts = counts_of(server)
-    counts.look_at("tab", [failed("m", at=1)])
-    await counts.renew_one()
+    counts.set_visible_messages("tab", [failed("m", at=1)])
+    await counts.refresh_one()
     server.counts["m"] = 2
-    await counts.renew_one()
+    await counts.refresh_one()
 
     assert counts.known(failed("m", at=1)) == 2
 
 
-async def test_who_has_no_failures_is_not_asked_for() -> None:
+async def test_message_without_failures_is_not_read() -> None:
     server = Server()
     counts = counts_of(server)
     message = Message(id="m", counts=Counts(total=9, sent=9))
-    counts.look_at("tab", [message])
-    await counts.fill([message], lambda: None)
-    await counts.renew_one()
+    counts.set_visible_messages("tab", [message])
+    await counts.load([message], lambda: None)
+    await counts.refresh_one()
 
     assert (counts.known(message), server.asked) == (0, [])

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import grpc
 
 from redrive.errors import Unavailable
-from redrive.refusal import error_of
+from redrive.rpc_errors import error_from_rpc
 from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import ListMessagesRequest, SendRequest, SendResponse
 from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceStub
@@ -83,7 +83,7 @@ class Prober:
         return answer
 
     def _note(self, begin: float, name: str, failure: grpc.aio.AioRpcError) -> None:
-        error = error_of(failure)
+        error = error_from_rpc(failure)
         by_server = bool(error.reason)
         tells_when = not by_server or not isinstance(error, Unavailable) or error.retry_after is not None
         self.answers.append(Answer(begin, time.monotonic(), name, failure.code(), tells_when))

@@ -25,13 +25,13 @@ from tests.faults.ledger import Ledger
 from tests.faults.prober import BOUND_SECONDS, Answer, Prober
 from tests.faults.script import LEASE_SECONDS, PAGE_FAULTS, PAGES, Step, draw
 from tests.faults.verdict import Books, left_late, violations
-from tests.faults.waste import error_of, wasted
+from tests.faults.waste import error_from_rpc, wasted
 from tests.postgres import Postgres
 from tests.waiting import eventually
 
 SERVERS = 3
 # What ended before its page had another token gets no AUTO round for it: it waits for a resend by hand.
-MENDED_BY_TOKEN = {error_of(preset).code for preset in PAGE_FAULTS}
+MENDED_BY_TOKEN = {error_from_rpc(preset).code for preset in PAGE_FAULTS}
 ROUND_SECONDS = 75.0
 LATENCY = "--delay-ms=50"  # of the platform: attempts are in flight when the first of them is refused
 KEY = base64.b64encode(bytes(range(32))).decode()

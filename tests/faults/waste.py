@@ -27,7 +27,7 @@ from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
 LIMIT = 150
 
 
-def error_of(preset: str) -> GraphError:
+def error_from_rpc(preset: str) -> GraphError:
     """What a fault of everybody answers with."""
     effect = PRESETS[preset].effect
     assert isinstance(effect, ErrorAnswer | UserToken)
@@ -111,7 +111,7 @@ def _comparable(step: Step, term: Term) -> Term:
 
 
 def _is_refused_by(step: Step, arrival: Arrival) -> bool:
-    if arrival.outcome != error_of(step.order["preset"]).outcome:
+    if arrival.outcome != error_from_rpc(step.order["preset"]).outcome:
         return False
     if step.kind == PAGE_FAULT:
         return arrival.page == str(step.order["page"])

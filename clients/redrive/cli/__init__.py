@@ -1,1 +1,1 @@
-"""The command line `redrive`: one file for each noun, and what they have in common."""
+"""The command line `redrive`: the commands by noun, and what they share."""

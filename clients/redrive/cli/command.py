@@ -1,4 +1,4 @@
-"""Makes a command out of an async function that is given a session."""
+"""Typer commands made from async functions that take a CommandContext."""
 
 import asyncio
 import inspect
@@ -11,26 +11,26 @@ from importlib.metadata import version as version_of
 from typing import Annotated, Any, Concatenate, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from redrive.cli.exits import RefusedInput, as_json, exit_code_of, in_words
+from redrive.cli.exit_codes import InvalidInput, error_json, error_lines, exit_code_of
 from redrive.cli.output import Output
-from redrive.cli.plain_flags import Command
-from redrive.cli.settings import OutputForm, Settings
+from redrive.cli.settings import CommandSettings, OutputFormat
 from redrive.client import Client
 from redrive.errors import RedriveError
 
 
 @dataclass(frozen=True)
-class Session:
-    """What a command works with."""
+class CommandContext:
+    """The client, the output and the settings that a command uses."""
 
     client: Client
     output: Output
-    settings: Settings
+    settings: CommandSettings
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-_SETTINGS = tuple(inspect.signature(Settings).parameters.values())
+_SETTINGS = tuple(inspect.signature(CommandSettings).parameters.values())
 
 
 def _show_version(asked: bool) -> None:
@@ -49,76 +49,101 @@ _VERSION = inspect.Parameter(
 )
 
 
-def add_command(app: typer.Typer, name: str, work: Callable[Concatenate[Session, ...], Awaitable[None]]) -> None:
-    """Makes `work` a command of the app: its docstring is the help, what follows the session are the options."""
-    app.command(name, cls=Command, help=inspect.getdoc(work))(_runnable(work))
+def add_command(
+    app: typer.Typer, name: str, command: Callable[Concatenate[CommandContext, ...], Awaitable[None]]
+) -> None:
+    """Add `command` to the app: its docstring is the help, its parameters after the context are the options."""
+    app.command(name, cls=PlainFlagCommand, help=inspect.getdoc(command))(_runnable(command))
 
 
-def accept_settings(app: typer.Typer) -> None:
-    """Lets the settings stand before a command's name too, and --version alone."""
+def add_settings(app: typer.Typer) -> None:
+    """Accept the settings, and --version, before a command's name too."""
 
     def remember(context: typer.Context, **given: Any) -> None:
-        del given[_VERSION.name]  # where it was asked for, this is not reached
-        context.obj = Settings(**given)
+        del given[_VERSION.name]  # with --version, the callback has already exited
+        context.obj = CommandSettings(**given)
 
     app.callback()(_with_parameters(remember, [_CONTEXT, *_SETTINGS, _VERSION]))
 
 
-def _runnable(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    own = list(inspect.signature(work).parameters.values())[1:]
+def _runnable(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    own = list(inspect.signature(command).parameters.values())[1:]
     taken = {parameter.name for parameter in own}
     settings = [parameter for parameter in _SETTINGS if parameter.name not in taken]
 
     def run(context: typer.Context, **given: Any) -> None:
-        after_name = Settings(**{parameter.name: given.pop(parameter.name) for parameter in settings})
-        before_name: Settings = context.obj
-        _carry_out(work, before_name.overridden_by(after_name), given)
+        after_name = CommandSettings(**{parameter.name: given.pop(parameter.name) for parameter in settings})
+        before_name: CommandSettings = context.obj
+        _run_command(command, before_name.overridden_by(after_name), given)
 
     return _with_parameters(run, [_CONTEXT, *(parameter.replace(kind=_CONTEXT.kind) for parameter in own), *settings])
 
 
 def _with_parameters(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
-    """The function with the signature that typer reads its options from."""
+    """Return the function with the signature that typer reads its options from."""
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return function
 
 
-def _carry_out(work: Callable[..., Awaitable[None]], settings: Settings, options: dict[str, Any]) -> None:
+def _run_command(command: Callable[..., Awaitable[None]], settings: CommandSettings, options: dict[str, Any]) -> None:
     async def with_client() -> None:
-        hear_interrupts()
+        cancel_on_interrupt()
         async with settings.connect() as client:
-            await work(Session(client, Output(as_json=settings.output is OutputForm.JSON), settings), **options)
+            await command(
+                CommandContext(client, Output(as_json=settings.output is OutputFormat.JSON), settings), **options
+            )
 
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors below say it in words
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log lines would repeat the errors below
     try:
         asyncio.run(with_client())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except typer.BadParameter as error:
-        if settings.output is not OutputForm.JSON:
+        if settings.output is not OutputFormat.JSON:
             raise
-        _end_with(RefusedInput(error.format_message()), settings)
+        _exit_with(InvalidInput(error.format_message()), settings)
     except RedriveError as error:
-        _end_with(error, settings)
+        _exit_with(error, settings)
 
 
-def hear_interrupts() -> None:
-    """Lets Ctrl-C cancel the task at once.
+def cancel_on_interrupt() -> None:
+    """Cancel the current task on Ctrl-C at once.
 
-    Python's own way does not wake a loop that waits already where another thread, of gRPC's, met the signal.
+    Python's default handler does not wake a waiting event loop if a thread of gRPC received the signal.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - called from a coroutine
-    with suppress(RuntimeError):  # not in the main thread, or not on this system: Python's own way is left
+    with suppress(RuntimeError):  # not in the main thread, or not on this system: Python's default remains
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
 
 
-def leave_interrupts() -> None:
-    """For whoever hears signals in another way."""
+def restore_interrupts() -> None:
+    """Remove the handler again, for a command that handles signals itself."""
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
 
-def _end_with(error: RedriveError, settings: Settings) -> NoReturn:
-    told = as_json(error) if settings.output is OutputForm.JSON else in_words(error, settings.target)
-    typer.echo(told, err=True)
+def _exit_with(error: RedriveError, settings: CommandSettings) -> NoReturn:
+    text = error_json(error) if settings.output is OutputFormat.JSON else error_lines(error, settings.target)
+    typer.echo(text, err=True)
     raise typer.Exit(exit_code_of(error)) from error
+
+
+class PlainFlagCommand(TyperCommand):
+    """A command whose help shows a flag as `--tls`, not as `--tls <bool>`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_flag_metavars(super().get_params(ctx))
+
+
+class PlainFlagGroup(TyperGroup):
+    """A group of commands whose help shows a flag as `--tls`, not as `--tls <bool>`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_flag_metavars(super().get_params(ctx))
+
+
+def _without_flag_metavars(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters

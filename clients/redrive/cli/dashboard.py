@@ -1,30 +1,32 @@
-"""`redrive dashboard`: the web application."""
+"""The command `redrive dashboard`."""
 
 from typing import Annotated
 
 import typer
 
-from redrive.cli.command import Session, leave_interrupts
+from redrive.cli.command import CommandContext, restore_interrupts
 
-_MISSING = "The dashboard is not installed. It comes with: pip install 'redrive[dashboard]'"
+_MISSING = "The dashboard is not installed. Install it: pip install 'redrive[dashboard]'"
 
 
 async def dashboard(
-    session: Session,
+    ctx: CommandContext,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8080,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="A host name under which browsers may ask for it; repeatable. Addresses and localhost may."),
+        typer.Option(
+            help="A host name that browsers may use; repeatable. IP addresses and localhost are always allowed."
+        ),
     ] = None,
 ) -> None:
-    """Serves the dashboard, a web application for the server, until it is stopped.
+    """Serve the dashboard, a web application for the server, until it is stopped.
 
-    Where the server asks for authentication, so does the dashboard: each person logs in with a token of their own, and
+    If the server requires authentication, so does the dashboard: each user logs in with a token of their own.
     REDRIVE_TOKEN and --token are not used.
     """
     try:
-        from redrive.dashboard.serve import serve  # noqa: PLC0415 - an extra, and slow to import
+        from redrive.dashboard.application import serve  # noqa: PLC0415 - an optional extra, and slow to import
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("redrive"):
             raise
@@ -32,9 +34,9 @@ async def dashboard(
         raise typer.Exit(1) from error
     from redrive.dashboard.settings import DashboardSettings  # noqa: PLC0415
 
-    settings = session.settings
+    settings = ctx.settings
     typer.echo(f"The dashboard of {settings.target} is at http://{f'[{host}]' if ':' in host else host}:{port}/")
-    leave_interrupts()  # the web server heeds them
+    restore_interrupts()  # the web server handles signals itself
     await serve(
         DashboardSettings(
             server=settings.target,

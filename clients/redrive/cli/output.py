@@ -1,4 +1,4 @@
-"""Answers on stdout: tables for people, protobuf's JSON for programs."""
+"""Output on stdout: tables for people, protobuf's JSON for programs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC
@@ -12,15 +12,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from redrive.visible_text import escaped_json
+from redrive.texts.visible_text import escaped_json
 
-Answer = TypeVar("Answer", bound=Message)
+Response = TypeVar("Response", bound=Message)
 
-_PIPED_WIDTH = 1_000  # a file has no edge to wrap lines at
+_PIPED_WIDTH = 1_000  # columns: lines in a file are not wrapped
 
 
 class Output:
-    """What a command writes its answers to."""
+    """The output of a command."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -29,65 +29,65 @@ class Output:
             self.console = Console(highlight=False, width=_PIPED_WIDTH)
 
     def show(
-        self, answer: Answer, render: Callable[[Answer], Iterable[RenderableType]], *, one_line: bool = False
+        self, response: Response, render: Callable[[Response], Iterable[RenderableType]], *, one_line: bool = False
     ) -> None:
-        """One answer: a JSON document (one line of it where more lines follow), or what `render` makes of it."""
+        """Show a response: as a JSON document (on one line if `one_line`), or as `render` renders it."""
         if self.as_json:
-            typer.echo(_json(answer, indent=None if one_line else 2))
+            typer.echo(_json(response, indent=None if one_line else 2))
             return
-        for part in render(answer):
+        for part in render(response):
             self.console.print(part)
 
-    def json_line(self, answer: Message) -> None:
-        """One answer of a stream, as one line of JSON."""
-        typer.echo(_json(answer, indent=None))
+    def print_json_line(self, response: Message) -> None:
+        """Print a response of a stream as one line of JSON."""
+        typer.echo(_json(response, indent=None))
 
-    def say(self, text: str) -> None:
-        """Lines for people; nothing in JSON."""
+    def print_text(self, text: str) -> None:
+        """Print text for people; nothing in JSON mode."""
         if not self.as_json:
-            self.console.print(Text("\n".join(map(_plain, text.splitlines()))))
+            self.console.print(Text("\n".join(map(_printable, text.splitlines()))))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table with a line of column names."""
+    """Return a table with a header."""
     shown = Table(*columns)
-    shown.columns[0].no_wrap = True  # an id that is broken in two cannot be copied
+    shown.columns[0].no_wrap = True  # a wrapped id could not be copied
     for row in rows:
         shown.add_row(*map(cell, row))
     return shown
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Table:
-    """Names and values, line by line."""
+def key_value_table(pairs: Iterable[tuple[str, object]]) -> Table:
+    """Return a table of names and values, one pair per line."""
     shown = Table.grid(padding=(0, 2))
     for name, value in pairs:
-        shown.add_row(Text(name, style="dim"), Text(_plain(value)))
+        shown.add_row(Text(name, style="dim"), Text(_printable(value)))
     return shown
 
 
 def cell(value: object) -> Text:
-    """A value in a table: numbers to the right."""
-    return Text(_plain(value), justify="right" if isinstance(value, int | float) else None)
+    """Return a cell of a table; numbers are aligned to the right."""
+    return Text(_printable(value), justify="right" if isinstance(value, int | float) else None)
 
 
-def local_time(time: Timestamp) -> str:
-    """The time where the reader is; empty for one that is absent."""
+def format_time(time: Timestamp) -> str:
+    """Return the time in the machine's time zone; empty if it is not set."""
     if not time.seconds:
         return ""
     return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _plain(value: object) -> str:
-    """The value as text without control characters, which a name or an error from outside may hold."""
+def _printable(value: object) -> str:
+    """Return the value as text without control characters, which outside texts may hold."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = f"{value:,}" if isinstance(value, int | float) else str(value)
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _json(answer: Message, indent: int | None) -> str:
+def _json(response: Message, indent: int | None) -> str:
     document = MessageToJson(
-        answer,
+        response,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         ensure_ascii=False,

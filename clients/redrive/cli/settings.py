@@ -1,4 +1,4 @@
-"""Where the server is, who asks, and how answers are shown: options of every command, before or after its name."""
+"""The settings of every command, before or after its name: the server, the caller's credentials, the output."""
 
 import os
 import re
@@ -16,50 +16,50 @@ DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
 _ONLY_A_HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 
 
-class OutputForm(StrEnum):
-    """How answers are shown."""
+class OutputFormat(StrEnum):
+    """The format of the output."""
 
     TABLE = "table"
     JSON = "json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What was given on the command line; None where nothing was."""
+class CommandSettings:
+    """The settings given on the command line; None for those not given."""
 
     server: Annotated[
         str | None,
-        typer.Option(metavar="HOST[:PORT]", help=f"The server (env REDRIVE_SERVER; else {DEFAULT_SERVER})."),
+        typer.Option(metavar="HOST[:PORT]", help=f"The server (env REDRIVE_SERVER; default {DEFAULT_SERVER})."),
     ] = None
-    output: Annotated[
-        OutputForm | None, typer.Option("--output", "-o", help="Tables for people (the default), or JSON.")
-    ] = None
+    output: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="table (the default) or json.")] = None
     token: Annotated[
         str | None, typer.Option(help="The caller's token (better in env REDRIVE_TOKEN: ps shows arguments).")
     ] = None
-    tls: Annotated[bool | None, typer.Option("--tls", help="Talk TLS, trusting the usual authorities.")] = None
+    tls: Annotated[
+        bool | None, typer.Option("--tls", help="Use TLS, and trust the system's certificate authorities.")
+    ] = None
     root_certificates: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="Talk TLS, trusting only these authorities, in PEM (env REDRIVE_ROOT_CERTIFICATES).",
+            help="Use TLS, and trust only these authorities, in PEM (env REDRIVE_ROOT_CERTIFICATES).",
         ),
     ] = None
     client_cert: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Talk TLS, and show this certificate, in PEM (env REDRIVE_CLIENT_CERT).",
+            help="Use TLS, and present this certificate, in PEM (env REDRIVE_CLIENT_CERT).",
         ),
     ] = None
     client_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The key of that certificate, in PEM (env REDRIVE_CLIENT_KEY).")
     ] = None
 
-    def overridden_by(self, other: "Settings") -> "Settings":
-        """These, but for what the other gives."""
+    def overridden_by(self, other: "CommandSettings") -> "CommandSettings":
+        """Return these settings, replaced by those that `other` gives."""
         given = {field.name: getattr(other, field.name) for field in fields(other)}
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
@@ -70,7 +70,7 @@ class Settings:
         return f"{target}:{DEFAULT_PORT}" if _ONLY_A_HOST.fullmatch(target) else target
 
     def connect(self) -> Client:
-        """A client of that server."""
+        """Return a client of the server."""
         try:
             return Client(
                 self.target,
@@ -83,18 +83,18 @@ class Settings:
             raise typer.BadParameter(str(error), param_hint="--token") from error
 
     def certificates(self) -> bytes | None:
-        """The authorities to trust; None for the usual ones."""
+        """Return the certificate authorities to trust, in PEM; None for the system's."""
         path = self.root_certificates or os.environ.get("REDRIVE_ROOT_CERTIFICATES")
         return _content(path, "--root-certificates") if path else None
 
     def client_certificate(self) -> tuple[bytes, bytes] | None:
-        """What is shown to a server that asks who calls: a chain and its key."""
+        """Return the certificate chain and its key, for a server that requires a client certificate."""
         chain = self.client_cert or os.environ.get("REDRIVE_CLIENT_CERT")
         key = self.client_key or os.environ.get("REDRIVE_CLIENT_KEY")
         if not chain and not key:
             return None
         if not chain or not key:
-            raise typer.BadParameter("a certificate and its key go together: give both", param_hint="--client-cert")
+            raise typer.BadParameter("give both the certificate and its key", param_hint="--client-cert")
         return _content(chain, "--client-cert"), _content(key, "--client-key")
 
 

@@ -1,1 +1,1 @@
-"""The web application: a process of its own, which speaks only the public contract (extra `redrive[dashboard]`)."""
+"""The dashboard: a web application in its own process, which uses only the public API (extra `redrive[dashboard]`)."""

@@ -15,8 +15,8 @@ import pytest
 
 from domain.outcome import Failed, Outcome
 from domain.streams import page_stream
-from redrive.formula_guard import unguarded
 from redrive.recipients_csv import RecipientsCsv
+from redrive.recipients_csv.formula_guard import unguarded
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.delivery_service_pb2 import ResendRequest
 from redrive.v1.error_pb2 import ErrorType

@@ -1,7 +1,7 @@
-// Runs before the page is drawn: the theme, and times in the viewer's zone.
+// Runs before the page is drawn: the theme, and times in the viewer's time zone.
 "use strict";
 
-// follows the system (the default) -> light -> dark
+// cycles through: system (the default), light, dark
 const redriveTheme = {
   names: ["system", "light", "dark"],
   get() {
@@ -19,7 +19,7 @@ const redriveTheme = {
 };
 redriveTheme.apply();
 
-// <red-time datetime="2026-01-31T12:00:00Z"> shows the time in the viewer's zone, with age="true" how long ago it was.
+// <red-time datetime="2026-01-31T12:00:00Z"> shows the time in the viewer's time zone; with age="true" its age.
 class RedTime extends HTMLElement {
   static observedAttributes = ["datetime", "age"];
   static all = new Set();
@@ -55,8 +55,8 @@ function age(time) {
 customElements.define("red-time", RedTime);
 setInterval(() => RedTime.all.forEach((element) => element.draw()), 5000);
 
-// <red-moment typed="2027-03-28T02:30"> says which moment a local time of the viewer is: `new Date` reads one that the clock skips
-// with the offset before the change, and takes the first of two.
+// <red-moment typed="2027-03-28T02:30"> shows the moment of a local time in the viewer's time zone. `new Date` reads a time that
+// the clock skips with the offset before the change, and takes the first of a time that occurs twice.
 class RedMoment extends HTMLElement {
   static observedAttributes = ["typed"];
   connectedCallback() {
@@ -73,18 +73,18 @@ class RedMoment extends HTMLElement {
 function meaning(typed) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const time = new Date(typed);
-  if (isNaN(time)) return `In your time zone, ${zone}.`;
+  if (isNaN(time)) return `Time zone: ${zone}.`;
   const words = `${full(time, "long")} (${zone}).`;
   const offset = (days) => new Date(+time + days * 864e5).getTimezoneOffset();
   const wall = (moment) => +moment - moment.getTimezoneOffset() * 6e4;
-  const change = offset(1) - offset(-1); // minutes that the clock goes back
-  if (Math.abs(wall(time) - Date.parse(typed + "Z")) >= 6e4) return `The clock skips this time here: it is taken as ${words}`;
+  const change = offset(1) - offset(-1); // minutes by which the clock is set back
+  if (Math.abs(wall(time) - Date.parse(typed + "Z")) >= 6e4) return `The clock skips this time. It is taken as ${words}`;
   const second = new Date(+time + change * 6e4);
-  return change > 0 && wall(second) === wall(time) ? `This time comes twice here: the first is taken, ${words}` : words;
+  return change > 0 && wall(second) === wall(time) ? `This time occurs twice. The first is taken, ${words}` : words;
 }
 customElements.define("red-moment", RedMoment);
 
-// What NiceGUI draws comes after this script: its head gets the theme's name, and its content the skip link's target.
+// NiceGUI draws the page after this script runs: then set the theme's name, and the target of the skip link.
 new MutationObserver((_, observer) => {
   const main = document.querySelector("main.q-page");
   if (!main) return;

@@ -1,0 +1,1 @@
+"""The pages of the dashboard, the frame around them, and their registration."""
