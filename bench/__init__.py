@@ -1,1 +1,1 @@
-"""Benchmarks that anyone can repeat."""
+"""Benchmarks of the server, its log and its reads, and a comparison with task queues."""

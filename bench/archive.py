@@ -1,6 +1,6 @@
-"""What stands in a database with very many attempts: campaigns of all sizes, and what became of each attempt.
+"""Campaigns of all sizes with the outcome of each attempt, for a database with millions of attempts.
 
-The same for the same number of attempts, whoever makes it.
+The content depends only on the number of attempts.
 """
 
 import random
@@ -15,11 +15,11 @@ from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
 PAGES = 20
 _SMALL = 100  # recipients of a small campaign
-_SMALL_ONES = 10  # with each ordinary campaign
+_SMALL_ONES = 10  # after each ordinary campaign
 _FIRST_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _CAMPAIGN_EVERY = timedelta(minutes=10)
 _ID_RANGE = 10**15
-_ID_STEP = 618_033_988_749_895  # no factor in common with the range: ids are scattered, and each is there once
+_ID_STEP = 618_033_988_749_895  # has no common factor with the range, so ids are scattered and unique
 
 
 def _fault(kind: ErrorType, retry: RetryRule, message: str, code: int = 0, subcode: int = 0) -> Fault:
@@ -49,11 +49,11 @@ _DEAD_TOKEN = _fault(
 _LOST = _fault(ErrorType.NETWORK, RetryRule.AUTOMATIC, "no answer came in time")
 _DUPLICATE = _fault(ErrorType.OTHER, RetryRule.NEVER, "(#506) Duplicate status message", 506)
 _FAULTS = (_UNREACHABLE, _OUTSIDE, _SLOWER, _DOWN, _REFUSED, _DEAD_TOKEN, _DUPLICATE)
-_WEIGHTS = (40, 24, 10, 20, 4, 2, 0.02)  # by how often each is met
+_WEIGHTS = (40, 24, 10, 20, 4, 2, 0.02)  # relative frequencies
 
 
 class Campaign(NamedTuple):
-    """One message, and the shares of its attempts that fail, or of which no answer comes."""
+    """One message, with the shares of its attempts that fail or stay unconfirmed."""
 
     number: int
     recipients: int
@@ -62,28 +62,28 @@ class Campaign(NamedTuple):
 
     @property
     def message_id(self) -> str:
-        """As long as those that the server makes."""
+        """The message id, in the server's format."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, str(self.number)))
 
     @property
     def page_id(self) -> str:
-        """The pages take turns."""
+        """The page that sends the campaign; campaigns rotate over the pages."""
         return page_id(self.number % PAGES)
 
     @property
     def time(self) -> datetime:
-        """When it began."""
+        """The time of the Send."""
         return _FIRST_TIME + self.number * _CAMPAIGN_EVERY
 
     def people(self, first: int, count: int) -> list[BatchRecipient]:
-        """Some of its recipients; their ids are in no order."""
+        """Return some of the campaign's recipients; their ids are in no order."""
         return [
             BatchRecipient(id=_person(self.number, first + place), name=f"Recipient {first + place}", attempt_number=1)
             for place in range(count)
         ]
 
     def outcome(self, chance: random.Random) -> Outcome:
-        """What becomes of one attempt."""
+        """Draw the outcome of one attempt."""
         drawn = chance.random()
         if drawn < self.failing:
             return Failed(chance.choices(_FAULTS, _WEIGHTS)[0])
@@ -93,7 +93,7 @@ class Campaign(NamedTuple):
 
 
 def page_id(number: int) -> str:
-    """As long as the platform's."""
+    """Return a page id as long as the platform's."""
     return str(100_000_000_000_000 + number)
 
 
@@ -102,7 +102,10 @@ def _person(campaign: int, number: int) -> str:
 
 
 def campaigns(attempts: int) -> Iterator[Campaign]:
-    """One of a tenth of the attempts, one with a hundredth of them failed, then ordinary and small ones without end."""
+    """Yield a campaign with a tenth of the attempts, one with 86 percent failures, then ordinary and small ones.
+
+    The iterator does not end.
+    """
     yield Campaign(0, attempts // 10, failing=0.05)
     yield Campaign(1, attempts // 80, failing=0.86)
     number = 2

@@ -1,7 +1,6 @@
-"""Fills an archive: events that the domain decides, through the log's own writer.
+"""Writer of the archive: the domain decides the events, and the store's own writer appends them.
 
-Nothing gets into a read model but by the projections. Events come in the order of a SendStream, its sending, and a
-resend.
+Only the projections write the read models. Events have the order of a SendStream, its deliveries, and a resend.
 """
 
 import random
@@ -31,24 +30,24 @@ from server.eventstore.store import Store
 _OWNER = "local"
 _WORKER = "bench"
 _LEASE = timedelta(minutes=10)
-_A_BATCH = timedelta(milliseconds=100)  # at a thousand a second
-_TOGETHER = 20  # commits in a transaction
+_A_BATCH = timedelta(milliseconds=100)  # time per batch at 1,000 messages per second
+_TOGETHER = 20  # commits per transaction
 
 
 class NotWrittenError(Exception):
-    """The log did not take what was decided."""
+    """The store rejected a commit."""
 
 
 class Archive:
-    """A store that is being filled."""
+    """A store that is filled with campaigns."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._chance = random.Random(1)  # noqa: S311 - the same every time, and no secret
+        self._chance = random.Random(1)  # noqa: S311 - reproducible, and not a secret
         self._attempts = 0
 
     def fill(self, attempts: int) -> None:
-        """Campaigns, one after the other, until there are so many attempts."""
+        """Write campaigns one after the other until the store holds this many attempts."""
         self._write(_page(number) for number in range(PAGES))
         for campaign in campaigns(attempts):
             if self._attempts >= attempts:
@@ -63,7 +62,7 @@ class Archive:
         self._completed(message, sent_by + timedelta(minutes=2))
 
     def _submitted(self, campaign: Campaign) -> Message:
-        """Sent to everybody; its batches are made as a stream's are."""
+        """Submit the campaign and create its batches as SendStream does."""
         message = Message(id=campaign.message_id)
         staged = messages.stage(message, owner=_OWNER, page_id=campaign.page_id, worker=_WORKER, now=campaign.time)
         message = self._append(message, staged)
@@ -75,7 +74,7 @@ class Archive:
         return message
 
     def _resent(self, campaign: Campaign, message: Message, time: datetime) -> Message:
-        """One round for whoever a plain resend takes, in slices as the service plans it."""
+        """Resend to the recipients that a plain Resend selects, planned in slices as the server does."""
         number, after, is_last = message.round + 1, "", False
         while not is_last:
             retry = self._planned(message, after)
@@ -96,7 +95,7 @@ class Archive:
             return plan_retry(sql, row, ResendCriteria(selection=PLAIN, after=after))
 
     def _delivered(self, campaign: Campaign, created: BatchCreated) -> Commit:
-        """All that happens to a batch, up to its end."""
+        """Return the events of a batch from its claim to its completion."""
         self._attempts += len(created.recipients)
         batch = batches.fold([created])
         time = created.time + created.batch_number * _A_BATCH

@@ -1,6 +1,6 @@
-"""Sends with nothing but Redrive's HTTP client, 100 in flight: no log, no status, so the limit of what a log can reach.
+"""Send with Redrive's HTTP client alone, 100 requests in flight, no log and no status: the upper limit.
 
-`python -m bench.bare_loop single` or `batch`, with the endpoint's address in BENCH_GRAPH_URL.
+Run `python -m bench.bare_loop single` or `batch`, with the endpoint's address in BENCH_GRAPH_URL.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from bench.job import HEADERS, body_of, path_of, people
 from server.messenger.http import HttpClient, open_client
 
 IN_FLIGHT = 100
-PARTS = 50  # of a batch, the platform's limit
+PARTS = 50  # parts of a Graph batch; the platform's limit
 _URL = os.environ["BENCH_GRAPH_URL"]
 
 Attempt = Callable[[HttpClient, Sequence[str]], Awaitable[Sequence[str]]]
 
 
 async def attempt_single(client: HttpClient, persons: Sequence[str]) -> Sequence[str]:
-    """Posts to one person; who was refused."""
+    """Post to one recipient; return the refused ones."""
     [person] = persons
     request = httpx.Request("POST", f"{_URL}/{path_of(person)}", json=body_of(person), headers=HEADERS)
     answer = await client.handle_async_request(request)
@@ -35,7 +35,7 @@ async def attempt_single(client: HttpClient, persons: Sequence[str]) -> Sequence
 
 
 async def attempt_batch(client: HttpClient, persons: Sequence[str]) -> Sequence[str]:
-    """Posts to all of them in one request; who was refused."""
+    """Post to all recipients in one Graph batch; return the refused ones."""
     form = {"batch": json.dumps([_part(person) for person in persons]), "include_headers": "true"}
     answer = await client.handle_async_request(httpx.Request("POST", urljoin(_URL, "/"), data=form, headers=HEADERS))
     parts = zip(persons, json.loads(await answer.aread()), strict=True)
@@ -48,15 +48,15 @@ def _part(person: str) -> dict[str, str]:
 
 
 async def send_once(client: HttpClient, attempt: Attempt, size: int, persons: Sequence[str]) -> list[str]:
-    """Sends to all, so many a request; who was refused."""
+    """Send once to all recipients, `size` per request; return the refused ones."""
     left = iter(persons)
     refused: list[str] = []
 
-    async def send_on() -> None:
+    async def worker() -> None:
         while chunk := list(islice(left, size)):
             refused.extend(await attempt(client, chunk))
 
-    await asyncio.gather(*(send_on() for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
     return refused
 
 
@@ -65,7 +65,7 @@ async def _opened() -> HttpClient:
 
 
 def main() -> None:
-    """The command line."""
+    """Run campaigns that the parent process requests over stdin."""
     attempt, size = {"single": (attempt_single, 1), "batch": (attempt_batch, PARTS)}[sys.argv[1]]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         client = runner.run(_opened())
@@ -75,7 +75,7 @@ def main() -> None:
             for _ in range(2):
                 left = runner.run(send_once(client, attempt, size, left))
             if left:
-                raise RuntimeError(f"{len(left)} people were refused twice")
+                raise RuntimeError(f"{len(left)} recipients were refused twice")
             return time.monotonic() - began
 
         serve(campaign)

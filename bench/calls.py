@@ -1,4 +1,4 @@
-"""The inside of a process that calls: it gets ready, then runs a campaign for each line that it reads."""
+"""Loop of a calling process: report that it is ready, then run one campaign for each line of stdin."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def serve(campaign: Callable[[int, int], float]) -> None:
-    """Says that it is ready, then reads a first person and a number of people, and answers with the seconds it took."""
+    """Print "ready"; then for each JSON line [first recipient, count] print the seconds that the campaign took."""
     _say("ready")
     for line in sys.stdin:
         _say(campaign(*json.loads(line)))

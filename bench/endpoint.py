@@ -1,4 +1,4 @@
-"""The endpoint that all send to: one sandbox process, which refuses some people once."""
+"""The endpoint of all contenders: one sandbox process that refuses a share of the recipients once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +13,11 @@ from tests.e2e.processes import free_port, listening
 
 
 class MiscountError(Exception):
-    """What arrived is not what was to be sent."""
+    """The endpoint did not accept exactly one message per recipient."""
 
 
 class Endpoint:
-    """The sandbox, made ready for one run after the other."""
+    """The sandbox, reset before each run."""
 
     def __init__(self, url: str, pid: int, control: SandboxControl, failing_share: float) -> None:
         self.url = url
@@ -26,7 +26,7 @@ class Endpoint:
         self._failing_share = failing_share
 
     async def make_ready(self, delay_seconds: float) -> None:
-        """Forgets what arrived, and orders the faults anew."""
+        """Clear the record of requests, and order the faults again."""
         await self._control.reset()
         faults = []
         if delay_seconds:
@@ -36,17 +36,23 @@ class Endpoint:
         await self._control.order(*faults)
 
     async def check(self, messages: int) -> None:
-        """Raises MiscountError unless everybody got it once, and some were refused before if that was ordered."""
+        """Check the record of the run.
+
+        Raises MiscountError unless each recipient received one message, and requests were refused exactly when faults
+        were ordered.
+        """
         summary = await self._control.summary()
         some_refused = summary.received > summary.accepted
         once_each = (summary.accepted, summary.recipients_accepted) == (messages, messages)
         if not once_each or some_refused != (self._failing_share > 0):
-            raise MiscountError(f"{summary.accepted} accepted for {summary.recipients_accepted} of {messages} people")
+            raise MiscountError(
+                f"{summary.accepted} accepted for {summary.recipients_accepted} of {messages} recipients"
+            )
 
 
 @asynccontextmanager
 async def running_endpoint(folder: Path, failing_share: float = FAILING_SHARE) -> AsyncIterator[Endpoint]:
-    """An endpoint that is stopped at the end; it keeps counts, but no arrivals in full."""
+    """Run the sandbox while the block runs; it counts requests and does not store them."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/v25.0"
     command: list[str | Path] = [OWN / "redrive-server", "sandbox", f"--port={port}", "--keep-arrivals=0"]

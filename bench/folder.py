@@ -1,17 +1,17 @@
-"""A folder for what one call of the bench keeps on the disk."""
+"""Temporary folder on the disk for one benchmark."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ON_DISK = "/var/tmp"  # noqa: S108 - survives a restart by convention, so it is no memory, where fsync costs nothing
+ON_DISK = "/var/tmp"  # noqa: S108 - on a disk by convention; on a RAM disk fsync costs nothing
 
 
 @contextmanager
-def fresh_folder(parent: str) -> Iterator[Path]:
-    """An empty folder that is removed at the end."""
+def temporary_folder(parent: str) -> Iterator[Path]:
+    """Yield an empty folder, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="redrive-bench-", dir=parent) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as another user when this one is root
+        folder.chmod(0o755)  # PostgreSQL runs as another user when this process runs as root
         yield folder

@@ -1,6 +1,6 @@
-"""How many one-event commits a second the log takes, read models included: `python -m bench.log`.
+"""Measure one-event commits per second, with read models: `python -m bench.log`.
 
-One process, both databases interleaved, with 1, 8 and 64 callers that each wait for their commit before the next.
+One process with 1, 8 and 64 callers; each caller waits for its commit before the next one. The databases take turns.
 """
 
 import argparse
@@ -27,7 +27,7 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def one_run(store: Store, callers: int, commits: int) -> float:
-    """Commits per second of so many callers."""
+    """Return the commits per second of this many callers."""
     async with EventStore(store) as log:
         began = time.monotonic()
         await asyncio.gather(*(_caller(log, f"page{number}", commits // callers) for number in range(callers)))
@@ -36,7 +36,7 @@ async def one_run(store: Store, callers: int, commits: int) -> float:
 
 async def _caller(log: EventStore, page: str, commits: int) -> None:
     settings = {"page_id": page, "name": "", "messages_per_second": 1.0, "send_mode": SendMode.SINGLE, "time": TIME}
-    first = PageRegistered(token_verified=True, **settings)  # type: ignore[arg-type]  # one set of fields for both
+    first = PageRegistered(token_verified=True, **settings)  # type: ignore[arg-type]  # both events have these fields
     await log.commit(Commit([StreamEvents(page_stream(page), 0, [first])]))
     for version in range(1, commits):
         event = PageSettingsChanged(**settings)  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ async def _caller(log: EventStore, page: str, commits: int) -> None:
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """Both databases in turn, so many times, and the medians."""
+    """Measure both databases in turns, and print minimum, median and maximum."""
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder) / "postgres", cleanup_mode="stop")
         figures: dict[tuple[str, int], list[float]] = {}
@@ -67,7 +67,7 @@ def _stores(folder: Path, server_url: str, name: str) -> dict[str, Callable[[], 
 
 
 def main() -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commits", type=int, default=4_000)
     parser.add_argument("--runs", type=int, default=3)

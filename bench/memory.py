@@ -1,7 +1,7 @@
-"""The server's memory while one message goes to very many people: `python -m bench.memory`.
+"""Measure the server's memory during one very large send: `python -m bench.memory`.
 
-SendStream in Graph batches on the embedded database, 5 percent of the people refused once, and watched to the end. The
-server's RSS is read ten times a second, from its start to the last outcome.
+Sends by SendStream in Graph batches on SQLite; 5 percent of the recipients are refused once. RSS is read ten times a
+second, from the server's start to the last outcome.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import psutil
 
 from bench.contenders.ours import RETRY_AT_ONCE, put_pages, recipient
 from bench.endpoint import running_endpoint
-from bench.folder import ON_DISK, fresh_folder
+from bench.folder import ON_DISK, temporary_folder
 from bench.job import TEXT, people
 from redrive import Client
 from redrive.v1.content_pb2 import Content
@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 3_600.0
 
 
 class Memory:
-    """A process's resident memory, in bytes, and the most that it was."""
+    """Resident memory of a process in bytes: at the start, and the peak."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -35,13 +35,13 @@ class Memory:
         self.peak = self.at_rest
 
     def sample(self) -> None:
-        """Looks at it now."""
+        """Update the peak."""
         self.peak = max(self.peak, self._process.memory_info().rss)
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """One send, and what it came to."""
-    with fresh_folder(options.folder) as folder:
+    """Run one send and print the memory figures."""
+    with temporary_folder(options.folder) as folder:
         async with running_endpoint(folder) as endpoint, running_server(folder, endpoint.url) as server:
             await endpoint.make_ready(delay_seconds=0)
             async with client_of(server) as client, _sampling(server.pid) as memory:
@@ -62,7 +62,7 @@ async def _send(client: Client, count: int, memory: Memory) -> None:
         last = answer.progress.counts
     took = time.monotonic() - began
     if last.sent != count:
-        raise RuntimeError(f"{last.sent} of {count} were sent")
+        raise RuntimeError(f"only {last.sent} of {count} messages were sent")
     _say(f"all sent  {memory.peak / 1e6:7,.1f} MB at most, {took:,.1f} s in all, {count / took:,.0f} messages/s")
 
 
@@ -87,10 +87,10 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
     parser.add_argument("--recipients", type=int, default=1_000_000)
-    parser.add_argument("--folder", default=ON_DISK, help="where the database is kept")
+    parser.add_argument("--folder", default=ON_DISK, help="where the database is stored")
     asyncio.run(measure(parser.parse_args(arguments)))
 
 

@@ -1,4 +1,4 @@
-"""Measures what processes use: processor time and memory, with everything that descends from them."""
+"""Measures CPU time and memory of processes and their descendants."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, suppress
 
 import psutil
 
-SAMPLE_SECONDS = 0.5  # reading a process's shared pages costs some milliseconds
+SAMPLE_SECONDS = 0.5  # reading a process's shared pages takes some milliseconds
 
 
 class Usage:
-    """What was used, complete once the metering has ended."""
+    """Resources used; complete when the block of `metering` has ended."""
 
     worker_cpu_seconds = 0.0
     store_cpu_seconds = 0.0
@@ -19,7 +19,7 @@ class Usage:
 
 @asynccontextmanager
 async def metering(workers: Sequence[int], stores: Sequence[int]) -> AsyncIterator[Usage]:
-    """Meters these processes, by their ids, for as long as the block lasts."""
+    """Measure the processes with these ids while the block runs."""
     usage = Usage()
     worker_before, store_before = cpu_seconds(workers), cpu_seconds(stores)
     sampling = asyncio.create_task(_keep_peak(usage, [*workers, *stores]))
@@ -33,12 +33,12 @@ async def metering(workers: Sequence[int], stores: Sequence[int]) -> AsyncIterat
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """Processor time so far, that of children which have ended included."""
+    """Return the CPU time so far, with that of child processes that have ended."""
     return sum(sum(process.cpu_times()[:4]) for process in _trees(pids))
 
 
 def memory_bytes(pids: Sequence[int]) -> int:
-    """Memory now: on Linux shared pages are divided among those who share them, elsewhere they count for each."""
+    """Return the memory in use; on Linux a shared page is divided among its processes, elsewhere it counts for each."""
     return sum(_memory_of(process) for process in _trees(pids))
 
 

@@ -1,4 +1,4 @@
-"""Draws the results: `.venv-bench/bin/python -m bench.plot results.json performance.svg`."""
+"""Draw the results: `.venv-bench/bin/python -m bench.plot results.json performance.svg`."""
 
 import argparse
 import json
@@ -11,14 +11,14 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 Figures = dict[str, float]
-Run = dict[str, Any]  # as bench.results writes it
+Run = dict[str, Any]  # in the format of bench.results
 
 COLOURS = {"ours": "#1b6ca8", "loop": "#9a9a9a"}
 PEER_COLOUR = "#c8553d"
 COLUMNS: Sequence[tuple[str, Callable[[Figures], float], str]] = (
-    ("messages a second", lambda run: run["messages"] / run["seconds"], ",.0f"),
+    ("messages per second", lambda run: run["messages"] / run["seconds"], ",.0f"),
     (
-        "processor seconds for 1,000 messages",
+        "CPU seconds per 1,000 messages",
         lambda run: (run["worker_cpu_seconds"] + run["store_cpu_seconds"]) / run["messages"] * 1_000,
         ".2f",
     ),
@@ -26,7 +26,7 @@ COLUMNS: Sequence[tuple[str, Callable[[Figures], float], str]] = (
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
-    """A row for each delay, at the number of messages that all have: medians, and whiskers to the extremes."""
+    """Draw one row per delay, for the number of messages that all contenders ran: medians and extremes."""
     fewest = min(run["figures"]["messages"] for run in runs)
     runs = [run for run in runs if run["figures"]["messages"] == fewest]
     delays = list(dict.fromkeys(run["delay_ms"] for run in runs))
@@ -61,7 +61,7 @@ def _draw_column(axes: Any, runs: Sequence[Run], label: str, value: Callable[[Fi
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and write the image."""
     parser = argparse.ArgumentParser(prog="python -m bench.plot", description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("image", type=Path)

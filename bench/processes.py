@@ -1,7 +1,8 @@
-"""How many deliveries a second one database takes from 1, 2 and 4 processes, interleaved: `python -m bench.processes`.
+"""Measure deliveries per second of 1, 2 and 4 server processes on one database: `python -m bench.processes`.
 
-Everything runs on this machine: PostgreSQL (or SQLite with --sqlite), the servers, and the sandbox as a zero-delay
-platform. Timed is the whole road, from the first Send to the last message's end. Quote ratios: speeds drift.
+The database (PostgreSQL, or SQLite with --sqlite), the servers and the sandbox (without delay) all run on this machine.
+The time runs from the first Send to the end of the last message. The numbers of processes take turns. Quote ratios, not
+speeds: the machine's speed varies.
 """
 
 import argparse
@@ -25,11 +26,11 @@ from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.processes import client_of, running_sandbox_process, running_server
 
 KEY = base64.b64encode(bytes(32)).decode()
-UNPACED = 100_000.0  # messages per second and page: the pace is not what is measured
+UNPACED = 100_000.0  # messages per second and page; high, so that the pace does not limit the run
 
 
 async def one_run(processes: int, database_url: str, options: argparse.Namespace, folder: Path) -> float:
-    """Deliveries per second of one run on an empty database."""
+    """Return the deliveries per second of one run on an empty database."""
     settings = {"REDRIVE_DATABASE_URL": database_url, "REDRIVE_SECRET_KEY": KEY}
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox_process())
@@ -46,22 +47,22 @@ async def one_run(processes: int, database_url: str, options: argparse.Namespace
                 PutPageRequest(page_id=page, access_token="EAAG", messages_per_second=UNPACED, send_mode=mode)  # noqa: S106
             )
         began = time.monotonic()
-        await asyncio.gather(*(_send_to_the_end(client, page, options.recipients) for page in pages))
+        await asyncio.gather(*(_send_all(client, page, options.recipients) for page in pages))
         deliveries: int = options.pages * options.recipients
         return deliveries / (time.monotonic() - began)
 
 
-async def _send_to_the_end(client: Client, page: str, recipients: int) -> None:
+async def _send_all(client: Client, page: str, recipients: int) -> None:
     people = [Recipient(id=f"{page}-{number}", name="Ada") for number in range(recipients)]
     sent = await client.send(SendRequest(page_id=page, content=Content(text="Hi {{name}}"), recipients=people))
     async for answer in client.watch_progress(sent.message.id):
         last = answer.progress.counts
     if last.sent != recipients:
-        raise RuntimeError(f"{last.sent} of {recipients} were sent")
+        raise RuntimeError(f"only {last.sent} of {recipients} messages were sent")
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """Runs all numbers of processes in turn, so many times, and prints what came of it."""
+    """Measure each number of processes in turns, and print the results."""
     figures: dict[int, list[float]] = {count: [] for count in options.processes}
     with tempfile.TemporaryDirectory() as folder:
         server = None if options.sqlite else get_server(Path(folder) / "postgres", cleanup_mode="stop")
@@ -93,14 +94,14 @@ def _print_table(figures: dict[int, list[float]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--pages", type=int, default=8)
     parser.add_argument("--recipients", type=int, default=1_000, help="per page, at most 10,000")
     parser.add_argument("--mode", choices=["SINGLE", "BATCH"], default="BATCH")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--sqlite", action="store_true", help="the embedded database instead; one process only")
+    parser.add_argument("--sqlite", action="store_true", help="use SQLite; one process only")
     asyncio.run(measure(parser.parse_args(arguments)))
 
 

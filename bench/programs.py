@@ -1,4 +1,4 @@
-"""Programs that the bench starts, and stops with all that they started."""
+"""Starts the programs of the bench, and stops them with all their child processes."""
 
 import asyncio
 import json
@@ -12,16 +12,16 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 ROOT = Path(__file__).parents[1]
-OWN = Path(sys.executable).parent  # the programs of .venv
+OWN = Path(sys.executable).parent  # programs in .venv
 PEERS = ROOT / ".venv-bench" / "bin"
 
 
 class NotStartedError(Exception):
-    """A program ended before it was of any use; its log says why."""
+    """A program ended before it was ready; see its log."""
 
 
-def end_of(log: Path) -> str:
-    """The last lines of a log, for people."""
+def log_tail(log: Path) -> str:
+    """Return the last 2,000 characters of a log, for an error message."""
     return f"{log}: {log.read_text()[-2_000:]}"
 
 
@@ -29,7 +29,7 @@ def end_of(log: Path) -> str:
 async def running(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Process]:
-    """The program, killed at the end together with its children."""
+    """Run the program; at the end kill it and its child processes."""
     process = await _start(command, log, environment or {})
     try:
         yield process
@@ -38,26 +38,26 @@ async def running(
 
 
 class Caller:
-    """A process that runs campaigns when it is told to (see bench.calls)."""
+    """A process that runs campaigns on request (see bench.calls)."""
 
     def __init__(self, process: Process, log: Path) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("the process was started without pipes")
         self.pid = process.pid
-        self._told = process.stdin
-        self._says = process.stdout
+        self._stdin = process.stdin
+        self._stdout = process.stdout
         self._log = log
 
     async def campaign(self, first: int, count: int) -> float:
-        """Sends to so many people, numbered from the first; the seconds that it took."""
-        self._told.write(f"[{first}, {count}]\n".encode())
+        """Send to `count` recipients from number `first` on; return the seconds it took."""
+        self._stdin.write(f"[{first}, {count}]\n".encode())
         return float(await self.answer())
 
     async def answer(self) -> str:
-        """The next thing that it says; raises NotStartedError when it has ended."""
-        line = await self._says.readline()
+        """Return the next line of output; raises NotStartedError when the process has ended."""
+        line = await self._stdout.readline()
         if not line:
-            raise NotStartedError(end_of(self._log))
+            raise NotStartedError(log_tail(self._log))
         return str(json.loads(line))
 
 
@@ -65,7 +65,7 @@ class Caller:
 async def running_caller(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str]
 ) -> AsyncIterator[Caller]:
-    """A caller that is ready."""
+    """Start a calling process, and yield it when it is ready."""
     process = await _start(command, log, environment, talks=True)
     try:
         caller = Caller(process, log)

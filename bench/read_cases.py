@@ -1,4 +1,4 @@
-"""The reads that are measured, each at a place drawn at random: the first and later pages, with and without filters."""
+"""The measured reads: first and later pages, with and without filters, at positions drawn at random."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,12 +12,12 @@ from redrive.v1.message_pb2 import Message, MessageStatus
 
 FAILED, UNCONFIRMED = DeliveryStatus.DELIVERY_STATUS_FAILED, DeliveryStatus.DELIVERY_STATUS_UNCONFIRMED
 NETWORK, RARE = ErrorType.ERROR_TYPE_NETWORK, ErrorType.ERROR_TYPE_OTHER
-PAGE = 100  # rows, as the server has it when nothing is said
+PAGE = 100  # rows; the server's default page size
 FULL_PAGE = 1_000
 
 
 class Case(NamedTuple):
-    """One kind of call."""
+    """One measured call."""
 
     rpc: str
     what: str
@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the archive was found to hold: the largest message, the one that failed most, and where pages begin."""
+    """Contents of the archive: its messages, the largest one, the one with most failures, and page tokens."""
 
     messages: Sequence[Message]
     largest: Message
@@ -39,7 +39,7 @@ class Known(NamedTuple):
 
 
 async def explore(client: Client) -> Known:
-    """Goes through the lists once."""
+    """Read each list once."""
     messages, message_pages = await _walk(client.list_messages())
     largest = max(messages, key=lambda message: message.counts.total)
     failing = max(messages, key=lambda message: message.counts.failed)
@@ -61,7 +61,7 @@ async def explore(client: Client) -> Known:
 
 
 async def _walk(listing: Listing[ListResponse, Item]) -> tuple[list[Item], list[str]]:
-    """Some items of each page, and where each page begins but the first."""
+    """Return items of all pages (100 per page from the fourth page on) and all page tokens."""
     items: list[Item] = []
     tokens: list[str] = []
     async for answer in listing.pages():
@@ -72,7 +72,7 @@ async def _walk(listing: Listing[ListResponse, Item]) -> tuple[list[Item], list[
 
 
 def cases(client: Client, known: Known, chance: random.Random) -> Sequence[Case]:
-    """All that is measured."""
+    """Return all measured cases."""
     return [
         *_of_messages(client, known, chance),
         *_of_failed(client, known, chance),

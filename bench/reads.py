@@ -1,7 +1,7 @@
-"""How long reads take with very many attempts stored: `python -m bench.reads`.
+"""Measure reads on a database with millions of attempts: `python -m bench.reads`.
 
-Makes a database of 10,000,000 attempts (--attempts 1000000 for a quick one), starts a server on it, and asks it by the
-typed client over gRPC, one call at a time. Needs a gigabyte of disk for a million attempts, and takes about 15 minutes.
+Writes a database of 10,000,000 attempts (`--attempts 1000000` is faster), starts a server on it, and calls it over
+gRPC, one call at a time. Needs 1 GB of disk per million attempts; takes about 15 minutes.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.archive_writer import Archive
-from bench.folder import ON_DISK, fresh_folder
+from bench.folder import ON_DISK, temporary_folder
 from bench.read_cases import Case, cases, explore
 from bench.stores import running_postgres
 from server.bootstrap import open_store
@@ -25,31 +25,31 @@ from tests.e2e.processes import client_of, running_server
 
 _KEY = base64.b64encode(bytes(32)).decode()
 _NOWHERE = "http://127.0.0.1:9/v25.0"  # nothing is sent
-_WARM_UP = 5  # calls of each kind before the ones that count
+_WARM_UP = 5  # calls of each case that are not measured
 LIMIT_MS = 50
 
 
 class Timed(NamedTuple):
-    """How long the calls of one case took, in milliseconds."""
+    """Durations of the calls of one case, in milliseconds."""
 
     case: Case
     milliseconds: Sequence[float]
 
     def percentile(self, percent: int) -> float:
-        """Of a hundred calls so many took no longer."""
+        """Return the duration that this percentage of the calls did not exceed."""
         return statistics.quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1]
 
 
 async def measure(options: argparse.Namespace) -> Sequence[Timed]:
-    """Makes the database where it is not there yet, and measures."""
+    """Write the database if it is empty, and measure all cases."""
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
-    with nullcontext(options.keep) if options.keep else fresh_folder(options.folder) as folder:
+    with nullcontext(options.keep) if options.keep else temporary_folder(options.folder) as folder:
         async with _database(folder, on_postgres=options.postgres) as url:
             await asyncio.to_thread(_fill, url, options.attempts)
             settings = {"REDRIVE_DATABASE_URL": url, "REDRIVE_SECRET_KEY": _KEY}
             async with running_server(folder, _NOWHERE, settings) as server, client_of(server) as client:
-                chance = random.Random(2)  # noqa: S311 - the same every time, and no secret
+                chance = random.Random(2)  # noqa: S311 - reproducible, and not a secret
                 return [await _timed(case, options.calls) for case in cases(client, await explore(client), chance)]
 
 
@@ -69,7 +69,7 @@ def _fill(url: str, attempts: int) -> None:
             return
 
         Archive(store).fill(attempts)
-    print(f"Made in {time.monotonic() - began:,.0f} s: {attempts:,} attempts.", flush=True)  # noqa: T201
+    print(f"Wrote {attempts:,} attempts in {time.monotonic() - began:,.0f} s.", flush=True)  # noqa: T201
 
 
 async def _timed(case: Case, calls: int) -> Timed:
@@ -92,13 +92,13 @@ def _print_table(figures: Sequence[Timed]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line, run the benchmark and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.reads", description=__doc__)
     parser.add_argument("--attempts", type=int, default=10_000_000)
-    parser.add_argument("--calls", type=int, default=200, help="of each kind")
-    parser.add_argument("--postgres", action="store_true", help="PostgreSQL, started for this, instead of SQLite")
-    parser.add_argument("--folder", default=ON_DISK, help="where the database is made, and removed at the end")
-    parser.add_argument("--keep", type=Path, help="a folder whose database is kept, and used again where it is there")
+    parser.add_argument("--calls", type=int, default=200, help="measured calls per case")
+    parser.add_argument("--postgres", action="store_true", help="start and use PostgreSQL instead of SQLite")
+    parser.add_argument("--folder", default=ON_DISK, help="parent of the temporary folder")
+    parser.add_argument("--keep", type=Path, help="folder to keep the database in; an existing database is used again")
     _print_table(asyncio.run(measure(parser.parse_args(arguments))))
 
 

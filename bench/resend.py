@@ -1,8 +1,8 @@
-"""How long a Resend of very many failed recipients takes: `python -m bench.resend`.
+"""Measure a Resend of 100,000 failed recipients: `python -m bench.resend`.
 
-One message to people who are all refused once, on one page in Graph batches; then a Resend of all of them, timed from
-the call to its answer, and on until all are planned: the server sends to the first of them already. Each round has a
-server and a database of its own.
+Each recipient's first attempt is refused, on one page in Graph batches. Then one Resend takes all of them. Measured are
+the seconds until its answer and until all batches are planned; the server sends the first ones already. Each round has
+a new server and database.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bench.contenders.ours import KEY, UNPACED, recipient
 from bench.endpoint import Endpoint, running_endpoint
-from bench.folder import ON_DISK, fresh_folder
+from bench.folder import ON_DISK, temporary_folder
 from bench.job import TEXT, TOKEN, people
 from bench.stores import running_postgres
 from redrive import Client
@@ -28,23 +28,23 @@ from redrive.v1.page_service_pb2 import PutPageRequest
 from redrive.v1.resend_pb2 import ResendRequest
 from tests.e2e.processes import client_of, running_server
 
-EVERYBODY = 1.0
-NEVER_STOPS = StopPolicy(min_attempts=2**31 - 1)  # all are to fail once: by default such a message stops after 100
+ALL_RECIPIENTS = 1.0
+NEVER_STOPS = StopPolicy(min_attempts=2**31 - 1)  # every first attempt fails; by default such a message stops after 100
 
 
 class Taken(NamedTuple):
-    """Seconds until the answer, and until everybody had an attempt planned."""
+    """Seconds until the answer, and until every recipient has a planned attempt."""
 
     accepted: float
     planned: float
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """SQLite and PostgreSQL in turns."""
+    """Measure SQLite and PostgreSQL in turns."""
     taken: dict[str, list[Taken]] = {"SQLite": [], "PostgreSQL": []}
     for _ in range(options.rounds):
         for store, rounds in taken.items():
-            with fresh_folder(options.folder) as folder:
+            with temporary_folder(options.folder) as folder:
                 rounds.append(await _one_round(folder, options.recipients, on_postgres=store == "PostgreSQL"))
     for store, rounds in taken.items():
         _say(store, "accepted", [one.accepted for one in rounds])
@@ -57,7 +57,7 @@ def _say(store: str, what: str, seconds: Sequence[float]) -> None:
 
 
 async def _one_round(folder: Path, recipients: int, *, on_postgres: bool) -> Taken:
-    async with running_endpoint(folder, EVERYBODY) as endpoint:
+    async with running_endpoint(folder, ALL_RECIPIENTS) as endpoint:
         if not on_postgres:
             return await _serve(folder, endpoint, {}, recipients)
         async with running_postgres(folder) as store:
@@ -87,7 +87,7 @@ async def _resend(client: Client, recipients: int) -> Taken:
     await _when(client, sent.message.id, lambda counts: not counts.failed)
     planned = time.monotonic() - began
     if (failed, accepted.recipients_to_retry) != (recipients, recipients):
-        raise RuntimeError(f"of {recipients} {failed} failed, and {accepted.recipients_to_retry} were taken")
+        raise RuntimeError(f"{failed} of {recipients} failed, {accepted.recipients_to_retry} are resent")
     await _when(client, sent.message.id, _is_over)
     return Taken(seconds, planned)
 
@@ -104,11 +104,11 @@ def _is_over(counts: Counts) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.resend", description=__doc__)
     parser.add_argument("--recipients", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3, help="on each database")
-    parser.add_argument("--folder", default=ON_DISK, help="where the databases are kept")
+    parser.add_argument("--folder", default=ON_DISK, help="where the databases are stored")
     asyncio.run(measure(parser.parse_args(arguments)))
 
 

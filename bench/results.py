@@ -1,4 +1,4 @@
-"""All runs of one call of the bench, and the machine that they were made on; kept as JSON."""
+"""Runs of one benchmark and the machine they ran on, stored as JSON."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ _PEER_VERSIONS = "import sys, importlib.metadata as m; [print(name, m.version(na
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One contender's turn."""
+    """One run of a contender."""
 
     contender: str
     delay_ms: float
@@ -31,7 +31,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """What `python -m bench` writes, and `bench.plot` reads."""
+    """Results that `python -m bench` writes and `bench.plot` reads."""
 
     time: datetime
     failing_share: float = FAILING_SHARE
@@ -40,7 +40,7 @@ class Results(msgspec.Struct, kw_only=True):
     runs: list[Run] = []
 
     def of(self, contender: str, messages: int, delay_ms: float) -> Sequence[Figures]:
-        """The figures of a contender's turns at one number of messages and one delay, by round."""
+        """Return the figures of a contender's runs with this number of messages and delay, by round."""
         return [
             run.figures
             for run in self.runs
@@ -48,13 +48,13 @@ class Results(msgspec.Struct, kw_only=True):
         ]
 
     def save(self, path: Path) -> None:
-        """Writes all of it; the folder is made when there is none."""
+        """Write the results as JSON; create the folder if needed."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
-def started(failing_share: float = FAILING_SHARE) -> Results:
-    """Results without any run yet."""
+def empty_results(failing_share: float = FAILING_SHARE) -> Results:
+    """Return results without runs."""
     return Results(
         time=datetime.now(UTC).replace(microsecond=0),
         failing_share=failing_share,
@@ -84,9 +84,9 @@ def _versions() -> dict[str, str]:
     versions = {name: version(name) for name in _OWN}
     if PEERS.exists():
         command: list[str | Path] = [PEERS / "python", "-c", _PEER_VERSIONS, *_OF_THE_PEERS]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own venv
-        versions |= {f"peers: {name}": found for name, found in map(str.split, told.splitlines())}
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own venv
+        versions |= {f"peers: {name}": found for name, found in map(str.split, output.splitlines())}
     if not redis_is_missing():
-        told = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S607
-        versions["redis-server"] = told.partition("v=")[2].split()[0]
+        output = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+        versions["redis-server"] = output.partition("v=")[2].split()[0]
     return versions

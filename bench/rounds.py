@@ -1,4 +1,4 @@
-"""Gives every contender its turn, in rounds, so that a slow minute of the machine hits all of them."""
+"""Runs the contenders in turns, in rounds, so that a slow phase of the machine affects all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,13 +11,13 @@ from bench.figures import Figures
 from bench.meter import cpu_seconds, metering
 from bench.results import Run
 
-WARM_UP = 200  # messages before the ones that count: connections are open then, and code is loaded
-TURN_SECONDS = 900.0  # whoever takes longer is stuck
-_OTHER_PEOPLE = 1_000_000_000  # the first one's number, so that nobody is sent to twice
+WARM_UP = 200  # unmeasured messages first: they open connections and load code
+TURN_SECONDS = 900.0  # time limit of one turn
+_OTHER_PEOPLE = 1_000_000_000  # number of the first warm-up recipient; no measured recipient has it
 
 
 class Turn(NamedTuple):
-    """What a contender does once a round."""
+    """One run of a contender in each round."""
 
     contender: Contender
     messages: int
@@ -25,7 +25,7 @@ class Turn(NamedTuple):
 
 
 async def run_rounds(rounds: int, turns: Sequence[Turn], endpoint: Endpoint, folder: Path) -> AsyncIterator[Run]:
-    """All turns of a round, then all of the next."""
+    """Run all turns of a round, then the next round."""
     for number in range(1, rounds + 1):
         for place, turn in enumerate(turns):
             home = folder / f"{number}-{place}-{turn.contender.name}"
@@ -36,7 +36,7 @@ async def run_rounds(rounds: int, turns: Sequence[Turn], endpoint: Endpoint, fol
 
 
 async def run_turn(turn: Turn, endpoint: Endpoint, folder: Path) -> Figures:
-    """One run on an empty store; raises MiscountError unless everybody got the message once."""
+    """Run on an empty store; raises MiscountError unless each recipient received the message once."""
     await endpoint.make_ready(delay_seconds=0)
     async with turn.contender.prepared(folder, endpoint.url) as prepared:
         await prepared.send(_OTHER_PEOPLE, WARM_UP)

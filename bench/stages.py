@@ -1,7 +1,6 @@
-"""What each stage of a delivery costs, in microseconds a message: `python -m bench.stages`.
+"""Measure the cost of each stage of a delivery in microseconds per message: `python -m bench.stages`.
 
-One process, SQLite, batches of 100; nothing leaves the machine. The same work is counted, not timed, by
-tests/server/sending/test_work_counts.py.
+One process, SQLite, batches of 100, no network. tests/server/sending/test_work_counts.py counts the same work.
 """
 
 import argparse
@@ -36,13 +35,13 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 MESSAGE, PAGE = "5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11", "1001"
 GRAPH_BATCH = 50
 COMMITS_TOGETHER = 10
-PLANNED_TOGETHER = 50  # batches of one append
+PLANNED_TOGETHER = 50  # batches per commit
 Decide = Callable[[Batch], Sequence[BatchEvent]]
 T = TypeVar("T")
 
 
 class Run:
-    """One run over so many messages on an empty database; `seconds` has what each stage took."""
+    """One run on an empty database; `seconds` maps each stage to its duration."""
 
     def __init__(self, store: SqliteStore, messages: int) -> None:
         self._store = store
@@ -51,7 +50,7 @@ class Run:
         self.seconds: dict[str, float] = {}
 
     def measure(self) -> None:
-        """All stages in their order."""
+        """Run all stages in order."""
         created = self._timed("plan", self._plan)
         self._timed("plan: log and read models", lambda: self._write_plan(created))
         self._batches = [fold([event]) for event in created]
@@ -96,12 +95,12 @@ class Run:
         requests = GraphRequests("https://graph.facebook.com/v25.0")
         credentials = Credentials(page_id=PAGE, access_token="EAAG")  # noqa: S106
         for batch in self._batches:
-            letters = [
+            outgoing = [
                 OutgoingMessage(delivery_id=f"{MESSAGE}.1.{n}", recipient_id=one.id, content=Content(text="Hi Ada"))
                 for n, one in enumerate(batch.recipients)
             ]
-            for start in range(0, len(letters), GRAPH_BATCH):
-                requests.batch(credentials, letters[start : start + GRAPH_BATCH])
+            for start in range(0, len(outgoing), GRAPH_BATCH):
+                requests.batch(credentials, outgoing[start : start + GRAPH_BATCH])
 
     def _stage(self, name: str, decide: Decide) -> None:
         decided = self._timed(f"{name}: decide", lambda: [(batch, decide(batch)) for batch in self._batches])
@@ -109,7 +108,7 @@ class Run:
         self._batches = [apply(batch, events) for batch, events in decided]
 
     def _write_plan(self, created: Sequence[BatchEvent]) -> None:
-        """As a Send of so many does."""
+        """Append the batches in commits of 50, as a Send does."""
         for start in range(0, len(created), PLANNED_TOGETHER):
             some = created[start : start + PLANNED_TOGETHER]
             appends = [StreamEvents(batch_stream(MESSAGE, 0, event.batch_number), 0, [event]) for event in some]
@@ -138,7 +137,7 @@ def _all_sent(batch: Batch) -> Sequence[RecordedOutcome]:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """So many runs, and the medians."""
+    """Run the stages several times, and print median and minimum."""
     runs = []
     for _ in range(options.runs):
         with tempfile.TemporaryDirectory() as folder, closing(SqliteStore(Path(folder) / "redrive.db")) as store:
@@ -151,7 +150,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.stages", description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000, help="a multiple of 100")
     parser.add_argument("--runs", type=int, default=5)

@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL, each empty, as durable as Redrive's log, and with a process id to meter."""
+"""Starts Redis and PostgreSQL with empty stores and the durability of Redrive's log."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ from tests.postgres import Postgres
 
 
 class Store(NamedTuple):
-    """A store that runs."""
+    """A running store."""
 
     url: str
     pid: int
@@ -23,13 +23,13 @@ RunningStore = Callable[[Path], AbstractAsyncContextManager[Store]]
 
 
 def redis_is_missing() -> bool:
-    """Whether there is no Redis to start."""
+    """Return whether redis-server is not on the path."""
     return shutil.which("redis-server") is None
 
 
 @asynccontextmanager
 async def running_redis(folder: Path) -> AsyncIterator[Store]:
-    """Redis that answers a write when it is on the disk, as SQLite and PostgreSQL do for Redrive."""
+    """Run Redis with fsync before each answer, as SQLite and PostgreSQL do for Redrive."""
     port = free_port()
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), *durable]
@@ -40,7 +40,7 @@ async def running_redis(folder: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def running_postgres(folder: Path) -> AsyncIterator[Store]:
-    """PostgreSQL as it comes: commits wait for the disk."""
+    """Run PostgreSQL with its default settings: a commit waits for the disk."""
     server = Postgres(folder / "postgres")
     await asyncio.to_thread(server.start)
     try:

@@ -1,4 +1,4 @@
-"""The results in tables, as Markdown: what each contender came to, and how they stand to one another."""
+"""Results as Markdown tables: the figures of each contender, and ratios between contenders."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
@@ -13,7 +13,7 @@ PEERS = ("celery-prefork", "celery-threads", "dramatiq-16", "dramatiq-32", "proc
 
 
 class Ratio(NamedTuple):
-    """A ratio of medians, and the smallest and largest ratio within a round."""
+    """Ratio of two medians, with the smallest and largest ratio within one round."""
 
     middle: float
     low: float
@@ -21,7 +21,7 @@ class Ratio(NamedTuple):
 
 
 def pairs() -> Iterator[tuple[str, str]]:
-    """Ours against each peer, against the limit, and one database against the other."""
+    """Yield the pairs to compare: Redrive and each queue, Redrive and the bare loop, PostgreSQL and SQLite."""
     for ours in OURS:
         for peer in PEERS:
             yield ours, peer
@@ -31,14 +31,14 @@ def pairs() -> Iterator[tuple[str, str]]:
 
 
 def ratio(ours: Sequence[Figures], other: Sequence[Figures], value: Callable[[Figures], float]) -> Ratio:
-    """How many times the other's value is in ours."""
+    """Return the first contender's value divided by the other's."""
     upper, lower = [value(figures) for figures in ours], [value(figures) for figures in other]
     within = [over / under for over, under in zip(upper, lower, strict=False)]
     return Ratio(median(upper) / median(lower), min(within), max(within))
 
 
 def tables(results: Results) -> Iterator[str]:
-    """For each delay a table of figures, and one of ratios."""
+    """Yield a table of figures and a table of ratios for each delay."""
     for delay_ms in dict.fromkeys(run.delay_ms for run in results.runs):
         yield f"Endpoint delay {delay_ms:g} ms. Medians (smallest to largest)."
         yield _table(_figures(results, delay_ms))
@@ -54,7 +54,7 @@ def _figures(results: Results, delay_ms: float) -> Sequence[Sequence[str]]:
             "messages",
             "messages/s",
             "CPU s per 1,000",
-            "of it workers",
+            "of which workers",
             "peak memory, MB",
             "endpoint's load",
         )
@@ -83,8 +83,8 @@ def _ratios(results: Results, delay_ms: float) -> Iterator[Sequence[str]]:
         if ours and other:
             speed = ratio(ours, other, lambda figures: figures.messages_per_second)
             cpu = ratio(ours, other, lambda figures: figures.cpu_seconds_per_thousand)
-            told = (f"{found.middle:.2f} ({found.low:.2f} to {found.high:.2f})" for found in (speed, cpu))
-            yield *names, f"{messages:,}", *told
+            ratios = (f"{found.middle:.2f} ({found.low:.2f} to {found.high:.2f})" for found in (speed, cpu))
+            yield *names, f"{messages:,}", *ratios
 
 
 def _spread(values: Sequence[float], form: str) -> str:
@@ -92,7 +92,7 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
-    """Markdown; the first columns are words, the others figures."""
+    """Format rows as Markdown; the first `words` columns are left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * width if place < words else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
     lines = [

@@ -1,7 +1,7 @@
-"""How far behind the database 100 watchers are while a server works as fast as it can: `python -m bench.watchers`.
+"""Measure the delay of 100 WatchProgress streams under full load: `python -m bench.watchers`.
 
-Beside the watchers one caller asks for one message again and again. The lag of an answer is the time from its arrival
-until each watcher of that message has seen as many outcomes, on the clock of this process, which all of them share.
+One caller polls GetMessage for one message. The lag is the time from an answer's arrival until a watcher of that
+message has seen as many outcomes. Both times come from the clock of this process.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.processes import client_of, running_sandbox_process, running_server
 
-ASK_SECONDS = 0.02  # from one answer to the next question
+ASK_SECONDS = 0.02  # from one answer to the next call
 
 
 class Seen(NamedTuple):
-    """So many outcomes were seen at a moment."""
+    """Number of outcomes seen at a time."""
 
     time: float
     outcomes: int
@@ -38,13 +38,13 @@ def _outcomes(counts: Counts) -> int:
 
 
 async def watch(client: Client, message: Message) -> Sequence[Seen]:
-    """What one watcher sees, to the end."""
+    """Return what one watcher sees until the message is done."""
     answers = client.watch_progress(message.id)
     return [Seen(time.monotonic(), _outcomes(answer.progress.counts)) async for answer in answers]
 
 
-async def ask(client: Client, message: Message) -> Sequence[Seen]:
-    """What the database holds, to the end."""
+async def poll(client: Client, message: Message) -> Sequence[Seen]:
+    """Return what GetMessage answers until all messages are sent."""
     seen = [Seen(time.monotonic(), 0)]
     while seen[-1].outcomes < message.counts.total:
         await asyncio.sleep(ASK_SECONDS)
@@ -54,7 +54,7 @@ async def ask(client: Client, message: Message) -> Sequence[Seen]:
 
 
 def lags(truth: Sequence[Seen], watched: Sequence[Seen]) -> list[float]:
-    """Seconds from each answer until the watcher had seen as much; none where it had before."""
+    """Return for each answer the seconds until the watcher had seen as many outcomes; 0 if it had seen them before."""
     found = []
     for answer in truth:
         caught_up = next(seen.time for seen in watched if seen.outcomes >= answer.outcomes)
@@ -62,19 +62,19 @@ def lags(truth: Sequence[Seen], watched: Sequence[Seen]) -> list[float]:
     return found
 
 
-async def one_message(client: Client, page: str, options: argparse.Namespace, *, is_asked_for: bool) -> list[float]:
-    """The lags of all watchers of a message that is asked for."""
+async def one_message(client: Client, page: str, options: argparse.Namespace, *, is_polled: bool) -> list[float]:
+    """Return the lags of all watchers of a message; empty unless the message is polled."""
     people = [Recipient(id=f"{page}-{number}", name="Ada") for number in range(options.recipients)]
     sent = await client.send(SendRequest(page_id=page, content=Content(text="Hi {{name}}"), recipients=people))
     watchers = [watch(client, sent.message) for _ in range(options.watchers // options.pages)]
     watching = asyncio.gather(*watchers)
-    truth = await ask(client, sent.message) if is_asked_for else []
+    truth = await poll(client, sent.message) if is_polled else []
     watched = await watching
     return [lag for one in watched for lag in lags(truth, one)]
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """One run."""
+    """Run once and print the lags."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sandbox = await stack.enter_async_context(running_sandbox_process())
@@ -88,7 +88,7 @@ async def measure(options: argparse.Namespace) -> None:
             )
         began = time.monotonic()
         found = await asyncio.gather(
-            *(one_message(client, page, options, is_asked_for=page == pages[0]) for page in pages)
+            *(one_message(client, page, options, is_polled=page == pages[0]) for page in pages)
         )
         speed = options.pages * options.recipients / (time.monotonic() - began)
     behind = sorted(lag * 1_000 for of_one in found for lag in of_one)
@@ -100,7 +100,7 @@ async def measure(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.watchers", description=__doc__)
     parser.add_argument("--watchers", type=int, default=100)
     parser.add_argument("--pages", type=int, default=20)

@@ -1,1 +1,1 @@
-"""A send to 1,000 people that goes partly wrong, and is put right; `make demo` runs it."""
+"""Demo: send to 1,000 recipients, see 60 failures, replace the page's token and resend; run it with `make demo`."""

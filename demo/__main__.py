@@ -1,4 +1,4 @@
-"""`python -m demo`: exits with 0 when the books balance at the end."""
+"""Run the demo: `python -m demo`. The exit code is 0 when the counts are right at the end."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ from rich.console import Console
 from demo.process import NotStartedError
 from demo.recipients import read_people
 from demo.services import running_sandbox, running_server
-from demo.story import Story
+from demo.walkthrough import Walkthrough
 from redrive import Client, RedriveError
 from server.sandbox.control import SandboxControl
 
@@ -19,7 +19,7 @@ _FOLDER = Path(__file__).parents[1] / ".demo"
 
 
 async def main(console: Console) -> bool:
-    """Runs everything in a fresh folder, and leaves the database and the logs there."""
+    """Run the demo in an empty folder, and keep the database and the logs there."""
     _end_on_sigterm()
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir()
@@ -29,11 +29,11 @@ async def main(console: Console) -> bool:
         SandboxControl(graph_url) as platform,
         Client(address) as client,
     ):
-        return await Story(client, platform, console).tell(read_people())
+        return await Walkthrough(client, platform, console).run(read_people())
 
 
 def _end_on_sigterm() -> None:
-    """SIGTERM cancels as SIGINT does, so that no process is left behind."""
+    """Handle SIGTERM as SIGINT, so that the child processes are stopped."""
     task = asyncio.current_task()
     if task is not None and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

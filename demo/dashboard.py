@@ -1,4 +1,4 @@
-"""`python -m demo.dashboard`: the dashboard over a server with something to look at; `make dashboard` runs it."""
+"""Start the dashboard with a server and example messages: `python -m demo.dashboard`, or `make dashboard`."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ _EXPIRING = "first-demo-token"
 
 
 async def main(console: Console, port: int) -> int:
-    """Runs until the dashboard ends; the exit code."""
+    """Run until the dashboard exits, and return its exit code."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     async with (
@@ -40,12 +40,13 @@ async def main(console: Console, port: int) -> int:
     ):
         await fill(client, platform, read_people())
         async with _dashboard(address, port) as process:
-            console.print(f"The shop's token, {_EXPIRING}, has expired: any other will do. Ctrl+C ends it.")
+            console.print(f"The token of the page 'The shop' ({_EXPIRING}) has expired; the sandbox accepts any other.")
+            console.print("Press Ctrl+C to stop.")
             return await process.wait()
 
 
 async def fill(client: Client, platform: SandboxControl, people: Sequence[Person]) -> None:
-    """Three messages: one sent, one that failed for some in every way, and one that takes a while."""
+    """Create three messages: one sent, one with every kind of failure, and one that takes several minutes."""
     await _put_page(client, "club", "The club", "club-token", per_second=300)
     await _sent(client, await _send(client, "club", "Thank you for coming", people[:200]))
     await platform.order(*fault_orders(people, _EXPIRING))

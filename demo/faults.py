@@ -1,4 +1,4 @@
-"""What goes wrong: 60 of 1,000 fail, each for a reason that the platform is known to give."""
+"""Faults that the demo orders from the sandbox: 60 of the 1,000 recipients fail, for five reasons."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from server.sandbox.effect import Effect, ErrorAnswer
 from server.sandbox.fault_order import FaultOrder
 from server.sandbox.preset import PRESETS
 
-EXPIRED_FOR = 20  # the last of the file
+EXPIRED_FOR = 20  # the last recipients of the file
 
-# Ten people each. All of these answers say that nothing arrived, so that nothing stays unconfirmed.
+# Each fault hits ten recipients. These errors say that the platform did not deliver, so no delivery stays unconfirmed.
 _FAULTS: Sequence[Effect] = (
-    ErrorAnswer(code=613, subcode=2018338),  # slow down for this person
+    ErrorAnswer(code=613, subcode=2018338),  # rate limit for this recipient
     PRESETS["temporary"].effect,
     PRESETS["unknown_recipient"].effect,
     PRESETS["outside_window"].effect,
 )
-_EVERY = 96  # spreads the ten over the file
+_EVERY = 96  # distance between two recipients with the same fault
 
 
 def fault_orders(people: Sequence[Person], expired_token: str) -> Sequence[FaultOrder]:
-    """Orders for the sandbox; the token is expired for the last people, until it is replaced."""
+    """Return the fault orders; the last recipients fail with an expired token until the token is replaced."""
     orders = [
         FaultOrder(effect=effect, recipients=_ids(people[place * _EVERY // len(_FAULTS) : -EXPIRED_FOR : _EVERY][:10]))
         for place, effect in enumerate(_FAULTS)

@@ -1,4 +1,4 @@
-"""`redrive-server` as a process of its own: started, awaited, and stopped whatever happens."""
+"""Starts `redrive-server` as a child process, waits until it is ready, and stops it."""
 
 import asyncio
 import os
@@ -14,21 +14,24 @@ _STOP_SECONDS = 10
 
 
 class NotStartedError(Exception):
-    """The process ended, or was silent for too long, before it was ready."""
+    """The process ended or did not become ready in time."""
 
 
 @asynccontextmanager
 async def redrive_server(
     *arguments: str, environment: Mapping[str, str], log: Path, ready: Coroutine[None, None, None]
 ) -> AsyncIterator[None]:
-    """Runs until the block ends, which starts when `ready` returns; raises NotStartedError."""
+    """Run the program while the block runs; the block starts when `ready` returns.
+
+    Raises NotStartedError when the program is not ready after 20 seconds.
+    """
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             _PROGRAM, *arguments, env={**os.environ, **environment}, stdout=output, stderr=STDOUT
         )
     try:
         if not await _becomes_ready(process, ready):
-            raise NotStartedError(f"redrive-server did not start; {log} says why.")
+            raise NotStartedError(f"redrive-server did not start; See {log}.")
         yield
     finally:
         await _stop(process)

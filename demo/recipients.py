@@ -1,4 +1,4 @@
-"""The people of recipients.csv."""
+"""Recipients of the demo, read from recipients.csv."""
 
 import csv
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ _FILE = Path(__file__).with_name("recipients.csv")
 
 
 class Person(NamedTuple):
-    """A row: the page-scoped id, and what fills in the text."""
+    """A recipient: its page-scoped id, and the variables of the text."""
 
     id: str
     name: str
@@ -17,6 +17,6 @@ class Person(NamedTuple):
 
 
 def read_people() -> Sequence[Person]:
-    """Everyone, in the order of the file."""
+    """Return all recipients in the order of the file."""
     with _FILE.open(encoding="utf-8", newline="") as file:
         return [Person(**row) for row in csv.DictReader(file)]

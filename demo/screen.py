@@ -1,4 +1,4 @@
-"""What a person sees: a bar that grows while messages leave, and tables of what came of it."""
+"""Terminal output of the demo: a progress bar, the failures_table by error type, and the counts."""
 
 from collections.abc import Iterable
 
@@ -15,12 +15,12 @@ _PREFIX = "ERROR_TYPE_"
 
 
 async def watch(client: Client, console: Console, message_id: str) -> None:
-    """Shows the progress until the message is done."""
+    """Show the progress until the message is done."""
     columns = (
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("[green]{task.fields[counts].sent} sent  [red]{task.fields[counts].failed} failed"),
-        TextColumn("[dim]{task.fields[pace]:.0f} a second"),
+        TextColumn("[dim]{task.fields[pace]:.0f} messages/s"),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", counts=Counts(), pace=0.0)
@@ -30,10 +30,10 @@ async def watch(client: Client, console: Console, message_id: str) -> None:
             bar.update(task, total=counts.total, completed=done, counts=counts, pace=pace)
 
 
-def failures(counts: Iterable[ErrorTypeCount], samples: Iterable[FailedRecipient]) -> Table:
-    """How many failed for which reason, with one person as an example."""
+def failures_table(counts: Iterable[ErrorTypeCount], samples: Iterable[FailedRecipient]) -> Table:
+    """Return a table of the failed recipients by error type, each with one example."""
     examples = {failed.last_error_type: failed for failed in samples}
-    table = Table("Why", "How many", "For example", "The platform's words")
+    table = Table("Error type", "Recipients", "Example", "Platform's error message")
     for entry in sorted(counts, key=lambda entry: -entry.count):
         example = examples[entry.error_type]
         name = ErrorType.Name(entry.error_type).removeprefix(_PREFIX)
@@ -41,8 +41,8 @@ def failures(counts: Iterable[ErrorTypeCount], samples: Iterable[FailedRecipient
     return table
 
 
-def books(counts: Counts) -> Table:
-    """Where everybody stands."""
+def counts_table(counts: Counts) -> Table:
+    """Return a table with the number of recipients in each status."""
     table = Table("Total", "= Pending", "+ Sending", "+ Sent", "+ Failed", "+ Unconfirmed", "+ Cancelled")
     numbers = (counts.pending, counts.sending, counts.sent, counts.failed, counts.unconfirmed, counts.cancelled)
     table.add_row(str(counts.total), *map(str, numbers))

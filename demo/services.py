@@ -1,4 +1,4 @@
-"""The stand-in for the platform, and the server that sends to it."""
+"""Starts the sandbox and the server of the demo."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.05
 
 @asynccontextmanager
 async def running_sandbox(folder: Path) -> AsyncIterator[str]:
-    """The sandbox on a free port; gives the address for REDRIVE_GRAPH_URL."""
+    """Run the sandbox on a free port; yield the value for REDRIVE_GRAPH_URL."""
     port = _free_port()
     sandbox = redrive_server(
         "sandbox", f"--port={port}", environment={}, log=folder / "sandbox.log", ready=_listening(port)
@@ -29,7 +29,7 @@ async def running_sandbox(folder: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def running_server(folder: Path, graph_url: str) -> AsyncIterator[str]:
-    """The server on a free port, with its database in the folder; gives its address."""
+    """Run the server on a free port with its database in the folder; yield its address."""
     address = f"{_HOST}:{_free_port()}"
     environment = {
         "REDRIVE_LISTEN": address,

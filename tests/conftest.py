@@ -21,14 +21,14 @@ ALONE = {
     "dashboard/test_dashboard_first_paint.py",
     "e2e/test_processes.py",
     "e2e/test_watching.py",
-    "server/api/test_neighbours.py",
+    "server/api/test_shared_readers.py",
     "server/sending/test_delivery_cancels.py",
     "server/sending/test_delivery_pace.py",
     "server/sending/test_delivery_pauses.py",
-    "server/sending/test_delivery_road.py",
+    "server/sending/test_delivery_outcomes.py",
     "server/sending/test_fairness.py",
-    "server/sending/test_pacer.py",
-    "server/eventstore/test_postgres_away.py",
+    "server/sending/test_rate_limiter.py",
+    "server/eventstore/test_postgres_outages.py",
     "server/sandbox/test_sandbox_effects.py",
 }
 

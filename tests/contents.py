@@ -1,4 +1,4 @@
-"""All that the read models hold, to compare it."""
+"""Reads all rows of the read models, for comparison."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from projections.sql import Row, Sql
 
 
 def contents(sql: Sql) -> Mapping[str, Sequence[Row]]:
-    """Every row of every read model, in an order of their own: two equal databases give equal contents."""
+    """Return the rows of every read model in a fixed order; equal databases give equal results."""
     return {
         name: sorted((dict(row) for row in sql.rows(f"SELECT * FROM {name}")), key=repr)  # noqa: S608 - our own names
         for name in read_models.NAMES

@@ -1,4 +1,4 @@
-"""Ids as a server with the tests' key makes them."""
+"""Ids that a server with the tests' key creates."""
 
 from domain.message_id import keyed_message_id
 from server.crypto.key_ring import SealingKey
@@ -10,10 +10,10 @@ IDS: KeyedIds = Vault(KEY).ids
 
 
 def keyed(number: int) -> str:
-    """Return the id of a message that was made under the server's secret."""
+    """Return a message id that is keyed with the server's secret."""
     return keyed_message_id(number.to_bytes(16, "big"))
 
 
 def message_id_for(owner: str, request_id: str, key: SealingKey = KEY) -> str:
-    """Return the id of the message that a new request makes."""
+    """Return the message id that a new request gets."""
     return KeyedIds(key.derived(MESSAGE_IDS), b"").new_message(owner, request_id)

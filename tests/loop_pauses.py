@@ -1,4 +1,4 @@
-"""How long the event loop is kept from whatever else waits for it."""
+"""Measures how long the event loop is blocked."""
 
 import asyncio
 import gc
@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 
 
 class LoopPauses:
-    """The longest time that the loop's thread worked between two turns, in seconds of its own CPU time.
+    """Longest time that the loop's thread ran without yielding, in seconds of its own CPU time.
 
-    The clock on the wall would also count what other processes of a busy machine take.
+    Wall-clock time would include the time of other processes.
     """
 
     def __init__(self) -> None:
         self.longest = 0.0
 
     async def measure(self) -> None:
-        """Take note of each pause, until it is cancelled."""
+        """Record each pause until cancelled."""
         before = time.thread_time()
         while True:
             await asyncio.sleep(0)
@@ -28,9 +28,9 @@ class LoopPauses:
 
 @asynccontextmanager
 async def loop_pauses() -> AsyncIterator[LoopPauses]:
-    """Measure the pauses of the loop while the body runs."""
+    """Measure the loop's pauses while the block runs."""
     gc.collect()
-    gc.disable()  # its pauses depend on all that the tests before have left
+    gc.disable()  # its pauses depend on objects that earlier tests left
     pauses = LoopPauses()
     measuring = asyncio.create_task(pauses.measure())
     try:

@@ -1,4 +1,4 @@
-"""Receipts with defaults."""
+"""Builders for receipts with default values."""
 
 from typing import Any
 

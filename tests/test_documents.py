@@ -1,4 +1,4 @@
-"""What the documents name is there: links, settings, commands and their options."""
+"""Links, settings, commands and options named in the documents exist."""
 
 import re
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ PROGRAMS = {"redrive": typer.main.get_command(app), "redrive-server": typer.main
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _VARIABLE = re.compile(r"\bREDRIVE_[A-Z_]*[A-Z]\b(?!_)")
-# In code, or at the beginning of a line of code: a program, and its words up to whatever ends the command.
+# A program at the start of code or of a line of code, and its arguments up to the end of the command.
 _COMMAND = re.compile(r"(?:`|^)(redrive(?:-server)?)((?: +[^\s`;|#)]+)+)", re.MULTILINE)
 
 
 def _anchors(document: Path) -> set[str]:
-    """The headings' names as links write them."""
+    """Return the anchors of a document's headings."""
     headings = _HEADING.findall(document.read_text())
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_has_a_target(document: Path) -> None:
     links = [
         (document.parent / path if path else document, anchor) for path, anchor in _LINK.findall(document.read_text())
     ]
@@ -46,11 +46,11 @@ def test_every_variable_is_a_setting() -> None:
     known = {f"REDRIVE_{name.upper()}" for name in Settings.model_fields} | _OTHER_NAMES
 
     assert named >= {"REDRIVE_LISTEN", "REDRIVE_TOKEN"}
-    assert named - known - {"REDRIVE_JWT"} == set()  # REDRIVE_JWT_* stands for three
+    assert named - known - {"REDRIVE_JWT"} == set()  # REDRIVE_JWT_* means three settings
 
 
 def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
-    """The options of a command line that its program does not know."""
+    """Yield the options in a command line that its program does not have."""
     command, line = PROGRAMS[program], " ".join((program, *words))
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     while isinstance(command, TyperGroup) and words and words[0] in command.commands:
@@ -62,7 +62,7 @@ def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
             yield f"{line}: {option}"
 
 
-def test_every_option_of_a_command_is_known_to_it() -> None:
+def test_every_option_in_the_documents_exists() -> None:
     lines = [line for document in DOCUMENTS for line in _COMMAND.findall(document.read_text())]
 
     assert len(lines) > 50

@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml hold, and each of them can fail."""
+"""The import contracts in pyproject.toml hold, and each of them can fail."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_imports_go_one_way() -> None:
+def test_the_import_contracts_hold() -> None:
     result = lint_imports(ROOT)
 
     assert result.returncode == 0, result.stdout + result.stderr

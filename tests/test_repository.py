@@ -1,4 +1,4 @@
-"""What holds for every file of the repository."""
+"""Checks of all files in the repository."""
 
 import re
 import subprocess
@@ -10,21 +10,21 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
-# Put together here, so that this file does not contain what it forbids.
+# Assembled from parts, so that this file does not contain the forbidden names.
 REGISTRY_HOSTS = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
 MACHINE_PATHS = [f"/{folder}/" for folder in ("home", "root", "work", "Users")]
 FORBIDDEN = re.compile(rf"{'|'.join(map(re.escape, REGISTRY_HOSTS))}|(?<![\w.])({'|'.join(MACHINE_PATHS)})")
 
 
 def repository_files() -> list[Path]:
-    """What is committed or about to be."""
+    """Return all files that git tracks or would add."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     paths = (ROOT / name for name in listing.stdout.split("\0") if name)
     return [path for path in paths if path.is_file()]
 
 
-def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+def test_no_file_names_a_registry_or_a_machines_path() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {match.group()}"
         for path in repository_files()
@@ -35,7 +35,7 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
     assert not found
 
 
-def test_the_lock_holds_what_both_distributions_ask_for() -> None:
+def test_the_lock_meets_the_requirements_of_both_distributions() -> None:
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE))
     server = tomllib.loads((ROOT / "pyproject.toml").read_text())
     client = tomllib.loads((ROOT / "clients" / "pyproject.toml").read_text())

@@ -1,4 +1,4 @@
-"""docs/security.md: each promise has a test that exists, and all that is stored in clear is listed."""
+"""docs/security.md: each promise names existing tests, and all unencrypted columns and fields are listed."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ def rows(title: str) -> list[list[str]]:
 
 @cache
 def names_in(path: str) -> frozenset[str]:
-    """Return the names of the functions in a file; none where it does not exist."""
+    """Return the names of the functions in a file; empty if the file does not exist."""
     if not (ROOT / path).is_file():
         return frozenset()
     functions = ast.FunctionDef | ast.AsyncFunctionDef
@@ -53,7 +53,7 @@ def exists(test: str) -> bool:
     return name.startswith("test_") and name in names_in(path)
 
 
-def test_every_promise_names_tests_that_exist() -> None:
+def test_every_promise_names_existing_tests() -> None:
     promises = rows("Promises")
     named = [test for row in promises for test in re.findall(r"`([^`]+)`", row[3])]
 
@@ -68,8 +68,8 @@ def test_every_boundary_has_a_promise() -> None:
     assert {row[0] for row in rows("Promises")} == set(boundaries)
 
 
-def test_every_text_that_is_stored_is_listed(tmp_path: Path) -> None:
-    """Numbers say nothing of what a person wrote."""
+def test_every_unencrypted_text_is_listed(tmp_path: Path) -> None:
+    """Numbers are not listed: they contain no text that a person wrote."""
     listed = set(re.findall(r"`(\w+)`", section("Data stored in clear text")))
     stored = set(_columns(tmp_path / "redrive.db")) | set(_fields())
 

@@ -1,4 +1,4 @@
-"""Waits for conditions, so that no test sleeps for a time that somebody guessed."""
+"""Functions that wait for a condition instead of a fixed time."""
 
 import asyncio
 import time
@@ -7,22 +7,22 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PAUSE = 0.01  # seconds between two looks
+PAUSE = 0.01  # seconds between two checks
 
 
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, within: float = 30.0) -> T:
-    """Looks until it holds, and answers what was seen; fails after so many seconds, with the last sight."""
+async def eventually(read: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, within: float = 30.0) -> T:
+    """Read until the condition holds, and return that value; fail after `within` seconds with the last value."""
     ends = time.monotonic() + within
     while True:
-        seen = await look()
-        if holds(seen):
-            return seen
-        assert time.monotonic() < ends, f"not within {within} seconds; last seen: {seen!r}"
+        value = await read()
+        if holds(value):
+            return value
+        assert time.monotonic() < ends, f"not within {within} seconds; last value: {value!r}"
         await asyncio.sleep(PAUSE)
 
 
 def until(holds: Callable[[], object], within: float = 30.0) -> None:
-    """Looks until it holds, where no loop runs; fails after so many seconds."""
+    """Wait until the condition holds, without an event loop; fail after `within` seconds."""
     ends = time.monotonic() + within
     while not holds():
         assert time.monotonic() < ends, f"not within {within} seconds"

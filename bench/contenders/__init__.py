@@ -1,7 +1,7 @@
-"""Everybody who takes part, in the order in which they take turns.
+"""All contenders in the order of their turns.
 
-The peers' settings follow their own documentation; docs/performance.md has each with its source. Two of them take part
-twice, since what suits an endpoint that answers at once is not what suits one that takes its time.
+The settings of the queues follow their documentation; docs/performance.md cites the sources. Two queues run with two
+settings, because a fast and a slow endpoint need different ones.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The limit: the same requests from a bare loop, with nothing written down."""
+"""The bare loop: the same requests with nothing stored, as the upper limit."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -10,19 +10,19 @@ from bench.programs import running_caller
 
 
 class BareLoop:
-    """One process that sends, `single` or `batch`."""
+    """Contender that sends from one process; `mode` is `single` or `batch`."""
 
     def __init__(self, name: str, mode: str) -> None:
         self.name = name
         self._mode = mode
 
     def missing(self) -> str:
-        """Nothing: all of it is in .venv."""
+        """Return nothing: .venv has all packages."""
         return ""
 
     @asynccontextmanager
     async def prepared(self, folder: Path, graph_url: str) -> AsyncIterator[Prepared]:
-        """The loop's process started."""
+        """Start the loop's process."""
         command = [sys.executable, "-m", "bench.bare_loop", self._mode]
         async with running_caller(command, folder / "loop.log", {"BENCH_GRAPH_URL": graph_url}) as caller:
             yield Prepared(caller.campaign, [caller.pid], [])

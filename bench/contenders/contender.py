@@ -1,4 +1,4 @@
-"""What the bench asks of everybody who takes part."""
+"""Interface of a contender."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,25 +7,25 @@ from typing import NamedTuple, Protocol
 
 
 class Prepared(NamedTuple):
-    """A contender that stands ready."""
+    """A contender that is ready to send."""
 
-    send: Callable[[int, int], Awaitable[float]]  # to so many people from a first one on; the seconds it took
-    workers: Sequence[int]  # processes that do the work
-    stores: Sequence[int]  # processes that keep it
+    send: Callable[[int, int], Awaitable[float]]  # to `count` recipients from number `first` on; returns seconds
+    workers: Sequence[int]  # process ids of the workers
+    stores: Sequence[int]  # process ids of the store
 
 
 class Contender(Protocol):
-    """Sends the job's message to people, and has a durable status for each before it says that it is done."""
+    """Sends the job's message to recipients, and returns when each has a durable status."""
 
     @property
     def name(self) -> str:
-        """As the tables and the command line call it."""
+        """The name in the tables and on the command line."""
         ...
 
     def missing(self) -> str:
-        """What has to be installed before it can run; empty when nothing."""
+        """Return what must be installed first; empty when nothing."""
         ...
 
     def prepared(self, folder: Path, graph_url: str) -> AbstractAsyncContextManager[Prepared]:
-        """Everything started, with an empty store in the folder; stopped at the end."""
+        """Start the contender with an empty store in the folder; stop it at the end."""
         ...

@@ -1,4 +1,4 @@
-"""Redrive: one server process, twenty pages, a Send for each, watched to the end."""
+"""Redrive as a contender: one server process, twenty pages, one Send per page."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import PutPageRequest
 from tests.e2e.processes import client_of, running_server
 
-UNPACED = 100_000.0  # messages per second and page: the pace is not what is measured
+UNPACED = 100_000.0  # messages per second and page; high, so that the pace does not limit the run
 RETRY_AT_ONCE = RetryPolicy(type=RetryType.RETRY_TYPE_AUTO, max_retry_attempts=3)
 KEY = "A" * 43 + "="  # 32 bytes in base64
 
 
 class Ours:
-    """The server on one of its databases, sending one request a message or fifty messages a request."""
+    """Redrive on one database, with single requests or Graph batches of 50 messages."""
 
     def __init__(self, name: str, mode: SendMode.ValueType, *, on_postgres: bool) -> None:
         self.name = name
@@ -31,12 +31,12 @@ class Ours:
         self._on_postgres = on_postgres
 
     def missing(self) -> str:
-        """Nothing: all of it is in .venv."""
+        """Return nothing: .venv has all packages."""
         return ""
 
     @asynccontextmanager
     async def prepared(self, folder: Path, graph_url: str) -> AsyncIterator[Prepared]:
-        """The server started, with its pages."""
+        """Start the server and register the pages."""
         async with AsyncExitStack() as stack:
             settings, stores = {"REDRIVE_SECRET_KEY": KEY}, list[Store]()
             if self._on_postgres:
@@ -53,7 +53,7 @@ class Ours:
 
 
 async def put_pages(client: Client, mode: SendMode.ValueType) -> None:
-    """Registers the job's pages."""
+    """Register the job's pages."""
     for number in range(PAGES):
         page = f"page{number}"
         request = PutPageRequest(page_id=page, access_token=TOKEN, messages_per_second=UNPACED, send_mode=mode)
@@ -61,15 +61,15 @@ async def put_pages(client: Client, mode: SendMode.ValueType) -> None:
 
 
 async def send_on_all_pages(client: Client, persons: Sequence[str]) -> float:
-    """Sends to each person by their page; the seconds until everybody's outcome is durable."""
+    """Send to each recipient by its page; return the seconds until all outcomes are durable."""
     requests = [_request(f"page{number}", persons) for number in range(PAGES)]
     began = time.monotonic()
-    await asyncio.gather(*(_send_to_the_end(client, request) for request in requests))
+    await asyncio.gather(*(_send_all(client, request) for request in requests))
     return time.monotonic() - began
 
 
 def recipient(person: str) -> Recipient:
-    """A person as the contract has them."""
+    """Return the recipient message of the contract."""
     return Recipient(id=person, name=name_of(person))
 
 
@@ -78,9 +78,9 @@ def _request(page: str, persons: Sequence[str]) -> SendRequest:
     return SendRequest(page_id=page, content=Content(text=TEXT), recipients=recipients, retry_policy=RETRY_AT_ONCE)
 
 
-async def _send_to_the_end(client: Client, request: SendRequest) -> None:
+async def _send_all(client: Client, request: SendRequest) -> None:
     sent = await client.send(request)
     async for answer in client.watch_progress(sent.message.id):
         last = answer.progress.counts
     if last.sent != len(request.recipients):
-        raise RuntimeError(f"{last.sent} of {len(request.recipients)} were sent")
+        raise RuntimeError(f"only {last.sent} of {len(request.recipients)} messages were sent")

@@ -1,16 +1,16 @@
-"""A task queue from elsewhere: its store, its workers, and a process that calls it."""
+"""A task queue as a contender: its store, its workers, and a calling process."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from bench.contenders.contender import Prepared
-from bench.programs import PEERS, NotStartedError, end_of, running, running_caller
+from bench.programs import PEERS, NotStartedError, log_tail, running, running_caller
 from bench.stores import RunningStore, redis_is_missing, running_redis
 
 
 class Queue:
-    """Runs a module of bench.peers; `setup` runs before the workers, `workers` has a command for each."""
+    """Runs a module of bench.peers; `setup` is run before the workers, `workers` has one command per worker."""
 
     def __init__(
         self,
@@ -27,24 +27,24 @@ class Queue:
         self._setup = setup
 
     def missing(self) -> str:
-        """Redis, or the peers' packages."""
+        """Return the missing program: Redis, or the queues' packages."""
         if not PEERS.exists():
-            return "make bench installs the peers into .venv-bench"
+            return "its packages are not installed; make bench installs them into .venv-bench"
         if self._store is running_redis and redis_is_missing():
-            return "there is no redis-server on the path. On Debian and Ubuntu: apt-get install redis-server"
+            return "redis-server is not on the path. On Debian and Ubuntu: apt-get install redis-server"
         return ""
 
     @asynccontextmanager
     async def prepared(self, folder: Path, graph_url: str) -> AsyncIterator[Prepared]:
-        """The store, the workers and the caller started."""
+        """Start the store, the workers and the calling process."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._store(folder))
             environment = {"BENCH_GRAPH_URL": graph_url, "BENCH_STORE_URL": store.url}
             if self._setup:
-                await _run_to_the_end(self._setup, folder / "setup.log", environment)
+                await _run(self._setup, folder / "setup.log", environment)
             workers = []
             for number, command in enumerate(self._workers):
-                program = running(_of_the_peers(command), folder / f"worker{number}.log", environment)
+                program = running(_in_peers_venv(command), folder / f"worker{number}.log", environment)
                 workers.append(await stack.enter_async_context(program))
             caller = await stack.enter_async_context(
                 running_caller([PEERS / "python", "-m", self._module], folder / "caller.log", environment)
@@ -52,11 +52,11 @@ class Queue:
             yield Prepared(caller.campaign, [worker.pid for worker in workers], [store.pid])
 
 
-async def _run_to_the_end(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-    async with running(_of_the_peers(command), log, environment) as process:
+async def _run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    async with running(_in_peers_venv(command), log, environment) as process:
         if await process.wait():
-            raise NotStartedError(end_of(log))
+            raise NotStartedError(log_tail(log))
 
 
-def _of_the_peers(command: Sequence[str]) -> list[str | Path]:
+def _in_peers_venv(command: Sequence[str]) -> list[str | Path]:
     return [PEERS / command[0], *command[1:]]

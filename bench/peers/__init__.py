@@ -1,1 +1,1 @@
-"""The peers as their users write them. What stands here runs in .venv-bench, and imports nothing of Redrive."""
+"""Task queues, used as their documentation recommends. This code runs in .venv-bench and does not import Redrive."""

@@ -1,4 +1,4 @@
-"""Celery on Redis: a task per person, its status in the result backend."""
+"""Celery on Redis: one task per recipient, with its status in the result backend."""
 
 import os
 import time
@@ -10,19 +10,19 @@ from bench.job import people
 from bench.peers.posting import RefusedError, post
 
 _REDIS = os.environ["BENCH_STORE_URL"]
-_CHUNK = 500  # statuses that are asked for at a time
+_CHUNK = 500  # statuses per query
 
 app = Celery("bench", broker=f"{_REDIS}/0", backend=f"{_REDIS}/1")
 app.conf.update(
-    task_acks_late=True,  # a task whose worker dies is done again: nothing is lost
-    worker_prefetch_multiplier=64,  # many short tasks
-    broker_pool_limit=32,  # as many as there are threads
+    task_acks_late=True,  # a task whose worker crashes runs again, so none is lost
+    worker_prefetch_multiplier=64,  # suits many short tasks
+    broker_pool_limit=32,  # the number of threads
 )
 send = app.task(name="send", autoretry_for=(RefusedError,), max_retries=3, default_retry_delay=0)(post)
 
 
 def campaign(first: int, count: int) -> float:
-    """Sends to so many people; the seconds until the last status is stored."""
+    """Send to `count` recipients; return the seconds until the last status is stored."""
     ids = people(first, count)
     began = time.monotonic()
     for person in ids:
@@ -30,7 +30,7 @@ def campaign(first: int, count: int) -> float:
     for start in range(0, count, _CHUNK):
         statuses = app.backend.get_many(ids[start : start + _CHUNK], interval=0.02)
         if any(status["status"] != "SUCCESS" for _, status in statuses):
-            raise RuntimeError("a task was given up")
+            raise RuntimeError("a task failed")
     return time.monotonic() - began
 
 

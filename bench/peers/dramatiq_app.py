@@ -1,4 +1,4 @@
-"""Dramatiq on Redis: a message per person, its result in the result backend."""
+"""Dramatiq on Redis: one message per recipient, with its result in the result backend."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from bench.job import people
 from bench.peers.posting import post
 
 _REDIS = os.environ["BENCH_STORE_URL"]
-_CHUNK = 500  # results that are asked for at a time
+_CHUNK = 500  # results per query
 _POLL_SECONDS = 0.02
 _SHORTEST_BACKOFF = 100  # milliseconds; the default is 15 seconds
 
@@ -26,13 +26,13 @@ send = dramatiq.actor(actor_name="send", **retries)(post)
 
 
 def campaign(first: int, count: int) -> float:
-    """Sends to so many people; the seconds until the last result is stored."""
+    """Send to `count` recipients; return the seconds until the last result is stored."""
     began = time.monotonic()
     keys = [results.build_message_key(send.send(person)) for person in people(first, count)]
     for start in range(0, count, _CHUNK):
         chunk = keys[start : start + _CHUNK]
         while results.client.exists(*chunk) < len(chunk):
-            time.sleep(_POLL_SECONDS)  # the backend itself waits for one result at a time only
+            time.sleep(_POLL_SECONDS)  # the backend can only wait for one result at a time
     return time.monotonic() - began
 
 

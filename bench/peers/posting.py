@@ -1,4 +1,4 @@
-"""One post to the endpoint from a worker of processes or threads."""
+"""Request to the endpoint from a worker of processes or threads."""
 
 import os
 from functools import cache
@@ -9,11 +9,11 @@ from bench.job import HEADERS, body_of, path_of
 
 
 class RefusedError(Exception):
-    """The endpoint did not take the message."""
+    """The endpoint refused the message."""
 
 
 def post(person: str) -> str:
-    """The message's id at the endpoint; raises RefusedError, for the queue to try again."""
+    """Post one message and return its id; raises RefusedError, which makes the queue retry."""
     answer = _client().post(path_of(person), json=body_of(person))
     if answer.status_code != httpx.codes.OK:
         raise RefusedError(answer.status_code)
@@ -23,6 +23,6 @@ def post(person: str) -> str:
 
 @cache
 def _client() -> httpx.Client:
-    """One for each worker process, made after it was forked."""
+    """Return the worker's client; each process creates its own after the fork."""
     limits = httpx.Limits(max_connections=None)
     return httpx.Client(base_url=os.environ["BENCH_GRAPH_URL"], headers=HEADERS, limits=limits, timeout=30)

@@ -1,4 +1,4 @@
-"""Procrastinate on PostgreSQL: a job per person, whose row is its status."""
+"""Procrastinate on PostgreSQL: one job per recipient; the job's row is its status."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def _post(person: str) -> None:
 
 @cache
 def _client() -> httpx.AsyncClient:
-    """One for each worker, over the transport that ours has too: stock httpx slows down with many in flight."""
+    """Return the worker's client, with Redrive's transport: stock httpx is slow with many requests in flight."""
     url = os.environ["BENCH_GRAPH_URL"]
     return httpx.AsyncClient(base_url=url, headers=HEADERS, transport=AiohttpTransport(), timeout=30)
 
@@ -45,7 +45,7 @@ async def _campaign(first: int, count: int) -> float:
 
 
 def campaign(first: int, count: int) -> float:
-    """Sends to so many people; the seconds until the last job is marked as done."""
+    """Send to `count` recipients; return the seconds until the last job is done."""
     return asyncio.run(_campaign(first, count))
 
 

@@ -1,4 +1,4 @@
-"""The tables of the bench: medians, spreads, and ratios within a round."""
+"""Result tables of the bench: medians, ranges, and ratios within a round."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ def _results(**seconds: list[float]) -> Results:
     return Results(time=datetime(2026, 1, 1, tzinfo=UTC), machine={}, versions={}, runs=runs)
 
 
-def test_figures_tell_speed_and_processor_time_of_workers_and_store() -> None:
+def test_figures_include_speed_and_cpu_time_of_workers_and_store() -> None:
     figures = _figures(seconds=2.0, cpu=0.4)
 
     assert figures.messages_per_second == 500
@@ -40,7 +40,7 @@ def test_figures_tell_speed_and_processor_time_of_workers_and_store() -> None:
     assert figures.endpoint_load == 0.5
 
 
-def test_a_ratio_is_one_of_medians_with_the_extremes_within_a_round() -> None:
+def test_a_ratio_compares_medians_and_gives_the_extremes_within_a_round() -> None:
     ours, other = [_figures(1), _figures(2), _figures(4)], [_figures(4), _figures(8), _figures(8)]
 
     found = ratio(ours, other, lambda figures: figures.messages_per_second)
@@ -60,7 +60,7 @@ def test_tables_show_every_contender_and_every_pair_that_ran() -> None:
     ]
 
 
-def test_results_come_back_from_their_file(tmp_path: Path) -> None:
+def test_results_are_read_back_from_their_file(tmp_path: Path) -> None:
     results = _results(celery_prefork=[2.0])
 
     results.save(tmp_path / "new" / "results.json")

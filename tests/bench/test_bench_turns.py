@@ -1,4 +1,4 @@
-"""A turn of the bench: real processes, real figures."""
+"""One turn of the bench with real processes."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ def _contender(name: str) -> Contender:
 
 
 @pytest.mark.parametrize("name", ["loop-single", "loop-batch", "ours-sqlite-batch"])
-async def test_a_turn_sends_to_everybody_and_measures_it(tmp_path: Path, name: str) -> None:
+async def test_a_turn_sends_all_messages_and_measures_it(tmp_path: Path, name: str) -> None:
     async with running_endpoint(tmp_path) as endpoint:
         figures = await run_turn(Turn(_contender(name), MESSAGES, delay_ms=0), endpoint, tmp_path)
 
@@ -32,21 +32,21 @@ async def test_a_turn_sends_to_everybody_and_measures_it(tmp_path: Path, name: s
     assert figures.endpoint_cpu_seconds > 0
 
 
-async def test_the_endpoint_delays_everybody(tmp_path: Path) -> None:
+async def test_the_endpoint_delays_every_request(tmp_path: Path) -> None:
     async with running_endpoint(tmp_path) as endpoint:
         figures = await run_turn(Turn(_contender("loop-single"), MESSAGES, delay_ms=50), endpoint, tmp_path)
 
     assert figures.seconds > 0.05 * MESSAGES / 100  # 100 in flight
 
 
-async def test_who_sends_too_little_is_found_out(tmp_path: Path) -> None:
+async def test_a_contender_that_sends_too_few_messages_is_rejected(tmp_path: Path) -> None:
     async with running_endpoint(tmp_path) as endpoint:
         await endpoint.make_ready(delay_seconds=0)
-        with pytest.raises(MiscountError, match="0 accepted for 0 of 1 people"):
+        with pytest.raises(MiscountError, match="0 accepted for 0 of 1 recipients"):
             await endpoint.check(1)
 
 
-async def test_processor_time_of_children_counts() -> None:
+async def test_cpu_time_of_child_processes_counts() -> None:
     command = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_BURN!r}])"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -11,7 +11,7 @@ from redrive.v1.page_service_pb2 import ListPagesRequest
 from server.auth.caller import Scope
 from server.auth.certificates import Certificates
 from tests.dashboard.stage import Stage, Visit, running_dashboard, visiting
-from tests.server.api.known_callers import HOST, Callers, bearing, guarded_edge
+from tests.server.api.known_callers import HOST, Callers, guarded_edge, token_metadata
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,7 +73,7 @@ async def test_authenticated_server_is_used_over_tls_with_the_viewers_token(brow
     token = callers.token("ann", Scope.ADMIN)
     trusted = tmp_path / "authority.pem"
     trusted.write_bytes(callers.authority.certificate)
-    certificates = Certificates(*callers.authority.certify(HOST, HOST).written(tmp_path), None)
+    certificates = Certificates(*callers.authority.certify(HOST, HOST).write(tmp_path), None)
     log = tmp_path / "dashboard.log"
     async with guarded_edge(callers, certificates=certificates) as edge:
         server = f"{HOST}:{edge.address.rpartition(':')[2]}"
@@ -132,7 +132,7 @@ async def test_a_logout_ends_every_tab_of_the_session_and_no_other_session(brows
         await stubborn.evaluate("recorded.forEach((sent) => window.socket.emit(...sent))")
         await colleague.page.get_by_role("link", name="Pages").click()
         await expect(colleague.page.get_by_role("button", name="Hold", exact=True).first).to_be_visible()
-        listed = await edge.pages.ListPages(ListPagesRequest(), metadata=bearing(token))
+        listed = await edge.pages.ListPages(ListPagesRequest(), metadata=token_metadata(token))
         assert [page.HasField("hold") for page in listed.pages] == [False]
 
 

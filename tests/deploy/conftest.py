@@ -1,4 +1,4 @@
-"""A sandbox for the tests that run real servers, and an edge for those that only call one."""
+"""Fixtures for deploy tests: a sandbox for real servers, and an in-process API."""
 
 from tests.e2e.conftest import sandbox, sandbox_port
 from tests.server.api.conftest import edge

@@ -1,4 +1,4 @@
-"""The release before, out of the repository's history, run with the packages that are installed for this one."""
+"""Runs an older release, taken from the git history, with the packages of this release."""
 
 import asyncio
 import io
@@ -18,43 +18,43 @@ import pytest
 from tests.e2e.processes import free_port, listening
 
 ROOT = Path(__file__).parents[2]
-COMMIT = "95e6c441ff35684753d60a3c6dd7a4619cb5ee2c"  # closed the issue of many processes
+COMMIT = "95e6c441ff35684753d60a3c6dd7a4619cb5ee2c"  # the release that completed multi-process operation
 
 
 class Ended(NamedTuple):
-    """How a program ended, and what it said."""
+    """Exit code and error output of a program."""
 
     code: int
-    words: str
+    output: str
 
 
 def unpacked(folder: Path) -> Path:
-    """Its tree, in an empty folder; the test fails where the history lacks it, as in a shallow clone."""
+    """Unpack the release into an empty folder; fail the test if the clone is too shallow to have it."""
     archive = subprocess.run(["git", "archive", COMMIT], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
-        pytest.fail(f"the release before ({COMMIT[:7]}) is not in this clone: git fetch --unshallow")
+        pytest.fail(f"the older release ({COMMIT[:7]}) is not in this clone: git fetch --unshallow")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
         tree.extractall(folder, filter="data")
     return folder
 
 
 class OlderRelease:
-    """Its programs, on one database."""
+    """Starts servers of the older release on one database."""
 
     def __init__(self, tree: Path, graph_url: str, settings: Mapping[str, str]) -> None:
         self._tree = tree
         self._settings = {"REDRIVE_GRAPH_URL": graph_url, **settings}
 
-    async def ends(self) -> Ended:
-        """Starts a server that is to refuse, and waits for its end."""
+    async def run_until_exit(self) -> Ended:
+        """Start a server that is expected to refuse to start, and wait until it exits."""
         process = await self._started(free_port(), stderr=PIPE)
-        _, words = await process.communicate()
+        _, errors = await process.communicate()
         assert process.returncode is not None
-        return Ended(process.returncode, words.decode())
+        return Ended(process.returncode, errors.decode())
 
     @asynccontextmanager
     async def server(self, log: Path) -> AsyncIterator["OlderServer"]:
-        """One of its servers, which is killed at the end where it was not stopped."""
+        """Run a server, and kill it at the end if it still runs."""
         port = free_port()
         with log.open("ab") as output:
             process = await self._started(port, stderr=output, stdout=output)
@@ -74,14 +74,14 @@ class OlderRelease:
 
 
 class OlderServer(NamedTuple):
-    """One of its servers."""
+    """A running server of the older release."""
 
     address: str
     process: Process
     log: Path
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             return await self.process.wait()

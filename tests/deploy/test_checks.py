@@ -1,4 +1,4 @@
-"""The checks of `make check` that are ours find what they are for."""
+"""The project's own checks in `make check` report what they are meant to find."""
 
 import re
 import subprocess
@@ -14,9 +14,9 @@ CLEAN = {"name": "right", "version": "2.0", "vulns": []}
 UNKNOWN = {"name": "own", "skip_reason": "not found"}
 
 
-def test_insecure_code_is_found_unless_its_line_was_judged(tmp_path: Path) -> None:
+def test_insecure_code_is_reported_unless_its_line_is_accepted(tmp_path: Path) -> None:
     insecure = '    sql.execute(f"SELECT * FROM {table}")'
-    (tmp_path / "code.py").write_text(f"def query(sql, table):\n{insecure}\n{insecure}  # noqa: S608 - own words\n")
+    (tmp_path / "code.py").write_text(f"def query(sql, table):\n{insecure}\n{insecure}  # noqa: S608 - fixed text\n")
 
     [line] = static.report_lines([str(tmp_path)])
 
@@ -24,7 +24,7 @@ def test_insecure_code_is_found_unless_its_line_was_judged(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("packages", "code", "words"),
+    ("packages", "code", "text"),
     [
         ([FOUND, CLEAN, UNKNOWN], 1, "CVE-1, fixed in 1.1"),
         ([CLEAN, UNKNOWN], 0, "no known vulnerability in 1 packages; 1 could not be looked up"),
@@ -33,15 +33,15 @@ def test_insecure_code_is_found_unless_its_line_was_judged(tmp_path: Path) -> No
     ],
 )
 def test_only_a_known_vulnerability_fails_the_audit(
-    packages: list[dict[str, object]] | None, code: int, words: str
+    packages: list[dict[str, object]] | None, code: int, text: str
 ) -> None:
     ended, said = audit.summarize("a.lock", packages)
 
     assert ended == code
-    assert words in said
+    assert text in said
 
 
-# Made up, and put together here, so that this file holds none of them.
+# Invented values, assembled here so that this file does not contain them.
 PLANTED = {
     "a page token": "TOKEN = '" + "EAA" + "B3xYz9" * 12 + "'",
     "a caller's token": "rdt_" + "Zk3-" * 12,
@@ -57,7 +57,10 @@ SCAN = Path(__file__).parents[2] / "deploy/checks/secret_scan.py"
 
 
 def scan(folder: Path, *options: str) -> tuple[int, str]:
-    """Check a folder in a process of its own, where `requests` is no module of the tests; return code and words."""
+    """Run the scan of a folder in a child process, and return its exit code and error output.
+
+    A child process, because this process cannot import the check's `requests` module.
+    """
     ran = subprocess.run([sys.executable, SCAN, *options], cwd=folder, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stderr
 
@@ -77,8 +80,8 @@ def test_a_planted_secret_fails_the_check(tmp_path: Path, planted: str) -> None:
     assert planted not in said
 
 
-def test_a_real_secret_is_found_in_tests_too(tmp_path: Path) -> None:
-    """A password that is made up is not."""
+def test_real_secrets_are_reported_in_tests_too(tmp_path: Path) -> None:
+    """An invented password is accepted in tests; platform and private keys are not."""
     (tmp_path / "tests").mkdir()
     real = [PLANTED[name] for name in ("a page token", "a private key", "an AWS key", "a GitHub token")]
     (tmp_path / "tests/test_it.py").write_text("\n".join(["PASSWORD = 'made-up-password'", *real]))
@@ -88,7 +91,7 @@ def test_a_real_secret_is_found_in_tests_too(tmp_path: Path) -> None:
     assert re.findall(r"test_it\.py:(\d+)", said) == ["2", "3", "4", "5"]
 
 
-def test_a_judged_secret_passes_and_another_in_its_place_does_not(tmp_path: Path) -> None:
+def test_an_accepted_secret_passes_and_a_different_one_in_its_place_fails(tmp_path: Path) -> None:
     file = tmp_path / "settings.py"
     file.write_text(PLANTED["a named secret"])
     assert [scan(tmp_path, "--accept"), scan(tmp_path)] == [(0, ""), (0, "")]
@@ -99,7 +102,7 @@ def test_a_judged_secret_passes_and_another_in_its_place_does_not(tmp_path: Path
     assert scan(tmp_path)[0] == 1
 
 
-def test_what_git_does_not_ignore_is_looked_at_before_it_is_added(tmp_path: Path) -> None:
+def test_the_scan_includes_new_files_that_git_does_not_ignore(tmp_path: Path) -> None:
     git(tmp_path, "init")
     for name in ("known.py", "new.py", "ignored.py", "requirements.lock"):
         (tmp_path / name).write_text(PLANTED["an AWS key"])
@@ -111,5 +114,5 @@ def test_what_git_does_not_ignore_is_looked_at_before_it_is_added(tmp_path: Path
     assert re.findall(r"(\w+)\.\w+:1", said) == ["known", "new"]
 
 
-def test_make_check_looks_for_secrets() -> None:
+def test_make_check_scans_for_secrets() -> None:
     assert "deploy/checks/secret_scan.py\n" in Path(__file__).parents[2].joinpath("Makefile").read_text()

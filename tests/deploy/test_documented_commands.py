@@ -1,4 +1,4 @@
-"""The commands of docs/deploying.md keep back-ups private, and base images are named by digest."""
+"""Commands of docs/deploying.md keep backups private, and base images are pinned by digest."""
 
 import re
 import sqlite3
@@ -20,7 +20,7 @@ for word in "$@"; do case "$word" in --file=*) echo dump > "${word#--file=}";; e
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a database, its key, and a stand-in for pg_dump."""
+    """Return a folder with a database, its key, and a fake pg_dump."""
     with closing(sqlite3.connect(tmp_path / "redrive.db")) as database:
         database.execute("CREATE TABLE kept (it TEXT)")
     (tmp_path / "redrive.db.key").write_text("key")
@@ -30,12 +30,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_kind_of_back_up_is_documented() -> None:
+def test_every_kind_of_backup_is_documented() -> None:
     assert len(BACK_UPS) == 2
 
 
 @pytest.mark.parametrize("block", BACK_UPS)
-def test_a_documented_back_up_is_its_owners_alone(folder: Path, block: str) -> None:
+def test_a_documented_backup_is_readable_by_its_owner_only(folder: Path, block: str) -> None:
     before = {path.name for path in folder.iterdir()}
     path = f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin"
 
@@ -46,15 +46,15 @@ def test_a_documented_back_up_is_its_owners_alone(folder: Path, block: str) -> N
     assert set(made.values()) == {0o600}
 
 
-def test_nothing_that_is_deployed_makes_a_back_up_without_a_umask() -> None:
+def test_no_deployed_file_makes_a_backup_without_a_umask() -> None:
     for path in (*(ROOT / "deploy").rglob("*.y*ml"), ROOT / "deploy/Containerfile", *(ROOT / "docs").glob("*.md")):
         for line in path.read_text().splitlines():
             if re.match(r"\s*(pg_dump|pg_dumpall|pg_basebackup|sqlite3 .*\.backup)\b", line):
                 assert "umask 077" in path.read_text(), f"{path}: {line}"
 
 
-def test_base_images_are_named_by_digest() -> None:
-    """What is built here has the release's own name; all that comes from elsewhere cannot change."""
+def test_base_images_are_pinned_by_digest() -> None:
+    """Images built here have the release's own name; external images have a digest."""
     containerfile = (ROOT / "deploy/Containerfile").read_text()
     bases = re.findall(r"^FROM (\S+)", containerfile, flags=re.MULTILINE)
     defaults = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", containerfile, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the Containerfile, the compose file and the manifests say fits the program that they run."""
+"""Containerfile, compose file and Kubernetes manifests match the program that they run."""
 
 import asyncio
 import re
@@ -38,7 +38,7 @@ def manifests() -> Iterator[dict[str, Any]]:
 
 
 def pods() -> Iterator[dict[str, Any]]:
-    """The specifications of everything that runs."""
+    """Yield the pod specifications of all workloads."""
     for manifest in manifests():
         if manifest["kind"] == "Deployment":
             yield manifest["spec"]["template"]["spec"]
@@ -63,7 +63,7 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), flags=re.MULTILINE))
 
 
-def test_the_image_holds_what_both_distributions_ask_for_in_the_versions_that_are_tested() -> None:
+def test_the_image_has_all_dependencies_in_the_tested_versions() -> None:
     image, tested = locked("requirements-server.lock"), locked("requirements.lock")
     asked = [
         Requirement(line)
@@ -78,7 +78,7 @@ def test_the_image_holds_what_both_distributions_ask_for_in_the_versions_that_ar
     assert not {"pytest", "mypy", "nicegui", "ruff"} & image.keys()
 
 
-def test_the_image_is_built_from_what_the_build_may_see() -> None:
+def test_the_image_is_built_from_files_that_the_dockerignore_allows() -> None:
     copied = [
         words
         for line in re.findall(r"^COPY (?!--from)(.*) \S+$", CONTAINERFILE, re.MULTILINE)
@@ -90,7 +90,7 @@ def test_the_image_is_built_from_what_the_build_may_see() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_every_setting_that_is_named_is_one() -> None:
+def test_every_variable_in_deploy_files_is_a_setting() -> None:
     named = {
         (path.relative_to(ROOT).as_posix(), name)
         for path in DEPLOY.rglob("*")
@@ -102,7 +102,7 @@ def test_every_setting_that_is_named_is_one() -> None:
     assert not [place for place in named if place[1] not in KNOWN]
 
 
-def test_the_secrets_file_is_one_that_the_server_reads() -> None:
+def test_the_secrets_file_has_settings_that_the_server_reads() -> None:
     [secret, _] = documents(KUBERNETES / "secret.template.yaml")
 
     given = tomllib.loads(secret["stringData"]["redrive.toml"])
@@ -111,7 +111,7 @@ def test_the_secrets_file_is_one_that_the_server_reads() -> None:
     assert given.keys() == {"database_url", "secret_key"}
 
 
-def test_everything_runs_as_nobody_on_a_root_that_it_cannot_write_to() -> None:
+def test_containers_run_unprivileged_on_a_read_only_root() -> None:
     user = int(re.findall(r"^USER (\d+):(\d+)$", CONTAINERFILE, re.MULTILINE)[-1][0])
 
     for pod in pods():
@@ -129,7 +129,7 @@ def test_everything_runs_as_nobody_on_a_root_that_it_cannot_write_to() -> None:
         assert (service["image"], service["read_only"], service["cap_drop"]) == (IMAGE, True, ["ALL"])
 
 
-def test_servers_are_given_longer_to_drain_than_they_take() -> None:
+def test_servers_get_more_time_to_stop_than_they_need_to_drain() -> None:
     drain = int(manifest("ConfigMap")["data"]["REDRIVE_DRAIN_SECONDS"])
     grace = manifest("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
@@ -137,7 +137,7 @@ def test_servers_are_given_longer_to_drain_than_they_take() -> None:
     assert COMPOSE["services"]["server-1"]["stop_grace_period"] == f"{grace}s"
 
 
-def test_the_tables_are_made_before_a_server_starts() -> None:
+def test_the_tables_are_created_before_a_server_starts() -> None:
     [migrate] = manifest("Deployment")["spec"]["template"]["spec"]["initContainers"]
 
     assert migrate["args"] == ["migrate"] == COMPOSE["services"]["migrate"]["command"]
@@ -146,7 +146,7 @@ def test_the_tables_are_made_before_a_server_starts() -> None:
     assert COMPOSE["services"]["migrate"]["depends_on"]["database"]["condition"] == "service_healthy"
 
 
-def test_callers_are_known_and_one_pod_may_always_be_missing() -> None:
+def test_callers_authenticate_and_one_pod_may_be_unavailable() -> None:
     settings = manifest("ConfigMap")["data"]
     labels = manifest("Deployment")["spec"]["selector"]["matchLabels"]
 
@@ -157,7 +157,7 @@ def test_callers_are_known_and_one_pod_may_always_be_missing() -> None:
     assert manifest("Service")["spec"]["selector"] == labels
 
 
-def test_ports_are_the_same_everywhere() -> None:
+def test_ports_are_the_same_in_all_files() -> None:
     settings = manifest("ConfigMap")["data"]
     [server] = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
     ports = {one["name"]: one["containerPort"] for one in server["ports"]}
@@ -174,7 +174,7 @@ def test_ports_are_the_same_everywhere() -> None:
     )
 
 
-def test_a_scheduler_from_outside_calls_the_command_line_and_the_timer_can_be_off() -> None:
+def test_an_outside_scheduler_calls_the_cli_and_the_timer_can_be_off() -> None:
     [pod] = [pod for pod in pods() if "initContainers" not in pod]
     [job] = pod["containers"]
 
@@ -184,7 +184,7 @@ def test_a_scheduler_from_outside_calls_the_command_line_and_the_timer_can_be_of
     assert timedelta(minutes=minutes).total_seconds() == int(manifest("ConfigMap")["data"]["REDRIVE_RETRY_INTERVAL"])
 
 
-async def test_the_probe_tells_a_server_that_serves_from_one_that_drains(edge: Edge) -> None:
+async def test_the_probe_distinguishes_a_serving_server_from_a_draining_one(edge: Edge) -> None:
     port = edge.address.rpartition(":")[2]
 
     assert await asyncio.to_thread(probe.serves, port)
@@ -195,6 +195,6 @@ async def test_the_probe_tells_a_server_that_serves_from_one_that_drains(edge: E
     assert not await asyncio.to_thread(probe.serves, port)
 
 
-@pytest.mark.parametrize("ask", [probe.serves, probe.listens])
-def test_the_probe_tells_that_nobody_is_there(ask: Any) -> None:
-    assert not ask(str(free_port()))
+@pytest.mark.parametrize("check", [probe.serves, probe.listens])
+def test_the_probe_fails_without_a_server(check: Any) -> None:
+    assert not check(str(free_port()))

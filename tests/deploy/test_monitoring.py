@@ -1,4 +1,4 @@
-"""Alert rules and the dashboard name nothing but what the service exports."""
+"""Alert rules and the Grafana dashboard use only metrics that the service exports."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.databases import opened
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
-OUTSIDE = {"job", "instance", "alertname", "alertstate", "le"}  # labels that Prometheus itself gives
+OUTSIDE = {"job", "instance", "alertname", "alertstate", "le"}  # labels that Prometheus adds
 
 METRIC = re.compile(r"\bredrive_[a-z_]+")
 SELECTED = re.compile(r"([a-z_]+)(?:=~|!~|!=|=)\"")
@@ -28,7 +28,7 @@ GROUPED = re.compile(r"(?:by|on|without) \(([a-z_, ]+)\)")
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every query, and where it stands."""
+    """Yield every query with the name of its alert or panel."""
     rules = YAML(typ="safe").load(DEPLOY / "prometheus" / "alerts.yaml")
     yield from ((rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"])
     dashboard = json.loads((DEPLOY / "grafana" / "redrive.json").read_text())
@@ -40,7 +40,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 async def exported(tmp_path: Path) -> dict[str, set[str]]:
-    """The samples of a service with one page, by name, each with its labels."""
+    """Return the labels of each exported sample of a service with one page, by sample name."""
     meters = Metrics()
     async with EventStore(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as log:
         await log.commit(Commit([StreamEvents(page_stream("1"), 0, [page_registered("1")])]))
@@ -56,7 +56,7 @@ async def exported(tmp_path: Path) -> dict[str, set[str]]:
     return labels
 
 
-async def test_every_query_names_what_the_service_exports(exported: dict[str, set[str]]) -> None:
+async def test_every_query_uses_exported_metrics(exported: dict[str, set[str]]) -> None:
     wrong = [
         f"{place}: {name}" for place, query in expressions() for name in METRIC.findall(query) if name not in exported
     ]
@@ -64,7 +64,7 @@ async def test_every_query_names_what_the_service_exports(exported: dict[str, se
     assert not wrong
 
 
-async def test_every_label_in_a_query_is_one_of_its_metrics(exported: dict[str, set[str]]) -> None:
+async def test_every_label_in_a_query_belongs_to_one_of_its_metrics(exported: dict[str, set[str]]) -> None:
     wrong = []
     for place, query in expressions():
         known = set[str]().union(*(exported[name] for name in METRIC.findall(query)), OUTSIDE)
@@ -77,14 +77,14 @@ async def test_every_label_in_a_query_is_one_of_its_metrics(exported: dict[str, 
     assert not wrong
 
 
-async def test_everything_that_is_exported_is_shown(exported: dict[str, set[str]]) -> None:
+async def test_every_exported_metric_is_shown(exported: dict[str, set[str]]) -> None:
     shown = {name for _, query in expressions() for name in METRIC.findall(query)}
     families = {name for name in exported if not name.endswith(("_count", "_sum"))}
 
     assert families <= shown
 
 
-def test_panels_do_not_lie_upon_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: dict[tuple[int, int], str] = {}
     panels: list[dict[str, Any]] = json.loads((DEPLOY / "grafana" / "redrive.json").read_text())["panels"]
     for panel in panels:

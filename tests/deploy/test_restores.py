@@ -1,4 +1,4 @@
-"""A back-up that was taken while the server sent is restored into an empty place, and sends what a person lets go."""
+"""A backup taken during a send is restored into an empty place, and sends only what an operator releases."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from redrive.v1.message_pb2 import Message, MessageStatus
 from server.eventstore.rebuild import differences
 from server.main import cli
 from tests.databases import opened
-from tests.e2e.campaign import PAGE, assert_balanced, put_page, recipients, send_request, send_to_the_end
+from tests.e2e.campaign import PAGE, assert_balanced, put_page, recipients, send_and_wait, send_request
 from tests.e2e.processes import SandboxProcess, client_of, running_server
 from tests.waiting import eventually
 
@@ -28,11 +28,11 @@ OTHER_KEY = base64.b64encode(bytes(32)).decode()
 PEOPLE = 100
 RATE = 100.0  # messages per second
 
-BackUp = Callable[[], str]  # takes one now, restores it into an empty place, and says where
+BackUp = Callable[[], str]  # makes a backup now, restores it to an empty place, and returns its URL
 
 
 def sqlite_back_up(folder: Path) -> str:
-    """As docs/deploying.md has it: the database by SQLite's own back-up, and the key beside it."""
+    """Back up and restore as docs/deploying.md describes: SQLite's backup and the key file."""
     kept, empty = folder / "kept", folder / "empty"
     kept.mkdir()
     with closing(sqlite3.connect(folder / "redrive.db")) as live, closing(sqlite3.connect(kept / "redrive.db")) as copy:
@@ -43,7 +43,7 @@ def sqlite_back_up(folder: Path) -> str:
 
 
 def postgres_back_up(folder: Path, url: str) -> str:
-    """As docs/deploying.md has it: pg_dump, and pg_restore into an empty database."""
+    """Back up and restore as docs/deploying.md describes: pg_dump, and pg_restore into an empty database."""
     dump, empty = folder / "redrive.dump", url.replace("/test_", "/restored_")
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetchone()
@@ -67,16 +67,16 @@ def back_up(database_url: str, tmp_path: Path) -> BackUp:
 
 
 async def hold_all(settings: Mapping[str, str]) -> tuple[int, str]:
-    """The exit code of `redrive-server hold`, and what it says."""
+    """Run `redrive-server hold`; return its exit code and output."""
     ended = await asyncio.to_thread(lambda: CliRunner().invoke(cli, ["hold"], env=settings))
     return ended.exit_code, ended.output
 
 
-async def sent_some(client: Client, message_id: str) -> Message:
+async def some_are_sent(client: Client, message_id: str) -> Message:
     return await eventually(lambda: client.get_message(message_id), lambda message: 20 <= message.counts.sent <= 80)
 
 
-async def test_a_restored_database_sends_nothing_until_somebody_says_so(
+async def test_a_restored_database_sends_nothing_until_an_operator_releases_it(
     database_url: str, back_up: BackUp, tmp_path: Path, sandbox: SandboxProcess
 ) -> None:
     settings = {"REDRIVE_DATABASE_URL": database_url, "REDRIVE_LEASE_SECONDS": "2"}
@@ -85,20 +85,20 @@ async def test_a_restored_database_sends_nothing_until_somebody_says_so(
     await sandbox.control.order({"preset": "unknown_recipient", "recipients": ["a7"]})
     async with running_server(tmp_path, sandbox.graph_url, settings) as server, client_of(server) as client:
         await put_page(client)
-        done = await send_to_the_end(client, send_request(recipients(20, "a")))
+        done = await send_and_wait(client, send_request(recipients(20, "a")))
         await put_page(client, rate=RATE)
         under_way = (await client.send(send_request(recipients(PEOPLE, "b")))).message
-        await sent_some(client, under_way.id)
+        await some_are_sent(client, under_way.id)
         restored = {**settings, "REDRIVE_DATABASE_URL": back_up()}
-        forgotten = await send_to_the_end(client, send_request(recipients(5, "c")))
+        forgotten = await send_and_wait(client, send_request(recipients(5, "c")))
     before = (await sandbox.control.summary()).accepted
     assert before == 19 + PEOPLE + 5
 
-    code, words = await hold_all({**restored, "REDRIVE_SECRET_KEY": OTHER_KEY})
-    assert (code, "the key does not decrypt" in words) == (1, True)
+    code, output = await hold_all({**restored, "REDRIVE_SECRET_KEY": OTHER_KEY})
+    assert (code, "the key does not decrypt" in output) == (1, True)
     for pages in (1, 0):
-        code, words = await hold_all(restored)
-        assert (code, words.partition(";")[0]) == (0, f"{pages} pages were put on hold")
+        code, output = await hold_all(restored)
+        assert (code, output.partition(";")[0]) == (0, f"{pages} pages were put on hold")
     with closing(opened(restored["REDRIVE_DATABASE_URL"])) as store:
         assert differences(store) == {}
 

@@ -1,4 +1,4 @@
-"""The release before and this one side by side on one database: nothing is lost, and nobody is sent to twice."""
+"""The older release and this one on one database: no message is lost, and no recipient is sent to twice."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from redrive.v1.page_service_pb2 import PutPageRequest
 from server.eventstore.rebuild import differences, rebuild
 from tests.databases import opened
 from tests.deploy.older_release import OlderRelease, unpacked
-from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
+from tests.e2e.campaign import assert_balanced, assert_no_duplicates, recipients, watch_until_done
 from tests.e2e.processes import SandboxProcess, client_of, running_server
 from tests.waiting import eventually
 
@@ -29,14 +29,14 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 PAGES = ("3001", "3002", "3003", "3004")
 RATE = 50.0  # messages per second and page
 PEOPLE = 100
-# What the release before does not count; a rebuild makes up for it.
+# The older release does not maintain these; a rebuild does.
 UNCOUNTED_TABLES = {"outcomes", "page_outcomes"}
 UNCOUNTED_COLUMNS = {"recent_attempts", "recent_failures"}
 AUTO, CRON, MANUAL = RetryType.RETRY_TYPE_AUTO, RetryType.RETRY_TYPE_CRON, RetryType.RETRY_TYPE_MANUAL
 
 
 def request(page: str, name: str, retry: RetryType.ValueType = MANUAL) -> SendRequest:
-    """A message to people of its own, every tenth of whom cannot be reached at first."""
+    """Return a Send to recipients of its own; the sandbox refuses every tenth of them once."""
     return SendRequest(
         page_id=page,
         title=name,
@@ -50,8 +50,8 @@ async def workers(client: Client, message_ids: list[str]) -> set[str]:
     return {batch.worker for id_ in message_ids async for batch in client.list_batches(id_) if batch.worker}
 
 
-def nameless(url: str) -> int:
-    """Deliveries whose text had a gap where the name belongs: sealed in a way that the older server cannot read."""
+def deliveries_without_name(url: str) -> int:
+    """Count deliveries without a name: the older server could not decrypt it."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT COUNT(*) FROM deliveries WHERE recipient_name = ''").fetchone()
     assert row is not None
@@ -66,26 +66,26 @@ def sealed_titles(url: str) -> int:
 
 
 def messages(url: str) -> list[dict[str, Any]]:
-    """The read model of messages without the columns that the release before does not count."""
+    """Return the rows of `messages` without the columns that the older release does not maintain."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
         rows = connection.execute("SELECT * FROM messages ORDER BY message_id").fetchall()
     return [{name: value for name, value in row.items() if name not in UNCOUNTED_COLUMNS} for row in rows]
 
 
-def repeatable(page: str, request_id: str) -> SendRequest:
-    """The same message, however often it is asked for."""
+def repeatable_send(page: str, request_id: str) -> SendRequest:
+    """Return a Send that gives the same message on each call."""
     return SendRequest(
         request_id=request_id,
         page_id=page,
-        title="repeated",
+        title="send_repeatedly",
         content=Content(text="Hi {{name}}"),
         recipients=recipients(PEOPLE, request_id),
     )
 
 
-async def repeated(request_id: str, *clients: Client) -> str:
-    """The id of the one message that a request makes, whichever servers are asked, and by whichever rpc."""
-    asked = repeatable(PAGES[3], request_id)
+async def send_repeatedly(request_id: str, *clients: Client) -> str:
+    """Send the same request to each server by Send and SendStream; return the one message id."""
+    asked = repeatable_send(PAGES[3], request_id)
     header = SendRequest()
     header.CopyFrom(asked)
     header.ClearField("recipients")
@@ -95,8 +95,8 @@ async def repeated(request_id: str, *clients: Client) -> str:
     return found[0]
 
 
-async def refused(client: Client, message_id: str) -> None:
-    """What the release before would not understand is refused at once, with the reason."""
+async def refuses_new_features(client: Client, message_id: str) -> None:
+    """Requests that the older release cannot read are refuses_new_features within two seconds, with the reason."""
     started = time.monotonic()
     scheduled = request(PAGES[0], "later")
     scheduled.schedule_time.GetCurrentTime()
@@ -116,7 +116,7 @@ async def refused(client: Client, message_id: str) -> None:
     assert time.monotonic() - started < 2
 
 
-async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
+async def test_a_rolling_upgrade_loses_no_message_and_sends_none_twice(
     tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
 ) -> None:
     settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY, "REDRIVE_RETRY_INTERVAL": "1"}
@@ -128,33 +128,34 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
         kinds = (AUTO, CRON, MANUAL, MANUAL)
         sent = [await old.send(request(page, f"o{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
         ids = [one.message.id for one in sent]
-        ids.append(await repeated("before", old))
-        for _ in range(40):  # until its statements are prepared, which a column more must not spoil
+        ids.append(await send_repeatedly("before", old))
+        for _ in range(40):  # until its statements are prepared: an added column must not break them
             await asyncio.gather(*(old.get_message(id_) for id_ in ids))
 
         async with running_server(tmp_path, sandbox.graph_url, settings) as server, client_of(server) as new:
             sent = [await new.send(request(page, f"n{page}", kind)) for page, kind in zip(PAGES, kinds, strict=True)]
             ids += [one.message.id for one in sent]
-            assert await repeated("before", new, old) == ids[4]
-            ids += [await repeated("new-first", new, old), await repeated("old-first", old, new)]
+            assert await send_repeatedly("before", new, old) == ids[4]
+            ids += [await send_repeatedly("new-first", new, old), await send_repeatedly("old-first", old, new)]
             await asyncio.gather(*(old.get_message(id_) for id_ in ids * 5))
             titles = {one.id: one.title async for one in old.list_messages()}
             assert {f"{who}{page}" for who in "on" for page in PAGES} <= set(titles.values()), (
-                "the older one reads them"
+                "the older release reads these titles"
             )
-            await refused(new, ids[-1])
+            await refuses_new_features(new, ids[-1])
             await eventually(lambda: workers(new, ids), lambda found: len(found) == 2)
-            for page in PAGES:  # what this release seals, the one before opens
+            for page in PAGES:  # the older release decrypts what this release encrypts
                 await new.put_page(PutPageRequest(page_id=page, access_token="EAAG-2"))
-            await asyncio.gather(*(watch_to_the_end(old, id_) for id_ in ids[2:4]))
+            await asyncio.gather(*(watch_until_done(old, id_) for id_ in ids[2:4]))
             resends = (old.resend(ResendRequest(message_id=ids[2])), new.resend(ResendRequest(message_id=ids[3])))
             assert [answer.recipients_to_retry for answer in await asyncio.gather(*resends)] == [10, 10]
             await eventually(lambda: workers(new, ids[5:]), lambda found: len(found) == 2)
             assert await older.stop() == 0
 
-            ends = {id_: await watch_to_the_end(new, id_) for id_ in ids}
+            ends = {id_: await watch_until_done(new, id_) for id_ in ids}
             await asyncio.gather(*(new.resend(ResendRequest(message_id=id_)) for id_ in (ids[4], *ids[7:])))
-            assert [await repeated(name, new) for name in ("before", "new-first", "old-first")] == [ids[4], *ids[9:]]
+            repeats = [await send_repeatedly(name, new) for name in ("before", "new-first", "old-first")]
+            assert repeats == [ids[4], *ids[9:]]
 
             async def all_sent() -> list[int]:
                 return [(await new.get_message(id_)).counts.sent for id_ in ids]
@@ -163,20 +164,20 @@ async def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
             for end in ends.values():
                 assert_balanced(end.counts)
             assert (await sandbox.control.summary()).accepted == PEOPLE * len(ids)
-            await assert_nobody_twice(sandbox)
-            assert nameless(postgres_url) == 0
+            await assert_no_duplicates(sandbox)
+            assert deliveries_without_name(postgres_url) == 0
 
             later = await new.send(request(PAGES[0], "after"))
-            assert is_keyed(later.message.id), "the release before is gone: ids are the server's own"
+            assert is_keyed(later.message.id), "the older release has ended: ids are keyed again"
             assert (later.message.title, sealed_titles(postgres_url)) == ("after", 1)
             paused = await new.pause_message(later.message.id)
             assert paused.status == MessageStatus.MESSAGE_STATUS_PAUSED
             owners = {page.id: page.owner async for page in new.list_pages()}
-            assert owners == dict.fromkeys(PAGES, ""), "the release before keeps no owners, and every caller goes on"
+            assert owners == dict.fromkeys(PAGES, ""), "the older release stores no owners"
             assert (await new.transfer_page(PAGES[0], "local")).owner == "local"
-            ended = await release.ends()
+            ended = await release.run_until_exit()
             assert ended.code == 1
-            assert "the database has schema version 2, and this release knows versions up to 1" in ended.words
+            assert "the database has schema version 2, and this release knows versions up to 1" in ended.output
             await server.stop()
     assert "Traceback" not in older.log.read_text()
     before = messages(postgres_url)

@@ -137,7 +137,7 @@ def test_a_stopped_round_lets_the_message_end() -> None:
     assert isinstance(complete(stopped, open_deliveries=0, now=NOW + timedelta(seconds=1)), MessageCompleted)
 
 
-def test_there_is_one_canary_at_a_time() -> None:
+def test_only_one_canary_is_active_at_a_time() -> None:
     with pytest.raises(CanaryUnderWay):
         check_resendable(message(CANARY), with_canary=True)
     check_resendable(message(CANARY))

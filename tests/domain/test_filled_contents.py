@@ -74,7 +74,7 @@ def test_a_value_that_looks_like_a_placeholder_is_sent_as_it_is(value: str) -> N
     assert text_for("{{a}}", Recipient(id="1", variables={"a": value, "b": "no"})) == value
 
 
-def test_a_variable_called_name_wins_over_the_recipients_name() -> None:
+def test_a_variable_called_name_overrides_the_recipients_name() -> None:
     assert Recipient(id="1", name="Ann", variables={"name": "Dr Ann"}).fillings() == {"name": "Dr Ann"}
 
 

@@ -143,7 +143,7 @@ def test_a_cancelled_message_that_is_done_cannot_be_cancelled_again_but_is_no_er
     assert cancel(given(message_submitted(), CANCELLED, COMPLETED)) is None
 
 
-def test_a_message_that_is_done_has_nothing_left_to_stop() -> None:
+def test_a_done_message_cannot_be_cancelled() -> None:
     with pytest.raises(MessageIsDone):
         cancel(given(message_submitted(), COMPLETED))
 

@@ -1,4 +1,4 @@
-"""A campaign as a caller runs it: a page, a send, its end, and its books."""
+"""A caller's campaign: register a page, send, watch until done, check the counts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ async def put_page(
     token: str = TOKEN,
     mode: SendMode.ValueType = SendMode.SEND_MODE_UNSPECIFIED,
 ) -> None:
-    """Registers the page, or replaces its token."""
+    """Register the page, or replace its token."""
     request = PutPageRequest(page_id=PAGE, access_token=token, messages_per_second=rate, send_mode=mode)
     await client.put_page(request)
 
 
 def recipients(count: int, prefix: str = "u") -> list[Recipient]:
-    """So many people."""
+    """Return this many recipients."""
     return [
         Recipient(id=f"{prefix}{number}", name=f"Name {number}", variables={"city": "Hanoi"}) for number in range(count)
     ]
@@ -44,7 +44,7 @@ def send_request(
     on_unconfirmed: OnUnconfirmed.ValueType = OnUnconfirmed.ON_UNCONFIRMED_UNSPECIFIED,
     request_id: str = "",
 ) -> SendRequest:
-    """A request to send them the usual text."""
+    """Return a request that sends the usual text to these recipients."""
     return SendRequest(
         request_id=request_id,
         page_id=PAGE,
@@ -56,8 +56,8 @@ def send_request(
     )
 
 
-async def watch_to_the_end(client: Client, message_id: str) -> Progress:
-    """The last progress of a message; on the way, its books balance at every step."""
+async def watch_until_done(client: Client, message_id: str) -> Progress:
+    """Watch until the message is done and return the last progress; check that the counts add up in each answer."""
     last: Progress | None = None
     async with asyncio.timeout(90):
         async for answer in client.watch_progress(message_id):
@@ -67,20 +67,20 @@ async def watch_to_the_end(client: Client, message_id: str) -> Progress:
     return last
 
 
-async def send_to_the_end(client: Client, request: SendRequest) -> Message:
-    """Sends, and waits until the message is done."""
+async def send_and_wait(client: Client, request: SendRequest) -> Message:
+    """Send, and return the message when it is done."""
     sent = await client.send(request)
-    await watch_to_the_end(client, sent.message.id)
+    await watch_until_done(client, sent.message.id)
     return await client.get_message(sent.message.id)
 
 
 def assert_balanced(counts: Counts) -> None:
-    """total = pending + sending + sent + failed + unconfirmed + cancelled."""
+    """Check that total = pending + sending + sent + failed + unconfirmed + cancelled."""
     parts = (counts.pending, counts.sending, counts.sent, counts.failed, counts.unconfirmed, counts.cancelled)
     assert counts.total == sum(parts)
 
 
-async def assert_nobody_twice(sandbox: SandboxProcess) -> None:
-    """The platform accepted each message at most once for a person."""
+async def assert_no_duplicates(sandbox: SandboxProcess) -> None:
+    """Check that the sandbox accepted each message at most once per recipient."""
     summary = await sandbox.control.summary()
     assert summary.repeat_count == 0, summary.repeats

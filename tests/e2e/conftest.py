@@ -1,4 +1,4 @@
-"""A server and a client for each test, and one sandbox that each test finds empty, all of them real processes."""
+"""Fixtures with real processes: a server and a client per test, and one sandbox that is reset for each test."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ async def sandbox_port() -> AsyncIterator[int]:
 
 @pytest.fixture
 async def sandbox(sandbox_port: int) -> AsyncIterator[SandboxProcess]:
-    """The sandbox of all tests; the servers of earlier tests are dead when it is reset."""
+    """Return the shared sandbox after a reset; no server of an earlier test is running."""
     sandbox = SandboxProcess(sandbox_port)
     async with sandbox.control:
         await sandbox.control.reset()
@@ -43,20 +43,20 @@ async def server(tmp_path: Path, sandbox: SandboxProcess) -> AsyncIterator[Serve
 
 
 @pytest.fixture
-async def two(
+async def two_servers(
     tmp_path: Path, sandbox: SandboxProcess, postgres_url: str
 ) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
-    """Two servers, started at the same moment on an empty database."""
+    """Start two_servers servers at the same time on one empty database."""
     settings = {"REDRIVE_DATABASE_URL": postgres_url, "REDRIVE_SECRET_KEY": KEY}
-    folders = [tmp_path / name for name in ("one", "two")]
+    folders = [tmp_path / name for name in ("one", "two_servers")]
     for folder in folders:
         folder.mkdir()
     async with AsyncExitStack() as stack:
         starting = [
             stack.enter_async_context(running_server(folder, sandbox.graph_url, settings)) for folder in folders
         ]
-        one, other = await asyncio.gather(*starting)
-        yield one, other
+        first, second = await asyncio.gather(*starting)
+        yield first, second
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real processes for the end-to-end tests: the service and the sandbox, on real ports, killed for real."""
+"""Starts the server, the sandbox and the webhook endpoint as real processes on real ports."""
 
 import asyncio
 import json
@@ -18,27 +18,28 @@ from redrive import Client
 from server.sandbox.control import SandboxControl
 
 PROGRAM = Path(sys.executable).with_name("redrive-server")
-# Becomes the program with so many open files: fork in a process with threads of gRPC is no place for Python.
+# Lowers the limit of open files, then replaces itself by the program. A preexec_fn would run Python after a fork in a
+# process with gRPC threads, which is unsafe.
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
 os.execv(sys.argv[2], sys.argv[2:])
 """
 START_SECONDS = 30.0
-PORTS = (15_000, 32_000)  # below those that the system gives to outgoing connections
+PORTS = (15_000, 32_000)  # below the ephemeral ports of outgoing connections
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that the system gives to no connection of others meanwhile."""
+    """Return a port without a listener, outside the range of ephemeral ports."""
     while True:
-        port = random.randrange(*PORTS)  # noqa: S311 - no secret
+        port = random.randrange(*PORTS)  # noqa: S311 not a secret
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
 
 
 async def listening(port: int, process: Process | None = None) -> None:
-    """Waits until somebody accepts connections: the process, where one is given, and nobody else who took the port."""
+    """Wait until the port accepts connections; if a process is given, wait until this process listens on it."""
     async with asyncio.timeout(START_SECONDS):
         while True:
             if await _accepts(port) and (process is None or _listens(process, port)):
@@ -57,13 +58,13 @@ async def _accepts(port: int) -> bool:
 
 
 def _listens(process: Process, port: int) -> bool:
-    assert process.returncode is None, f"it ended at once: has somebody else taken port {port}?"
+    assert process.returncode is None, f"the process ended; is port {port} in use?"
     connections = psutil.Process(process.pid).net_connections("tcp")
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 class ServerProcess:
-    """One `redrive-server`; it can be killed and started again on the same database and port."""
+    """A `redrive-server` process that can be killed and restarted on the same database and port."""
 
     def __init__(
         self, folder: Path, graph_url: str, settings: Mapping[str, str], *, open_files: int | None = None
@@ -84,17 +85,17 @@ class ServerProcess:
 
     @property
     def address(self) -> str:
-        """Where it answers."""
+        """The address of the gRPC API."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The process, while it runs."""
+        """The process id of the running server."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self) -> None:
-        """Starts it, and waits until it answers."""
+        """Start the server, and wait until it accepts connections."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, env=self.environment, stdout=log, stderr=log
@@ -102,11 +103,11 @@ class ServerProcess:
         await listening(self.port, self._process)
 
     async def kill(self) -> None:
-        """SIGKILL: no goodbye."""
+        """Send SIGKILL and wait."""
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         return await self._end(signal.SIGTERM)
 
     async def _end(self, how: signal.Signals) -> int:
@@ -117,7 +118,7 @@ class ServerProcess:
             return await self._process.wait()
 
     def log_lines(self) -> list[dict[str, object]]:
-        """What it logged so far."""
+        """Return the JSON log lines so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
@@ -125,7 +126,7 @@ class ServerProcess:
 async def running_server(
     folder: Path, graph_url: str, settings: Mapping[str, str] | None = None, *, open_files: int | None = None
 ) -> AsyncIterator[ServerProcess]:
-    """A server that is stopped at the end, whatever happens."""
+    """Run a server, and kill it at the end."""
     server = ServerProcess(folder, graph_url, settings or {}, open_files=open_files)
     await server.start()
     try:
@@ -135,7 +136,7 @@ async def running_server(
 
 
 class SandboxProcess:
-    """The sandbox as a process of its own, and its control."""
+    """A sandbox process and its control API."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -145,7 +146,7 @@ class SandboxProcess:
 
 @asynccontextmanager
 async def running_sandbox_process(*options: str, **environment: str) -> AsyncIterator[SandboxProcess]:
-    """A sandbox that is stopped at the end."""
+    """Run a sandbox, and kill it at the end."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(str(PROGRAM), "sandbox", f"--port={port}", *options),
@@ -165,7 +166,7 @@ async def running_sandbox_process(*options: str, **environment: str) -> AsyncIte
 
 @asynccontextmanager
 async def running_webhooks_process(port: int, server: str, log: Path, **environment: str) -> AsyncIterator[Process]:
-    """A webhook endpoint that feeds a server, and is stopped at the end; it logs to a file."""
+    """Run a webhook endpoint that reports to a server and logs to a file; kill it at the end."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *(PROGRAM, "webhooks", f"--listen=127.0.0.1:{port}", f"--server={server}"),
@@ -184,6 +185,6 @@ async def running_webhooks_process(port: int, server: str, log: Path, **environm
 
 @asynccontextmanager
 async def client_of(server: ServerProcess) -> AsyncIterator[Client]:
-    """The typed client, connected."""
+    """Yield a connected client."""
     async with Client(server.address) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Calls as no gRPC client makes them: compressed bombs, and requests whose last byte never comes. Frames by hand."""
+"""HTTP/2 calls that no gRPC client makes: compression bombs, and requests without their last byte."""
 
 import gzip
 import select
@@ -16,7 +16,7 @@ _INITIAL_WINDOW = 65_535
 
 
 class Call(NamedTuple):
-    """What one call sends: a message's prefix says how long it is, and `body` may be less than that."""
+    """Content of one call; `length` is the announced length, and `body` may be shorter."""
 
     path: str
     body: bytes
@@ -26,18 +26,18 @@ class Call(NamedTuple):
 
 
 def bomb(path: str, size: int, metadata: Sequence[tuple[str, str]] = ()) -> Call:
-    """A whole message of zeros, a thousand times smaller on the wire."""
+    """Return a complete message of zeros, about a thousand times smaller on the wire."""
     packed = gzip.compress(bytes(size), 6)
     return Call(path, packed, len(packed), compressed=True, metadata=metadata)
 
 
 def half_sent(path: str, size: int, metadata: Sequence[tuple[str, str]] = ()) -> Call:
-    """A message that lacks its last byte."""
+    """Return a message without its last byte."""
     return Call(path, bytes(size - 1), size, metadata=metadata)
 
 
 class RawConnection:
-    """One connection with many calls, each of which sends as fast as the server lets it."""
+    """One connection with many calls; each call sends as fast as flow control allows."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -56,7 +56,7 @@ class RawConnection:
         self._socket.close()
 
     def begin(self, call: Call) -> None:
-        """Sends the headers; the rest follows in `run`."""
+        """Send the headers; `run` sends the rest."""
         stream = 2 * len(self._windows) + 1
         self._windows[stream] = self._initial
         prefix = bytes([call.compressed]) + struct.pack(">I", call.length)
@@ -65,7 +65,7 @@ class RawConnection:
         self._send(_frame(_HEADERS, _END_HEADERS, stream, _headers(call)))
 
     def run(self, seconds: float) -> None:
-        """Sends what there is to send, for so long, or until every call has ended."""
+        """Send data for this many seconds, or until every call has ended."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends and not self.is_closed and len(self.ended) < len(self._windows):
             self._receive(0.0 if self._send_some() else 0.02)
@@ -147,8 +147,8 @@ def _text(text: str) -> bytes:
 
 
 def valid(path: str, size: int, metadata: Sequence[tuple[str, str]] = ()) -> Call:
-    """A whole message that gRPC can decode: a field that nobody knows, with so many bytes."""
-    body = b"\xfa\x7f" + _varint(size - 10) + bytes(size - 10)  # number 2047, of bytes
+    """Return a complete message that protobuf can decode: an unknown field of this size."""
+    body = b"\xfa\x7f" + _varint(size - 10) + bytes(size - 10)  # field number 2047, type bytes
     return Call(path, body, len(body), metadata=metadata)
 
 
@@ -158,6 +158,6 @@ def _varint(number: int) -> bytes:
 
 
 def crowded(path: str, size: int, metadata: Sequence[tuple[str, str]] = ()) -> Call:
-    """A whole message of empty recipients, each 2 bytes on the wire."""
+    """Return a complete message of empty recipients, each 2 bytes on the wire."""
     body = b"\x2a\x00" * (size // 2)
     return Call(path, body, len(body), metadata=metadata)

@@ -1,4 +1,4 @@
-"""A server that asks who calls, over TLS, as an operator meets it: tokens by command, certificates, refusals."""
+"""Authentication over TLS on a real server: tokens from the command line, client certificates, rejected callers."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class Ran(NamedTuple):
     errors: str
 
 
-async def ran(program: Path, *arguments: str, **environment: str) -> Ran:
+async def run(program: Path, *arguments: str, **environment: str) -> Ran:
     process = await asyncio.create_subprocess_exec(
         program, *arguments, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
     )
@@ -45,10 +45,12 @@ def token(settings: Mapping[str, str], owner: str, scope: Scope) -> str:
     return made.stdout.strip()
 
 
-async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: SandboxProcess, tmp_path: Path) -> None:
+async def test_callers_authenticate_by_tokens_and_certificates_over_tls(
+    sandbox: SandboxProcess, tmp_path: Path
+) -> None:
     authority = Authority()
-    chain, key = authority.certify("localhost", "localhost").written(tmp_path)
-    mine = authority.certify("ops", "ops.example.org").written(tmp_path, "ops")
+    chain, key = authority.certify("localhost", "localhost").write(tmp_path)
+    mine = authority.certify("ops", "ops.example.org").write(tmp_path, "ops")
     trusted = tmp_path / "authority.pem"
     trusted.write_bytes(authority.certificate)
     callers = tmp_path / "callers.json"
@@ -65,30 +67,30 @@ async def test_callers_are_known_by_tokens_and_certificates_over_tls(sandbox: Sa
     with closing(opened(f"sqlite:///{tmp_path / 'redrive.db'}")) as store:
         append(store, page_stream("legacy"), 0, page_registered("legacy", requested_by=""))
     async with running_server(tmp_path, sandbox.graph_url, settings) as server:
-        talking = {
+        connection = {
             "REDRIVE_SERVER": f"localhost:{server.port}",
             "REDRIVE_ROOT_CERTIFICATES": str(trusted),
             "REDRIVE_CLIENT_CERT": str(mine[0]),
             "REDRIVE_CLIENT_KEY": str(mine[1]),
             "REDRIVE_PAGE_TOKEN": "EAAG-secret-token",
         }
-        assert (await ran(CLI, "page", "put", "1001", **talking)).code == 0
-        assert (await ran(CLI, "page", "share", "1001", "--only-owner", **talking)).code == 0
+        assert (await run(CLI, "page", "put", "1001", **connection)).code == 0
+        assert (await run(CLI, "page", "share", "1001", "--only-owner", **connection)).code == 0
         listed, refused, unknown = await asyncio.gather(
-            ran(CLI, "page", "list", REDRIVE_TOKEN=reader, **talking),
-            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=reader, **talking),
-            ran(CLI, "page", "list", REDRIVE_TOKEN="rdt_nobody-has-this-one", **talking),
+            run(CLI, "page", "list", REDRIVE_TOKEN=reader, **connection),
+            run(CLI, "page", "put", "1001", REDRIVE_TOKEN=reader, **connection),
+            run(CLI, "page", "list", REDRIVE_TOKEN="rdt_nobody-has-this-one", **connection),
         )
         writer, other = token(settings, "ops", Scope.PAGES), token(settings, "crm", Scope.PAGES)
         put, foreign = await asyncio.gather(
-            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=writer, **talking),
-            ran(CLI, "page", "put", "1001", REDRIVE_TOKEN=other, **talking),
+            run(CLI, "page", "put", "1001", REDRIVE_TOKEN=writer, **connection),
+            run(CLI, "page", "put", "1001", REDRIVE_TOKEN=other, **connection),
         )
-        shared = await ran(CLI, "page", "share", "1001", "crm", **talking)
-        visible = await ran(CLI, "page", "list", REDRIVE_TOKEN=reader, **talking)
+        shared = await run(CLI, "page", "share", "1001", "crm", **connection)
+        visible = await run(CLI, "page", "list", REDRIVE_TOKEN=reader, **connection)
 
-    for worked in (listed, put, shared, visible):
-        assert worked.code == 0, worked.errors
+    for successful in (listed, put, shared, visible):
+        assert successful.code == 0, successful.errors
     assert "1001" not in listed.output
     assert "1001" in visible.output
     assert foreign.code != 0

@@ -1,4 +1,4 @@
-"""The command line against a real server: send, see failures, resend."""
+"""The command line against a real server: send, list failures, resend."""
 
 import asyncio
 import json
@@ -32,7 +32,9 @@ async def _redrive(server: ServerProcess, *arguments: str) -> Ran:
     return Ran(process.returncode, output.decode(), errors.decode())
 
 
-async def test_the_main_job_by_command_line(server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path) -> None:
+async def test_the_cli_sends_lists_failures_and_resends(
+    server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path
+) -> None:
     await sandbox.control.order({"preset": "temporary", "recipients": ["u2"], "times": 1})
     people = tmp_path / "people.csv"
     people.write_text("id,name,city\nu1,Ada,Hanoi\nu2,Bo,Huế\nu3,Cy,Đà Nẵng\n")
@@ -66,7 +68,7 @@ async def _only_message(server: ServerProcess) -> str:
     return str(found["messages"][0]["id"])
 
 
-async def test_a_bad_csv_names_line_and_column_and_sends_nothing(
+async def test_an_invalid_csv_names_line_and_column_and_sends_nothing(
     server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     people = tmp_path / "people.csv"
@@ -82,7 +84,7 @@ async def test_a_bad_csv_names_line_and_column_and_sends_nothing(
 
 
 @pytest.mark.parametrize("count", [100, 12_000], ids=["in one request", "in a stream"])
-async def test_what_the_server_refuses_is_shown_by_line_and_column(
+async def test_recipients_that_the_server_rejects_are_reported_by_line_and_column(
     server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path, count: int
 ) -> None:
     people = tmp_path / "people.csv"
@@ -99,7 +101,7 @@ async def test_what_the_server_refuses_is_shown_by_line_and_column(
     assert (await sandbox.control.summary()).received == 0
 
 
-async def test_a_server_that_is_away_has_an_exit_code_of_its_own(server: ServerProcess) -> None:
+async def test_an_unavailable_server_has_its_own_exit_code(server: ServerProcess) -> None:
     await server.kill()
 
     asked = await _redrive(server, "messages")

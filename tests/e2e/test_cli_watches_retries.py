@@ -1,4 +1,4 @@
-"""`redrive send --watch` stays while an automatic retry is due, against a real server."""
+"""`redrive send --watch` continues while an automatic retry is due, against a real server."""
 
 import asyncio
 import os
@@ -21,30 +21,30 @@ PROGRAM = Path(sys.executable).with_name("redrive")
 
 @pytest.fixture
 async def failing_once(client: Client, sandbox: SandboxProcess) -> None:
-    """The first attempt to u1 fails, and the next one succeeds."""
+    """Make the first attempt to u1 fail and the next one succeed."""
     await put_page(client)
     await sandbox.control.order({"preset": "temporary", "recipients": ["u1"], "times": 1})
 
 
 class Watching:
-    """A `redrive send --watch` that runs; its lines are read as they come."""
+    """A running `redrive send --watch`; its lines are read as they arrive."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self.lines: list[str] = []
 
-    async def see(self, words: str) -> str:
-        """Return the next line that holds the words."""
+    async def wait_for(self, words: str) -> str:
+        """Return the next line that contains the text."""
         async for line in self._read():
             if words in line:
                 return line
-        raise AssertionError(f"{words!r} was never printed: {self.lines}")
+        raise AssertionError(f"{words!r} is not in the output: {self.lines}")
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    async def end(self) -> int:
-        """Read the rest, and return the exit code."""
+    async def wait_for_exit(self) -> int:
+        """Read the rest of the output, and return the exit code."""
         async for _ in self._read():
             pass
         return await self._process.wait()
@@ -88,17 +88,17 @@ async def message_id(client: Client) -> str:
 async def test_a_watch_ends_with_success_after_the_retry(server: ServerProcess, policy: tuple[str, ...]) -> None:
     watching = await sending(server, *policy)
 
-    assert await watching.end() == 0
+    assert await watching.wait_for_exit() == 0
     assert watching.lines[-1].startswith("SENT: 2 of 2 sent, 0 failed")
     if len(policy) > 2:
         assert any(", next retry 20" in line for line in watching.lines)
 
 
 @pytest.mark.usefixtures("failing_once")
-async def test_a_watch_that_does_not_wait_ends_with_a_code_of_its_own(server: ServerProcess) -> None:
+async def test_a_watch_without_waiting_for_retries_has_its_own_exit_code(server: ServerProcess) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "1h", "--no-wait-for-retries")
 
-    assert await watching.end() == 12
+    assert await watching.wait_for_exit() == 12
 
 
 async def test_a_watch_waits_for_the_servers_timer(tmp_path: Path, sandbox: SandboxProcess) -> None:
@@ -108,7 +108,7 @@ async def test_a_watch_waits_for_the_servers_timer(tmp_path: Path, sandbox: Sand
         await put_page(client)
         watching = await sending(server, "--retry", "cron")
 
-        assert await watching.end() == 0
+        assert await watching.wait_for_exit() == 0
 
 
 async def test_a_watch_does_not_wait_for_a_timer_that_is_off(tmp_path: Path, sandbox: SandboxProcess) -> None:
@@ -118,11 +118,11 @@ async def test_a_watch_does_not_wait_for_a_timer_that_is_off(tmp_path: Path, san
         await put_page(client)
         watching = await sending(server, "--retry", "cron")
 
-        assert await watching.end() == 10
+        assert await watching.wait_for_exit() == 10
         assert "timer is off" in "".join(watching.lines)
 
 
-async def test_a_watch_ends_when_the_rounds_are_used_up(
+async def test_a_watch_ends_when_the_attempts_are_used_up(
     server: ServerProcess, client: Client, sandbox: SandboxProcess
 ) -> None:
     await put_page(client)
@@ -130,7 +130,7 @@ async def test_a_watch_ends_when_the_rounds_are_used_up(
 
     watching = await sending(server, "--retry", "auto", "--retry-interval", "1s", "--max-retries", "1")
 
-    assert await watching.end() == 10
+    assert await watching.wait_for_exit() == 10
     assert len((await sandbox.control.received("u1")).arrivals) == 2
 
 
@@ -142,61 +142,61 @@ async def test_a_watch_does_not_wait_for_a_permanent_error(
 
     watching = await sending(server, "--retry", "cron")
 
-    assert await watching.end() == 10
+    assert await watching.wait_for_exit() == 10
 
 
 @pytest.mark.usefixtures("failing_once")
 async def test_a_cancel_ends_the_wait(server: ServerProcess, client: Client) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "1h")
-    await watching.see(", next retry")
+    await watching.wait_for(", next retry")
 
     await client.cancel_message(await message_id(client))
 
-    assert await watching.end() == 11
+    assert await watching.wait_for_exit() == 11
 
 
 @pytest.mark.usefixtures("failing_once")
-async def test_a_hold_ends_the_wait_and_says_why(server: ServerProcess, client: Client) -> None:
+async def test_a_hold_ends_the_wait_and_prints_its_reason(server: ServerProcess, client: Client) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "1h")
-    await watching.see(", next retry")
+    await watching.wait_for(", next retry")
 
     await client.hold_page(PAGE, "a wrong link")
 
-    assert await watching.end() == 10
+    assert await watching.wait_for_exit() == 10
     assert "page on hold: a wrong link" in "".join(watching.lines)
 
 
 @pytest.mark.usefixtures("failing_once")
-async def test_a_paused_message_is_waited_for_until_it_is_resumed(server: ServerProcess, client: Client) -> None:
+async def test_a_watch_of_a_paused_message_continues_until_it_is_resumed(server: ServerProcess, client: Client) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "4s")
-    await watching.see(", next retry")
+    await watching.wait_for(", next retry")
 
     await client.pause_message(await message_id(client))
-    await watching.see("PAUSED")
+    await watching.wait_for("PAUSED")
     await client.resume_message(await message_id(client))
 
-    assert await watching.end() == 0
+    assert await watching.wait_for_exit() == 0
 
 
 @pytest.mark.usefixtures("failing_once")
-async def test_an_interrupted_wait_says_what_is_known(server: ServerProcess, client: Client) -> None:
+async def test_an_interrupted_wait_prints_the_last_counts(server: ServerProcess, client: Client) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "1h")
-    await watching.see(", next retry")
+    await watching.wait_for(", next retry")
 
     watching.interrupt()
 
-    assert await watching.end() == 130
+    assert await watching.wait_for_exit() == 130
     assert watching.lines[-2].startswith("Interrupted. PARTIALLY_SENT: 1 of 2 sent, 1 failed")
     [message] = [one async for one in client.list_messages()]
     assert message.status == MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT
 
 
 @pytest.mark.usefixtures("failing_once")
-async def test_a_wait_outlives_a_restarted_server(server: ServerProcess) -> None:
+async def test_a_wait_continues_after_a_server_restart(server: ServerProcess) -> None:
     watching = await sending(server, "--retry", "auto", "--retry-interval", "4s")
-    await watching.see(", next retry")
+    await watching.wait_for(", next retry")
 
     await server.kill()
     await server.start()
 
-    assert await watching.end() == 0
+    assert await watching.wait_for_exit() == 0

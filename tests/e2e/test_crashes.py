@@ -1,4 +1,4 @@
-"""SIGKILL in mid-send, and a restart: nothing is lost, nothing is sent twice, what was in flight is unconfirmed."""
+"""SIGKILL during a send, then a restart: no loss, no duplicate, and deliveries in flight are unconfirmed."""
 
 import asyncio
 
@@ -8,11 +8,11 @@ from redrive.v1.message_pb2 import Message
 from redrive.v1.page_pb2 import SendMode
 from tests.e2e.campaign import (
     assert_balanced,
-    assert_nobody_twice,
+    assert_no_duplicates,
     put_page,
     recipients,
     send_request,
-    watch_to_the_end,
+    watch_until_done,
 )
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually
@@ -28,7 +28,7 @@ async def _send_until(client: Client, people: int, sent: int) -> Message:
     return accepted.message
 
 
-async def test_a_killed_server_goes_on_where_it_was(server: ServerProcess, sandbox: SandboxProcess) -> None:
+async def test_a_killed_server_continues_after_a_restart(server: ServerProcess, sandbox: SandboxProcess) -> None:
     await sandbox.control.order({"effect": {"kind": "delay", "seconds": 0.3}})
     async with client_of(server) as client:
         await put_page(client, rate=400)
@@ -38,13 +38,13 @@ async def test_a_killed_server_goes_on_where_it_was(server: ServerProcess, sandb
 
     await server.start()
     async with client_of(server) as client:
-        last = await watch_to_the_end(client, message.id)
+        last = await watch_until_done(client, message.id)
 
         assert_balanced(last.counts)
         assert (last.counts.total, last.counts.failed, last.counts.cancelled) == (1_500, 0, 0)
         assert last.counts.sent + last.counts.unconfirmed == 1_500
-        assert 0 < last.counts.unconfirmed <= 400, "what was dispatched when the process died, and no more"
-        await assert_nobody_twice(sandbox)
+        assert 0 < last.counts.unconfirmed <= 400, "only what was dispatched when the process was killed"
+        await assert_no_duplicates(sandbox)
         assert (await sandbox.control.summary()).received >= in_flight
         await _resend_only_what_is_asked_for(client, message.id, last.counts.unconfirmed)
 
@@ -54,11 +54,11 @@ async def _resend_only_what_is_asked_for(client: Client, message_id: str, unconf
     assert nothing.recipients_to_retry == 0
     asked = await client.resend(ResendRequest(message_id=message_id, include_unconfirmed=True))
     assert asked.recipients_to_retry == unconfirmed
-    await watch_to_the_end(client, message_id)
+    await watch_until_done(client, message_id)
     assert (await client.get_message(message_id)).counts.sent == 1_500
 
 
-async def test_a_message_that_was_accepted_survives_a_kill_before_anything_left(
+async def test_an_accepted_message_survives_a_kill_before_its_first_delivery(
     server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
     async with client_of(server) as client:
@@ -69,41 +69,41 @@ async def test_a_message_that_was_accepted_survives_a_kill_before_anything_left(
     await server.start()
     async with client_of(server) as client:
         await put_page(client, rate=5_000)
-        last = await watch_to_the_end(client, accepted.message.id)
+        last = await watch_until_done(client, accepted.message.id)
         assert last.counts.sent + last.counts.unconfirmed == 400
         assert last.counts.unconfirmed <= 1
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
-async def test_a_server_that_is_killed_while_it_plans_a_resend_plans_it_to_its_end(
+async def test_a_resend_whose_planning_was_killed_is_planned_completely_after_a_restart(
     server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
-    """Nobody asks again: what the first slice said is enough."""
+    """The client does not call Resend again; the first slice of the plan holds all that is needed."""
     await sandbox.control.order({"preset": "temporary", "times": 1})
     async with client_of(server) as client:
         await put_page(client, rate=100_000, mode=SendMode.SEND_MODE_BATCH)
         header = send_request([])
         header.stop_policy.min_attempts = NEVER_STOPS
         accepted = await client.send_stream(header, recipients(25_000))
-        await watch_to_the_end(client, accepted.message.id)
+        await watch_until_done(client, accepted.message.id)
         asked = asyncio.create_task(client.resend(ResendRequest(message_id=accepted.message.id)))
         message = await eventually(
             lambda: client.get_message(accepted.message.id), lambda message: message.counts.failed < 25_000
         )
         await server.kill()
         await asyncio.gather(asked, return_exceptions=True)
-    assert message.counts.failed > 0, "it was killed while it planned"
+    assert message.counts.failed > 0, "the server must be killed during the planning"
 
     await server.start()
     async with client_of(server) as client:
-        last = await watch_to_the_end(client, accepted.message.id)
+        last = await watch_until_done(client, accepted.message.id)
 
     assert_balanced(last.counts)
     assert last.counts.sent + last.counts.unconfirmed == 25_000
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
-async def test_a_stopped_server_lets_go_what_has_not_left_and_exits_with_0(
+async def test_a_stopped_server_releases_undispatched_deliveries_and_exits_with_0(
     server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
     async with client_of(server) as client:
@@ -114,7 +114,7 @@ async def test_a_stopped_server_lets_go_what_has_not_left_and_exits_with_0(
 
     await server.start()
     async with client_of(server) as client:
-        last = await watch_to_the_end(client, message.id)
+        last = await watch_until_done(client, message.id)
         assert (last.counts.sent, last.counts.unconfirmed) == (500, 0)
     assert received < 500
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL: they share the work, and one's death stops nothing."""
+"""Several processes on one PostgreSQL: they share the pages, and survive the loss of one process."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
 from redrive.v1.message_pb2 import Message, MessageStatus
 from redrive.v1.page_service_pb2 import PutPageRequest
-from tests.e2e.campaign import assert_balanced, assert_nobody_twice, recipients, watch_to_the_end
+from tests.e2e.campaign import assert_balanced, assert_no_duplicates, recipients, watch_until_done
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of
 from tests.waiting import eventually
 
@@ -35,24 +35,24 @@ async def _started(client: Client, messages: list[Message]) -> list[Batch]:
     return [batch for m in messages async for batch in client.list_batches(m.id, statuses=started)]
 
 
-async def test_two_processes_share_the_pages_and_any_of_them_answers(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+async def test_two_processes_share_the_pages_and_each_answers_every_call(
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
-    async with client_of(two[0]) as one, client_of(two[1]) as other:
+    async with client_of(two_servers[0]) as one, client_of(two_servers[1]) as other:
         messages = await _send_on_every_page(one, people=300, rate=60)
 
         await eventually(lambda: _workers(other, messages), lambda found: len(found) == 2)
-        ends = await asyncio.gather(*(watch_to_the_end(other, message.id) for message in messages))
+        ends = await asyncio.gather(*(watch_until_done(other, message.id) for message in messages))
 
         assert [end.counts.sent for end in ends] == [300] * 4
         assert (await sandbox.control.summary()).received == 1_200
-        await assert_nobody_twice(sandbox)
+        await assert_no_duplicates(sandbox)
 
 
-async def test_a_pause_asked_of_one_process_holds_back_what_both_send(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+async def test_a_pause_requested_from_one_process_stops_deliveries_of_both(
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
-    async with client_of(two[0]) as one, client_of(two[1]) as other:
+    async with client_of(two_servers[0]) as one, client_of(two_servers[1]) as other:
         messages = await _send_on_every_page(one, people=300, rate=60)
         await eventually(lambda: _workers(other, messages), lambda found: len(found) == 2)
 
@@ -65,18 +65,18 @@ async def test_a_pause_asked_of_one_process_holds_back_what_both_send(
         assert (await sandbox.control.summary()).received == sum(message.counts.sent for message in paused)
 
         await asyncio.gather(*(one.resume_message(message.id) for message in messages))
-        ends = await asyncio.gather(*(watch_to_the_end(other, message.id) for message in messages))
+        ends = await asyncio.gather(*(watch_until_done(other, message.id) for message in messages))
         assert [end.counts.sent for end in ends] == [300] * 4
-        await assert_nobody_twice(sandbox)
+        await assert_no_duplicates(sandbox)
 
 
-async def test_a_page_that_the_platform_pauses_is_shown_and_released_by_any_process(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+async def test_a_pause_by_the_platform_is_shown_and_released_by_any_process(
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
     usage = json.dumps({PAGES[0]: [{"type": "messenger", "call_count": 1, "estimated_time_to_regain_access": 30}]})
     headers = {"kind": "headers", "headers": {"X-Business-Use-Case-Usage": usage}}
     await sandbox.control.order({"effect": headers, "page": PAGES[0]})
-    async with client_of(two[0]) as one, client_of(two[1]) as other:
+    async with client_of(two_servers[0]) as one, client_of(two_servers[1]) as other:
         await one.put_page(PutPageRequest(page_id=PAGES[0], access_token="EAAG", messages_per_second=50))
         request = SendRequest(page_id=PAGES[0], content=Content(text="Hi"), recipients=recipients(100))
         message = (await one.send(request)).message
@@ -89,44 +89,44 @@ async def test_a_page_that_the_platform_pauses_is_shown_and_released_by_any_proc
             assert page.pause == (await client.get_message(message.id)).page_pause == answer.progress.page_pause
         await sandbox.control.clear_faults()
         [worker] = await _workers(one, [message])
-        idle = other if f":{two[0].pid}:" in worker else one
+        idle = other if f":{two_servers[0].pid}:" in worker else one
 
         released = await idle.release_page(PAGES[0])
 
         assert not released.HasField("pause")
-        end = await watch_to_the_end(one, message.id)
+        end = await watch_until_done(one, message.id)
         assert end.counts.sent == 100
-        await assert_nobody_twice(sandbox)
+        await assert_no_duplicates(sandbox)
 
 
-async def test_a_scheduled_message_leaves_at_its_time_whichever_process_took_it(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+async def test_a_scheduled_message_is_sent_at_its_time_by_any_process(
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
-    async with client_of(two[0]) as one, client_of(two[1]) as other:
+    async with client_of(two_servers[0]) as one, client_of(two_servers[1]) as other:
         await one.put_page(PutPageRequest(page_id=PAGES[0], access_token="EAAG", messages_per_second=1_000))
         request = SendRequest(page_id=PAGES[0], content=Content(text="Hi"), recipients=recipients(20))
         scheduled = time.time() + 2.0
         request.schedule_time.FromNanoseconds(int(scheduled * 1e9))
         message = (await one.send(request)).message
 
-        end = await watch_to_the_end(other, message.id)
+        end = await watch_until_done(other, message.id)
 
         assert end.counts.sent == 20
         arrivals = (await sandbox.control.received(limit=100)).arrivals
         assert scheduled <= min(arrival.time for arrival in arrivals) < scheduled + 3.0
-        await assert_nobody_twice(sandbox)
+        await assert_no_duplicates(sandbox)
 
 
 async def test_a_killed_process_is_replaced_within_ten_seconds(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
-    async with client_of(two[1]) as client:
+    async with client_of(two_servers[1]) as client:
         messages = await _send_on_every_page(client, people=800, rate=40)
         await eventually(lambda: _workers(client, messages), lambda found: len(found) == 2)
 
-        await two[0].kill()
+        await two_servers[0].kill()
         killed = time.monotonic()
-        dead = {worker for worker in await _workers(client, messages) if f":{two[0].pid}:" in worker}
+        dead = {worker for worker in await _workers(client, messages) if f":{two_servers[0].pid}:" in worker}
 
         async def abandoned() -> set[str]:
             started = [
@@ -139,19 +139,19 @@ async def test_a_killed_process_is_replaced_within_ten_seconds(
 
         await eventually(abandoned, lambda left: not left, within=10)
         assert time.monotonic() - killed < 10
-        ends = await asyncio.gather(*(watch_to_the_end(client, message.id) for message in messages))
+        ends = await asyncio.gather(*(watch_until_done(client, message.id) for message in messages))
 
         for end in ends:
             assert_balanced(end.counts)
             assert end.counts.sent + end.counts.unconfirmed == 800
         assert sum(end.counts.unconfirmed for end in ends) <= 2 * 10 + 64
-        await assert_nobody_twice(sandbox)
+        await assert_no_duplicates(sandbox)
 
 
-async def test_a_watch_shows_within_500_ms_what_another_process_did(
-    two: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
+async def test_a_watch_shows_changes_of_another_process_within_500_ms(
+    two_servers: tuple[ServerProcess, ServerProcess], sandbox: SandboxProcess
 ) -> None:
-    async with client_of(two[0]) as one, client_of(two[1]) as other:
+    async with client_of(two_servers[0]) as one, client_of(two_servers[1]) as other:
         [message, *_] = await _send_on_every_page(one, people=4, rate=2)
         lags = {}
         for number, client in enumerate((one, other)):

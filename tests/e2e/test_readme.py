@@ -1,6 +1,6 @@
-"""The README's grpcurl session, run with a real third-party client against real processes.
+"""The README's grpcurl session, run with buf curl against real processes.
 
-buf curl speaks the same protocol and takes the same JSON as grpcurl, and it comes as a wheel.
+buf curl speaks the same protocol, reads the same JSON as grpcurl, and is installed as a wheel.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def _buf_curl(server: ServerProcess, service: str, rpc: str, body: str) ->
 
 
 def _last_json(text: str) -> dict[str, Any]:
-    """The last of the JSON documents that a stream printed."""
+    """Return the last JSON document in the output of a stream."""
     decoder, at = json.JSONDecoder(), 0
     last: dict[str, Any] = {}
     while (at := text.find("{", at)) >= 0:
@@ -50,7 +50,7 @@ def _last_json(text: str) -> dict[str, Any]:
     return last
 
 
-async def test_the_readme_session_runs_as_it_is_written(server: ServerProcess, sandbox: SandboxProcess) -> None:
+async def test_the_readme_session_runs_as_written(server: ServerProcess, sandbox: SandboxProcess) -> None:
     text = README.read_text()
     for fault in _FAULT.finditer(text):
         await sandbox.control.order(json.loads(fault["order"]))

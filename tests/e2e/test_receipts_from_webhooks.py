@@ -1,4 +1,4 @@
-"""The platform's webhooks, from process to process: what is unconfirmed is found to have been sent."""
+"""Webhooks from the sandbox through the endpoint to the server: echoes confirm unconfirmed deliveries."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ from redrive.v1.message_pb2 import Message, MessageStatus
 from server.sandbox.webhooks import WebhookStatus
 from tests.e2e.campaign import (
     assert_balanced,
-    assert_nobody_twice,
+    assert_no_duplicates,
     put_page,
     recipients,
+    send_and_wait,
     send_request,
-    send_to_the_end,
-    watch_to_the_end,
+    watch_until_done,
 )
 from tests.e2e.processes import (
     PROGRAM,
@@ -40,7 +40,7 @@ SECRETS = {**SECRET, "REDRIVE_WEBHOOK_VERIFY_TOKEN": "verify-5e4f"}
 
 @pytest.fixture
 def hook() -> int:
-    """The port of the webhook endpoint."""
+    """Return the port of the webhook endpoint."""
     return free_port()
 
 
@@ -63,8 +63,8 @@ async def webhooks(tmp_path: Path, hook: int, server: ServerProcess) -> AsyncIte
         yield process
 
 
-async def told(sandbox: SandboxProcess) -> WebhookStatus:
-    """The platform has told all that it has to tell."""
+async def webhooks_sent(sandbox: SandboxProcess) -> WebhookStatus:
+    """Wait until the sandbox has sent all webhooks."""
     return await eventually(sandbox.control.webhooks, lambda status: not status.waiting, within=30)
 
 
@@ -72,7 +72,7 @@ async def all_deliveries(client: Client, message_id: str) -> list[Delivery]:
     return [delivery async for delivery in client.list_deliveries(message_id)]
 
 
-async def test_what_arrived_behind_a_bad_answer_is_sent_by_its_echo(
+async def test_an_echo_confirms_a_delivery_whose_response_was_lost(
     server: ServerProcess, sandbox: SandboxProcess, webhooks: Process, client: Client
 ) -> None:
     await sandbox.control.order(
@@ -82,28 +82,28 @@ async def test_what_arrived_behind_a_bad_answer_is_sent_by_its_echo(
     )
     await put_page(client)
 
-    message = await send_to_the_end(client, send_request(recipients(300)))
-    await told(sandbox)
+    message = await send_and_wait(client, send_request(recipients(300)))
+    await webhooks_sent(sandbox)
 
     message = await client.get_message(message.id)
     assert_balanced(message.counts)
     assert (message.status, message.counts.sent) == (MessageStatus.MESSAGE_STATUS_SENT, 300)
-    assert sum(int(str(line["unconfirmed"])) for line in in_trouble(server)) >= 60, "by what its workers heard"
+    assert sum(int(str(line["unconfirmed"])) for line in in_trouble(server)) >= 60, "by the workers' outcomes"
     found = await all_deliveries(client, message.id)
     assert {delivery.status for delivery in found} == {DeliveryStatus.DELIVERY_STATUS_SENT}
     assert all(delivery.provider_message_id and delivery.HasField("delivered_time") for delivery in found)
     assert 60 <= sum(delivery.HasField("read_time") for delivery in found) <= 180
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
 def in_trouble(server: ServerProcess) -> list[dict[str, object]]:
     return [line for line in server.log_lines() if line["event"] == "deliveries_in_trouble"]
 
 
-async def test_echoes_that_come_while_the_server_is_dead_wait_for_it(
+async def test_echoes_wait_while_the_server_is_down(
     tmp_path: Path, hook: int, server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
-    """What was in flight when it was killed turns out to have arrived."""
+    """Deliveries that were in flight at the kill turn out to have arrived."""
     await sandbox.control.order({"effect": {"kind": "delay", "seconds": 0.5}})
     async with client_of(server) as client:
         await put_page(client, rate=400)
@@ -115,23 +115,23 @@ async def test_echoes_that_come_while_the_server_is_dead_wait_for_it(
         assert (await sandbox.control.webhooks()).told == 0
         await server.start()
         async with client_of(server) as client:
-            await watch_to_the_end(client, message.id)
-            await told(sandbox)
+            await watch_until_done(client, message.id)
+            await webhooks_sent(sandbox)
             counts = (await client.get_message(message.id)).counts
 
     arrived = (await sandbox.control.summary()).recipients_accepted
     assert_balanced(counts)
     assert (counts.total, counts.failed, counts.cancelled, counts.pending, counts.sending) == (1_000, 0, 0, 0, 0)
     assert (counts.sent, counts.unconfirmed) == (arrived, 1_000 - arrived), (
-        "unconfirmed: what never left, and only that"
+        "only deliveries that never left are unconfirmed"
     )
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
-async def test_what_was_echoed_before_the_server_was_killed_is_never_unconfirmed(
+async def test_an_echo_before_the_kill_prevents_unconfirmed(
     server: ServerProcess, sandbox: SandboxProcess, webhooks: Process
 ) -> None:
-    """Echoes come at once, answers only after half a second."""
+    """Echoes arrive at once; answers arrive only after half a second."""
     await sandbox.control.order({"effect": {"kind": "delay", "seconds": 0.5}})
     async with client_of(server) as client:
         await put_page(client, rate=400)
@@ -140,13 +140,13 @@ async def test_what_was_echoed_before_the_server_was_killed_is_never_unconfirmed
 
     await server.start()
     async with client_of(server) as client:
-        await watch_to_the_end(client, message.id)
-        await told(sandbox)
+        await watch_until_done(client, message.id)
+        await webhooks_sent(sandbox)
         counts = (await client.get_message(message.id)).counts
 
     arrived = (await sandbox.control.summary()).recipients_accepted
     assert (counts.sent, counts.unconfirmed) == (arrived, 1_000 - arrived)
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
 async def _send_until(client: Client, people: int, sent: int) -> Message:
@@ -157,12 +157,12 @@ async def _send_until(client: Client, people: int, sent: int) -> Message:
     return accepted.message
 
 
-async def test_the_endpoint_ends_with_0_and_has_told_no_secret(
+async def test_the_endpoint_exits_with_0_and_logs_no_secret(
     tmp_path: Path, sandbox: SandboxProcess, webhooks: Process, client: Client
 ) -> None:
     await put_page(client)
-    await send_to_the_end(client, send_request(recipients(10)))
-    await told(sandbox)
+    await send_and_wait(client, send_request(recipients(10)))
+    await webhooks_sent(sandbox)
 
     webhooks.terminate()
 
@@ -174,11 +174,11 @@ async def test_the_endpoint_ends_with_0_and_has_told_no_secret(
 
 
 @pytest.mark.parametrize("missing", SECRETS)
-async def test_without_a_secret_it_does_not_start(missing: str) -> None:
+async def test_the_endpoint_does_not_start_without_a_secret(missing: str) -> None:
     environment = {**os.environ, **SECRETS, missing: ""}
     process = await asyncio.create_subprocess_exec(PROGRAM, "webhooks", env=environment, stdout=PIPE, stderr=PIPE)
 
-    _, words = await process.communicate()
+    _, errors = await process.communicate()
 
     assert process.returncode == 1
-    assert f"redrive-server webhooks does not start: {missing} is not set".encode() in words
+    assert f"redrive-server webhooks does not start: {missing} is not set".encode() in errors

@@ -1,4 +1,4 @@
-"""What requests cost in memory, of callers that are known and of those that are not: a real server within 1 GiB."""
+"""Memory use of requests from known and unknown callers, on a real server limited to 1 GiB."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from tests.e2e.raw_http2 import Call, RawConnection, bomb, crowded, half_sent, v
 from tests.e2e.test_access import token
 
 GIB, MIB = 1 << 30, 1 << 20
-MOST = 250 * MIB  # above rest
+MOST = 250 * MIB  # above the memory at rest
 CALLS = 64
 SEND, HEALTH, STREAM = (
     "/redrive.v1.DeliveryService/Send",
@@ -26,7 +26,7 @@ REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
 class Guarded:
-    """A server that asks who calls, and may take 1 GiB of memory."""
+    """A server with authentication and at most 1 GiB of memory."""
 
     def __init__(self, server: ServerProcess, settings: dict[str, str]) -> None:
         self.server = server
@@ -35,7 +35,7 @@ class Guarded:
         resource.prlimit(server.pid, resource.RLIMIT_DATA, (GIB, GIB))
 
     def memory(self, name: str) -> int:
-        """VmRSS or VmHWM, in bytes."""
+        """Return VmRSS or VmHWM in bytes."""
         found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{self.server.pid}/status").read_text())
         assert found is not None
         return int(found[1]) * 1024
@@ -49,8 +49,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         yield Guarded(server, settings)
 
 
-async def answered_beside(guarded: Guarded, attack: asyncio.Future[None]) -> float:
-    """Calls as long as the attack goes on; the longest time that an answer took, in seconds."""
+async def longest_answer_during(guarded: Guarded, attack: asyncio.Future[None]) -> float:
+    """Call ListMessages until the attack ends; return the longest response time in seconds."""
     loop, longest = asyncio.get_running_loop(), 0.0
     async with Client(guarded.server.address, token=guarded.good) as client:
         while not attack.done():
@@ -71,36 +71,36 @@ def attack(port: int, call: Call) -> None:
         connection.close()
 
 
-async def survived(guarded: Guarded, call: Call) -> None:
-    """The calls cost at most 250 MiB, and others are answered while they are made."""
-    Path(f"/proc/{guarded.server.pid}/clear_refs").write_text("5")  # the peak begins again
+async def survives(guarded: Guarded, call: Call) -> None:
+    """Check that the calls use at most 250 MiB and that other calls are answered within two seconds."""
+    Path(f"/proc/{guarded.server.pid}/clear_refs").write_text("5")  # resets the peak
     rest = guarded.memory("VmRSS")
 
     attacking = asyncio.ensure_future(asyncio.to_thread(attack, guarded.server.port, call))
-    longest = await answered_beside(guarded, attacking)
+    longest = await longest_answer_during(guarded, attacking)
 
     assert guarded.memory("VmHWM") - rest < MOST, call.path
     assert longest < 2.0, call.path
 
 
-async def test_requests_of_unknown_callers_take_little_memory(guarded: Guarded) -> None:
-    await survived(guarded, bomb(SEND, 31 * MIB))
-    await survived(guarded, half_sent(SEND, 31 * MIB))
-    await survived(guarded, bomb(HEALTH, 31 * MIB))
-    await survived(guarded, half_sent(HEALTH, 31 * MIB))
-    await survived(guarded, half_sent(REFLECTION, 31 * MIB))
+async def test_requests_of_unknown_callers_use_little_memory(guarded: Guarded) -> None:
+    await survives(guarded, bomb(SEND, 31 * MIB))
+    await survives(guarded, half_sent(SEND, 31 * MIB))
+    await survives(guarded, bomb(HEALTH, 31 * MIB))
+    await survives(guarded, half_sent(HEALTH, 31 * MIB))
+    await survives(guarded, half_sent(REFLECTION, 31 * MIB))
 
 
-async def test_requests_of_known_callers_take_little_memory(guarded: Guarded) -> None:
+async def test_requests_of_known_callers_use_little_memory(guarded: Guarded) -> None:
     known = [("authorization", f"Bearer {guarded.bad}")]
-    await survived(guarded, bomb(SEND, 31 * MIB, known))
-    await survived(guarded, half_sent(SEND, 31 * MIB, known))
-    await survived(guarded, half_sent(STREAM, 31 * MIB, known))
-    await survived(guarded, valid(SEND, 31 * MIB, known))
+    await survives(guarded, bomb(SEND, 31 * MIB, known))
+    await survives(guarded, half_sent(SEND, 31 * MIB, known))
+    await survives(guarded, half_sent(STREAM, 31 * MIB, known))
+    await survives(guarded, valid(SEND, 31 * MIB, known))
 
 
-async def test_requests_that_grow_when_they_are_decoded_take_little_memory(guarded: Guarded) -> None:
+async def test_requests_that_grow_when_decoded_use_little_memory(guarded: Guarded) -> None:
     known = [("authorization", f"Bearer {guarded.bad}")]
-    await survived(guarded, crowded(SEND, 31 * MIB, known))
-    await survived(guarded, crowded(SEND, 3 * MIB, known))
-    await survived(guarded, crowded(STREAM, 31 * MIB, known))
+    await survives(guarded, crowded(SEND, 31 * MIB, known))
+    await survives(guarded, crowded(SEND, 3 * MIB, known))
+    await survives(guarded, crowded(STREAM, 31 * MIB, known))

@@ -1,4 +1,4 @@
-"""Retries of each type: at once, by timer, by an outside scheduler."""
+"""Retries of each type: automatic, by the timer, by an outside scheduler."""
 
 import asyncio
 from pathlib import Path
@@ -7,18 +7,18 @@ from redrive import Client
 from redrive.v1.message_pb2 import Message, MessageStatus, OnUnconfirmed, RetryType
 from redrive.v1.retry_service_pb2 import ScheduledRetryStatus
 from tests.e2e.campaign import (
-    assert_nobody_twice,
+    assert_no_duplicates,
     put_page,
     recipients,
+    send_and_wait,
     send_request,
-    send_to_the_end,
-    watch_to_the_end,
+    watch_until_done,
 )
 from tests.e2e.processes import SandboxProcess, client_of, running_server
 from tests.waiting import eventually
 
 
-async def test_auto_resends_what_can_succeed_until_nobody_is_left(client: Client, sandbox: SandboxProcess) -> None:
+async def test_auto_resends_until_no_retryable_recipient_is_left(client: Client, sandbox: SandboxProcess) -> None:
     await put_page(client)
     await sandbox.control.order(
         {"preset": "unknown_recipient", "recipients": ["u0"]},
@@ -26,34 +26,32 @@ async def test_auto_resends_what_can_succeed_until_nobody_is_left(client: Client
         {"preset": "temporary", "recipients": ["u2?"], "times": 2},
     )
 
-    message = await send_to_the_end(client, send_request(recipients(500), retry=RetryType.RETRY_TYPE_AUTO))
+    message = await send_and_wait(client, send_request(recipients(500), retry=RetryType.RETRY_TYPE_AUTO))
 
     assert (message.counts.sent, message.counts.failed) == (499, 1)
     assert message.retry_count == 2
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
 async def test_auto_stops_when_the_attempts_are_used_up(client: Client, sandbox: SandboxProcess) -> None:
     await put_page(client)
     await sandbox.control.order({"preset": "temporary", "recipients": ["u7"]})
 
-    message = await send_to_the_end(
-        client, send_request(recipients(20), retry=RetryType.RETRY_TYPE_AUTO, max_retries=2)
-    )
+    message = await send_and_wait(client, send_request(recipients(20), retry=RetryType.RETRY_TYPE_AUTO, max_retries=2))
 
     [failed] = [one async for one in client.list_failed(message.id)]
     assert (failed.attempt_count, failed.retryable, message.retry_count) == (3, False, 2)
     assert len((await sandbox.control.received("u7")).arrivals) == 3
 
 
-async def test_an_unconfirmed_delivery_waits_unless_the_message_said_resend(
+async def test_an_unconfirmed_delivery_is_held_unless_the_message_asks_for_a_resend(
     client: Client, sandbox: SandboxProcess
 ) -> None:
     await put_page(client)
     await sandbox.control.order({"preset": "network", "recipients": ["*7"], "times": 1})
 
-    held = await send_to_the_end(client, send_request(recipients(10, "a"), retry=RetryType.RETRY_TYPE_AUTO))
-    resent = await send_to_the_end(
+    held = await send_and_wait(client, send_request(recipients(10, "a"), retry=RetryType.RETRY_TYPE_AUTO))
+    resent = await send_and_wait(
         client,
         send_request(
             recipients(10, "b"),
@@ -66,12 +64,10 @@ async def test_an_unconfirmed_delivery_waits_unless_the_message_said_resend(
     assert (resent.counts.sent, resent.counts.unconfirmed) == (10, 0)
 
 
-async def test_two_outside_schedulers_at_the_same_moment_start_one_round(
-    client: Client, sandbox: SandboxProcess
-) -> None:
+async def test_concurrent_outside_schedulers_start_one_round(client: Client, sandbox: SandboxProcess) -> None:
     await put_page(client)
     await sandbox.control.order({"preset": "temporary", "recipients": ["u?"], "times": 1})
-    waiting = await send_to_the_end(client, send_request(recipients(100), retry=RetryType.RETRY_TYPE_CRON))
+    waiting = await send_and_wait(client, send_request(recipients(100), retry=RetryType.RETRY_TYPE_CRON))
     assert waiting.status == MessageStatus.MESSAGE_STATUS_PARTIALLY_SENT
     [failed, *_] = [one async for one in client.list_failed(waiting.id)]
     assert failed.HasField("next_retry_time")
@@ -82,12 +78,12 @@ async def test_two_outside_schedulers_at_the_same_moment_start_one_round(
     [result] = [r for answer in answers for r in answer.results if r.recipients_count]
     assert result.status == ScheduledRetryStatus.SCHEDULED_RETRY_STATUS_STARTED
     assert (result.recipients_count, result.batches_created, result.retry_attempt) == (10, 1, 1)
-    await watch_to_the_end(client, waiting.id)
+    await watch_until_done(client, waiting.id)
     assert (await client.get_message(waiting.id)).counts.sent == 100
-    await assert_nobody_twice(sandbox)
+    await assert_no_duplicates(sandbox)
 
 
-async def test_the_timer_retries_by_itself(tmp_path: Path, sandbox: SandboxProcess) -> None:
+async def test_the_timer_retries_without_a_call(tmp_path: Path, sandbox: SandboxProcess) -> None:
     await sandbox.control.order({"preset": "temporary", "recipients": ["u1"], "times": 2})
     settings = {"REDRIVE_RETRY_INTERVAL": "0.5"}
     async with running_server(tmp_path, sandbox.graph_url, settings) as server, client_of(server) as client:

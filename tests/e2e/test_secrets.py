@@ -1,4 +1,4 @@
-"""Marked secrets, looked for after a full run wherever anything is kept, told or shown."""
+"""Search for marked secrets after a full run: in files, logs, answers, errors, metrics, traces and the process list."""
 
 import asyncio
 import json
@@ -18,10 +18,10 @@ from redrive.v1.content_pb2 import Content, Recipient
 from redrive.v1.delivery_service_pb2 import ResendRequest, SendRequest
 from redrive.v1.page_service_pb2 import PutPageRequest
 from server.crypto.key_ring import random_key
-from tests.e2e.campaign import PAGE, watch_to_the_end
+from tests.e2e.campaign import PAGE, watch_until_done
 from tests.e2e.processes import PROGRAM, SandboxProcess, ServerProcess, client_of, free_port, running_server
 
-# Each with a mark of its own, so that a find says what leaked.
+# Each value has its own mark, so that a match shows which one leaked.
 TOKEN = "EAAGmarked-first-token-0123456789"
 NEXT_TOKEN = "EAAGmarked-next-token-0123456789"
 REFUSED_TOKEN = "EAAGmarked-refused-token-0123456789"
@@ -37,16 +37,16 @@ RECIPIENTS = [Recipient(id=f"u{number}", name=NAME, variables={"city": CITY}) fo
 
 @dataclass
 class Run:
-    """What a full run left behind, by where it stands."""
+    """Files and outputs of a full run, by name."""
 
     key: str
     files: Mapping[str, bytes]
-    told: Mapping[str, str]
+    outputs: Mapping[str, str]
 
     def shows(self, secret: str) -> Iterator[str]:
-        """Where it is to be seen."""
+        """Yield the names of the files and outputs that contain the secret."""
         yield from (where for where, kept in self.files.items() if secret.encode() in kept)
-        yield from (where for where, told in self.told.items() if secret in told)
+        yield from (where for where, output in self.outputs.items() if secret in output)
 
     def secrets(self) -> Iterator[tuple[str, str]]:
         yield from (("token", TOKEN), ("next token", NEXT_TOKEN), ("refused token", REFUSED_TOKEN))
@@ -67,7 +67,7 @@ async def ended(*command: str | Path, **environment: str) -> str:
 
 @pytest.fixture
 async def run(tmp_path: Path, sandbox: SandboxProcess) -> Run:
-    """Sends with failures, replaces the token, resends, provokes errors, scrapes, asks the doctor, kills."""
+    """Send with failures, replace the token, resend, cause errors, read metrics, run the doctor, stop."""
     key, metrics = random_key(), f"127.0.0.1:{free_port()}"
     settings = {
         "REDRIVE_SECRET_KEY": key,
@@ -83,20 +83,20 @@ async def run(tmp_path: Path, sandbox: SandboxProcess) -> Run:
         {"effect": {"kind": "reset"}, "recipients": ["u3"], "times": 1},
         {"effect": {"kind": "garbage"}, "recipients": ["u4"], "times": 1},
     )
-    told: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     async with running_server(tmp_path, sandbox.graph_url, settings) as server:
         async with client_of(server) as client:
-            told["answers"] = await _campaign(client, sandbox)
-            told["errors"] = await _errors(client, server)
+            outputs["answers"] = await _campaign(client, sandbox)
+            outputs["errors"] = await _errors(client, server)
         async with httpx.AsyncClient(trust_env=False) as http:
-            told["metrics"] = (await http.get(f"http://{metrics}/metrics")).text
-        told["doctor"] = await ended(PROGRAM, "doctor", "--pages", "--json", **server.environment)
-        told["process list"] = await ended("ps", "-ww", "-o", "args=", "-p", str(server.pid))
+            outputs["metrics"] = (await http.get(f"http://{metrics}/metrics")).text
+        outputs["doctor"] = await ended(PROGRAM, "doctor", "--pages", "--json", **server.environment)
+        outputs["process list"] = await ended("ps", "-ww", "-o", "args=", "-p", str(server.pid))
         files = _database_files(tmp_path)
         assert await server.stop() == 0
         files = files | {f"{name}, at rest": content for name, content in _database_files(tmp_path).items()}
-        told["log and traces"] = server.log.read_text()
-    return Run(key, files, told)
+        outputs["log and traces"] = server.log.read_text()
+    return Run(key, files, outputs)
 
 
 async def _campaign(client: Client, sandbox: SandboxProcess) -> str:
@@ -107,7 +107,7 @@ async def _campaign(client: Client, sandbox: SandboxProcess) -> str:
     asked = SendRequest(page_id=PAGE, title=TITLE, content=Content(text=TEXT), recipients=RECIPIENTS)
     sent = await client.send(asked)
     message_id = sent.message.id
-    seen.append(await watch_to_the_end(client, message_id))
+    seen.append(await watch_until_done(client, message_id))
     await sandbox.control.token(TOKEN, "expire")
     replaced = PutPageRequest(page_id=PAGE, access_token=NEXT_TOKEN, app_secret=APP_SECRET)
     seen.append(await client.put_page(replaced))
@@ -118,14 +118,14 @@ async def _campaign(client: Client, sandbox: SandboxProcess) -> str:
     seen.append(await client.resend(again))
     assert [one.reason async for one in client.list_retries(message_id)] == [REASONS[1]]
     assert (await client.get_message(message_id)).title == TITLE
-    progress = await watch_to_the_end(client, message_id)
-    assert progress.counts.sent == 18  # the platform checked the proof of each
+    progress = await watch_until_done(client, message_id)
+    assert progress.counts.sent == 18  # the sandbox checked the proof of each request
     seen += [one async for one in client.list_deliveries(message_id)]
     return "\n".join(map(repr, seen))
 
 
 async def _errors(client: Client, server: ServerProcess) -> str:
-    """What callers see of requests that are refused."""
+    """Return the errors of rejected requests as callers see them."""
     put = PutPageRequest(page_id=PAGE, access_token=REFUSED_TOKEN, app_secret=APP_SECRET)
     wrong = [
         client.put_page(put),
@@ -145,25 +145,25 @@ def _database_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("redrive.db")}
 
 
-async def test_no_secret_leaves_its_place(run: Run) -> None:
+async def test_no_secret_leaves_its_store(run: Run) -> None:
     secrets = [f"{what} in {where}" for what, secret in run.secrets() for where in run.shows(secret)]
     contents = [f"{what} in {where}" for what, content in run.contents() for where in run.shows(content)]
 
     assert secrets == []
-    # whoever sent them may see them
+    # a caller may see its own values
     assert set(contents) <= {"name in answers", "title in answers", "page's name in answers", "reason in answers"}
-    _assert_that_the_search_finds_what_is_there(run)
+    _assert_that_the_search_finds_known_values(run)
 
 
-def _assert_that_the_search_finds_what_is_there(run: Run) -> None:
-    lines = [json.loads(line) for line in run.told["log and traces"].splitlines() if line.startswith('{"')]
+def _assert_that_the_search_finds_known_values(run: Run) -> None:
+    lines = [json.loads(line) for line in run.outputs["log and traces"].splitlines() if line.startswith('{"')]
     events = {line["event"] for line in lines}
     assert {"listening", "page_token_replaced", "rpc_finished", "deliveries_in_trouble"} <= events
-    assert '"name": "graph send"' in run.told["log and traces"]
-    assert '"redrive.message_id"' in run.told["log and traces"]
-    assert 'redrive_deliveries_total{error_type="",outcome="sent"} 18.0' in run.told["metrics"]
-    assert json.loads(run.told["doctor"])["is_well"]
-    assert "redrive-server" in run.told["process list"]
-    assert "***" in run.told["answers"]  # the platform's error repeated the token
+    assert '"name": "graph send"' in run.outputs["log and traces"]
+    assert '"redrive.message_id"' in run.outputs["log and traces"]
+    assert 'redrive_deliveries_total{error_type="",outcome="sent"} 18.0' in run.outputs["metrics"]
+    assert json.loads(run.outputs["doctor"])["is_well"]
+    assert "redrive-server" in run.outputs["process list"]
+    assert "***" in run.outputs["answers"]  # the platform's error repeated the token, which is masked
     assert {"redrive.db", "redrive.db-wal"} <= run.files.keys()
     assert b"u19" in b"".join(run.files.values())

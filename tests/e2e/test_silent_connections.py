@@ -1,4 +1,4 @@
-"""Connections that say nothing take no file descriptor that deliveries need."""
+"""Connections that send nothing use no file descriptors that deliveries need."""
 
 import socket
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ OPEN_FILES = 256
 SILENT = 400
 
 
-async def test_deliveries_go_on_beside_more_silent_connections_than_there_are_open_files(
+async def test_deliveries_continue_during_more_silent_connections_than_open_files(
     sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     settings = {"REDRIVE_MESSAGES_PER_SECOND": "1000"}

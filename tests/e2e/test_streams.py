@@ -1,4 +1,4 @@
-"""SendStream: 100,000 recipients in little memory, and a stream that breaks off leaves nothing behind."""
+"""SendStream: 100,000 recipients use little memory, and an interrupted stream stores nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ MEGABYTE = 1024 * 1024
 
 
 def _memory(pid: int, field: str) -> int:
-    """Bytes of a process's memory: VmRSS now, or VmHWM at its highest."""
+    """Return a field of a process's memory in bytes: VmRSS (current) or VmHWM (peak)."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) * 1024
 
@@ -29,7 +29,7 @@ def _people(count: int) -> Iterator[Recipient]:
         yield Recipient(id=f"73000000000{number:06}", name=f"Name {number}")
 
 
-async def test_a_hundred_thousand_recipients_take_less_than_100_mb(client: Client, server: ServerProcess) -> None:
+async def test_a_hundred_thousand_recipients_use_less_than_100_mb(client: Client, server: ServerProcess) -> None:
     await put_page(client, rate=1)
     before = _memory(server.pid, "VmRSS")
 
@@ -41,7 +41,7 @@ async def test_a_hundred_thousand_recipients_take_less_than_100_mb(client: Clien
     assert grown < 100 * MEGABYTE, f"grew by {grown / MEGABYTE:.0f} MB"
 
 
-async def test_a_stream_that_breaks_off_leaves_nothing_and_can_be_sent_again(
+async def test_an_interrupted_stream_stores_nothing_and_can_be_sent_again(
     client: Client, sandbox: SandboxProcess
 ) -> None:
     await put_page(client)
@@ -59,7 +59,7 @@ async def test_a_stream_that_breaks_off_leaves_nothing_and_can_be_sent_again(
     await asyncio.wait([stream])
     assert [message async for message in client.list_messages()] == []
 
-    answer = await _once_the_first_is_given_up(client)
+    answer = await _once_the_first_is_abandoned(client)
 
     assert answer.message.counts.total == 2_500
     async for _ in client.watch_progress(answer.message.id):
@@ -67,8 +67,8 @@ async def test_a_stream_that_breaks_off_leaves_nothing_and_can_be_sent_again(
     assert (await sandbox.control.summary()).received == 2_500
 
 
-async def _once_the_first_is_given_up(client: Client) -> SendStreamResponse:
-    """The server hears of the broken stream a moment later than its caller."""
+async def _once_the_first_is_abandoned(client: Client) -> SendStreamResponse:
+    """Repeat the stream until the server has noticed that the first one was interrupted."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The webhook endpoint as a process, under what strangers can send: its memory is measured."""
+"""Memory of the webhook endpoint process under floods from callers without credentials."""
 
 import asyncio
 from asyncio.subprocess import Process
@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.processes import free_port, running_webhooks_process
-from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, Stranger, post_head
+from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, RawClient, post_head
 from tests.waiting import eventually
 
 SECRETS = {"REDRIVE_WEBHOOK_APP_SECRET": APP_SECRET, "REDRIVE_WEBHOOK_VERIFY_TOKEN": VERIFY_TOKEN}
@@ -32,29 +32,29 @@ FLOODS = {
 
 
 def memory(process: Process, line: str) -> float:
-    """MiB: VmRSS is what it has now, VmHWM the most that it had."""
+    """Return memory in MiB: VmRSS (current) or VmHWM (peak)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.split(f"{line}:")[1].split()[0]) / 1_024
 
 
 async def flood(address: str, head: bytes, part: bytes, parts: int) -> None:
-    """One request, and all of a body but its end; it stays for a while."""
-    async with Stranger(address) as stranger:
-        await stranger.send(head)
+    """Send one request whose body lacks its end, and keep the connection open for a while."""
+    async with RawClient(address) as caller:
+        await caller.send(head)
         for _ in range(parts):
-            if not await stranger.send(part):
+            if not await caller.send(part):
                 break
         with suppress(TimeoutError):
-            await stranger.answer(within=0.3)
+            await caller.answer(within=0.3)
 
 
 async def answers(address: str) -> bool:
-    async with Stranger(address) as platform:
+    async with RawClient(address) as platform:
         await platform.send(SUBSCRIBE.encode())
         return await platform.status(within=2) == 200
 
 
-async def test_a_flood_takes_little_memory_and_keeps_the_platform_answered(tmp_path: Path) -> None:
+async def test_a_flood_uses_little_memory_and_the_platform_gets_answers(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "webhooks.log"
     address = f"http://127.0.0.1:{port}"
     async with running_webhooks_process(port, "127.0.0.1:1", log, **SECRETS) as process:
@@ -62,7 +62,7 @@ async def test_a_flood_takes_little_memory_and_keeps_the_platform_answered(tmp_p
         for name, (head, part, parts) in FLOODS.items():
             await asyncio.gather(*(flood(address, head, part, parts) for _ in range(AT_ONCE)))
             most[name] = memory(process, "VmHWM") - before
-            await eventually(lambda: answers(address))  # refused connections linger for 2 s, and may be all there are
+            await eventually(lambda: answers(address))  # rejected connections stay open for 2 s and may use all slots
 
     assert max(most.values()) < 100, list(most.items())
     assert len(log.read_text().splitlines()) < 30

@@ -1,4 +1,4 @@
-"""Those who call the servers of a round: they know nothing of the faults, and repeat what got no answer."""
+"""Callers of one round: they do not know the faults, and repeat every call that got no answer."""
 
 import asyncio
 import itertools
@@ -20,10 +20,10 @@ from tests.faults.script import FAULT_SECONDS, PAGES
 
 T = TypeVar("T")
 
-SLOW, FAST = 45.0, 1_500.0  # messages a second of a page: during the faults, and when all is mended
-BURST_RATE = 300.0  # of a page that will have a fault of everybody
+SLOW, FAST = 45.0, 1_500.0  # messages per second and page: during the faults, and after them
+BURST_RATE = 300.0  # messages per second of a page before a wide fault
 BURST = (400, 600)  # recipients
-PAUSE = 0.1  # seconds before another server is asked
+PAUSE = 0.1  # seconds before the call goes to another server
 
 _POLICIES = (
     (RetryType.RETRY_TYPE_MANUAL, OnUnconfirmed.ON_UNCONFIRMED_HOLD),
@@ -36,7 +36,7 @@ _MODES = (SendMode.SEND_MODE_SINGLE, SendMode.SEND_MODE_BATCH)
 
 
 class Callers:
-    """What was asked for, and answered, in one round."""
+    """Calls of one round, with their answers."""
 
     def __init__(self, fleet: Fleet, chance: Random) -> None:
         self._fleet = fleet
@@ -44,15 +44,15 @@ class Callers:
         self._numbers = itertools.count(1)
         self._tokens = dict.fromkeys(PAGES, "EAAG")
         self._modes = {page: self._chance.choice(_MODES) for page in PAGES}
-        self._modes[PAGES[0]] = SendMode.SEND_MODE_SINGLE  # many small messages do not fill batches
+        self._modes[PAGES[0]] = SendMode.SEND_MODE_SINGLE  # small messages do not fill Graph batches
         self.sent: dict[str, Message] = {}  # by request_id
-        self.asked_unconfirmed: set[str] = set()  # messages of which somebody asked for these
-        self.complaints: list[str] = []
-        self.mended: Counter[str] = Counter()
-        self.repeats = 0  # calls that had to be made again
+        self.asked_unconfirmed: set[str] = set()  # ids of messages with a resend that includes unconfirmed deliveries
+        self.violations: list[str] = []
+        self.released: Counter[str] = Counter()
+        self.repeats = 0  # calls that were repeated
 
-    async def insist(self, call: Callable[[Client], Awaitable[T]]) -> T:
-        """Asks one server after another until one answers: with a request_id that is safe."""
+    async def until_answered(self, call: Callable[[Client], Awaitable[T]]) -> T:
+        """Call one random server after another until one answers; with a request_id this is safe."""
         while True:
             try:
                 return await call(self._fleet.any_client())
@@ -65,12 +65,12 @@ class Callers:
                 self.repeats += 1
 
     async def put_pages(self, rate: float) -> None:
-        """Registers the pages, or sets their pace."""
+        """Register the pages, or set their pace."""
         for page in PAGES:
             await self._put_page(page, rate)
 
     async def burst(self, page: str, name: str) -> Message:
-        """Sends a large message, at a pace at which many attempts are in flight."""
+        """Send a large message at a pace at which many attempts are in flight."""
         await self._put_page(page, BURST_RATE)
         policy = self._chance.choice(_POLICIES)
         return await self._send(self._request(page, policy, name, self._chance.randint(*BURST)))
@@ -84,44 +84,44 @@ class Callers:
             send_mode=self._modes[page],
             request_id=f"put-{page}-{rate}-{token}",
         )
-        await self.insist(lambda client: client.put_page(request))
+        await self.until_answered(lambda client: client.put_page(request))
 
     async def give_another_token(self, page: str) -> None:
-        """Replaces a page's token, during the faults."""
+        """Replace a page's token during the faults."""
         self._tokens[page] += "-another"
         await self._put_page(page, BURST_RATE)
 
-    async def mend_all(self) -> None:
-        """Lets all go on that the service has held back: the faults are over."""
-        await self.insist(self._mend_all)
+    async def release_all(self) -> None:
+        """Release all held pages and resume all stopped messages; the faults have ended."""
+        await self.until_answered(self._release_all)
 
-    async def _mend_all(self, client: Client) -> None:
+    async def _release_all(self, client: Client) -> None:
         for page in [page async for page in client.list_pages() if page.HasField("hold")]:
-            self.mended["released afterwards"] += 1
+            self.released["pages released after the faults"] += 1
             await client.release_page(page.id)
         for message in [one async for one in client.list_messages() if one.HasField("stop")]:
-            self.mended["resumed afterwards"] += 1
+            self.released["messages resumed after the faults"] += 1
             await self.resume(message.id)
 
     async def is_held_back(self, message: Message) -> bool:
-        """Whether the service has stopped a message, or holds its page."""
-        found = await self.insist(lambda client: client.get_message(message.id))
+        """Return whether the service stopped the message or holds its page."""
+        found = await self.until_answered(lambda client: client.get_message(message.id))
         return found.HasField("stop") or found.HasField("page_hold")
 
     async def release(self, page: str) -> None:
-        """Lets a page go on that may be on hold."""
-        await self.insist(lambda client: client.release_page(page))
+        """Release a page that may be on hold."""
+        await self.until_answered(lambda client: client.release_page(page))
 
     async def resume(self, message_id: str) -> None:
-        """Lets a message go on that the service may have stopped."""
+        """Resume a message that may be stopped."""
         try:
-            await self.insist(lambda client: client.resume_message(message_id))
+            await self.until_answered(lambda client: client.resume_message(message_id))
         except FailedPrecondition as refused:
             if refused.reason != "MESSAGE_CANCELLED":
                 raise
 
     async def campaigns(self) -> None:
-        """Everything that is asked for while the faults happen."""
+        """Make all calls of the fault phase."""
         requests = [
             self._request(page, policy, f"p{next(self._numbers)}", self._chance.randint(80, 320))
             for page in PAGES
@@ -149,29 +149,33 @@ class Callers:
         )
 
     async def _campaign(self, request: SendRequest, *, cancels: bool) -> None:
-        """Sends, repeats the same call elsewhere, and asks for resends while the message is under way."""
-        await self._moment(FAULT_SECONDS * 0.7)
+        """Send, repeat the same call on another server, and request resends during the send."""
+        await self._pause(FAULT_SECONDS * 0.7)
         message = await self._send(request)
-        await self._moment(1.5)
+        await self._pause(1.5)
         if cancels:
             await self._cancel(message)
         for number in range(self._chance.randint(0, 2)):
-            await self._moment(2.0)
+            await self._pause(2.0)
             await self._resend(message, f"resend-{request.request_id}-{number}")
 
-    async def _moment(self, longest: float) -> None:
+    async def _pause(self, longest: float) -> None:
         await asyncio.sleep(self._chance.uniform(0, longest))
 
     async def _send(self, request: SendRequest) -> Message:
-        answers = [await self.insist(lambda client: client.send(request)) for _ in range(self._chance.randint(1, 2))]
+        answers = [
+            await self.until_answered(lambda client: client.send(request)) for _ in range(self._chance.randint(1, 2))
+        ]
         if len({answer.message.id for answer in answers}) > 1:
-            self.complaints.append(f"{request.request_id} was sent twice under one request_id")
+            self.violations.append(f"{request.request_id} was sent twice under one request_id")
         self.sent[request.request_id] = answers[0].message
         return answers[0].message
 
     async def _cancel(self, message: Message) -> None:
         try:
-            await self.insist(lambda client: client.cancel_message(message.id, request_id=f"cancel-{message.id}"))
+            await self.until_answered(
+                lambda client: client.cancel_message(message.id, request_id=f"cancel-{message.id}")
+            )
         except FailedPrecondition as refused:
             if refused.reason != "MESSAGE_DONE":
                 raise
@@ -183,17 +187,17 @@ class Callers:
         if request.include_unconfirmed:
             self.asked_unconfirmed.add(message.id)
         try:
-            first = await self.insist(lambda client: client.resend(request))
-            again = await self.insist(lambda client: client.resend(request))
+            first = await self.until_answered(lambda client: client.resend(request))
+            again = await self.until_answered(lambda client: client.resend(request))
         except FailedPrecondition as refused:
             if refused.reason != "MESSAGE_CANCELLED":
                 raise
             return
         if first.recipients_to_retry and first != again:
-            self.complaints.append(f"{request_id} got two answers: {first} and {again}")
+            self.violations.append(f"{request_id} got two answers: {first} and {again}")
 
     async def watch(self, message_id: str) -> None:
-        """Follows a message to its end, from server to server; its books balance at every step."""
+        """Watch a message until it is done, on changing servers; check that the counts add up in each answer."""
         while True:
             try:
                 async for answer in self._fleet.any_client().watch_progress(message_id):
@@ -204,7 +208,7 @@ class Callers:
                 return
 
     async def timers(self) -> None:
-        """Two outside schedulers at the same moment, and somebody who frees stuck batches."""
+        """Call RunScheduledRetries twice at the same time, and ProcessBatches for three messages."""
         await asyncio.gather(
             *(self._try(lambda client: client.run_scheduled_retries()) for _ in range(2)),
             *(self._try(self._process_batches(message.id)) for message in list(self.sent.values())[:3]),

@@ -1,4 +1,4 @@
-"""The harness's own PostgreSQL, and what can befall it."""
+"""PostgreSQL database of the fault rounds, and the faults of the database."""
 
 import asyncio
 import itertools
@@ -16,36 +16,36 @@ OTHERS = "FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
 
 class Database:
-    """One database on the server; a new one for each round."""
+    """One database on the PostgreSQL server; each round has its own."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
-        self._lock = asyncio.Lock()  # one thing at a time befalls it
+        self._lock = asyncio.Lock()  # one fault at a time
         self.name = f"round_{next(_numbers)}"
         with self._connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {self.name}")
 
     def url(self, application: str) -> str:
-        """Where it is; the application's name tells its sessions apart."""
+        """Return the database URL; the application name identifies the server's sessions."""
         return f"{self._server.url(self.name)}&application_name={application}"
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self._server.url(name), autocommit=True)
 
     def drop(self) -> None:
-        """Makes room for the next round's."""
+        """Drop the database."""
         with self._connect("postgres") as connection:
             connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     async def restart(self, mode: str, seconds: float) -> None:
-        """Stops the server, and starts it again after a while."""
+        """Stop PostgreSQL in this mode, and start it again after this many seconds."""
         async with self._lock:
             await asyncio.to_thread(self._server.stop, mode)
             await asyncio.sleep(seconds)
             await asyncio.to_thread(self._server.start)
 
     async def end_sessions(self) -> None:
-        """pg_terminate_backend for everybody."""
+        """Terminate all other sessions with pg_terminate_backend."""
         async with self._lock:
             await asyncio.to_thread(self._end_sessions)
 
@@ -54,7 +54,7 @@ class Database:
             connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", (self.name,))
 
     async def freeze(self, seconds: float) -> None:
-        """SIGSTOP of the server and its sessions: whoever asks gets no answer, not even a refusal."""
+        """Stop PostgreSQL and its sessions with SIGSTOP, so that clients get no answer."""
         async with self._lock:
             pids = [self._server.pid, *await asyncio.to_thread(self._sessions)]
             _signal(pids, signal.SIGSTOP)
@@ -68,7 +68,7 @@ class Database:
             return [pid for (pid,) in connection.execute(f"SELECT pid {OTHERS}", (self.name,))]
 
     async def forbid_writing(self, seconds: float) -> None:
-        """A read-only database, as after a fail-over to a standby."""
+        """Make the database read-only, as after a failover to a standby."""
         async with self._lock:
             await asyncio.to_thread(self._set_read_only, "on")
             await asyncio.sleep(seconds)
@@ -81,7 +81,7 @@ class Database:
                 connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", (self.name,))
 
     async def writer(self) -> str | None:
-        """The application that holds the log's lock at this moment."""
+        """Return the application name of the session that holds the log's lock."""
         async with self._lock:
             return await asyncio.to_thread(self._writer)
 

@@ -1,4 +1,4 @@
-"""The servers of a round: killed, stopped, drained, and always started again."""
+"""Servers of a round; they are killed, stopped and drained, and always started again."""
 
 import asyncio
 import os
@@ -17,34 +17,34 @@ from tests.e2e.processes import free_port
 
 SERVER = (sys.executable, "-m", "tests.faults.sliced_server")
 AGAIN_SECONDS = 0.2  # before a server that found no database is started again
-START_SECONDS = 5.0  # that a new process may take until it answers, on a busy machine
-WAKE_SECONDS = 1.0  # that one may take that was stopped
-CALL_SECONDS = 3.0  # then a caller turns to another server
+START_SECONDS = 5.0  # allowed start-up time on a busy machine
+WAKE_SECONDS = 1.0  # allowed time after SIGCONT
+CALL_SECONDS = 3.0  # then a caller uses another server
 
 
 class Span(NamedTuple):
-    """A time during which a server could not be expected to answer, on the monotonic clock."""
+    """Time during which a server cannot be expected to answer, on the monotonic clock."""
 
     begin: float
     end: float
 
 
 class Member:
-    """One place in the fleet: a port on which a server runs, whatever happens to it."""
+    """A port on which a server is always started again."""
 
     def __init__(self, name: str, folder: Path, settings: Mapping[str, str]) -> None:
         self.name = name
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
-        self.hindered: list[Span] = []
+        self.unavailable: list[Span] = []
         self.bad_exits: list[str] = []
         self._environment = {**os.environ, **settings, "REDRIVE_LISTEN": self.address}
         self._process: Process | None = None
-        self._lock = asyncio.Lock()  # one thing at a time befalls it
+        self._lock = asyncio.Lock()  # one fault at a time
         self._up = asyncio.Event()
         self._up.set()
-        self._began = 0  # where the log of the process begins
-        self._is_ours = False  # the end of the process is the harness's doing
+        self._began = 0  # position in the log file where the process starts
+        self._is_ours = False  # the harness ends the process
         self._keeper = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
@@ -56,26 +56,26 @@ class Member:
                     *SERVER, env=self._environment, stdout=log, stderr=log
                 )
             code = await self._process.wait()
-            if not self._is_ours and self._has_begun(self._began):
-                self.bad_exits.append(f"{self.name} ended by itself with {code}")
+            if not self._is_ours and self._has_listened(self._began):
+                self.bad_exits.append(f"{self.name} exited unexpectedly with {code}")
             await asyncio.sleep(AGAIN_SECONDS)
 
-    def _has_begun(self, position: int) -> bool:
-        """It listened: one that finds no database at its start may end, and is started again."""
+    def _has_listened(self, position: int) -> bool:
+        """Return whether the process has listened; without a database it may exit before that."""
         return '"listening"' in self._logged(position)
 
     def _logged(self, position: int = 0) -> str:
         return self.log.read_bytes()[position:].decode() if self.log.exists() else ""
 
     async def kill(self, seconds: float) -> None:
-        """SIGKILL, and a new process after a while."""
+        """Send SIGKILL, and start a new process after this many seconds."""
         await self._end(signal.SIGKILL, seconds)
 
     async def drain(self, seconds: float) -> None:
-        """SIGTERM, and a new process after a while; exit code 0 is promised."""
+        """Send SIGTERM, and start a new process after this many seconds; the exit code must be 0."""
         code = await self._end(signal.SIGTERM, seconds)
         if code not in (0, None):
-            self.bad_exits.append(f"{self.name} was drained and ended with {code}")
+            self.bad_exits.append(f"{self.name} was drained and exited with {code}")
 
     async def _end(self, how: signal.Signals, seconds: float) -> int | None:
         async with self._lock:
@@ -84,30 +84,30 @@ class Member:
                 return None
             self._up.clear()
             self._is_ours = True
-            begun = self._has_begun(self._began)
-            process.send_signal(how if begun else signal.SIGKILL)
+            has_listened = self._has_listened(self._began)
+            process.send_signal(how if has_listened else signal.SIGKILL)
             code = await process.wait()
             await asyncio.sleep(seconds)
             self._is_ours = False
             self._up.set()
-            self.hindered.append(Span(begin, time.monotonic() + START_SECONDS))
-            return code if begun else None
+            self.unavailable.append(Span(begin, time.monotonic() + START_SECONDS))
+            return code if has_listened else None
 
     async def freeze(self, seconds: float) -> None:
-        """SIGSTOP, then SIGCONT: it wakes up and does not know that it slept."""
+        """Send SIGSTOP, then SIGCONT after this many seconds."""
         async with self._lock:
             if self.stop():
                 begin = time.monotonic()
                 await asyncio.sleep(seconds)
-                self.go_on()
-                self.hindered.append(Span(begin, time.monotonic() + WAKE_SECONDS))
+                self.resume()
+                self.unavailable.append(Span(begin, time.monotonic() + WAKE_SECONDS))
 
     def stop(self) -> bool:
-        """SIGSTOP; False when nothing runs."""
+        """Send SIGSTOP; return False when no process runs."""
         return self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> bool:
-        """SIGCONT; False when nothing runs."""
+    def resume(self) -> bool:
+        """Send SIGCONT; return False when no process runs."""
         return self._signal(signal.SIGCONT)
 
     def _signal(self, what: signal.Signals) -> bool:
@@ -117,7 +117,7 @@ class Member:
         return True
 
     async def close(self) -> None:
-        """The end of the round."""
+        """Kill the process and do not restart it."""
         self._is_ours = True
         self._keeper.cancel()
         if self._process is not None and self._process.returncode is None:
@@ -125,12 +125,12 @@ class Member:
             await self._process.wait()
 
     def defects(self) -> list[str]:
-        """What it logged as an error: a defect, whatever else happened."""
+        """Return error lines of the log and unexpected exits; each is a defect."""
         return [line for line in self._logged().splitlines() if '"level": "error"' in line] + self.bad_exits
 
 
 class Fleet:
-    """All members, and a client for each."""
+    """All servers, with a client for each."""
 
     def __init__(self, members: Sequence[Member], clients: Mapping[str, Client], chance: Random) -> None:
         self.members = members
@@ -138,11 +138,11 @@ class Fleet:
         self._chance = chance
 
     def any_client(self) -> Client:
-        """A server to ask, dead or alive: a caller does not know."""
+        """Return the client of a random server, which may be down."""
         return self._clients[self._chance.choice(self.members).name]
 
     def member(self, name: str | None) -> Member | None:
-        """By its name."""
+        """Return the server with this name."""
         return next((member for member in self.members if member.name == name), None)
 
 
@@ -150,7 +150,7 @@ class Fleet:
 async def running_fleet(
     folder: Path, settings: Mapping[str, Mapping[str, str]], chance: Random
 ) -> AsyncIterator[Fleet]:
-    """A server for each name, with its settings; all are killed at the end."""
+    """Run one server per name; kill all at the end."""
     members = [Member(name, folder, of_one) for name, of_one in settings.items()]
     clients = {member.name: Client(member.address, timeout=CALL_SECONDS) for member in members}
     try:

@@ -1,4 +1,4 @@
-"""Asks each server all the time, and takes note of those that leave a caller waiting (protocol rule 17)."""
+"""Calls each server continuously and records late answers (protocol rule 17)."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ from tests.faults.fleet import Member
 
 T = TypeVar("T")
 
-BOUND_SECONDS = 5.0  # protocol rule 17 says 2; the rest is for busy machines
-PAUSE = 0.2  # seconds between two questions
+BOUND_SECONDS = 5.0  # protocol rule 17 says 2; the rest is a margin for busy machines
+PAUSE = 0.2  # seconds between two calls
 
 
 class Answer(NamedTuple):
-    """How long a call took, and how it ended."""
+    """Duration and result of a call."""
 
     begin: float
     end: float
     call: str
     code: grpc.StatusCode
-    tells_when: bool  # UNAVAILABLE came from the server and says when to come again
+    has_retry_delay: bool  # whether UNAVAILABLE from the server says when to retry
 
 
 class Prober:
@@ -43,11 +43,11 @@ class Prober:
         self._is_over = False
 
     def stop(self) -> None:
-        """The question that is under way is the last."""
+        """Stop after the current call."""
         self._is_over = True
 
     async def run(self) -> None:
-        """Asks until it is stopped, reading and writing by turns."""
+        """Read and write in turns until stopped."""
         async with grpc.aio.insecure_channel(
             self._member.address, options=[("grpc.max_reconnect_backoff_ms", 500)]
         ) as channel:
@@ -58,7 +58,7 @@ class Prober:
                 await asyncio.sleep(PAUSE)
 
     async def _write(self, send: grpc.aio.UnaryUnaryMultiCallable[SendRequest, SendResponse]) -> None:
-        """The same Send until it is answered."""
+        """Repeat the same Send until it is answered."""
         request_id = f"probe-{self._member.name}-{self._number}"
         request = SendRequest(
             request_id=request_id,
@@ -79,11 +79,11 @@ class Prober:
         except grpc.aio.AioRpcError as failure:
             self._note(begin, name, failure)
             return None
-        self.answers.append(Answer(begin, time.monotonic(), name, grpc.StatusCode.OK, tells_when=True))
+        self.answers.append(Answer(begin, time.monotonic(), name, grpc.StatusCode.OK, has_retry_delay=True))
         return answer
 
     def _note(self, begin: float, name: str, failure: grpc.aio.AioRpcError) -> None:
         error = error_from_rpc(failure)
         by_server = bool(error.reason)
-        tells_when = not by_server or not isinstance(error, Unavailable) or error.retry_after is not None
-        self.answers.append(Answer(begin, time.monotonic(), name, failure.code(), tells_when))
+        has_retry_delay = not by_server or not isinstance(error, Unavailable) or error.retry_after is not None
+        self.answers.append(Answer(begin, time.monotonic(), name, failure.code(), has_retry_delay))

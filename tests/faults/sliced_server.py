@@ -1,14 +1,14 @@
-"""A server that plans a round in slices of five, and answers after the first: so its rounds are open often."""
+"""Runs a server that plans rounds in slices of 5 recipients and answers after the first, so that rounds stay open."""
 
 from unittest.mock import patch
 
 from server.main import cli
 
-SLICE = 5  # recipients, in place of 10,000: few fail in the seconds of a fault
+SLICE = 5  # recipients, instead of 10,000: few deliveries fail during a short fault
 
 
 def main() -> None:
-    """The server's own command line."""
+    """Run the server's command line."""
     with (
         patch("server.commands.resend_planning.PLAN_SLICE", SLICE),
         patch("server.commands.resend.PLAN_SECONDS", 0.0),

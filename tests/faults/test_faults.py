@@ -1,4 +1,4 @@
-"""A short run of the harness; the long one is `make faults ROUNDS=100`. A failure names its seed."""
+"""Short fault rounds; the long version is `make faults ROUNDS=100`. A failure names its seed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.faults.round import play
 from tests.postgres import Postgres, running_postgres
 
-SEEDS = (4001, 4002, 4003)  # the same each time: a run that is red is looked into, not repeated
+SEEDS = (4001, 4002, 4003)  # fixed, so that a failure can be repeated
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_no_fault_loses_or_repeats_a_message(seed: int, postgres: Postgres, tmp_path: Path) -> None:
+async def test_faults_lose_no_message_and_repeat_none(seed: int, postgres: Postgres, tmp_path: Path) -> None:
     report = await play(seed, postgres, tmp_path)
 
     assert not report.violations, str(report)

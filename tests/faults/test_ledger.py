@@ -1,4 +1,4 @@
-"""The judge of the faults is judged: each history that must not happen is found, and an ordinary one passes."""
+"""The ledger finds each forbidden history, and accepts valid ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +26,8 @@ from tests.builders import (
     retry_requested,
 )
 from tests.domain.batch_facts import COMPLETED, dispatched, recorded, returned, started
+from tests.faults.checks import of_arrivals, of_repeats
 from tests.faults.ledger import Ledger
-from tests.faults.verdict import of_arrivals, of_repeats
 
 SUBMITTED = message_submitted(total=1)
 PLANNED = batch_created("ann")
@@ -42,7 +42,7 @@ RESUMED = MessageResumed(message_id=MESSAGE, requested_by="", time=NOW)
 
 
 def _log(events: Sequence[Event]) -> Sequence[Recorded]:
-    """Each batch's events under their versions, as the log has them."""
+    """Give the events of each batch consecutive versions."""
     versions: dict[object, int] = {}
     log = []
     for position, event in enumerate(events, start=1):
@@ -78,44 +78,47 @@ def _arrival(outcome: str = "accepted", *, batch: int = 1, accepted: bool = True
         (*SENT[:3], page_held(), page_released(), *SENT[3:]),
     ],
 )
-def test_an_ordinary_history_passes(history: Sequence[Event]) -> None:
+def test_a_valid_history_has_no_violations(history: Sequence[Event]) -> None:
     assert _ledger(*history).violations == []
 
 
 @pytest.mark.parametrize(
-    ("history", "words"),
+    ("history", "text"),
     [
-        (SENT[:3], "ends PENDING"),
-        (SENT[:4], "ends SENDING"),
-        ((*SENT[:3], started("other"), dispatched(2, 0)), "under claim 2, but 3 holds"),
-        ((*SENT[:4], started("other"), recorded(2, known(0))), "under claim 2, but 4 holds"),
-        ((*SENT[:3], recorded(2, known(0))), "goes from PENDING to SENT"),
-        ((*SENT[:4], dispatched(2, 0)), "goes from SENDING to SENDING"),
+        (SENT[:3], "is PENDING at the end"),
+        (SENT[:4], "is SENDING at the end"),
+        ((*SENT[:3], started("other"), dispatched(2, 0)), "under claim 2, but the current claim is 3"),
+        ((*SENT[:4], started("other"), recorded(2, known(0))), "under claim 2, but the current claim is 4"),
+        ((*SENT[:3], recorded(2, known(0))), "changes from PENDING to SENT"),
+        ((*SENT[:4], dispatched(2, 0)), "changes from SENDING to SENDING"),
         ((*SENT[:3], MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW), dispatched(2, 0)), "cancelled"),
         ((*SENT[:4], _asked(), _again()), "a second open delivery"),
-        ((*UNCONFIRMED, _asked(), _again()), "nobody asked for that"),
-        ((*FAILED, _asked(), _again(attempt=3)), "gets attempt 3 after 1"),
+        ((*UNCONFIRMED, _asked(), _again()), "without a request for that"),
+        ((*FAILED, _asked(), _again(attempt=3)), "gets attempt 3 after 1 attempts"),
         ((*FAILED, _asked(trigger=RetryTrigger.CRON, retry_count=2)), "automatic round 2"),
         ((SUBMITTED, SUBMITTED), "submitted twice"),
         ((*SENT[:3], STOPPED, dispatched(2, 0)), "dispatched after MessageStopped"),
         ((*SENT[:3], page_held(), dispatched(2, 0)), "dispatched after PageHeld"),
-        ((*SENT, STOPPED), "stays held back by MessageStopped"),
-        ((*SENT, page_held()), "stays held back by PageHeld"),
-        ((*SENT, STOPPED, STOPPED), "which is held back or cancelled"),
-        ((*SENT, MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW), STOPPED), "held back or cancelled"),
-        ((*FAILED, _asked(goes_on=True, last_recipient="a")), "round 1 of m-1 was not planned to its end"),
-        ((*FAILED, _asked(goes_on=True, last_recipient="a"), _asked(last_recipient="b")), "not planned to its end"),
+        ((*SENT, STOPPED), "is still held by MessageStopped"),
+        ((*SENT, page_held()), "is still held by PageHeld"),
+        ((*SENT, STOPPED, STOPPED), "which is already held or cancelled"),
+        (
+            (*SENT, MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW), STOPPED),
+            "already held or cancelled",
+        ),
+        ((*FAILED, _asked(goes_on=True, last_recipient="a")), "round 1 of m-1 was not planned completely"),
+        ((*FAILED, _asked(goes_on=True, last_recipient="a"), _asked(last_recipient="b")), "not planned completely"),
     ],
 )
-def test_a_history_that_must_not_happen_is_found(history: Sequence[Event], words: str) -> None:
-    assert any(words in violation for violation in _ledger(*history).violations)
+def test_a_forbidden_history_is_reported(history: Sequence[Event], text: str) -> None:
+    assert any(text in violation for violation in _ledger(*history).violations)
 
 
 @pytest.mark.parametrize("end", [_asked(), MessageCancelled(message_id=MESSAGE, requested_by="", time=NOW)])
-def test_a_round_that_goes_on_ends_with_its_last_slice_or_with_a_cancel(end: Event) -> None:
+def test_an_open_round_ends_with_its_last_slice_or_a_cancel(end: Event) -> None:
     ledger = _ledger(*FAILED, _asked(goes_on=True, last_recipient="a"), end)
 
-    assert (ledger.violations, ledger.gone_on) == ([], 1)
+    assert (ledger.violations, ledger.continued_rounds) == ([], 1)
 
 
 def test_the_slices_of_an_automatic_round_count_once() -> None:
@@ -124,38 +127,38 @@ def test_the_slices_of_an_automatic_round_count_once() -> None:
     assert _ledger(*FAILED, *slices).violations == []
 
 
-def test_a_resend_of_what_is_unconfirmed_passes_when_it_was_asked_for() -> None:
+def test_a_requested_resend_of_unconfirmed_deliveries_is_valid() -> None:
     found = _ledger(*UNCONFIRMED, _asked(include_unconfirmed=True), _again()).violations
 
-    assert found == [f"{MESSAGE}.2.0 ends PENDING"]
+    assert found == [f"{MESSAGE}.2.0 is PENDING at the end"]
 
 
 @pytest.mark.parametrize(
-    ("history", "arrivals", "words"),
+    ("history", "arrivals", "text"),
     [
-        (SENT, [], "is SENT and never arrived"),
+        (SENT, [], "is SENT and did not arrive"),
         (SENT, [_arrival(), _arrival()], "arrived 2 times, dispatched 1 times"),
         (SENT[:3], [_arrival()], "arrived 1 times, dispatched 0 times"),
         ((*SENT[:4], returned(2, 0)), [_arrival()], "arrived 1 times, dispatched 0 times"),
         (SENT[:2], [_arrival(batch=7)], "is not in the log"),
-        (SENT, [_arrival("reset")], "is SENT, and the platform answered reset"),
-        (FAILED, [_arrival("timeout", accepted=False)], "is FAILED, and the platform answered timeout"),
-        (FAILED, [_arrival()], "is FAILED, and the platform answered accepted"),
-        (SENT, [_arrival("error:2", accepted=False)], "is SENT, and the platform answered error:2"),
+        (SENT, [_arrival("reset")], "is SENT, but the platform answered reset"),
+        (FAILED, [_arrival("timeout", accepted=False)], "is FAILED, but the platform answered timeout"),
+        (FAILED, [_arrival()], "is FAILED, but the platform answered accepted"),
+        (SENT, [_arrival("error:2", accepted=False)], "is SENT, but the platform answered error:2"),
     ],
 )
-def test_books_that_do_not_say_what_the_platform_did_are_found(
-    history: Sequence[Event], arrivals: Sequence[Arrival], words: str
+def test_outcomes_that_differ_from_the_platforms_record_are_reported(
+    history: Sequence[Event], arrivals: Sequence[Arrival], text: str
 ) -> None:
-    assert any(words in violation for violation in of_arrivals(_ledger(*history), arrivals))
+    assert any(text in violation for violation in of_arrivals(_ledger(*history), arrivals))
 
 
 @pytest.mark.parametrize(("history", "answer"), [(SENT, "accepted"), (UNCONFIRMED, "accepted"), (UNCONFIRMED, "reset")])
-def test_books_that_say_what_the_platform_did_pass(history: Sequence[Event], answer: str) -> None:
+def test_outcomes_that_match_the_platforms_record_are_valid(history: Sequence[Event], answer: str) -> None:
     assert of_arrivals(_ledger(*history), [_arrival(answer)]) == []
 
 
-def test_whoever_received_a_message_twice_is_found_unless_it_was_unconfirmed() -> None:
+def test_a_duplicate_is_reported_unless_the_first_attempt_was_unconfirmed() -> None:
     twice = [_arrival(), _arrival(batch=2)]
     resent = (_asked(include_unconfirmed=True), _again())
 

@@ -1,4 +1,4 @@
-"""The count of wasted attempts is checked: it finds too many of one term, and begins again where the rule says so."""
+"""The count of wasted attempts reports too many in one term, and starts again with each new term."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ def arrival(position: int, outcome: str, *, recipient: str = "b0-1", page: str =
 
 
 def terms(fault: Step, between: Sequence[Event], arrivals: Sequence[Arrival]) -> tuple[list[int], int]:
-    """The attempts of each term, and the number of violations, when something happens after half of the dispatches."""
+    """Return the attempts of each term and the number of violations; `between` happens after half of the dispatches."""
     first, second = range(HALF), range(HALF, PEOPLE)
     events = (message_submitted(), batch_created(), started("one"), dispatched(2, *first), *between)
     log = [Recorded(n, "stream", n, event) for n, event in enumerate((*events, dispatched(3, *second)), start=1)]
@@ -47,22 +47,22 @@ def refused(outcome: str, count: int = PEOPLE) -> Sequence[Arrival]:
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [(OF_PAGE, "error:100-33"), (OF_CONTENT, "error:100")])
-def test_more_attempts_than_the_limit_in_one_term_are_found(fault: Step, outcome: str) -> None:
+def test_more_attempts_than_the_limit_in_one_term_are_reported(fault: Step, outcome: str) -> None:
     assert terms(fault, (), refused(outcome, LIMIT)) == ([LIMIT], 0)
     assert terms(fault, (), refused(outcome, LIMIT + 1)) == ([LIMIT + 1], 1)
 
 
 @pytest.mark.parametrize("begins", [started("two"), page_released(), page_token_replaced()])
-def test_a_page_is_counted_again_in_another_process_and_after_a_decision_about_it(begins: Event) -> None:
+def test_a_new_process_or_a_decision_about_the_page_starts_a_term_of_a_page_fault(begins: Event) -> None:
     assert terms(OF_PAGE, [begins], refused("error:100-33")) == ([HALF, HALF], 0)
 
 
 @pytest.mark.parametrize("begins", [started("two"), RESUMED, retry_requested()])
-def test_a_message_is_counted_again_in_another_process_and_after_a_decision_about_it(begins: Event) -> None:
+def test_a_new_process_or_a_decision_about_the_message_starts_a_term_of_a_content_fault(begins: Event) -> None:
     assert terms(OF_CONTENT, [begins], refused("error:100")) == ([HALF, HALF], 0)
 
 
-def test_a_decision_about_the_other_begins_no_term() -> None:
+def test_an_unrelated_decision_starts_no_term() -> None:
     assert terms(OF_PAGE, [RESUMED, started("one")], refused("error:100-33")) == ([PEOPLE], 1)
     assert terms(OF_CONTENT, [page_released(), started("one")], refused("error:100")) == ([PEOPLE], 1)
 

@@ -1,9 +1,9 @@
-"""Attempts that a fault of everybody wasted: arrivals that it refused, until its page was held or its message stopped.
+"""Attempts that a wide fault wasted: arrivals that it refused until the page was held or the message was stopped.
 
-The rule: LIMIT attempts for each fault and term. A term is the time that one process sends for the page, or sends the
-message, between two decisions of a person to go on. The evidence is in that process's memory, so another process begins
-again, and so does the same one after such a decision: for a page a release or another token, for a message a resume or
-a resend by hand. A page that comes back to a process goes on where its count was: it has no new term.
+The limit is LIMIT attempts for each fault and term. A term is the time in which one process sends for the page (or
+sends the message) between two decisions of a person to continue. The failure counts are in the process's memory, so a
+new process starts a new term. Such decisions also start a new term: for a page a release or a new token, for a message
+a resume or a manual resend. A page that returns to a process keeps its count and its term.
 """
 
 from collections import Counter
@@ -27,15 +27,15 @@ from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
 LIMIT = 150
 
 
-def error_from_rpc(preset: str) -> GraphError:
-    """What a fault of everybody answers with."""
+def error_of(preset: str) -> GraphError:
+    """Return the error that a wide fault answers."""
     effect = PRESETS[preset].effect
     assert isinstance(effect, ErrorAnswer | UserToken)
     return effect.error()
 
 
 class Term(NamedTuple):
-    """Who dispatched a delivery, and after how many decisions of a person about its page and its message."""
+    """Worker of a dispatch, with the number of decisions about its page and its message so far."""
 
     worker: str
     message_id: str
@@ -44,7 +44,7 @@ class Term(NamedTuple):
 
 
 class Terms:
-    """The term of each delivery's last dispatch, read from the whole log."""
+    """Finds the term of each delivery's last dispatch in the log."""
 
     def __init__(self, log: Sequence[Recorded]) -> None:
         self._pages: dict[str, str] = {}  # by message
@@ -77,27 +77,27 @@ class Terms:
 
 
 class Waste(NamedTuple):
-    """How many attempts a fault wasted in each term."""
+    """Number of attempts that a fault wasted in each term."""
 
     fault: Step
     by_term: Mapping[Term, int]
 
     @property
     def most(self) -> int:
-        """Of one term."""
+        """The largest number of a single term."""
         return max(self.by_term.values(), default=0)
 
     def violations(self) -> list[str]:
-        """The terms that wasted more than is allowed, in words."""
+        """Describe the terms that wasted more attempts than allowed."""
         return [
-            f"{self.fault.order} wasted {count} attempts of {term}, {LIMIT} are allowed"
+            f"{self.fault.order} wasted {count} attempts of {term}, the limit is {LIMIT}"
             for term, count in self.by_term.items()
             if count > LIMIT
         ]
 
 
 def wasted(script: Sequence[Step], log: Sequence[Recorded], arrivals: Sequence[Arrival]) -> Iterator[Waste]:
-    """Each fault of the script that hits everybody, with what it wasted."""
+    """Yield the waste of each wide fault in the script."""
     terms = Terms(log).by_delivery
     for step in script:
         if step.kind in (PAGE_FAULT, CONTENT_FAULT):
@@ -106,12 +106,12 @@ def wasted(script: Sequence[Step], log: Sequence[Recorded], arrivals: Sequence[A
 
 
 def _comparable(step: Step, term: Term) -> Term:
-    """A page's fault counts over all messages; decisions about the page end no term of a message's."""
+    """Return the term without what does not count: messages for a page fault, the page for a content fault."""
     return term._replace(message_id="", of_message=0) if step.kind == PAGE_FAULT else term._replace(of_page=0)
 
 
 def _is_refused_by(step: Step, arrival: Arrival) -> bool:
-    if arrival.outcome != error_from_rpc(step.order["preset"]).outcome:
+    if arrival.outcome != error_of(step.order["preset"]).outcome:
         return False
     if step.kind == PAGE_FAULT:
         return arrival.page == str(step.order["page"])

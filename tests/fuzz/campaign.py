@@ -1,4 +1,4 @@
-"""Calls every rpc of the service at random, and keeps what no caller should ever see."""
+"""Random calls of every rpc, and the answers that are defects."""
 
 import asyncio
 import random
@@ -16,11 +16,12 @@ from grpc_status import rpc_status
 from tests.fuzz.random_message import RandomMessages
 
 CALL_SECONDS = 20.0
-STREAM_SECONDS = 0.2  # that a stream is listened to
-ANSWERS = 5  # of a stream
-# gRPC's own answers: a stream that we left, a message that is too large.
+STREAM_SECONDS = 0.2  # how long a stream is read
+ANSWERS = 5  # maximum answers read from a stream
+# Statuses that gRPC itself produces, without ErrorInfo.
 WITHOUT_REASON = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-# What grpc.aio tells a caller who was writing while the service answered. The service's own answer is in its log.
+# grpc.aio reports this to a caller that still writes when the service has answered. The server's log has the real
+# answer.
 CUT_OFF = "Internal error from Core"
 DEFECTS = {
     grpc.StatusCode.INTERNAL,
@@ -33,9 +34,9 @@ DEFECTS = {
 
 @dataclass
 class Campaign:
-    """Random calls over one channel; `defects` says what was sent and what came back."""
+    """Random calls over one channel; `defects` lists each defect with its request and answer."""
 
-    channel: Any  # of grpc.aio; its calls carry bytes here
+    channel: Any  # a grpc.aio channel; requests are bytes
     services: Sequence[ServiceDescriptor]
     chance: random.Random
     known: Sequence[str]
@@ -47,7 +48,7 @@ class Campaign:
         self._methods = [method for service in self.services for method in service.methods]
 
     async def run(self, calls: int, at_once: int = 8) -> None:
-        """Makes so many calls, each rpc about as often as any other."""
+        """Make this many calls, each rpc about equally often."""
         left = iter(range(calls))
 
         async def caller() -> None:
@@ -90,7 +91,7 @@ class Campaign:
 
 
 async def _first(call: Any) -> Sequence[Any]:
-    """The first answers of a stream, which is left then."""
+    """Return the first answers of a stream, then cancel it."""
     answers: list[Any] = []
     try:
         async with asyncio.timeout(STREAM_SECONDS):

@@ -1,4 +1,4 @@
-"""Requests at random, made from the contract's descriptors: valid, nearly valid, and broken."""
+"""Random requests built from the contract's descriptors: valid, nearly valid and broken."""
 
 import random
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ _WHOLE_TYPES = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_UINT32)
 _UNSIGNED_TYPES = (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
 _LONG_TYPES = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 _REAL_TYPES = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
-SET = 0.7  # how often a field is set
-KNOWN = 0.6  # how often a text is one that the service has told before
-MUTATED = 0.15  # how often a request's bytes are changed at random
+SET = 0.7  # share of fields that are set
+KNOWN = 0.6  # share of texts that the service returned before
+MUTATED = 0.15  # share of requests with changed bytes
 DEPTH = 6
 
 
 class RandomMessages:
-    """Draws messages of any type; ids and tokens that the service answered come back in later requests."""
+    """Draws messages of any type; ids and tokens from answers appear in later requests."""
 
     def __init__(self, chance: random.Random, known: Sequence[str]) -> None:
         self._chance = chance
         self._known = list(known)
 
     def learn(self, answer: Message) -> None:
-        """Keeps the ids and tokens of an answer."""
+        """Store the ids and tokens of an answer."""
         for field, value in answer.ListFields():
             if field.message_type is not None:
                 for one in value if field.is_repeated else (value,):
@@ -43,7 +43,7 @@ class RandomMessages:
                 self._known.append(value)
 
     def bytes_of(self, kind: Descriptor) -> bytes:
-        """One message on the wire, now and then with some of its bytes changed."""
+        """Return a serialized message; some have changed bytes."""
         raw = bytearray(self.message(kind).SerializePartialToString())
         if self._chance.random() < MUTATED and raw:
             for _ in range(self._chance.randint(1, 4)):
@@ -52,7 +52,7 @@ class RandomMessages:
         return bytes(raw)
 
     def message(self, kind: Descriptor, depth: int = 0) -> Message:
-        """One message whose fields hold anything that their types allow."""
+        """Return a message with random values in its fields."""
         message = GetMessageClass(kind)()
         for field in kind.fields:
             if self._chance.random() < SET:

@@ -1,4 +1,4 @@
-"""`python -m tests.model` explores all scenarios; with the name of a rule it tells what happens without that one."""
+"""Explore all scenarios: `python -m tests.model`; with the name of a rule, show what breaks without this rule."""
 
 import sys
 
@@ -8,14 +8,14 @@ from tests.model.scenarios import SCENARIOS
 
 
 def main(rule: str = "") -> int:
-    """Explores until something breaks; the answer is 1 when it does."""
+    """Explore until an invariant breaks, then return 1."""
     if rule and rule not in NAMES:
-        sys.stderr.write("there is no such rule; these are: " + ", ".join(NAMES) + "\n")
+        sys.stderr.write("unknown rule; the rules are:  " + ", ".join(NAMES) + "\n")
         return 2
     rules = ALL_RULES.without(rule) if rule else ALL_RULES
     for scenario in sorted(SCENARIOS, key=lambda one: one.disturbances if rule else 0):
         found = explore(scenario, rules)
-        outcome = f"{found.breach}" if found.breach else "nothing is broken"
+        outcome = f"{found.breach}" if found.breach else "no invariant is broken"
         sys.stdout.write(
             f"{scenario.name}: {found.states:,} states, {found.steps:,} steps, {found.seconds:.1f} s: {outcome}\n"
         )

@@ -1,4 +1,4 @@
-"""What a person confirms: named resends and canaries; and a new token, after which failures can be retried."""
+"""Steps of resends that a person confirms: named resends, canaries, and a new token that makes failures retryable."""
 
 from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryTrigger
@@ -7,28 +7,28 @@ from tests.model.state import BOTH, Batch, Delivery, Plan, World
 
 
 def token_replaced(scene: Scene) -> Steps:
-    """Once; no automatic round of a message that is done starts because of it."""
+    """Replace the token once; this starts no automatic round of a message that is done."""
     world = scene.world
     if world.is_waiting_for_token:
         after = world._replace(is_waiting_for_token=False, is_unnoticed=world.message.completed)
-        yield Step("PageTokenReplaced", after, leads_on=False)
+        yield Step("PageTokenReplaced", after, is_eventual=False)
 
 
 def confirming_plans(scene: Scene) -> list[tuple[str, Plan]]:
-    """A resend of one named recipient, and a canary of one: only in scenarios that are about these."""
-    failed = scene.retryable(asked=False)
+    """Return the plans for one named recipient, and for a canary of one, if the scenario has these."""
+    failed = scene.retryable(with_unconfirmed=False)
     plans = []
-    if scene.scenario.by_hand == "named":
+    if scene.scenario.manual_resend == "named":
         plans = [
-            (f"Resend looks, names {one}", Plan(RetryTrigger.MANUAL, taken=(one,), is_named=True)) for one in failed
+            (f"Resend reads, names {one}", Plan(RetryTrigger.MANUAL, taken=(one,), is_named=True)) for one in failed
         ]
-    if scene.scenario.by_hand == "canary" and len(failed) > 1 and not scene.world.message.canary:
-        plans = [("Resend looks, with a canary", Plan(RetryTrigger.MANUAL, taken=failed[:1], waiting=failed[1:]))]
+    if scene.scenario.manual_resend == "canary" and len(failed) > 1 and not scene.world.message.canary:
+        plans = [("Resend reads, with a canary", Plan(RetryTrigger.MANUAL, taken=failed[:1], waiting=failed[1:]))]
     return plans
 
 
 def confirmed(scene: Scene, plan: Plan) -> World:
-    """The world after a person's resend was appended: the recipients that it left out, and a canary's rest."""
+    """Return the world after a person's resend, with left-out recipients and those that wait for a canary."""
     message = scene.world.message
     is_under_way = scene.world.is_open or bool(message.canary)
     left_out = message.left_out
@@ -41,7 +41,7 @@ def confirmed(scene: Scene, plan: Plan) -> World:
 
 
 def canary_decided(scene: Scene) -> Steps:
-    """RetryStopped if the canary failed or is unconfirmed, else the rest, by whichever process looks."""
+    """Any process may append RetryStopped if the canary failed or is unconfirmed, and else the remaining recipients."""
     world, message = scene.world, scene.world.message
     if not message.canary or world.batches[message.canary[0]].is_open or message.cancelled:
         return
@@ -50,13 +50,15 @@ def canary_decided(scene: Scene) -> Steps:
     if any(scene.read(delivery) is not Status.SENT for delivery in world.batches[index].deliveries):
         yield Step("RetryStopped", moved(world, decided._replace(suspended=True)))
         return
-    rest = tuple(who for who in waiting if who in scene.retryable(asked=False))
+    rest = tuple(who for who in waiting if who in scene.retryable(with_unconfirmed=False))
     after = scene._replace(world=moved(world, decided._replace(completed=False)))
     if rest:
         plan = Plan(RetryTrigger.MANUAL, taken=rest)
-        yield Step("RetryRequested, the rest", after.with_new_batch(Batch(tuple(map(Delivery, rest)))), plan=plan)
+        yield Step(
+            "RetryRequested, remaining recipients", after.with_new_batch(Batch(tuple(map(Delivery, rest)))), plan=plan
+        )
     else:
-        yield Step("RetryRequested, no rest", after.world)
+        yield Step("RetryRequested, no remaining recipients", after.world)
 
 
 CONFIRMED_STEPS = (token_replaced, canary_decided)

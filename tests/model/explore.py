@@ -1,4 +1,4 @@
-"""Explores every world that can come about, breadth first, and tells the shortest way to a broken invariant."""
+"""Breadth-first exploration of every reachable world, with the shortest trace to a broken invariant."""
 
 import gc
 import time
@@ -9,13 +9,13 @@ from tests.model.fault_steps import FAULT_STEPS, continued
 from tests.model.invariants import NO_LOSS, broken_at_the_end, broken_by, broken_in
 from tests.model.message_steps import MESSAGE_STEPS
 from tests.model.rules import Rules
-from tests.model.scene import Scene, Step, Steps, beginning
+from tests.model.scene import Scene, Step, Steps, initial_world
 from tests.model.state import Scenario
 from tests.model.worker_steps import WORKER_STEPS
 
 
 class Breach(NamedTuple):
-    """An invariant that is broken, and the shortest way there."""
+    """A broken invariant, with the shortest trace to it."""
 
     invariant: str
     trace: Sequence[str]
@@ -25,7 +25,7 @@ class Breach(NamedTuple):
 
 
 class Exploration(NamedTuple):
-    """What was found; without a breach all of it was seen."""
+    """Result of an exploration; without a breach all worlds were visited."""
 
     states: int
     steps: int
@@ -34,7 +34,7 @@ class Exploration(NamedTuple):
 
 
 def steps_from(scene: Scene) -> Steps:
-    """All that may happen next."""
+    """Yield all steps that are possible next."""
     for make in (*WORKER_STEPS, *MESSAGE_STEPS):
         yield from make(scene)
     yield from continued(scene)
@@ -44,16 +44,16 @@ def steps_from(scene: Scene) -> Steps:
 
 
 class _Search:
-    """Worlds by number in the order in which they were met; whence each came, and where each leads by itself."""
+    """Worlds by number in order of discovery, with predecessors and eventual successors."""
 
     def __init__(self, scenario: Scenario, rules: Rules) -> None:
         self.scenario = scenario
         self.rules = rules
-        first = beginning(scenario)
+        first = initial_world(scenario)
         self.worlds = [first]
         self.numbers = {first: 0}
-        self.came_by: list[tuple[int, Step | None]] = [(0, None)]
-        self.leads_to: list[list[int]] = []
+        self.predecessors: list[tuple[int, Step | None]] = [(0, None)]
+        self.successors: list[list[int]] = []
         self.steps = 0
 
     def run(self) -> Breach | None:
@@ -62,11 +62,11 @@ class _Search:
             if (breach := self._expand(number)) is not None:
                 return breach
             number += 1
-        return self._lost()
+        return self._stuck_world()
 
     def _expand(self, number: int) -> Breach | None:
         scene = Scene(self.worlds[number], self.rules, self.scenario)
-        leads_to = []
+        successors = []
         for step in steps_from(scene):
             self.steps += 1
             if (broken := broken_by(scene, step)) is not None:
@@ -75,42 +75,42 @@ class _Search:
                 self._add(number, step)
                 if (broken := broken_in(scene._replace(world=step.after))) is not None:
                     return Breach(broken, self._trace(len(self.worlds) - 1))
-            if step.leads_on:
-                leads_to.append(self.numbers[step.after])
-        self.leads_to.append(leads_to)
-        if not leads_to and (broken := broken_at_the_end(scene)) is not None:
+            if step.is_eventual:
+                successors.append(self.numbers[step.after])
+        self.successors.append(successors)
+        if not successors and (broken := broken_at_the_end(scene)) is not None:
             return Breach(broken, self._trace(number))
         return None
 
     def _add(self, number: int, step: Step) -> None:
         self.numbers[step.after] = len(self.worlds)
         self.worlds.append(step.after)
-        self.came_by.append((number, step))
+        self.predecessors.append((number, step))
 
     def _trace(self, number: int) -> list[str]:
         trace = []
         while number:
-            number, step = self.came_by[number]
+            number, step = self.predecessors[number]
             trace.append(str(step))
         return trace[::-1]
 
-    def _lost(self) -> Breach | None:
-        """A world from which no end is reached by what comes by itself."""
+    def _stuck_world(self) -> Breach | None:
+        """Return a breach for a world from which eventual steps reach no end."""
         ends = bytearray(len(self.worlds))
         changed = True
         while changed:
             changed = False
             for number in reversed(range(len(self.worlds))):
-                if not ends[number] and (not self.leads_to[number] or any(ends[n] for n in self.leads_to[number])):
+                if not ends[number] and (not self.successors[number] or any(ends[n] for n in self.successors[number])):
                     ends[number] = changed = True
         return None if all(ends) else Breach(NO_LOSS, self._trace(ends.index(0)))
 
 
 def explore(scenario: Scenario, rules: Rules) -> Exploration:
-    """Sees every world of a scenario, or stops at the first breach."""
+    """Visit every world of a scenario, or stop at the first breach."""
     began = time.monotonic()
     search = _Search(scenario, rules)
-    gc.disable()  # millions of small tuples, no cycles
+    gc.disable()  # millions of small tuples without cycles
     try:
         breach = search.run()
     finally:

@@ -1,17 +1,17 @@
-"""What goes wrong, and what else comes from outside: each takes one of the disturbances that are left."""
+"""Faults and outside events; each uses one of the remaining disturbances."""
 
 from domain.delivery import DeliveryStatus as Status
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps, put
-from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Worker, World
+from tests.model.state import BOTH, IN_WORKER, NONE, Batch, Delivery, Lease, Request, Worker, World
 from tests.model.worker_steps import recorded
 
 
 def _disturbed(
-    name: str, scene: Scene, after: World, worker: int = NOBODY, batch: int = NOBODY, position: int = NOBODY
+    name: str, scene: Scene, after: World, worker: int = NONE, batch: int = NONE, position: int = NONE
 ) -> Step:
-    positions = () if position == NOBODY else (position,)
-    return Step(name, after._replace(left=scene.world.left - 1), worker, batch, positions, leads_on=False)
+    positions = () if position == NONE else (position,)
+    return Step(name, after._replace(left=scene.world.left - 1), worker, batch, positions, is_eventual=False)
 
 
 def _has_something(scene: Scene, worker: int) -> bool:
@@ -34,7 +34,7 @@ def _needs_its_lease(scene: Scene, worker: int) -> bool:
 
 
 def crashed(scene: Scene) -> Steps:
-    """A new process comes in the dead one's place; of its page and its claims the dead one's lease will lapse."""
+    """A new process replaces the crashed one, whose leases for the page and its claims will lapse."""
     world = scene.world
     for worker in BOTH:
         if not _has_something(scene, worker):
@@ -42,7 +42,7 @@ def crashed(scene: Scene) -> Steps:
         batches = tuple(_left_behind(batch, worker) for batch in world.batches)
         after = world._replace(
             batches=batches,
-            owner=NOBODY if world.owner == worker else world.owner,
+            owner=NONE if world.owner == worker else world.owner,
             workers=put(world.workers, worker, Worker()),
         )
         yield _disturbed("crash", scene, after, worker)
@@ -54,7 +54,10 @@ def _left_behind(batch: Batch, worker: int) -> Batch:
 
 
 def stopped(scene: Scene) -> Steps:
-    """For longer than its lease; perhaps between the last look at it and the write, which no rule removes."""
+    """Stop a worker for longer than its lease, also between its last check of the lease and the write to the socket.
+
+    No rule prevents the second case.
+    """
     world = scene.world
     if any(not worker.is_running for worker in world.workers):
         return
@@ -92,25 +95,25 @@ def _stopped_before_the_write(scene: Scene, worker: int, after: World) -> Steps:
 
 
 def continued(scene: Scene) -> Steps:
-    """SIGCONT."""
+    """Continue a stopped worker (SIGCONT)."""
     for worker in BOTH:
         state = scene.world.workers[worker]
         if state.lease is Lease.STOPPED:
             after = scene.with_worker(worker, state._replace(lease=Lease.LAPSED))
-            yield Step("SIGCONT", after, worker, leads_on=False)
+            yield Step("SIGCONT", after, worker, is_eventual=False)
 
 
-def run_broke(scene: Scene) -> Steps:
-    """A defect ends a worker's run; what it has in flight is still heard of."""
+def run_failed(scene: Scene) -> Steps:
+    """A defect ends a worker's run; answers of its requests in flight still arrive."""
     for index, batch in enumerate(scene.world.batches):
         if batch.has_run and scene.is_running(batch.worker):
             kept = (d if d.request is Request.IN_FLIGHT else d.without_request() for d in batch.deliveries)
             broken = batch._replace(deliveries=tuple(kept), has_run=False)
-            yield _disturbed("run broke", scene, scene.with_batch(index, broken), batch.worker, index)
+            yield _disturbed("run failed", scene, scene.with_batch(index, broken), batch.worker, index)
 
 
-def page_given_up(scene: Scene) -> Steps:
-    """A drain, or a page that is let go to another process: with nothing in flight it releases what it has claimed."""
+def page_handed_over(scene: Scene) -> Steps:
+    """A drain, or a page that moves to another process: with no request in flight the owner releases its batches."""
     world = scene.world
     worker = world.owner
     if not scene.is_running(worker) or world.is_done:
@@ -118,55 +121,55 @@ def page_given_up(scene: Scene) -> Steps:
     if any(d.sender == worker and d.claim == b.claim for b in world.batches for d in b.deliveries):
         return
     released = tuple(decisions.release(b) if b.worker == worker and b.has_run else b for b in world.batches)
-    yield _disturbed("BatchReleased, page given up", scene, world._replace(batches=released, owner=NOBODY), worker)
+    yield _disturbed("BatchReleased, page released", scene, world._replace(batches=released, owner=NONE), worker)
 
 
 def process_batches(scene: Scene) -> Steps:
-    """By hand: frees batches whose worker gives no sign of life, or has no run of it any more."""
-    asks = scene.rules.release_asks_for_the_lease
+    """ProcessBatches releases batches whose worker's lease has lapsed or whose worker has no run for them."""
+    asks = scene.rules.release_checks_the_lease
     for index, batch in enumerate(scene.world.batches):
-        if batch.worker == NOBODY:
+        if batch.worker == NONE:
             continue
         is_silent = scene.world.workers[batch.worker].lease is not Lease.HELD
         released = scene.with_batch(index, decisions.release(batch)._replace(found_stuck=False))
         if not batch.has_run or batch.found_stuck or (is_silent and asks):
-            yield _disturbed("BatchReleased, by ProcessBatches", scene, released, NOBODY, index)
+            yield _disturbed("BatchReleased, by ProcessBatches", scene, released, NONE, index)
         elif is_silent:
             found = scene.with_batch(index, batch._replace(found_stuck=True))
-            yield Step("ProcessBatches finds the batch stuck", found, batch=index, leads_on=False)
+            yield Step("ProcessBatches finds the batch stuck", found, batch=index, is_eventual=False)
 
 
 def answer_lost(scene: Scene) -> Steps:
-    """A reset, a time-out, a garbled reply: the outcome is unknown (rule 5)."""
+    """A reset, a timeout or an unreadable answer: the outcome is unknown (rule 5)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
             if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
                 step = recorded(scene, index, position, Status.UNCONFIRMED)
                 after = step.after._replace(left=scene.world.left - 1)
-                yield step._replace(name=f"{step.name}, since no answer came", after=after, leads_on=False)
+                yield step._replace(name=f"{step.name}, no answer arrived", after=after, is_eventual=False)
 
 
 def receipt_recorded(scene: Scene) -> Steps:
-    """The platform's echo, on a stream of its own (rule 4)."""
+    """Record the platform's echo on its own stream (rule 4)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
             has_arrived = delivery.arrived or delivery.request is Request.IN_FLIGHT
             if has_arrived and not delivery.is_known_sent:
                 after = scene.with_batch(index, decisions.at(batch, (position,), lambda d: _with_receipt(scene, d)))
-                yield _disturbed("ReceiptRecorded", scene, after, NOBODY, index, position)
+                yield _disturbed("ReceiptRecorded", scene, after, NONE, index, position)
 
 
 def _with_receipt(scene: Scene, delivery: Delivery) -> Delivery:
-    """Without evidence_wins it is one more event, which changes what is closed."""
-    is_last_word = not scene.rules.evidence_wins and not delivery.status.is_open
-    return delivery._replace(has_receipt=True, status=Status.SENT if is_last_word else delivery.status)
+    """Without evidence_wins a receipt is one more event, which changes a closed delivery."""
+    overrides = not scene.rules.evidence_wins and not delivery.status.is_open
+    return delivery._replace(has_receipt=True, status=Status.SENT if overrides else delivery.status)
 
 
 FAULT_STEPS = (
     crashed,
     stopped,
-    run_broke,
-    page_given_up,
+    run_failed,
+    page_handed_over,
     process_batches,
     answer_lost,
     receipt_recorded,

@@ -1,4 +1,4 @@
-"""What must hold in every world, of every step, and where nothing more comes by itself; each answers what is broken."""
+"""Invariants of worlds, of steps, and of final worlds; each check returns the broken invariant or None."""
 
 from collections import Counter
 from functools import cache
@@ -10,33 +10,33 @@ from tests.model.rules import ALL_RULES
 from tests.model.scene import STATUSES, Scene, Step, statuses_at
 from tests.model.state import BOTH, Batch, Plan, Request, Stopping, attempts_at, state_of
 
-BOOKS = "the books balance"
+COUNTS = "the counts add up"
 ONE_OPEN = "a recipient has at most one open delivery, and no attempts beyond the limit"
-ENDS = "a batch is completed as soon as nothing of it is open, and a message only then"
-TWICE = "nobody receives a message twice unless its resend with the unconfirmed was asked for"
-ONE_ORDER = "what was asked for once starts one round"
-KNOWN_SENT = "who is known to have been sent the message is not dispatched again"
-STOPPED = "nothing of a cancelled or paused message is dispatched"
-STOP_IN_TURN = "the service stops nothing that is cancelled, paused or completed"
-STOP_IS_NEW = "the service stops nothing for failures of before a person's decision to go on"
-KEPT = "a message that is stopped or paused keeps its pending deliveries"
+ENDS = "a batch is completed as soon as no delivery of it is open, and a message only then"
+TWICE = "no recipient receives a message twice without a resend that includes unconfirmed deliveries"
+ONE_ORDER = "one request starts one round"
+KNOWN_SENT = "a recipient known to have received the message is not dispatched again"
+STOPPED = "no delivery of a cancelled or paused message is dispatched"
+STOP_IS_ALLOWED = "the service stops no message that is cancelled, paused or completed"
+STOP_IS_NEW = "the service stops no message for failures before a person's resume or resend"
+KEPT = "a stopped or paused message keeps its pending deliveries"
 DURABLE = "no request leaves before its dispatch is durable"
-CLAIM = "no request leaves under a lost claim, but for a pause between the last look and the write"
-SENT_STAYS = "what reads as sent stays sent"
-SEEN = "a 200 that was seen is never thrown away"
-ONE_TRIGGER = "two triggers that saw the same automatic rounds do not both start one"
-NO_LOSS = "a crash loses nothing: all comes to its end by itself"
+CLAIM = "no request leaves under a lost claim, except after a pause between the last check and the write"
+SENT_STAYS = "a delivery that reads as sent stays sent"
+SEEN = "an accepted response is never discarded"
+ONE_TRIGGER = "two triggers that read the same number of automatic rounds do not both start one"
+NO_LOSS = "a crash loses nothing: every message reaches its end without a call"
 CONFIRMED = "an automatic round takes no recipient that a person left out of a named resend"
 SUSPENDED = "no automatic round starts between a stopped canary and a person's resume or resend"
-AUTOMATIC = "who failed has had every automatic attempt"
+AUTOMATIC = "every failed recipient had all automatic attempts"
 
 
 def broken_in(scene: Scene) -> str | None:
-    """The first invariant that a world breaks."""
+    """Return the first invariant that the world breaks."""
     world, rules, scenario = scene
     if world.counts != _recounted(world.batches, rules.evidence_wins):
-        return BOOKS
-    if world.orders < 0:
+        return COUNTS
+    if world.open_requests < 0:
         return ONE_ORDER
     if world.message.completed and world.is_open:
         return ENDS
@@ -52,7 +52,7 @@ def _broken_at(batches: tuple[Batch, ...], most: int) -> str | None:
             return ONE_OPEN
     if any(batch.completed is batch.is_open for batch in batches):
         return ENDS
-    unasked = attempts_at(tuple(batch for batch in batches if not batch.asked))
+    unasked = attempts_at(tuple(batch for batch in batches if not batch.with_unconfirmed))
     return TWICE if any(sum(delivery.arrived for delivery in each) > 1 for each in unasked) else None
 
 
@@ -63,7 +63,7 @@ def _recounted(batches: tuple[Batch, ...], evidence_wins: bool) -> tuple[int, ..
 
 
 def broken_by(scene: Scene, step: Step) -> str | None:
-    """The first invariant that a step breaks."""
+    """Return the first invariant that the step breaks."""
     if step.name.startswith("DeliveriesDispatched"):
         return _broken_by_dispatch(scene, step)
     if step.name.startswith("RequestLeaves"):
@@ -98,7 +98,7 @@ def _broken_by_dispatch(scene: Scene, step: Step) -> str | None:
 def _broken_by_stop(scene: Scene, step: Step) -> str | None:
     world = scene.world
     if world.message.is_stopped or world.message.completed:
-        return STOP_IN_TURN
+        return STOP_IS_ALLOWED
     return STOP_IS_NEW if world.workers[step.worker].stopping is Stopping.OVERRULED else None
 
 
@@ -122,9 +122,9 @@ def _broken_by_outcome(scene: Scene, step: Step) -> str | None:
 
 
 def broken_at_the_end(scene: Scene) -> str | None:
-    """What is broken in a world in which nothing more comes by itself, even if a stopped worker stays so."""
+    """Return what is broken in a world without further eventual steps, even if a stopped worker stays stopped."""
     world = scene.world
-    if not _is_settled(scene._replace(rules=ALL_RULES)):
+    if not _is_final(scene._replace(rules=ALL_RULES)):
         return NO_LOSS
     if scene.scenario.retry_type is not RetryType.AUTO or world.message.is_stopped or world.message.suspended:
         return None
@@ -134,7 +134,10 @@ def broken_at_the_end(scene: Scene) -> str | None:
 
 
 def _has_attempts_left(scene: Scene, recipient: int) -> bool:
-    """Failed, and not after it was unconfirmed: the last automatic round may have been over when that was known."""
+    """Return whether the recipient failed with attempts left.
+
+    Recipients that were unconfirmed before do not count: the last automatic round may have ended before the failure.
+    """
     if recipient in scene.world.message.left_out:
         return False
     attempts, statuses = scene.world.attempts(recipient), scene.statuses(recipient)
@@ -143,7 +146,7 @@ def _has_attempts_left(scene: Scene, recipient: int) -> bool:
     return Status.UNCONFIRMED not in statuses and not any(delivery.failed_late for delivery in attempts)
 
 
-def _is_settled(scene: Scene) -> bool:
+def _is_final(scene: Scene) -> bool:
     world = scene.world
     for batch in world.batches:
         for delivery in batch.deliveries:

@@ -1,4 +1,4 @@
-"""The model decides what the domain decides, so that what is shown of the one holds of the other."""
+"""The model's decisions equal the domain's, so that results about the model apply to the domain."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -15,14 +15,14 @@ from domain.outcome import Outcome
 from tests.builders import FAILED, LEASE, NOW, SENT, UNCONFIRMED, WORKER, known, new_batch, start
 from tests.model import decisions
 from tests.model.rules import ALL_RULES
-from tests.model.state import NOBODY, Batch, Delivery, Request
+from tests.model.state import NONE, Batch, Delivery, Request
 
 OUTCOMES: dict[Status, Outcome] = {Status.SENT: SENT, Status.FAILED: FAILED, Status.UNCONFIRMED: UNCONFIRMED}
 CHUNKS = ((0,), (1,), (0, 1))
 
 
 class Case(NamedTuple):
-    """One decision, as the model and as the domain take it."""
+    """One decision in the model and in the domain."""
 
     name: str
     in_model: Callable[[Batch], Batch]
@@ -88,12 +88,12 @@ CASES = (
 
 
 def open_batches() -> Iterator[Batch]:
-    """Every batch of two that has not ended, claimed or not."""
+    """Yield every batch of two that is not completed, with and without a claim."""
     for first, second, is_cancelled, is_claimed in product(Status, Status, (False, True), (False, True)):
         batch = Batch(
             (Delivery(0, first), Delivery(1, second)),
             claim=2 if is_claimed else 0,
-            worker=0 if is_claimed else NOBODY,
+            worker=0 if is_claimed else NONE,
             cancelled=is_cancelled,
         )
         if batch.is_open:
@@ -118,7 +118,7 @@ def domain_facts(batch: domain_batch.Batch) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_model_decides_what_the_domain_decides(case: Case) -> None:
+def test_the_models_decisions_equal_the_domains(case: Case) -> None:
     for batch in open_batches():
         if case.needs_claim and not batch.claim:
             continue
@@ -128,7 +128,7 @@ def test_the_model_decides_what_the_domain_decides(case: Case) -> None:
         assert facts(case.in_model(batch)) == domain_facts(after), batch
 
 
-def test_a_take_over_heeds_receipts_as_the_domain_does() -> None:
+def test_a_takeover_uses_receipts_as_the_domain_does() -> None:
     for batch, *has_receipt in product(open_batches(), (False, True), (False, True)):
         deliveries = (d._replace(has_receipt=has) for d, has in zip(batch.deliveries, has_receipt, strict=True))
         echoed = batch._replace(deliveries=tuple(deliveries))

@@ -1,4 +1,4 @@
-"""What workers do by themselves: own, claim, dispatch, send, record."""
+"""Steps of workers: own a page, claim, dispatch, send, record."""
 
 from functools import partial
 
@@ -6,13 +6,13 @@ from domain.delivery import DeliveryStatus as Status
 from domain.retry import RetryType
 from tests.model import decisions
 from tests.model.scene import Scene, Step, Steps
-from tests.model.state import BOTH, IN_WORKER, NOBODY, Batch, Delivery, Lease, Request, Stopping
+from tests.model.state import BOTH, IN_WORKER, NONE, Batch, Delivery, Lease, Request, Stopping
 
 
 def page_owned(scene: Scene) -> Steps:
-    """A worker takes a page with work that nobody owns, or whose owner's lease has lapsed (rule 7)."""
+    """A worker takes a page with open batches that has no owner or whose owner's lease has lapsed (rule 7)."""
     world, rules, _ = scene
-    is_free = world.owner == NOBODY or world.workers[world.owner].lease is not Lease.HELD
+    is_free = world.owner == NONE or world.workers[world.owner].lease is not Lease.HELD
     if world.is_done or not (is_free or not rules.page_moves_only_without_a_lease):
         return
     for worker in BOTH:
@@ -27,10 +27,10 @@ def _has_unsent(scene: Scene, worker: int) -> bool:
 
 
 def batch_started(scene: Scene) -> Steps:
-    """The page's owner claims a batch that nobody has, or takes over a started one: its claim is dead (rule 2)."""
+    """The page's owner claims an unclaimed batch, or takes over a started one whose claim has ended (rule 2)."""
     world, rules, _ = scene
     for worker in BOTH:
-        if not scene.is_running(worker) or (worker != world.owner and rules.claim_asks_for_the_page):
+        if not scene.is_running(worker) or (worker != world.owner and rules.claim_checks_the_page):
             continue
         if _is_halting(scene, worker):
             continue
@@ -47,22 +47,22 @@ def batch_started(scene: Scene) -> Steps:
 
 
 def _is_passed_over(scene: Scene, batch: Batch) -> bool:
-    if scene.world.message.paused and batch.worker == NOBODY:
-        return True  # what is paused is not due
-    if scene.rules.take_over_takes_every_started_batch or batch.worker == NOBODY:
+    if scene.world.message.paused and batch.worker == NONE:
+        return True  # batches of a paused message are not due
+    if scene.rules.take_over_takes_every_started_batch or batch.worker == NONE:
         return False
     return all(delivery.status is not Status.PENDING for delivery in batch.deliveries)
 
 
 def deliveries_dispatched(scene: Scene) -> Steps:
-    """A chunk of one, or of all that is pending; its guards are asked in the same transaction (rule 3)."""
+    """Dispatch one delivery, or all pending ones; the guards are checked in the same transaction (rule 3)."""
     world, rules, _ = scene
     if _is_guarded(scene):
         return
     for index, batch in enumerate(world.batches):
         if not batch.has_run or not scene.is_running(batch.worker) or _is_halting(scene, batch.worker):
             continue
-        if batch.worker != world.owner and rules.guard_asks_for_the_page:
+        if batch.worker != world.owner and rules.guard_checks_the_page:
             continue
         pending = batch.positions(Status.PENDING)
         for chunk in {pending[:1], pending} - {()}:
@@ -72,28 +72,28 @@ def deliveries_dispatched(scene: Scene) -> Steps:
 def _is_guarded(scene: Scene) -> bool:
     message, rules = scene.world.message, scene.rules
     if message.stopped and not message.cancelled:
-        return rules.guard_asks_for_a_stop and rules.guard_asks_for_the_message
-    return message.is_stopped and rules.guard_asks_for_the_message
+        return rules.guard_checks_for_a_stop and rules.guard_checks_the_message
+    return message.is_stopped and rules.guard_checks_the_message
 
 
 def _is_halting(scene: Scene, worker: int) -> bool:
-    """The worker has decided to stop the message: it lets nothing more leave, before the log has it."""
+    """Return whether the worker has decided to stop the message; it dispatches nothing from then on."""
     return scene.world.workers[worker].stopping is not Stopping.NONE
 
 
 def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
     batch = scene.world.batches[index]
     sent = tuple(p for p in chunk if Status.SENT in scene.statuses(batch.deliveries[p].recipient))
-    if sent and scene.rules.guard_asks_for_the_recipient:
+    if sent and scene.rules.guard_checks_the_recipient:
         after = scene.with_batch(index, decisions.drop(batch, sent))
-        return Step("DeliveriesReturned, to people known to have been sent to", after, batch.worker, index, sent)
+        return Step("DeliveriesReturned, recipients known to have received it", after, batch.worker, index, sent)
     is_held = scene.world.workers[batch.worker].lease is Lease.HELD
     dispatched = decisions.dispatch(batch, chunk, Request.LEAVING if is_held else Request.STALE)
     return Step("DeliveriesDispatched", scene.with_batch(index, dispatched), batch.worker, index, chunk)
 
 
 def request_leaves(scene: Scene) -> Steps:
-    """The next request of a chunk leaves, after one more look at the lease and its term (rule 6)."""
+    """The next request leaves after a check of the lease and its term (rule 6)."""
     for index, batch in enumerate(scene.world.batches):
         for worker in BOTH:
             waiting = tuple(p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER)
@@ -105,13 +105,13 @@ def request_leaves(scene: Scene) -> Steps:
 def _may_leave(scene: Scene, delivery: Delivery) -> bool:
     if delivery.request is Request.CLEARED or not scene.rules.lease_is_checked_before_each_request:
         return True
-    if delivery.request is Request.STALE and scene.rules.lapse_voids_what_was_dispatched:
+    if delivery.request is Request.STALE and scene.rules.lapse_invalidates_dispatches:
         return False
     return scene.world.workers[delivery.sender].lease is Lease.HELD
 
 
 def request_leaves_too_early(scene: Scene) -> Steps:
-    """Without dispatch_is_durable_first: what the worker would dispatch next leaves first."""
+    """Without dispatch_is_durable_first: the next delivery to dispatch leaves before its dispatch is stored."""
     if scene.rules.dispatch_is_durable_first:
         return
     for step in deliveries_dispatched(scene):
@@ -127,7 +127,7 @@ def _left_early(delivery: Delivery, sender: int, claim: int) -> Delivery:
 
 
 def deliveries_returned(scene: Scene) -> Steps:
-    """What provably did not leave is taken back: after a halt, a lapse, or when its turn does not come in time."""
+    """Return deliveries that did not leave: after a halt, after a lapse, or when they wait too long."""
     for index, batch in enumerate(scene.world.batches):
         unsent = {(d.sender, d.claim) for d in batch.deliveries if d.request in (Request.LEAVING, Request.STALE)}
         for worker, claim in sorted(unsent):
@@ -138,7 +138,11 @@ def deliveries_returned(scene: Scene) -> Steps:
 def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
     world, rules, _ = scene
     batch = world.batches[index]
-    back = (Request.LEAVING, Request.STALE, *(() if rules.returned_did_not_leave else (Request.IN_FLIGHT,)))
+    back = (
+        Request.LEAVING,
+        Request.STALE,
+        *(() if rules.only_unsent_deliveries_are_returned else (Request.IN_FLIGHT,)),
+    )
     of_run = [(p, d) for p, d in enumerate(batch.deliveries) if (d.sender, d.claim) == (worker, claim)]
     unsent = tuple(position for position, delivery in of_run if delivery.request in back)
     is_held = world.workers[worker].lease is Lease.HELD
@@ -148,13 +152,13 @@ def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
     returned = decisions.at(returned, unsent, Delivery.without_request)
     if is_own and not is_held:
         returned = returned._replace(has_run=False)
-    leads_on = world.message.is_stopped or _is_halting(scene, worker) or not is_held or not is_own or is_stale
-    name = "DeliveriesReturned" if is_own else "nothing returned: the claim is lost"
-    return Step(name, scene.with_batch(index, returned), worker, index, unsent, leads_on=leads_on)
+    is_eventual = world.message.is_stopped or _is_halting(scene, worker) or not is_held or not is_own or is_stale
+    name = "DeliveriesReturned" if is_own else "nothing returned: the claim was lost"
+    return Step(name, scene.with_batch(index, returned), worker, index, unsent, is_eventual=is_eventual)
 
 
 def is_claim_own(scene: Scene, batch: Batch, delivery: Delivery) -> bool:
-    """What a worker finds when it reloads the batch that it sent the delivery of (rule 1)."""
+    """Return whether the worker's claim is still the batch's when it reloads the batch (rule 1)."""
     if not scene.rules.claim_is_checked:
         return True
     if not scene.rules.claim_is_a_number:
@@ -163,7 +167,7 @@ def is_claim_own(scene: Scene, batch: Batch, delivery: Delivery) -> bool:
 
 
 def outcomes_recorded(scene: Scene) -> Steps:
-    """An answer comes and is recorded: under the claim, or late."""
+    """An answer arrives and is recorded: under the claim, or late."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
             if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
@@ -173,7 +177,7 @@ def outcomes_recorded(scene: Scene) -> Steps:
 
 
 def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
-    """The step that writes down one outcome."""
+    """Return the step that records one outcome."""
     batch = scene.world.batches[index]
     delivery = batch.deliveries[position]
     is_late = not is_claim_own(scene, batch, delivery)
@@ -185,7 +189,7 @@ def recorded(scene: Scene, index: int, position: int, outcome: Status) -> Step:
         if scene.scenario.retry_type is RetryType.AUTO and outcome is Status.FAILED:
             answered = decisions.at(answered, (position,), lambda d: d._replace(failed_late=True))
     name = "LateOutcomesRecorded" if is_late else "OutcomesRecorded"
-    after = scene.with_batch(index, answered, is_news=is_late)
+    after = scene.with_batch(index, answered, notifies=is_late)
     return Step(f"{name}, {outcome}", after, delivery.sender, index, (position,))
 
 
@@ -195,7 +199,7 @@ def _answered(delivery: Delivery, outcome: Status) -> Delivery:
 
 
 def batch_released(scene: Scene) -> Steps:
-    """A run that a pause or a stop halted lets its batch go, once nothing of it is in flight."""
+    """A run that a pause or a stop halted releases its batch when no request is in flight."""
     for index, batch in enumerate(scene.world.batches):
         if not batch.has_run or not scene.is_running(batch.worker):
             continue
@@ -206,14 +210,14 @@ def batch_released(scene: Scene) -> Steps:
 
 
 def batch_completed(scene: Scene) -> Steps:
-    """Without completed_stands_with_the_last_outcome: the worker's next append."""
+    """Without completion_is_in_the_last_append: the worker's next append completes the batch."""
     for index, batch in enumerate(scene.world.batches):
         if batch.has_run and not batch.is_open and scene.is_running(batch.worker):
             yield Step("BatchCompleted", scene.with_batch(index, decisions.completed(batch)), batch.worker, index)
 
 
 def lease_renewed(scene: Scene) -> Steps:
-    """What a worker does after it was stopped, sooner or later than the rest."""
+    """A worker renews its lease some time after it was stopped."""
     for worker in BOTH:
         state = scene.world.workers[worker]
         if state.lease is Lease.LAPSED:

@@ -1,4 +1,4 @@
-"""Only the owner can take a lock file, and waiting for one ends with the name of the process that has it."""
+"""Lock files are private, and a failed wait names the process that holds the lock."""
 
 import os
 import stat
@@ -27,7 +27,7 @@ HOLD = (
 
 @contextmanager
 def held_elsewhere(path: Path) -> Iterator[int]:
-    """Let another process, which writes nothing into the file, hold the lock; gives its id."""
+    """Let another process hold the lock without writing to the file; yield its id."""
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -49,7 +49,7 @@ def lock(tmp_path: Path) -> Path:
     return tmp_path / "a.lock"
 
 
-def test_only_the_owner_opens_a_lock_file(lock: Path) -> None:
+def test_only_the_owner_can_open_a_lock_file(lock: Path) -> None:
     before = os.umask(0)
     try:
         acquire(lock, within=0).close()
@@ -59,14 +59,14 @@ def test_only_the_owner_opens_a_lock_file(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("loose", [0o644, 0o666, 0o777])
-def test_the_lock_file_of_a_release_before_is_closed_to_others(lock: Path, loose: int) -> None:
+def test_the_lock_file_of_an_earlier_release_becomes_private(lock: Path, loose: int) -> None:
     lock.touch()
     lock.chmod(loose)
     acquire(lock, within=0).close()
     assert mode(lock) == 0o600
 
 
-def test_the_lock_files_of_database_and_callers_are_their_owners(tmp_path: Path) -> None:
+def test_the_lock_files_of_database_and_callers_are_private(tmp_path: Path) -> None:
     database, callers = tmp_path / "redrive.db", tmp_path / "callers.json"
     for name in ("redrive.db.lock", ".callers.json.lock"):
         (tmp_path / name).touch(mode=0o644)
@@ -79,7 +79,7 @@ def test_the_lock_files_of_database_and_callers_are_their_owners(tmp_path: Path)
     }
 
 
-def test_waiting_ends_with_the_process_that_has_the_lock(lock: Path) -> None:
+def test_a_failed_wait_names_the_process_that_holds_the_lock(lock: Path) -> None:
     with (
         held_elsewhere(lock) as pid,
         pytest.raises(LockHeldError, match=rf"a\.lock is locked by process {pid} \(python"),
@@ -87,7 +87,7 @@ def test_waiting_ends_with_the_process_that_has_the_lock(lock: Path) -> None:
         acquire(lock, within=0.1)
 
 
-def test_a_process_is_named_also_where_the_kernel_does_not_say_it(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_named_even_if_the_kernel_does_not_report_it(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "_LOCKS", Path("/nowhere"))
     with acquire(lock, within=0), pytest.raises(LockHeldError, match=f"locked by process {os.getpid()}"):
         acquire(lock, within=0)
@@ -95,14 +95,14 @@ def test_a_process_is_named_also_where_the_kernel_does_not_say_it(lock: Path, mo
         acquire(lock, within=0)
 
 
-def test_a_lock_that_is_given_back_in_time_is_taken(lock: Path) -> None:
+def test_a_lock_released_in_time_is_acquired(lock: Path) -> None:
     first = acquire(lock, within=0)
     with held_elsewhere(lock.with_name("other")):
         first.close()
         acquire(lock, within=5).close()
 
 
-def test_a_link_in_place_of_a_lock_file_is_not_followed(lock: Path) -> None:
+def test_a_symbolic_link_in_place_of_a_lock_file_is_not_followed(lock: Path) -> None:
     target = lock.with_name("target")
     target.write_text("precious")
     lock.symlink_to(target)
@@ -111,12 +111,12 @@ def test_a_link_in_place_of_a_lock_file_is_not_followed(lock: Path) -> None:
     assert target.read_text() == "precious"
 
 
-def test_a_database_in_use_says_who_uses_it(tmp_path: Path) -> None:
+def test_a_database_in_use_names_the_process(tmp_path: Path) -> None:
     with held_elsewhere(tmp_path / "redrive.db.lock") as pid, pytest.raises(DatabaseInUseError, match=f"process {pid}"):
         SqliteStore(tmp_path / "redrive.db")
 
 
-def test_a_change_of_callers_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_callers_does_not_wait_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth_file, "LOCK_SECONDS", 0.1)
     began = time.monotonic()
     with held_elsewhere(tmp_path / ".callers.json.lock") as pid, pytest.raises(OSError, match=f"process {pid}"):

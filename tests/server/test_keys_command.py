@@ -37,11 +37,11 @@ def run(*options: str) -> Result:
 
 
 def _killed(_: Sql) -> None:
-    raise OSError("as if it were killed")
+    raise OSError("simulated kill")
 
 
 async def sent() -> str:
-    """The id of the message of one and the same request, sent or found again."""
+    """Send one request, or find its message again; return the message id."""
     settings = Settings()
     store = open_store(settings)
     async with EventStore(store) as log:
@@ -56,7 +56,7 @@ async def sent() -> str:
         return message.message_id
 
 
-async def test_a_key_in_a_file_is_replaced_and_old_requests_keep_their_answers(database: Path) -> None:
+async def test_a_key_file_is_replaced_and_earlier_requests_keep_their_answers(database: Path) -> None:
     first = await sent()
     file = database.with_name("redrive.db.key")
     old = file.read_text()
@@ -75,7 +75,7 @@ async def test_a_key_in_a_file_is_replaced_and_old_requests_keep_their_answers(d
         await sent()
 
 
-async def test_a_key_of_the_settings_is_replaced_by_another(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_in_the_settings_is_replaced(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = random_key(), random_key()
     monkeypatch.setenv("REDRIVE_SECRET_KEY", old)
     first = await sent()
@@ -88,7 +88,7 @@ async def test_a_key_of_the_settings_is_replaced_by_another(database: Path, monk
     assert run().output == "redrive-server keys rotate: the new key is the one in use\n"
 
 
-async def test_a_rotation_that_was_cut_off_keeps_servers_from_starting_and_goes_on(
+async def test_an_interrupted_rotation_prevents_server_starts_and_continues(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await sent()
@@ -113,7 +113,7 @@ async def test_a_rotation_that_was_cut_off_keeps_servers_from_starting_and_goes_
         (base64.b64encode(b"short").decode(), "REDRIVE_NEW_SECRET_KEY holds 5 bytes, not 32"),
     ],
 )
-async def test_a_new_key_that_is_none_is_refused(
+async def test_an_invalid_new_key_is_refused(
     database: Path, monkeypatch: pytest.MonkeyPatch, key: str, words: str
 ) -> None:
     first = await sent()

@@ -1,4 +1,4 @@
-"""What the log shows: JSON by events and ids; of exceptions where they happened, and never their texts."""
+"""Log lines: JSON with event and ids; exceptions with types and locations, without their texts."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ SECRET = "EAAG-in-an-exception"
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
+def _restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -48,7 +48,7 @@ def test_a_line_is_json_with_an_event_ids_a_level_and_a_time(capsys: pytest.Capt
     assert line == {"event": "page_held", "level": "info", "page": "1001"}
 
 
-def test_an_exception_is_named_and_located_with_its_causes_but_not_quoted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_has_types_and_locations_but_not_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
     try:
         broken()
@@ -60,7 +60,7 @@ def test_an_exception_is_named_and_located_with_its_causes_but_not_quoted(capsys
     assert line["exception"][0]["frames"][-1].endswith(" broken")
 
 
-def test_libraries_speak_json_too_without_the_parameters_of_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_logs_are_json_without_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
 
     logging.getLogger("some.library").warning("could not use %s", SECRET)
@@ -70,7 +70,7 @@ def test_libraries_speak_json_too_without_the_parameters_of_their_words(capsys: 
     assert (line["event"], line["logger"], line["words"]) == ("library_told", "some.library", "could not use %s")
 
 
-async def test_exceptions_that_nobody_awaits_are_told_without_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_unhandled_exceptions_are_logged_without_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
     log_lost_exceptions(asyncio.get_running_loop())
 
@@ -82,7 +82,7 @@ async def test_exceptions_that_nobody_awaits_are_told_without_their_texts(capsys
     assert (line["event"], line["exception"][0]["type"]) == ("exception_lost", "builtins.LookupError")
 
 
-def test_people_may_have_lines_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_can_be_lines_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "text")
     try:
         broken()
@@ -96,7 +96,7 @@ def test_people_may_have_lines_of_text(capsys: pytest.CaptureFixture[str]) -> No
     assert SECRET not in text
 
 
-def test_a_service_that_breaks_ends_with_a_line_like_all_others(
+def test_a_service_that_fails_ends_with_a_json_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def breaks(_: object) -> None:

@@ -1,4 +1,4 @@
-"""Settings that would give a secret away are refused."""
+"""Settings that would expose a secret are refused."""
 
 import pytest
 from pydantic import ValidationError
@@ -9,16 +9,16 @@ from server.settings import Settings, SettingsError, read_settings
 @pytest.mark.parametrize(
     "url", ["http://graph.example/v25.0", "http://10.0.0.7:8090/v25.0", "http://localhost.example/"]
 )
-def test_tokens_do_not_go_over_a_network_in_the_clear(url: str) -> None:
+def test_tokens_are_not_sent_unencrypted_over_a_network(url: str) -> None:
     with pytest.raises(ValidationError, match="page tokens would be sent in clear text"):
         Settings(graph_url=url)
 
     assert Settings(graph_url=url, graph_insecure=True).graph_url == url.rstrip("/")
 
 
-def test_a_password_does_not_stand_in_the_platforms_address_which_is_logged() -> None:
+def test_a_password_in_the_platforms_address_is_refused_because_it_is_logged() -> None:
     with pytest.raises(ValidationError, match="must be an http") as refused:
-        Settings(graph_url="https://somebody:hidden@graph.example/v25.0")
+        Settings(graph_url="https://user:hidden@graph.example/v25.0")
 
     assert "hidden" not in str(refused.value)
 
@@ -26,7 +26,7 @@ def test_a_password_does_not_stand_in_the_platforms_address_which_is_logged() ->
 @pytest.mark.parametrize(
     "url", ["https://graph.example/v25.0", "http://127.0.0.1:8090/v25.0", "http://[::1]:8090/v25.0"]
 )
-def test_tls_and_this_machine_are_good(url: str) -> None:
+def test_tls_and_loopback_addresses_are_accepted(url: str) -> None:
     assert Settings(graph_url=url).graph_url == url
 
 
@@ -34,7 +34,7 @@ def test_tls_and_this_machine_are_good(url: str) -> None:
     "address",
     ["se%zzcret@db/redrive", "se cret@db/redrive", "secret@[::1/redrive", "sec@ret@db/redrive", "se/cret@db/r"],
 )
-def test_an_address_of_a_database_that_cannot_be_read_is_refused_without_its_password(
+def test_an_invalid_database_address_is_refused_without_its_password(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"postgresql://redrive:{address}")
@@ -54,7 +54,7 @@ def test_an_address_of_a_database_that_cannot_be_read_is_refused_without_its_pas
         "postgresql://[::1]/r",
     ],
 )
-def test_the_forms_of_an_address_that_libpq_knows_are_good(url: str) -> None:
+def test_address_forms_that_libpq_knows_are_accepted(url: str) -> None:
     assert Settings(database_url=url).database_url == url
 
 
@@ -72,15 +72,13 @@ def test_no_setting_shows_the_server_key() -> None:
         ("https://gr\u0430ph.facebook.com/v25.0", "must not hold U\\+0430 CYRILLIC SMALL LETTER A"),
     ],
 )
-def test_a_hidden_character_of_the_graph_url_is_named(url: str, words: str) -> None:
+def test_a_hidden_character_in_the_graph_url_is_named(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Settings(graph_url=url)
 
 
 @pytest.mark.parametrize("pace", ["0", "-1", "1e-300", "0.0009", "100001", "nan", "inf", "-inf"])
-def test_a_default_pace_at_which_nothing_would_ever_leave_is_refused(
-    pace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_default_pace_that_is_too_slow_is_refused(pace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRIVE_MESSAGES_PER_SECOND", pace)
 
     with pytest.raises(SettingsError, match="REDRIVE_MESSAGES_PER_SECOND"):

@@ -1,4 +1,4 @@
-"""A running edge for each test."""
+"""Fixture: a running gRPC API for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

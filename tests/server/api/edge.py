@@ -1,4 +1,4 @@
-"""The edge on a real port, over a real log and the real commands; nothing dispatches, so that messages stay PENDING."""
+"""The gRPC API on a real port, over a real log and real commands; nothing is dispatched, so messages stay PENDING."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ from tests.builders import (
 )
 from tests.keyed_ids import KEY
 
-if TYPE_CHECKING:  # these stand in the stubs' .pyi files only
+if TYPE_CHECKING:  # exist in the stubs' .pyi files only
     from redrive.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
     from redrive.v1.maintenance_service_pb2_grpc import MaintenanceServiceAsyncStub
     from redrive.v1.page_service_pb2_grpc import PageServiceAsyncStub
@@ -71,7 +71,7 @@ LISTEN = "127.0.0.1:0"
 
 @dataclass
 class TokenChannel:
-    """Answers token checks as it is told; nothing is sent in these tests."""
+    """Answers token checks with a given result; sends nothing."""
 
     token_check: TokenCheck = field(default_factory=TokenAccepted)
 
@@ -90,7 +90,7 @@ class TokenChannel:
 
 @dataclass
 class ScriptedHub:
-    """Shows what it is told to, then raises, ends, or waits for ever."""
+    """Yields the given progress, then raises, ends, or waits without end."""
 
     shown: Sequence[Progress] = ()
     error: Exception | None = None
@@ -115,7 +115,7 @@ class ScriptedHub:
 
 @dataclass
 class ScriptedTimer:
-    """Runs at once, and says when it runs next."""
+    """Runs immediately with given results, and returns a given schedule."""
 
     results: Sequence[TimerResult] = ()
     known: RetrySchedule = field(
@@ -137,7 +137,7 @@ class ScriptedTimer:
 
 @dataclass
 class ScriptedBatches:
-    """Frees what it is told to, or raises."""
+    """Returns given numbers of released batches, or raises."""
 
     freed: tuple[int, int] = (0, 0)
     error: Exception | None = None
@@ -152,7 +152,7 @@ class ScriptedBatches:
 
 @dataclass
 class Edge:
-    """A running edge, and what stands before and behind it."""
+    """A running API with its channel, log and scripted collaborators."""
 
     log: EventLog
     vault: Vault
@@ -193,7 +193,7 @@ class Edge:
         assert isinstance(result, Committed)
 
     async def submit_as(self, owner: str, message_id: str) -> None:
-        """A message to Ann that somebody sent, and that nobody has begun to deliver."""
+        """Append a message to Ann of this owner; no delivery has started."""
         submitted: MessageEvent = message_submitted(1, message_id=message_id, owner=owner)
         await self.commit(message_stream(message_id), 0, submitted)
         await self.commit(batch_stream(message_id, 0, 1), 0, batch_created("ann", message_id=message_id))
@@ -201,13 +201,13 @@ class Edge:
     async def deliver(
         self, message_id: str, outcomes: Mapping[str, Outcome], *, batch_number: int = 1, now: datetime = NOW
     ) -> None:
-        """As if a worker had sent a batch; recipients who are not named are sent to."""
+        """Record the outcomes of a batch as a worker; recipients that are not named are sent to."""
         stream = batch_stream(message_id, 0, batch_number)
         batch = batches.fold(await self.log.load(stream))
         await self.commit(stream, batch.version, *delivered(batch, outcomes, now=now))
 
     async def rows(self, table: str) -> int:
-        """How many rows a table holds."""
+        """Return the number of rows in a table."""
 
         def count(sql: Sql) -> int:
             row = sql.row(f"SELECT COUNT(*) AS found FROM {table}")  # noqa: S608
@@ -227,9 +227,9 @@ async def running_edge(
     stuck_batches: Callable[[EventLog], BatchReleaser] | None = None,
     store: Store | None = None,
 ) -> AsyncIterator[Edge]:
-    """An edge with one registered page; with certificates it talks TLS, which its own wire does not.
+    """Run the API with one registered page; with certificates it serves TLS, which its own channel does not use.
 
-    Calls have their share of the log's readers; `edge.log` is the service's own.
+    Calls use their share of the log's readers; `edge.log` is the service's own.
     """
     vault = Vault(KEY)
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()

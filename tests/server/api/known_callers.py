@@ -1,4 +1,4 @@
-"""Callers of every kind, for a server that asks who they are."""
+"""Callers with all kinds of credentials, for a server with authentication."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,13 +31,13 @@ LISTED = "crm.example.org"
 HOST = "localhost"
 
 
-def bearing(token: str) -> Metadata:
-    """A call's metadata with a token."""
+def token_metadata(token: str) -> Metadata:
+    """Return the metadata of a call with this token."""
     return (("authorization", f"Bearer {token}"),)
 
 
 class Callers:
-    """A file of tokens, an identity provider, and an authority for certificates."""
+    """A token file, an identity provider, and a certificate authority."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,48 +48,48 @@ class Callers:
         self.file.write_bytes(msgspec.json.encode(AuthFile(clients=(crm,))))
 
     def token(self, owner: str, *scopes: Scope, seconds: float = 3_600) -> str:
-        """A new one, already in the file."""
+        """Create a token, and add it to the file."""
         now = wall_clock()
         made = new_token(owner, scopes, now=now, expire_time=now + timedelta(seconds=seconds))
         TokenFile(self.file).add(made.kept)
         return made.secret
 
     def revoke_all(self, owner: str) -> None:
-        """Lets none of an owner's tokens in any more."""
+        """Revoke all tokens of an owner."""
         kept = TokenFile(self.file)
         for token in kept.all():
             assert token.owner != owner or kept.remove(token.id)
 
     def gate(self, limits: Limits | None = None, **options: Any) -> Gate:
-        """A gate that knows them all."""
+        """Return a gate that accepts all of them."""
         keys = self.provider.write_keys(self.folder / "jwks.json")
         signed = SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=keys)
         return Gate(Authentication(wall_clock, file=FileCredentials(self.file), signed=signed), limits, **options)
 
     def certificates(self, name: str = HOST) -> Certificates:
-        """The server's, with TLS for both sides."""
+        """Return the server's certificates for mutual TLS."""
         trusted = self.folder / "authority.pem"
         trusted.write_bytes(self.authority.certificate)
-        return Certificates(*self.authority.certify(name, name).written(self.folder), trusted)
+        return Certificates(*self.authority.certify(name, name).write(self.folder), trusted)
 
 
 class _IdleDispatcher:
     def wake(self) -> None:
-        """Nothing is sent here."""
+        """Do nothing: these tests send nothing."""
 
     def is_running(self, batch: tuple[str, int]) -> bool:
         return False
 
 
 def stuck_batches(log: Any) -> StuckBatches:
-    """The real ones, but that nothing is sent."""
+    """Return the real service with an idle dispatcher."""
     dispatcher: Any = _IdleDispatcher()
     return StuckBatches(log, dispatcher, WORKER, wall_clock)
 
 
 @asynccontextmanager
 async def guarded_edge(callers: Callers, **options: Any) -> AsyncIterator[Edge]:
-    """An edge that asks who calls; what it says of messages is real."""
+    """Run an API with authentication; its message services are real."""
     options = {"gate": callers.gate(), **options}
 
     def progress(log: Any) -> ProgressHub:
@@ -100,40 +100,40 @@ async def guarded_edge(callers: Callers, **options: Any) -> AsyncIterator[Edge]:
 
 
 def secure_wire(edge: Edge, authority: Authority, mine: Certified | None) -> grpc.aio.Channel:
-    """A channel to an edge that talks TLS."""
+    """Return a channel to an API that serves TLS."""
     key, chain = (mine.key, mine.chain) if mine else (None, None)
     credentials = grpc.ssl_channel_credentials(authority.certificate, key, chain)
-    options = [("grpc.use_local_subchannel_pool", 1)]  # a handshake of its own
+    options = [("grpc.use_local_subchannel_pool", 1)]  # forces a separate handshake
     return grpc.aio.secure_channel(f"{HOST}:{edge.address.rpartition(':')[2]}", credentials, options=options)
 
 
 def of_every_kind(callers: Callers) -> Mapping[str, tuple[Metadata, frozenset[Scope] | None]]:
-    """What callers present, and the scopes that it gives them; None: it is not let in."""
+    """Return credentials of every kind with the scopes that they give; None means that they are rejected."""
     revoked = callers.token("gone", *Scope)
     callers.revoke_all("gone")
     admin, signed = frozenset(Scope), callers.provider.token
     header = callers.provider.token("admin").split(".")
     return {
         "nothing": ((), None),
-        "a wrong token": (bearing("rdt_nobody-has-this-one"), None),
+        "a wrong token": (token_metadata("rdt_nobody-has-this-one"), None),
         "an empty token": ((("authorization", "Bearer "),), None),
         "another scheme": ((("authorization", "Basic YWRtaW46YWRtaW4="),), None),
         "two tokens": (
-            (*bearing(callers.token("one", Scope.ADMIN)), *bearing(callers.token("two", Scope.ADMIN))),
+            (*token_metadata(callers.token("one", Scope.ADMIN)), *token_metadata(callers.token("two", Scope.ADMIN))),
             None,
         ),
-        "a revoked token": (bearing(revoked), None),
-        "an expired token": (bearing(callers.token("late", Scope.ADMIN, seconds=-1)), None),
-        "an expired JWT": (bearing(signed("admin", exp=int(time.time()) - 600)), None),
-        "a JWT for others": (bearing(signed("admin", aud="another service")), None),
-        "a JWT of others": (bearing(Provider().token("admin")), None),
-        "a JWT without a signature": (bearing(_unsigned(header)), None),
-        "a token without scopes": (bearing(callers.token("nobody")), frozenset()),
-        "an admin": (bearing(callers.token("root", Scope.ADMIN)), admin),
-        "an admin by JWT": (bearing(signed("admin", sub="root")), admin),
-        "a reader and sender by JWT": (bearing(signed("send read")), frozenset({Scope.SEND, Scope.READ})),
+        "a revoked token": (token_metadata(revoked), None),
+        "an expired token": (token_metadata(callers.token("late", Scope.ADMIN, seconds=-1)), None),
+        "an expired JWT": (token_metadata(signed("admin", exp=int(time.time()) - 600)), None),
+        "a JWT for others": (token_metadata(signed("admin", aud="another service")), None),
+        "a JWT of others": (token_metadata(Provider().token("admin")), None),
+        "a JWT without a signature": (token_metadata(_unsigned(header)), None),
+        "a token without scopes": (token_metadata(callers.token("no-scopes")), frozenset()),
+        "an admin": (token_metadata(callers.token("root", Scope.ADMIN)), admin),
+        "an admin by JWT": (token_metadata(signed("admin", sub="root")), admin),
+        "a reader and sender by JWT": (token_metadata(signed("send read")), frozenset({Scope.SEND, Scope.READ})),
         **{
-            f"the scope {scope} alone": (bearing(callers.token("crm", scope)), frozenset({scope}))
+            f"the scope {scope} alone": (token_metadata(callers.token("crm", scope)), frozenset({scope}))
             for scope in Scope
             if scope is not Scope.ADMIN
         },

@@ -1,4 +1,4 @@
-"""What a caller is told when a call does not succeed."""
+"""Reads the error of a rejected call."""
 
 from collections.abc import Awaitable
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=Message)
 
 
 class Refusal(NamedTuple):
-    """A status with its details; those that did not come are empty."""
+    """A status with its details; missing details are empty."""
 
     code: grpc.StatusCode
     message: str
@@ -26,14 +26,14 @@ class Refusal(NamedTuple):
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:
-    """How a call is refused; fails when it is not."""
+    """Return how a call is refused; fail if it succeeds."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return refusal(caught.value)
 
 
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:
-    """What an error of grpc.aio says."""
+    """Return the contents of an error of grpc.aio."""
     metadata = dict(error.trailing_metadata() or ())
     details: Any = metadata.get(DETAILS, b"")
     status = Status.FromString(details)

@@ -1,4 +1,4 @@
-"""Requests that keep every rule; a test changes what it is about, to numbers that no enum has if need be."""
+"""Valid requests; tests change single fields, also to undefined enum numbers."""
 
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ MESSAGE_TAG = 3
 
 
 def of(kind: type[M], **fields: Any) -> M:
-    """A request of any kind."""
+    """Return a request of any type."""
     return kind(**fields)
 
 
@@ -28,39 +28,39 @@ def send_request(*ids: str, text: str = "Hello {{name}}", **fields: Any) -> Send
 
 
 def stream_header(text: str = "Hello {{name}}", **fields: Any) -> SendRequest:
-    """What begins a stream."""
+    """Return the header of a stream."""
     return SendRequest(**{"page_id": PAGE, "content": Content(text=text), **fields})
 
 
 def sending(**fields: Any) -> SendRequest:
-    """A text with something about it."""
+    """Return a text message with other fields."""
     return send_request(content=Content(**{"text": "Hello", **fields}))
 
 
 def replying(*replies: QuickReply) -> SendRequest:
-    """A text with buttons under it."""
+    """Return a text with quick replies."""
     return sending(quick_replies=replies)
 
 
 def attached(text: str = "", **fields: Any) -> SendRequest:
-    """An attachment instead of a text."""
+    """Return an attachment instead of a text."""
     return send_request(content=Content(text=text, attachment=Attachment(**fields)))
 
 
 def template(**payload: Any) -> SendRequest:
-    """A template with this payload."""
+    """Return a template with this payload."""
     request = attached(type=TEMPLATE)
     request.content.attachment.template.update(payload)
     return request
 
 
 def to(**fields: Any) -> SendRequest:
-    """A request whose eighteenth recipient is this."""
+    """Return a request whose eighteenth recipient has these fields."""
     return send_request(recipients=[Recipient(id="ann")] * 17 + [Recipient(**{"id": "bob", **fields})])
 
 
 def retrying(**fields: Any) -> SendRequest:
-    """A text with a retry policy."""
+    """Return a text with a retry policy."""
     return send_request(retry_policy=RetryPolicy(**fields))
 
 

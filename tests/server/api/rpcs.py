@@ -1,4 +1,4 @@
-"""Every rpc of the contract, from its descriptors: a new one cannot be forgotten."""
+"""All rpcs of the contract, from its descriptors, so that new rpcs are included."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ Metadata = Sequence[tuple[str, str]]
 
 
 def services() -> list[ServiceDescriptor]:
-    """All that the server serves of its own contract."""
+    """Return the descriptors of all services of the contract."""
     pool = descriptor_pool.Default()
     return [pool.FindServiceByName(name) for name in SERVICES]
 
@@ -24,12 +24,12 @@ RPCS: list[MethodDescriptor] = [rpc for service in services() for rpc in service
 
 
 def path(rpc: MethodDescriptor) -> str:
-    """As it is called over the wire."""
+    """Return the path of an rpc."""
     return f"/{rpc.containing_service.full_name}/{rpc.name}"
 
 
 def request_about(rpc: MethodDescriptor, message_id: str) -> Message:
-    """A request that names a message and says nothing else."""
+    """Return a request with a message id and no other fields."""
     request: Any = GetMessageClass(rpc.input_type)()
     if "message_id" in rpc.input_type.fields_by_name:
         request.message_id = message_id
@@ -40,7 +40,7 @@ def request_about(rpc: MethodDescriptor, message_id: str) -> Message:
 
 
 def is_about_messages(rpc: MethodDescriptor) -> bool:
-    """Its request names messages."""
+    """Return whether the rpc's request has a message id."""
     return any(_names_a_message(field) for field in rpc.input_type.fields)
 
 
@@ -49,7 +49,7 @@ def _names_a_message(field: FieldDescriptor) -> bool:
 
 
 async def call(wire: grpc.aio.Channel, rpc: MethodDescriptor, request: Message, metadata: Metadata = ()) -> Any:
-    """Calls an rpc of whatever kind with one request; the first of its answers."""
+    """Call an rpc of any kind with one request; return its first answer."""
     answer = GetMessageClass(rpc.output_type)
     multi: Any = (wire.stream_stream if rpc.client_streaming else wire.unary_stream)(
         path(rpc), request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString

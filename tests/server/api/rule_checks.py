@@ -1,4 +1,4 @@
-"""Which rules each request has, and what breaking them says."""
+"""The rules of each request, and their error messages."""
 
 from google.protobuf.message import Message
 
@@ -78,7 +78,7 @@ def at_most(limit: int, has: int) -> str:
 
 
 def violations(request: Message, rules: type[Rules] | None = None, *, first: int = 0) -> dict[str, str]:
-    """Path and words of each broken rule."""
+    """Return the path and the text of each violation."""
     try:
         (rules or RULES[type(request)]).check(request, first=first)
     except InvalidRequest as error:

@@ -1,4 +1,4 @@
-"""Who may do what: every rpc of the contract, by every kind of caller."""
+"""Authorization: every rpc of the contract with every kind of credentials."""
 
 from pathlib import Path
 
@@ -24,14 +24,14 @@ REASONS = {
 
 
 async def answer_to(wire: grpc.aio.Channel, rpc: MethodDescriptor, metadata: Metadata) -> tuple[str, str, str]:
-    """The code, the reason and the scope that is said to be missing; none of them when the call is let in."""
+    """Return code, reason and missing scope; all empty when the call is authorized."""
     try:
         await call(wire, rpc, GetMessageClass(rpc.input_type)(), metadata)
     except grpc.aio.AioRpcError as error:
-        told = refusal(error)
-        if told.code in (UNAUTHENTICATED, DENIED):
-            assert told.info.domain == "redrive"
-            return told.code.name, told.info.reason, told.info.metadata.get("scope", "")
+        refused = refusal(error)
+        if refused.code in (UNAUTHENTICATED, DENIED):
+            assert refused.info.domain == "redrive"
+            return refused.code.name, refused.info.reason, refused.info.metadata.get("scope", "")
     return "", "", ""
 
 
@@ -42,7 +42,7 @@ def expected(rpc: MethodDescriptor, kind: str, scopes: frozenset[Scope] | None) 
     return ("", "", "") if needed in scopes else (DENIED.name, "SCOPE_MISSING", needed.value)
 
 
-async def test_every_caller_is_let_in_where_its_scopes_say_so_and_nowhere_else(tmp_path: Path) -> None:
+async def test_every_caller_is_authorized_by_its_scopes_only(tmp_path: Path) -> None:
     callers = Callers(tmp_path)
     kinds = of_every_kind(callers)
     async with guarded_edge(callers) as edge:
@@ -56,11 +56,11 @@ async def test_every_caller_is_let_in_where_its_scopes_say_so_and_nowhere_else(t
     assert seen == wanted
 
 
-async def test_a_certificate_stands_for_a_token(tmp_path: Path) -> None:
+async def test_a_certificate_authenticates_like_a_token(tmp_path: Path) -> None:
     callers = Callers(tmp_path)
     listed = callers.authority.certify("not looked at", LISTED)
     by_common_name = callers.authority.certify(LISTED)
-    unlisted = callers.authority.certify("somebody", "somebody.example.org")
+    unlisted = callers.authority.certify("unlisted", "unlisted.example.org")
     read = frozenset({Scope.READ})
     async with guarded_edge(callers, certificates=callers.certificates()) as edge:
         for mine, scopes in ((listed, read), (by_common_name, read), (unlisted, None)):
@@ -69,7 +69,7 @@ async def test_a_certificate_stands_for_a_token(tmp_path: Path) -> None:
                     assert await answer_to(wire, rpc, ()) == expected(rpc, "a certificate", scopes), rpc.name
 
 
-async def test_a_token_goes_before_a_certificate(tmp_path: Path) -> None:
+async def test_a_token_takes_precedence_over_a_certificate(tmp_path: Path) -> None:
     callers = Callers(tmp_path)
     kinds = of_every_kind(callers)
     async with (
@@ -82,13 +82,13 @@ async def test_a_token_goes_before_a_certificate(tmp_path: Path) -> None:
                 assert await answer_to(wire, rpc, metadata) == expected(rpc, kind, scopes), rpc.name
 
 
-@pytest.mark.parametrize("mine", ["nobody's", "a stranger's"])
-async def test_a_certificate_that_the_authority_did_not_sign_opens_no_connection(mine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mine", ["none", "of another authority"])
+async def test_a_certificate_of_another_authority_opens_no_connection(mine: str, tmp_path: Path) -> None:
     callers = Callers(tmp_path)
-    stranger = None if mine == "nobody's" else Callers(tmp_path).authority.certify(LISTED)
+    foreign = None if mine == "none" else Callers(tmp_path).authority.certify(LISTED)
     async with (
         guarded_edge(callers, certificates=callers.certificates()) as edge,
-        secure_wire(edge, callers.authority, stranger) as wire,
+        secure_wire(edge, callers.authority, foreign) as wire,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(wire, RPCS[0], GetMessageClass(RPCS[0].input_type)())
@@ -96,6 +96,6 @@ async def test_a_certificate_that_the_authority_did_not_sign_opens_no_connection
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_without_authentication_everybody_may_do_all(edge: Edge) -> None:
+async def test_without_authentication_every_caller_has_every_scope(edge: Edge) -> None:
     for rpc in RPCS:
         assert await answer_to(edge.wire, rpc, ()) == ("", "", ""), rpc.name

@@ -1,4 +1,4 @@
-"""The server around the services: health, reflection, its port, its limits."""
+"""The server around the services: health, reflection, port and limits."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +44,7 @@ async def test_the_health_of_an_unknown_service_is_not_found(edge: Edge) -> None
     assert refusal.code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_server_that_stops_says_so_to_those_who_watch_its_health(edge: Edge) -> None:
+async def test_a_stopping_server_reports_it_to_health_watchers(edge: Edge) -> None:
     stub = health_pb2_grpc.HealthStub(edge.wire)
     watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]))
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
@@ -64,14 +64,14 @@ async def test_reflection_lists_the_services(edge: Edge) -> None:
     assert named == {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 
-async def test_a_port_that_is_taken_is_refused(edge: Edge) -> None:
+async def test_a_port_in_use_is_refused(edge: Edge) -> None:
     with pytest.raises(OSError, match=f"cannot listen on {edge.address}"):
         await edge.server.start(edge.address)
 
 
 @pytest.mark.parametrize("option", [name for name, _ in OPTIONS])
-def test_every_option_is_one_that_grpc_knows(option: str) -> None:
-    """It passes over a misspelt one in silence."""
+def test_every_option_exists_in_grpc(option: str) -> None:
+    """gRPC ignores unknown options without an error."""
     [core] = Path(grpc.__file__).parent.glob("_cython/cygrpc*.so")
 
     assert option.encode() in core.read_bytes()
@@ -83,7 +83,7 @@ async def test_a_request_of_twenty_megabytes_is_read(edge: Edge) -> None:
     assert list((await refusal_of(edge.delivery.Send(request))).violations) == ["content.text"]
 
 
-async def test_a_request_beyond_the_limit_is_refused_unread(edge: Edge) -> None:
+async def test_a_request_above_the_limit_is_refused_unread(edge: Edge) -> None:
     request = send_request(content=Content(text="x" * (33 * 1024 * 1024)))
 
     assert (await refusal_of(edge.delivery.Send(request))).code is grpc.StatusCode.RESOURCE_EXHAUSTED

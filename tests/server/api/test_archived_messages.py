@@ -1,4 +1,4 @@
-"""What callers see of a message whose events were moved to an archive."""
+"""Calls about a message whose events are in an archive."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,13 +27,13 @@ from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
 from tests.builders import FAILED, wall_clock
 from tests.server.api.edge import Edge
+from tests.server.api.receipts import PEOPLE, READ, at, came, echo
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
-from tests.server.api.told_receipts import PEOPLE, READ, at, came, echo
 
 
 async def over(edge: Edge) -> Any:
-    """A message to Ann, Bob and Cid of whom Bob was not reached, as its sender was answered."""
+    """Create a done message to Ann, Bob and Cid, with Bob failed; return it as GetMessage answers."""
     answer = await edge.delivery.Send(send_request(*PEOPLE, request_id="r-1"))
     message_id = answer.message.id
     await edge.deliver(message_id, {"bob": FAILED}, now=wall_clock())
@@ -47,7 +47,7 @@ def store_of(edge: Edge) -> Store:
     return store
 
 
-async def test_it_is_shown_as_before_and_nothing_is_done_with_it(edge: Edge, tmp_path: Path) -> None:
+async def test_it_is_shown_as_before_and_does_not_change(edge: Edge, tmp_path: Path) -> None:
     message = await over(edge)
     reads: list[Callable[[], Awaitable[Any]]] = [
         lambda: edge.delivery.GetMessage(GetMessageRequest(message_id=message.id)),
@@ -64,10 +64,10 @@ async def test_it_is_shown_as_before_and_nothing_is_done_with_it(edge: Edge, tmp
     assert moved.messages == 1
     assert [await read() for read in reads] == before
     assert (await edge.delivery.Send(send_request(*PEOPLE, request_id="r-1"))).message.id == message.id
-    told = RecordReceiptsRequest(
+    receipts = RecordReceiptsRequest(
         receipts=[echo(message.id, "cid"), came(READ, "ann", watermark=at(10**9)), echo(message.id, "ann")]
     )
-    assert await edge.receipts.RecordReceipts(told) == RecordReceiptsResponse(unmatched=3)
+    assert await edge.receipts.RecordReceipts(receipts) == RecordReceiptsResponse(unmatched=3)
     assert await asyncio.to_thread(differences, store_of(edge), folder) == {}
 
 
@@ -93,7 +93,7 @@ REFUSED: dict[str, Callable[[Edge, str], Awaitable[Any]]] = {
 }
 
 
-async def test_what_needs_its_events_is_refused_and_says_where_they_are(edge: Edge, tmp_path: Path) -> None:
+async def test_calls_that_need_its_events_are_refused_and_name_the_archive_file(edge: Edge, tmp_path: Path) -> None:
     message = await over(edge)
     await asyncio.to_thread(archive_messages, store_of(edge), tmp_path / "archive", wall_clock(), wall_clock())
     (file,) = (tmp_path / "archive").glob("*.gz")

@@ -1,4 +1,4 @@
-"""MaintenanceService.CleanupDeliveries, as a caller meets it."""
+"""MaintenanceService.CleanupDeliveries."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,17 +29,17 @@ from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
 from redrive.v1.report_service_pb2 import GetDeliveryReportRequest
 from tests.builders import FAILED, UNCONFIRMED, batch_created, message_submitted, wall_clock
 from tests.server.api.edge import Edge
+from tests.server.api.receipts import echo
 from tests.server.api.refusals import refusal_of
-from tests.server.api.told_receipts import echo
 from tests.waiting import eventually
 
 DAYS_AGO = 200
 
 
-async def sent_long_ago(
+async def sent_days_ago(
     edge: Edge, message_id: str, outcomes: Mapping[str, Outcome], *, days: int = DAYS_AGO, owner: str = "local"
 ) -> None:
-    """A message to Ann, Bob and Cid; who is not named was sent to."""
+    """Create a message to Ann, Bob and Cid; recipients that are not named are sent to."""
     then = wall_clock() - timedelta(days=days)
     await edge.commit(
         message_stream(message_id), 0, message_submitted(3, message_id=message_id, owner=owner, time=then)
@@ -64,9 +64,9 @@ async def counts(edge: Edge, message_id: str) -> Counts:
     return (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message.counts
 
 
-async def test_what_is_over_for_long_is_removed_and_everything_else_stays(edge: Edge) -> None:
-    await sent_long_ago(edge, "old", {"bob": FAILED, "cid": UNCONFIRMED})
-    await sent_long_ago(edge, "young", {}, days=80)
+async def test_only_old_finished_deliveries_are_removed(edge: Edge) -> None:
+    await sent_days_ago(edge, "old", {"bob": FAILED, "cid": UNCONFIRMED})
+    await sent_days_ago(edge, "young", {}, days=80)
     await edge.submit_as("local", "open")
     report = await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(message_id="old"))
 
@@ -92,9 +92,9 @@ async def test_what_is_over_for_long_is_removed_and_everything_else_stays(edge: 
     assert (await clean(edge)).deliveries_removed == 0
 
 
-async def test_who_was_reached_is_never_sent_to_again(edge: Edge) -> None:
-    """Bob is reached by his second attempt: it goes, and his first one, which may have failed only later, stays."""
-    await sent_long_ago(edge, "m", {"bob": UNCONFIRMED, "cid": FAILED})
+async def test_a_reached_recipient_is_never_sent_to_again(edge: Edge) -> None:
+    """Bob is reached by his second attempt, which is removed; his first one may still have failed, and stays."""
+    await sent_days_ago(edge, "m", {"bob": UNCONFIRMED, "cid": FAILED})
     resend = ResendRequest(message_id="m", recipient_ids=["ann", "bob"], include_unconfirmed=True)
     assert (await edge.delivery.Resend(resend)).recipients_to_retry == 1
     await edge.deliver("m", {}, batch_number=2, now=wall_clock() - timedelta(days=DAYS_AGO))
@@ -104,7 +104,9 @@ async def test_who_was_reached_is_never_sent_to_again(edge: Edge) -> None:
     assert (await clean(edge)).deliveries_removed == 2
     assert await shown(edge, "m") == ["bob", "cid"]
     await edge.receipts.RecordReceipts(
-        RecordReceiptsRequest(receipts=[echo("m", "ann"), echo("m", "bob")])  # of what was removed, and of what is left
+        RecordReceiptsRequest(
+            receipts=[echo("m", "ann"), echo("m", "bob")]
+        )  # of a removed delivery and of a remaining one
     )
 
     again = await edge.delivery.Resend(ResendRequest(message_id="m", recipient_ids=["ann", "bob", "cid"]))
@@ -117,8 +119,8 @@ async def test_who_was_reached_is_never_sent_to_again(edge: Edge) -> None:
     assert [one.recipient_id for one in listed.deliveries] == ["bob"]
 
 
-async def test_a_request_that_comes_again_gets_the_first_cleanup(edge: Edge) -> None:
-    await sent_long_ago(edge, "m", {})
+async def test_a_repeated_request_gets_the_first_cleanup(edge: Edge) -> None:
+    await sent_days_ago(edge, "m", {})
 
     first = await clean(edge, request_id="r-1")
     again = await clean(edge, days=90, request_id="r-1")
@@ -130,7 +132,7 @@ async def test_a_request_that_comes_again_gets_the_first_cleanup(edge: Edge) -> 
 
 
 async def test_messages_of_all_owners_are_cleaned(edge: Edge) -> None:
-    await sent_long_ago(edge, "m", {}, owner="somebody else")
+    await sent_days_ago(edge, "m", {}, owner="another owner")
 
     assert (await clean(edge, days=1)).deliveries_removed == 3
 
@@ -145,8 +147,8 @@ async def test_days_have_limits(edge: Edge, days: int, words: str) -> None:
     assert (refusal.code, refusal.violations) == (grpc.StatusCode.INVALID_ARGUMENT, {"older_than_days": words})
 
 
-async def test_a_cleanup_that_is_not_there_is_not_found(edge: Edge) -> None:
-    unknown = await refusal_of(edge.maintenance.GetCleanup(GetCleanupRequest(cleanup_id="nobody's")))
+async def test_an_unknown_cleanup_is_not_found(edge: Edge) -> None:
+    unknown = await refusal_of(edge.maintenance.GetCleanup(GetCleanupRequest(cleanup_id="unknown")))
     unnamed = await refusal_of(edge.maintenance.GetCleanup(GetCleanupRequest()))
     too_long = await refusal_of(clean(edge, request_id="r" * 129))
 
@@ -155,22 +157,22 @@ async def test_a_cleanup_that_is_not_there_is_not_found(edge: Edge) -> None:
     assert too_long.violations == {"request_id": "must have at most 128 characters, has 129"}
 
 
-async def test_a_cleanup_that_takes_long_goes_on_by_itself(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_cleanup_continues_after_its_answer(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
     monkeypatch.setattr("projections.removable._BATCHES_AT_ONCE", 1)
     for number in range(5):
-        await sent_long_ago(edge, f"m{number}", {"bob": FAILED})
+        await sent_days_ago(edge, f"m{number}", {"bob": FAILED})
 
-    begun = (await clean(edge)).cleanup
-    seen = [begun]
+    started = (await clean(edge)).cleanup
+    seen = [started]
 
-    async def look() -> Cleanup:
-        seen.append((await edge.maintenance.GetCleanup(GetCleanupRequest(cleanup_id=begun.id))).cleanup)
+    async def read() -> Cleanup:
+        seen.append((await edge.maintenance.GetCleanup(GetCleanupRequest(cleanup_id=started.id))).cleanup)
         return seen[-1]
 
-    await eventually(look, lambda found: found.state == CleanupState.CLEANUP_STATE_DONE)
+    await eventually(read, lambda found: found.state == CleanupState.CLEANUP_STATE_DONE)
 
     removed = [one.deliveries_removed for one in seen]
-    assert begun.state == CleanupState.CLEANUP_STATE_RUNNING
+    assert started.state == CleanupState.CLEANUP_STATE_RUNNING
     assert removed == sorted(removed)
     assert (removed[0], removed[-1], seen[-1].deliveries_total) == (0, 10, 10)

@@ -1,4 +1,4 @@
-"""Resend with a corrected content, as a caller meets it."""
+"""Resend with a corrected content."""
 
 import grpc
 import pytest
@@ -19,7 +19,7 @@ IMAGE = Attachment(type=AttachmentType.ATTACHMENT_TYPE_IMAGE, url="https://examp
 
 
 async def failed(edge: Edge) -> str:
-    """Of three, two failed: one for the content."""
+    """Create a message with two failures of three, one of them by its content; return its id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid"))).message.id
     await edge.deliver(message_id, {"ann": BAD_CONTENT, "bob": FAILED})
     return message_id
@@ -42,7 +42,7 @@ async def failed(edge: Edge) -> str:
         (Content(text="Hi", quick_replies=[QuickReply(title="{{street}}")]), ["content.quick_replies[0].title"]),
     ],
 )
-async def test_a_content_is_checked_as_a_send_checks_it(edge: Edge, content: Content, fields: list[str]) -> None:
+async def test_a_content_is_validated_as_in_send(edge: Edge, content: Content, fields: list[str]) -> None:
     message_id = await failed(edge)
 
     for dry in (True, False):
@@ -67,7 +67,7 @@ async def test_a_dry_run_predicts_that_content_errors_can_pass(edge: Edge) -> No
     ]
 
 
-async def test_the_rounds_and_the_events_say_that_the_content_changed_and_show_none_of_it(edge: Edge) -> None:
+async def test_rounds_and_events_show_that_the_content_changed_but_not_the_content(edge: Edge) -> None:
     message_id = await failed(edge)
     await edge.delivery.Resend(resend(message_id, content=Content(text="Dear secret {{name}}")))
 

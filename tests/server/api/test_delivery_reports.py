@@ -1,4 +1,4 @@
-"""GetDeliveryReport, as a caller meets it."""
+"""GetDeliveryReport."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def stamp(time: datetime) -> Timestamp:
 
 
 async def sent(edge: Edge, outcomes: Mapping[str, Outcome], **fields: Any) -> str:
-    """The id of a message to four people; who is not named was sent to, at NOW."""
+    """Send to four recipients and record outcomes at NOW; recipients that are not named are sent to. Return the id."""
     message_id = (await edge.delivery.Send(send_request(*PEOPLE, **fields))).message.id
     await edge.deliver(message_id, outcomes)
     return message_id
@@ -53,7 +53,7 @@ def ids(answer: GetDeliveryReportResponse) -> list[str]:
 
 async def test_a_message_is_reported_on(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": FAILED, "bob": FAILED_FOR_GOOD, "cid": UNCONFIRMED}, title="Spring sale")
-    await edge.delivery.Resend(ResendRequest(message_id=message_id))  # takes Ann
+    await edge.delivery.Resend(ResendRequest(message_id=message_id))  # resends to Ann
     await edge.deliver(message_id, {}, batch_number=2)
 
     answer = await report(edge, message_id=message_id)
@@ -73,7 +73,7 @@ async def test_a_message_is_reported_on(edge: Edge) -> None:
     assert not answer.HasField("counted_from_time")
 
 
-async def test_errors_come_commonest_first_with_their_share(edge: Edge) -> None:
+async def test_errors_are_sorted_by_frequency_with_their_share(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": FAILED, "bob": FAILED_FOR_GOOD, "cid": UNCONFIRMED, "dan": FAILED})
 
     answer = await report(edge, message_id=message_id)
@@ -86,7 +86,7 @@ async def test_errors_come_commonest_first_with_their_share(edge: Edge) -> None:
     ]
 
 
-async def test_only_the_ten_commonest_errors_are_told(edge: Edge) -> None:
+async def test_only_the_ten_commonest_errors_are_listed(edge: Edge) -> None:
     people = [f"u{number:02}" for number in range(12)]
     message_id = (await edge.delivery.Send(send_request(*people))).message.id
     outcomes: dict[str, Outcome] = {who: Failed(fault(code=place)) for place, who in enumerate(people)}
@@ -98,7 +98,7 @@ async def test_only_the_ten_commonest_errors_are_told(edge: Edge) -> None:
     assert answer.errors[0].percentage == pytest.approx(100 / 12)
 
 
-async def test_a_message_that_nobody_has_begun_to_send_has_an_empty_report(edge: Edge) -> None:
+async def test_a_pending_message_has_an_empty_report(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request())).message.id
 
     answer = await report(edge, message_id=message_id)
@@ -108,7 +108,7 @@ async def test_a_message_that_nobody_has_begun_to_send_has_an_empty_report(edge:
     assert [*answer.attempts, *answer.errors, *answer.hours] == []
 
 
-async def test_a_page_is_reported_on_with_its_messages_newest_first_page_by_page(edge: Edge) -> None:
+async def test_a_page_is_reported_on_with_its_messages_newest_first_in_pages(edge: Edge) -> None:
     await edge.commit(page_stream("2002"), 0, page_registered("2002"))
     messages = [await sent(edge, {"ann": FAILED}) for _ in range(3)]
     await sent(edge, {}, page_id="2002")
@@ -126,16 +126,16 @@ async def test_a_page_is_reported_on_with_its_messages_newest_first_page_by_page
     [
         (None, NOW + HOUR, True),
         (NOW, NOW + HOUR, True),
-        (NOW + HOUR / 2, NOW + HOUR * 2 / 3, True),  # within the hour: all of it
+        (NOW + HOUR / 2, NOW + HOUR * 2 / 3, True),  # within the hour, so the whole hour counts
         (NOW + HOUR, None, False),
         (NOW - HOUR, NOW, False),
-        (NOW - 2 * HOUR, NOW - HOUR / 2, False),  # widened to NOW, and no further
+        (NOW - 2 * HOUR, NOW - HOUR / 2, False),  # extended to NOW, and no further
     ],
 )
-async def test_a_report_may_be_about_some_hours(
+async def test_a_report_may_be_limited_to_some_hours(
     edge: Edge, start: datetime | None, end: datetime | None, found: bool
 ) -> None:
-    """All outcomes were known at NOW, the first moment of an hour."""
+    """All outcomes were recorded at NOW, the start of an hour."""
     await sent(edge, {"ann": FAILED})
     times = {name: stamp(time) for name, time in (("start_time", start), ("end_time", end)) if time}
 
@@ -145,17 +145,17 @@ async def test_a_report_may_be_about_some_hours(
     assert len(answer.attempts) == len(answer.errors) == len(answer.hours) == int(found)
 
 
-async def test_with_a_time_only_messages_are_listed_that_have_attempts_in_it(edge: Edge) -> None:
-    begun = await sent(edge, {})
+async def test_with_a_time_range_only_messages_with_attempts_in_it_are_listed(edge: Edge) -> None:
+    attempted = await sent(edge, {})
     await edge.delivery.Send(send_request())
 
-    assert ids(await report(edge, page_id=PAGE, start_time=stamp(NOW))) == [begun]
+    assert ids(await report(edge, page_id=PAGE, start_time=stamp(NOW))) == [attempted]
     assert ids(await report(edge, page_id=PAGE, start_time=stamp(NOW + HOUR))) == []
     assert len(ids(await report(edge, page_id=PAGE))) == 2
 
 
-async def test_what_an_older_release_recorded_is_said_to_be_missing(edge: Edge) -> None:
-    """Of messages that were there before; a newer one is counted from its beginning."""
+async def test_a_report_shows_that_outcomes_of_an_older_release_are_missing(edge: Edge) -> None:
+    """This applies to earlier messages; newer ones are counted completely."""
     old = await sent(edge, {})
 
     def count_from_now(sql: Sql) -> None:
@@ -170,8 +170,8 @@ async def test_what_an_older_release_recorded_is_said_to_be_missing(edge: Edge) 
 
 
 @pytest.mark.parametrize("message_id", ["m-unknown", "m-theirs"])
-async def test_a_message_that_is_not_the_callers_is_not_found(edge: Edge, message_id: str) -> None:
-    await edge.submit_as("somebody else", "m-theirs")
+async def test_a_message_of_another_owner_is_not_found(edge: Edge, message_id: str) -> None:
+    await edge.submit_as("another owner", "m-theirs")
 
     refusal = await refusal_of(report(edge, message_id=message_id))
 
@@ -179,8 +179,8 @@ async def test_a_message_that_is_not_the_callers_is_not_found(edge: Edge, messag
     assert refusal.info.reason == "MESSAGE_NOT_FOUND"
 
 
-async def test_a_page_shows_nobody_elses_messages(edge: Edge) -> None:
-    await edge.submit_as("somebody else", "m-theirs")
+async def test_a_page_shows_the_callers_own_messages_only(edge: Edge) -> None:
+    await edge.submit_as("another owner", "m-theirs")
     await edge.deliver("m-theirs", {})
     mine = await sent(edge, {})
 

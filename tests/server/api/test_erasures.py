@@ -1,4 +1,4 @@
-"""MaintenanceService.ErasePerson, as a caller meets it."""
+"""MaintenanceService.ErasePerson."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ async def erase(edge: Edge, recipient_id: str = "ann", **fields: str) -> int:
 
 
 async def sent(edge: Edge) -> str:
-    """A message that nobody was reached by, and is resent."""
+    """Create a message that failed for all recipients, and resend it; return its id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob"))).message.id
     await edge.deliver(message_id, {"ann": FAILED, "bob": FAILED})
     await edge.delivery.Resend(ResendRequest(message_id=message_id))
@@ -53,7 +53,7 @@ async def exported(edge: Edge, message_id: str, **fields: ExportRows.ValueType) 
     return [row["recipient_name"] for row in csv.DictReader(io.StringIO(text, newline=""))]
 
 
-async def test_an_erased_person_is_named_nowhere_and_all_else_is_as_it_was(edge: Edge) -> None:
+async def test_an_erased_recipients_name_is_removed_everywhere_and_all_else_is_unchanged(edge: Edge) -> None:
     message_id = await sent(edge)
     message = (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message
     report = await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(message_id=message_id))
@@ -72,7 +72,7 @@ async def test_an_erased_person_is_named_nowhere_and_all_else_is_as_it_was(edge:
     assert await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(message_id=message_id)) == report
 
 
-async def test_the_past_does_not_name_them_either(edge: Edge) -> None:
+async def test_past_states_do_not_show_the_name(edge: Edge) -> None:
     message_id = await sent(edge)
     before = Timestamp()
     before.FromDatetime(wall_clock())
@@ -83,7 +83,7 @@ async def test_the_past_does_not_name_them_either(edge: Edge) -> None:
     assert [(one.recipient_id, one.recipient_name) for one in answer.failed_recipients] == [("ann", ""), ("bob", "Bob")]
 
 
-async def test_a_repeated_request_is_answered_as_the_first_was(edge: Edge) -> None:
+async def test_a_repeated_request_gets_the_first_answer(edge: Edge) -> None:
     await sent(edge)
 
     assert [await erase(edge, request_id="r-1") for _ in range(2)] == [1, 1]
@@ -92,15 +92,15 @@ async def test_a_repeated_request_is_answered_as_the_first_was(edge: Edge) -> No
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 
 
-async def test_somebody_whom_no_message_knows_is_not_found(edge: Edge) -> None:
-    refusal = await refusal_of(erase(edge, "nobody"))
+async def test_a_recipient_without_messages_is_not_found(edge: Edge) -> None:
+    refusal = await refusal_of(erase(edge, "unknown"))
 
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.NOT_FOUND, "PERSON_NOT_FOUND")
-    assert dict(refusal.info.metadata) == {"recipient_id": "nobody"}
+    assert dict(refusal.info.metadata) == {"recipient_id": "unknown"}
 
 
 @pytest.mark.parametrize("recipient_id", ["", "with space", "x" * 129, "nul\0"])
-async def test_what_cannot_be_anybodys_id_is_refused(edge: Edge, recipient_id: str) -> None:
+async def test_an_invalid_recipient_id_is_refused(edge: Edge, recipient_id: str) -> None:
     refusal = await refusal_of(erase(edge, recipient_id))
 
     assert (refusal.code, list(refusal.violations)) == (grpc.StatusCode.INVALID_ARGUMENT, ["recipient_id"])

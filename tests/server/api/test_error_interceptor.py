@@ -1,4 +1,4 @@
-"""The interceptor around handlers of all four kinds: what the caller is told, and what the log says."""
+"""The error interceptor around handlers of all four kinds: the caller's error, and the log line."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, MutableMapping
@@ -26,7 +26,7 @@ Logs = list[MutableMapping[str, Any]]
 
 
 class Handlers:
-    """One of each kind. They do what the request says: fail in some way, or say it back."""
+    """One handler of each kind; the request selects an error or an echo."""
 
     def __init__(self) -> None:
         self.waiting = asyncio.Event()
@@ -92,7 +92,7 @@ async def serving(handlers: Any = None) -> AsyncIterator[Any]:
 
 
 async def call(channel: Any, kind: str, request: bytes) -> list[bytes]:
-    """All that a method answers to one request."""
+    """Return all answers of a method to one request."""
     method = f"/test.Kinds/{kind}"
     requests: Iterable[bytes] = [request]
     match kind:
@@ -118,7 +118,7 @@ async def finished(logs: Logs) -> Logs:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "WritesItself"])
-async def test_what_succeeds_passes_unchanged_and_is_logged(kind: str) -> None:
+async def test_a_success_is_unchanged_and_logged(kind: str) -> None:
     async with serving() as channel:
         with capture_logs([without_texts]) as logs:
             answers = await call(channel, kind, b"hello")
@@ -142,7 +142,7 @@ async def test_a_domain_error_becomes_its_status(kind: str) -> None:
     ]
 
 
-async def test_unavailable_says_when_to_come_again() -> None:
+async def test_unavailable_has_a_retry_delay() -> None:
     refusal, _ = await refused("UnaryUnary", b"unavailable")
 
     assert refusal.code is grpc.StatusCode.UNAVAILABLE
@@ -150,7 +150,7 @@ async def test_unavailable_says_when_to_come_again() -> None:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "WritesItself"])
-async def test_a_bug_is_internal_and_leaks_nothing(kind: str) -> None:
+async def test_a_defect_is_internal_and_shows_no_details(kind: str) -> None:
     refusal, logs = await refused(kind, b"bug")
 
     assert refusal.code is grpc.StatusCode.INTERNAL
@@ -163,14 +163,14 @@ async def test_a_bug_is_internal_and_leaks_nothing(kind: str) -> None:
     assert error["frames"][-1].endswith(" act")
 
 
-async def test_a_bug_does_not_reach_the_log_of_grpc_either(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_defect_does_not_reach_the_log_of_grpc(caplog: pytest.LogCaptureFixture) -> None:
     await refused("StreamStream", b"bug")
 
     assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "WritesItself"])
-async def test_a_handler_that_aborts_by_itself_is_left_alone(kind: str) -> None:
+async def test_a_handler_that_aborts_is_not_changed(kind: str) -> None:
     refusal, logs = await refused(kind, b"abort")
 
     assert (refusal.code, refusal.message) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "too much")
@@ -186,7 +186,7 @@ async def test_a_request_that_cannot_be_read_is_an_invalid_argument(kind: str) -
 
 
 @pytest.mark.parametrize("kind", ["UnaryUnary", "UnaryStream"])
-async def test_a_cancelled_call_is_no_failure(kind: str) -> None:
+async def test_a_cancelled_call_is_not_an_error(kind: str) -> None:
     handlers = Handlers()
     async with serving(handlers) as channel:
         multi_callable = channel.unary_unary if kind == "UnaryUnary" else channel.unary_stream
@@ -207,7 +207,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
 
 
 async def test_a_text_with_an_unpaired_surrogate_is_an_invalid_argument(edge: Edge) -> None:
-    raw = b"\x0a\x03\xed\xa0\x80"  # field 1 is request_id, in bytes that are no UTF-8
+    raw = b"\x0a\x03\xed\xa0\x80"  # field 1 is request_id; the bytes are not valid UTF-8
 
     wire: Any = edge.wire
     refusal = await refusal_of(wire.unary_unary("/redrive.v1.DeliveryService/Send")(raw))

@@ -1,4 +1,4 @@
-"""ListEvents, as a caller meets it."""
+"""ListEvents."""
 
 import json
 from typing import Any
@@ -28,8 +28,8 @@ async def events(edge: Edge, message_id: str, **fields: Any) -> ListEventsRespon
     return await edge.delivery.ListEvents(ListEventsRequest(message_id=message_id, **fields))
 
 
-async def told(edge: Edge) -> str:
-    """The id of a message to three people, of whom one was reached; it was resent to another, and then cancelled."""
+async def create_history(edge: Edge) -> str:
+    """Create a message to three recipients: one reached, one resent, then cancelled; return its id."""
     request = send_request("ann", "bob", "cid", text="Dear {{name}}", title="Spring sale", request_id="r-1")
     message_id = (await edge.delivery.Send(request)).message.id
     await edge.deliver(message_id, {"ann": FAILED, "bob": FAILED_FOR_GOOD})
@@ -42,8 +42,8 @@ def names(answer: ListEventsResponse) -> list[tuple[int, int, str]]:
     return [(event.batch_number, event.version, event.name) for event in answer.events]
 
 
-async def test_the_log_of_a_message_is_told_in_its_order(edge: Edge) -> None:
-    answer = await events(edge, await told(edge))
+async def test_the_events_of_a_message_are_listed_in_log_order(edge: Edge) -> None:
+    answer = await events(edge, await create_history(edge))
 
     assert names(answer) == [
         (0, 1, "MessageSubmitted"),
@@ -64,8 +64,8 @@ async def test_the_log_of_a_message_is_told_in_its_order(edge: Edge) -> None:
     assert answer.next_page_token == ""
 
 
-async def test_each_event_says_in_words_what_happened(edge: Edge) -> None:
-    answer = await events(edge, await told(edge))
+async def test_each_event_has_a_summary(edge: Edge) -> None:
+    answer = await events(edge, await create_history(edge))
 
     assert [event.summary for event in answer.events] == [
         "Accepted from local: 3 recipients in 1 batch",
@@ -88,7 +88,7 @@ def details(event: LogEvent) -> dict[str, Any]:
 
 
 async def test_details_are_the_fields_of_the_event(edge: Edge) -> None:
-    answer = await events(edge, await told(edge))
+    answer = await events(edge, await create_history(edge))
     submitted, created, _, dispatched, recorded = map(details, answer.events[:5])
 
     assert (submitted["title"], submitted["total"], submitted["page_id"]) == ("Spring sale", 3, "1001")
@@ -110,7 +110,7 @@ async def test_details_are_the_fields_of_the_event(edge: Edge) -> None:
     assert recorded["outcomes"][2]["outcome"] == {"type": "sent", "provider_message_id": "mid.1"}
 
 
-async def test_no_text_variable_or_name_is_told(edge: Edge) -> None:
+async def test_no_text_variable_or_name_is_shown(edge: Edge) -> None:
     request = send_request(text="Dear {{name}}, {{secret}}")
     request.recipients[0].variables["secret"] = "a variable"
     request.recipients[1].variables["secret"] = "a variable"
@@ -123,7 +123,7 @@ async def test_no_text_variable_or_name_is_told(edge: Edge) -> None:
     assert not any(word in answer for word in ("Ann", "Dear", "a variable", "sealed", "payload_hash"))
 
 
-async def test_receipts_stand_among_the_events_of_their_batch(edge: Edge) -> None:
+async def test_receipts_are_listed_with_the_events_of_their_batch(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request())).message.id
     await edge.deliver(message_id, {"ann": UNCONFIRMED})
     echo = Receipt(position=0, kind=ReceiptKind.ECHO, time=NOW, provider_message_id="mid.7")
@@ -137,7 +137,7 @@ async def test_receipts_stand_among_the_events_of_their_batch(edge: Edge) -> Non
     assert details(answer.events[-1])["receipts"][0]["provider_message_id"] == "mid.7"
 
 
-async def test_late_news_are_called_late(edge: Edge) -> None:
+async def test_late_outcomes_are_called_late(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request())).message.id
     await edge.deliver(message_id, {"ann": UNCONFIRMED})
     stream = batch_stream(message_id, 0, 1)
@@ -147,8 +147,8 @@ async def test_late_news_are_called_late(edge: Edge) -> None:
     assert (await events(edge, message_id)).events[-1].summary == "Known late: 1 sent"
 
 
-async def test_events_come_page_by_page(edge: Edge) -> None:
-    message_id = await told(edge)
+async def test_events_are_listed_in_pages(edge: Edge) -> None:
+    message_id = await create_history(edge)
     whole = await events(edge, message_id)
 
     found: list[LogEvent] = []
@@ -163,14 +163,14 @@ async def test_events_come_page_by_page(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(("batch_number", "found"), [(1, 5), (2, 3), (3, 0)])
-async def test_events_of_one_batch_are_told_alone(edge: Edge, batch_number: int, found: int) -> None:
-    answer = await events(edge, await told(edge), batch_number=batch_number)
+async def test_events_of_one_batch_can_be_listed_separately(edge: Edge, batch_number: int, found: int) -> None:
+    answer = await events(edge, await create_history(edge), batch_number=batch_number)
 
     assert [event.batch_number for event in answer.events] == [batch_number] * found
 
 
-async def test_the_token_of_a_batchs_events_is_of_no_use_to_another(edge: Edge) -> None:
-    message_id = await told(edge)
+async def test_a_token_of_one_batch_is_invalid_for_another(edge: Edge) -> None:
+    message_id = await create_history(edge)
     token = (await events(edge, message_id, batch_number=1, page_size=2)).next_page_token
 
     refusal = await refusal_of(events(edge, message_id, batch_number=2, page_size=2, page_token=token))
@@ -178,8 +178,8 @@ async def test_the_token_of_a_batchs_events_is_of_no_use_to_another(edge: Edge) 
     assert list(refusal.violations) == ["page_token"]
 
 
-async def test_the_log_of_somebody_elses_message_is_not_found(edge: Edge) -> None:
-    await edge.submit_as("somebody else", "m-theirs")
+async def test_the_events_of_another_owners_message_are_not_found(edge: Edge) -> None:
+    await edge.submit_as("another owner", "m-theirs")
 
     for message_id in ("m-theirs", "m-unknown"):
         refusal = await refusal_of(events(edge, message_id))
@@ -187,11 +187,11 @@ async def test_the_log_of_somebody_elses_message_is_not_found(edge: Edge) -> Non
         assert refusal.info.reason == "MESSAGE_NOT_FOUND"
 
 
-async def test_a_page_that_its_bytes_cut_short_says_where_the_next_one_begins(
+async def test_a_page_limited_by_its_size_has_the_token_of_the_next(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer stays below the 4 MiB that a gRPC client takes, and is made in a tenth of a second."""
-    message_id = await told(edge)
+    """An answer stays below 4 MiB, gRPC's default limit, and is created in a tenth of a second."""
+    message_id = await create_history(edge)
     whole = names(await events(edge, message_id))
     monkeypatch.setattr(history_events, "MOST_BYTES", 1)
     found: list[tuple[int, int, str]] = []

@@ -1,4 +1,4 @@
-"""ListEvents: what befell a message's page, as a caller meets it."""
+"""ListEvents: events of the message's page."""
 
 import json
 from pathlib import Path
@@ -27,13 +27,13 @@ from tests.builders import (
     page_held,
 )
 from tests.server.api.edge import Edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import put, send_request
 
 
 async def events(edge: Edge, message_id: str, **fields: Any) -> list[LogEvent]:
-    """All of them, page by page."""
+    """Return all events, read in pages."""
     found: list[LogEvent] = []
     token = ""
     while True:
@@ -46,7 +46,7 @@ async def events(edge: Edge, message_id: str, **fields: Any) -> list[LogEvent]:
 
 
 async def own(edge: Edge, message_id: str) -> list[str]:
-    """What is told without batches, by name."""
+    """Return the names of the events without batches."""
     return [event.name for event in await events(edge, message_id, without_batches=True)]
 
 
@@ -74,8 +74,8 @@ async def hold_for_fault(edge: Edge) -> None:
     await edge.commit(page_stream(PAGE), (await page_of(edge)).version, page_held())
 
 
-async def told(edge: Edge) -> str:
-    """The id of a message that met every kind of thing that befalls a page, and was resent once it was done."""
+async def create_history(edge: Edge) -> str:
+    """Create a message whose page has every kind of page event, and resend it after its end; return its id."""
     message_id = await sent(edge)
     await hold(edge)
     await release(edge)
@@ -87,8 +87,8 @@ async def told(edge: Edge) -> str:
     return message_id
 
 
-async def test_what_befell_the_page_stands_among_the_rest_in_the_order_of_the_log(edge: Edge) -> None:
-    found = await events(edge, await told(edge))
+async def test_page_events_are_listed_with_the_others_in_log_order(edge: Edge) -> None:
+    found = await events(edge, await create_history(edge))
 
     assert [(event.batch_number, event.version, event.name) for event in found] == [
         (0, 1, "MessageSubmitted"),
@@ -110,8 +110,8 @@ async def test_what_befell_the_page_stands_among_the_rest_in_the_order_of_the_lo
     assert positions == sorted(set(positions))
 
 
-async def test_it_is_told_in_words(edge: Edge) -> None:
-    found = await events(edge, await told(edge), without_batches=True)
+async def test_page_events_have_summaries(edge: Edge) -> None:
+    found = await events(edge, await create_history(edge), without_batches=True)
 
     assert [event.summary for event in found if event.name.startswith("Page")] == [
         f"The page was put on hold by {OWNER}: a wrong link",
@@ -136,17 +136,17 @@ async def test_a_hold_without_a_reason_has_no_colon(edge: Edge) -> None:
 
 @pytest.mark.parametrize("without_batches", [False, True])
 @pytest.mark.parametrize("page_size", [1, 2, 3])
-async def test_each_is_met_once_however_small_the_pages_are(
+async def test_each_event_is_listed_once_for_every_page_size(
     edge: Edge, page_size: int, *, without_batches: bool
 ) -> None:
-    message_id = await told(edge)
+    message_id = await create_history(edge)
     whole = await events(edge, message_id, without_batches=without_batches)
 
     assert await events(edge, message_id, page_size=page_size, without_batches=without_batches) == whole
     assert len(whole) == (8 if without_batches else 14)
 
 
-async def test_what_comes_between_two_pages_is_met_by_the_second(edge: Edge) -> None:
+async def test_an_event_between_two_pages_is_listed_on_the_second(edge: Edge) -> None:
     message_id = await sent(edge)
     first = await edge.delivery.ListEvents(ListEventsRequest(message_id=message_id, page_size=1))
     await hold(edge)
@@ -155,7 +155,7 @@ async def test_what_comes_between_two_pages_is_met_by_the_second(edge: Edge) -> 
     assert [event.name for event in (await edge.delivery.ListEvents(request)).events] == ["BatchCreated", "PageHeld"]
 
 
-async def test_what_came_before_the_message_or_after_its_end_is_not_told(edge: Edge) -> None:
+async def test_page_events_before_the_message_or_after_its_end_are_not_listed(edge: Edge) -> None:
     await hold(edge, "before")
     await release(edge)
     message_id = await sent(edge)
@@ -166,7 +166,7 @@ async def test_what_came_before_the_message_or_after_its_end_is_not_told(edge: E
     assert await own(edge, message_id) == ["MessageSubmitted", "MessageCompleted"]
 
 
-async def test_a_resend_puts_the_end_off(edge: Edge) -> None:
+async def test_a_resend_extends_the_listed_time(edge: Edge) -> None:
     message_id = await sent(edge)
     await edge.deliver(message_id, {"ann": FAILED})
     await complete(edge, message_id)
@@ -182,7 +182,7 @@ async def test_a_resend_puts_the_end_off(edge: Edge) -> None:
     assert await own(edge, message_id) == [*told_so_far, "MessageCompleted"]
 
 
-async def test_a_stream_of_recipients_is_no_message_before_it_is_submitted(edge: Edge) -> None:
+async def test_page_events_before_a_stream_is_submitted_are_not_listed(edge: Edge) -> None:
     await edge.commit(message_stream(MESSAGE), 0, message_staged())
     await hold(edge)
     await edge.commit(message_stream(MESSAGE), 1, message_submitted(1, batches=0, stage=1))
@@ -191,7 +191,7 @@ async def test_a_stream_of_recipients_is_no_message_before_it_is_submitted(edge:
     assert await own(edge, MESSAGE) == ["MessageStaged", "MessageSubmitted", "PageReleased"]
 
 
-async def test_the_same_pace_again_is_not_shown_and_hides_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unchanged_pace_is_not_listed_and_hides_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_events, "EVENTS_AT_ONCE", 2)
     await edge.pages.PutPage(put())
     message_id = await sent(edge)
@@ -205,7 +205,7 @@ async def test_the_same_pace_again_is_not_shown_and_hides_nothing(edge: Edge, mo
     assert await own(edge, message_id) == ["MessageSubmitted", *held, "PageSettingsChanged", *held]
 
 
-async def test_another_pace_is_shown_with_who_asked_and_without_the_pages_name(edge: Edge) -> None:
+async def test_a_changed_pace_is_listed_with_its_caller_and_without_the_pages_name(edge: Edge) -> None:
     await edge.pages.PutPage(put())
     message_id = await sent(edge)
     await edge.pages.PutPage(put(access_token="", messages_per_second=2.5, name="Secret shop"))
@@ -216,7 +216,7 @@ async def test_another_pace_is_shown_with_who_asked_and_without_the_pages_name(e
     assert "Secret shop" not in f"{found}"
 
 
-async def test_a_token_that_could_not_be_tried_is_told_so(edge: Edge) -> None:
+async def test_a_token_that_could_not_be_tried_is_shown_as_untried(edge: Edge) -> None:
     message_id = await sent(edge)
     edge.channel.token_check = TokenUntried("no answer")
     await edge.pages.PutPage(put(access_token="EAAG-another"))
@@ -225,7 +225,7 @@ async def test_a_token_that_could_not_be_tried_is_told_so(edge: Edge) -> None:
     assert (await events(edge, message_id))[-1].summary == words
 
 
-async def test_another_page_is_nobodys_matter(edge: Edge) -> None:
+async def test_events_of_another_page_are_not_listed(edge: Edge) -> None:
     message_id = await sent(edge)
     await edge.pages.PutPage(put(page_id="1002"))
     await edge.pages.HoldPage(HoldPageRequest(page_id="1002"))
@@ -233,19 +233,19 @@ async def test_another_page_is_nobodys_matter(edge: Edge) -> None:
     assert await own(edge, message_id) == ["MessageSubmitted"]
 
 
-async def test_a_batch_alone_is_told_without_the_page(edge: Edge) -> None:
-    found = await events(edge, await told(edge), batch_number=1)
+async def test_the_events_of_a_single_batch_exclude_the_page(edge: Edge) -> None:
+    found = await events(edge, await create_history(edge), batch_number=1)
 
     assert {event.batch_number for event in found} == {1}
 
 
-async def test_a_batch_without_batches_makes_no_sense(edge: Edge) -> None:
+async def test_a_batch_number_and_without_batches_exclude_each_other(edge: Edge) -> None:
     refusal = await refusal_of(events(edge, await sent(edge), batch_number=1, without_batches=True))
 
     assert refusal.violations == {"batch_number": "must not be given together with without_batches"}
 
 
-async def test_no_secret_and_no_request_of_whoever_changed_the_page_is_told(edge: Edge) -> None:
+async def test_no_secret_and_no_request_id_of_a_page_change_is_shown(edge: Edge) -> None:
     message_id = await sent(edge)
     await edge.pages.PutPage(put(access_token="EAAG-another", app_secret="an-app-secret", request_id="theirs-1"))
     await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, request_id="theirs-2"))
@@ -257,9 +257,9 @@ async def test_no_secret_and_no_request_of_whoever_changed_the_page_is_told(edge
     assert not any(word in answer for word in (TOKEN, "EAAG-another", "an-app-secret", "theirs", "payload_hash"))
 
 
-async def test_of_a_page_that_two_send_by_each_asks_by_a_message_of_their_own(tmp_path: Path) -> None:
+async def test_two_owners_of_messages_on_one_page_see_their_own_messages_only(tmp_path: Path) -> None:
     callers = Callers(tmp_path)
-    mine = bearing(callers.token("crm", Scope.READ))
+    mine = token_metadata(callers.token("crm", Scope.READ))
     async with guarded_edge(callers) as edge:
         await edge.submit_as("crm", "m-mine")
         await edge.submit_as("shop", "m-theirs")

@@ -1,4 +1,4 @@
-"""ExportDeliveries, as a caller meets it."""
+"""ExportDeliveries."""
 
 import asyncio
 import csv
@@ -81,7 +81,7 @@ async def test_every_attempt_of_a_message_is_a_row(edge: Edge) -> None:
     assert (bob["provider_message_id"], bob["failed_time"]) == ("", "2026-03-01T12:00:00Z")
 
 
-async def test_json_lines_hold_the_same_with_numbers_and_nulls(edge: Edge) -> None:
+async def test_json_lines_have_the_same_rows_with_numbers_and_nulls(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": SENT, "bob": FAILED_FOR_GOOD})
 
     ann, bob = await as_json(edge, message_id=message_id)
@@ -91,8 +91,8 @@ async def test_json_lines_hold_the_same_with_numbers_and_nulls(edge: Edge) -> No
     assert (bob["error_code"], bob["provider_message_id"], bob["sent_time"]) == (100, None, None)
 
 
-async def test_the_invalid_recipients_of_a_list_are_found(edge: Edge) -> None:
-    """Each once, and only those whom no attempt reached."""
+async def test_invalid_recipients_can_be_exported(edge: Edge) -> None:
+    """Each recipient appears once, and only if no attempt reached it."""
     message_id = await sent(
         edge, {"ann": FAILED_FOR_GOOD, "bob": FAILED, "cid": UNCONFIRMED, "dan": SENT, "eve": FAILED_FOR_GOOD}
     )
@@ -109,7 +109,7 @@ async def test_the_invalid_recipients_of_a_list_are_found(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("rows", [ExportRows.EXPORT_ROWS_ATTEMPTS, PER_RECIPIENT])
-async def test_an_export_may_be_narrowed(edge: Edge, rows: ExportRows.ValueType) -> None:
+async def test_an_export_can_be_filtered(edge: Edge, rows: ExportRows.ValueType) -> None:
     message_id = await sent(edge, {"ann": FAILED, "bob": SENT, "cid": UNCONFIRMED})
 
     async def found(**wanted: Any) -> list[str]:
@@ -123,19 +123,19 @@ async def test_an_export_may_be_narrowed(edge: Edge, rows: ExportRows.ValueType)
     ]
     assert await found(statuses=[DeliveryStatus.DELIVERY_STATUS_UNCONFIRMED]) == ["cid"]
     assert await found(recipient_id="cid") == ["cid"]
-    assert await found(recipient_id="nobody") == []
+    assert await found(recipient_id="unknown") == []
     assert await found(error_types=[ErrorType.ERROR_TYPE_NETWORK]) == ["ann", "cid"]
 
 
 @pytest.mark.parametrize("rows", [ExportRows.EXPORT_ROWS_ATTEMPTS, PER_RECIPIENT])
-async def test_a_page_is_exported_message_by_message_newest_first(
+async def test_a_page_is_exported_by_message_newest_first(
     edge: Edge, rows: ExportRows.ValueType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes into one look, nothing is left out and nothing comes twice."""
+    """For any size of the reads, no row is missing or repeated."""
     await edge.commit(page_stream("2002"), 0, page_registered("2002"))
     messages = [await sent(edge, dict.fromkeys(people, SENT)) for people in ("ab", "cdefg", "h", "ijk")]
     await sent(edge, {"x": SENT}, page_id="2002")
-    await edge.submit_as("somebody else", "m-theirs")
+    await edge.submit_as("another owner", "m-theirs")
     expected = [
         (message, who) for message, people in zip(messages, ("ab", "cdefg", "h", "ijk"), strict=True) for who in people
     ]
@@ -156,15 +156,15 @@ FORMULAS = [
 
 
 async def in_both(edge: Edge, texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return texts of errors as they are in a CSV file, without the quotation marks around them, and in JSON."""
+    """Return texts of errors as they appear in a CSV file, without quotation marks, and in JSON."""
     outcomes = {f"u{place}": Failed(fault(message=text)) for place, text in enumerate(texts)}
     message_id = await sent(edge, outcomes)
     in_csv = [row["error_message"] for row in await as_csv(edge, message_id=message_id)]
     return in_csv, [row["error_message"] for row in await as_json(edge, message_id=message_id)]
 
 
-async def test_no_text_is_taken_for_a_formula(edge: Edge) -> None:
-    """And none is lost: JSON has it as it is."""
+async def test_no_text_is_interpreted_as_a_formula(edge: Edge) -> None:
+    """No text is lost: JSON has it unchanged."""
     in_csv, in_json = await in_both(edge, FORMULAS)
 
     assert [text[0] for text in in_csv] == ["'"] * len(FORMULAS)
@@ -172,7 +172,7 @@ async def test_no_text_is_taken_for_a_formula(edge: Edge) -> None:
     assert in_json == FORMULAS
 
 
-async def test_no_formula_begins_a_cell_where_another_delimiter_is_expected(edge: Edge) -> None:
+async def test_no_cell_starts_with_a_formula_with_any_delimiter(edge: Edge) -> None:
     texts = ["a;=1+1", "a; =1", "a\n=1", "a|\u200b=1", "a\t@b", 'a";=1;"', "a,\uff1d1", "=1;=2"]
 
     in_csv, _ = await in_both(edge, texts)
@@ -182,7 +182,7 @@ async def test_no_formula_begins_a_cell_where_another_delimiter_is_expected(edge
         assert not any(re.match('[\\s"\u200b]*[=@\uff1d]', cell) for cell in cells), text
 
 
-async def test_a_harmless_text_stays_as_it_is_in_csv(edge: Edge) -> None:
+async def test_harmless_texts_are_unchanged_in_csv(edge: Edge) -> None:
     texts = ['a "quoted", text\nof two lines', "harmless = 1", "it's a 24-hour window", "(#100) no - not now", "1; 2"]
 
     assert await in_both(edge, texts) == (texts, texts)
@@ -196,8 +196,8 @@ async def test_every_text_of_a_csv_file_is_quoted(edge: Edge) -> None:
     assert row.startswith(f'"{message_id}","ann","Ann","FAILED",1,"INVALID_RECIPIENT",100,2018001,"no luck",'.encode())
 
 
-async def test_what_a_terminal_would_obey_leaves_no_export(edge: Edge) -> None:
-    """Rows that were recorded before such characters were removed may hold them."""
+async def test_terminal_control_characters_are_not_exported(edge: Edge) -> None:
+    """Rows recorded by earlier releases may contain such characters."""
     texts = ["\x1b[31mred", "a\x9b2Jb", "abc\u202ecba", "a\u2066b\u2069", "a\x07\x7fb", "a\u2028b\rc", "a\ufeffb"]
 
     in_csv, in_json = await in_both(edge, texts)
@@ -210,7 +210,7 @@ async def test_what_a_terminal_would_obey_leaves_no_export(edge: Edge) -> None:
 
 
 async def test_an_exported_list_can_be_sent_to_again(edge: Edge, tmp_path: Path) -> None:
-    """The guard against formulas is no part of an id."""
+    """The guard against formulas is not part of an id."""
     ids = ["-abc", "+ann", "@bob", "plain", "1002003004005006", "-a_b-c"]
     message_id = await sent(edge, dict.fromkeys(ids, FAILED))
     file = tmp_path / "failed.csv"
@@ -220,7 +220,7 @@ async def test_an_exported_list_can_be_sent_to_again(edge: Edge, tmp_path: Path)
         assert sorted(recipient.id for recipient in RecipientsCsv(file)) == sorted(ids)
 
 
-async def test_a_number_below_zero_stays_a_number(edge: Edge) -> None:
+async def test_a_negative_number_stays_a_number(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": Failed(fault(code=-1))})
 
     [ann] = await as_csv(edge, message_id=message_id)
@@ -228,18 +228,18 @@ async def test_a_number_below_zero_stays_a_number(edge: Edge) -> None:
     assert ann["error_code"] == "-1"
 
 
-async def test_without_rows_there_is_a_line_of_column_names_in_csv(edge: Edge) -> None:
+async def test_without_rows_a_csv_has_a_header_line(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": SENT})
-    nobody = {"message_id": message_id, "recipient_id": "nobody"}
+    unknown = {"message_id": message_id, "recipient_id": "unknown"}
 
-    [line] = await parts(edge, **nobody)
+    [line] = await parts(edge, **unknown)
 
     assert line.startswith(b"message_id,recipient_id,")
     assert line.endswith(b"failed_time\r\n")
-    assert await parts(edge, format=JSON_LINES, **nobody) == []
+    assert await parts(edge, format=JSON_LINES, **unknown) == []
 
 
-async def test_a_large_file_comes_in_small_parts(edge: Edge) -> None:
+async def test_a_large_file_is_streamed_in_small_parts(edge: Edge) -> None:
     people = [f"u{number:04}" for number in range(1_500)]
     message_id = (await edge.delivery.Send(send_request(*people))).message.id
 
@@ -252,7 +252,7 @@ async def test_a_large_file_comes_in_small_parts(edge: Edge) -> None:
     assert {row["status"] for row in rows} == {"PENDING"}
 
 
-async def test_a_caller_who_goes_away_ends_the_reading(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_call_ends_the_reads(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     people = [f"u{number:04}" for number in range(5_000)]
     message_id = (await edge.delivery.Send(send_request(*people))).message.id
     written = 0
@@ -280,8 +280,8 @@ async def test_a_caller_who_goes_away_ends_the_reading(edge: Edge, monkeypatch: 
     assert 9 <= written < len(people)
 
 
-async def test_what_is_exported_has_to_be_there(edge: Edge) -> None:
-    await edge.submit_as("somebody else", "m-theirs")
+async def test_unknown_messages_and_pages_cannot_be_exported(edge: Edge) -> None:
+    await edge.submit_as("another owner", "m-theirs")
 
     for wanted, code in (
         ({"message_id": "m-unknown"}, grpc.StatusCode.NOT_FOUND),

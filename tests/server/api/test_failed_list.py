@@ -1,4 +1,4 @@
-"""ListFailed: who failed, whom a plain resend takes, and when the timer takes them."""
+"""ListFailed: failed recipients, their retryability, and the time of the next retry."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ OUTCOMES: dict[str, Outcome] = {"ann": FAILED_FOR_GOOD, "bob": FAILED, "cid": UN
 
 
 async def sent_with_failures(edge: Edge, **fields: Any) -> str:
-    """Ann failed for good, Bob for now, Cid is unconfirmed, and Dan was sent to."""
+    """Send: Ann failed permanently, Bob temporarily, Cid is unconfirmed, Dan was sent to; return the id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid", "dan", **fields))).message.id
     await edge.deliver(message_id, OUTCOMES)
     return message_id
@@ -40,7 +40,7 @@ def names(answer: ListFailedResponse) -> list[str]:
     return [recipient.recipient_id for recipient in answer.failed_recipients]
 
 
-async def test_failed_and_unconfirmed_recipients_are_told_with_their_last_error(edge: Edge) -> None:
+async def test_failed_and_unconfirmed_recipients_are_listed_with_their_last_error(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
 
     ann, bob, cid = (await failed(edge, message_id)).failed_recipients
@@ -60,7 +60,7 @@ async def test_failed_and_unconfirmed_recipients_are_told_with_their_last_error(
     assert (cid.recipient_id, cid.retryable, cid.unconfirmed) == ("cid", False, True)
 
 
-async def test_the_counts_are_of_the_whole_message_whatever_the_filter(edge: Edge) -> None:
+async def test_the_counts_cover_the_whole_message_for_every_filter(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
 
     answer = await failed(edge, message_id, error_types=[ErrorType.ERROR_TYPE_INVALID_RECIPIENT])
@@ -76,13 +76,13 @@ async def test_the_counts_are_of_the_whole_message_whatever_the_filter(edge: Edg
     assert answer.max_retry_attempts == 3
 
 
-async def test_retryable_only_shows_whom_a_plain_resend_takes(edge: Edge) -> None:
+async def test_retryable_only_lists_the_recipients_of_a_plain_resend(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
 
     assert names(await failed(edge, message_id, retryable_only=True)) == ["bob"]
 
 
-async def test_failures_come_by_recipient_page_by_page(edge: Edge) -> None:
+async def test_failures_are_listed_by_recipient_in_pages(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
 
     first = await failed(edge, message_id, page_size=2)
@@ -93,27 +93,27 @@ async def test_failures_come_by_recipient_page_by_page(edge: Edge) -> None:
 
 
 async def next_retries(edge: Edge, message_id: str) -> dict[str, int | None]:
-    """When the timer takes each, in microseconds."""
+    """Return the time of each recipient's next retry in microseconds."""
     return {
         one.recipient_id: one.next_retry_time.ToMicroseconds() if one.HasField("next_retry_time") else None
         for one in (await failed(edge, message_id)).failed_recipients
     }
 
 
-async def test_the_timer_takes_the_retryable_ones_of_a_cron_message(edge: Edge) -> None:
+async def test_retryable_recipients_of_a_cron_message_have_a_next_retry_time(edge: Edge) -> None:
     message_id = await sent_with_failures(edge, retry_policy=CRON)
 
     assert await next_retries(edge, message_id) == {"ann": None, "bob": micros(after(900)), "cid": None}
 
 
 @pytest.mark.parametrize("kind", [RetryType.RETRY_TYPE_MANUAL, RetryType.RETRY_TYPE_AUTO])
-async def test_the_timer_takes_nobody_of_another_message(edge: Edge, kind: RetryType.ValueType) -> None:
+async def test_other_messages_have_no_next_retry_time(edge: Edge, kind: RetryType.ValueType) -> None:
     message_id = await sent_with_failures(edge, retry_policy=RetryPolicy(type=kind))
 
     assert set((await next_retries(edge, message_id)).values()) == {None}
 
 
-async def test_the_timer_takes_nobody_once_the_rounds_are_used_up(edge: Edge) -> None:
+async def test_no_next_retry_time_is_shown_after_the_last_round(edge: Edge) -> None:
     message_id = await sent_with_failures(edge, retry_policy=CRON)
     version = (await load_message(edge.log, message_id)).version
     used_up = retry_requested(message_id=message_id, retry_count=3, recipients=0, batches=0)
@@ -122,7 +122,7 @@ async def test_the_timer_takes_nobody_once_the_rounds_are_used_up(edge: Edge) ->
     assert set((await next_retries(edge, message_id)).values()) == {None}
 
 
-async def test_the_timer_takes_nobody_after_a_cancel(edge: Edge) -> None:
+async def test_no_next_retry_time_is_shown_after_a_cancel(edge: Edge) -> None:
     message_id = await sent_with_failures(edge, retry_policy=CRON)
     await edge.delivery.CancelMessage(CancelMessageRequest(message_id=message_id))
 

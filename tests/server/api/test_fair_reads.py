@@ -1,4 +1,4 @@
-"""Readers are shared between owners: who runs, who waits, whose turn is next, and who is refused."""
+"""Readers are shared fairly between owners: limits, order of the queue, and refusals."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from server.api.fair_reads import FairReads, TooManyReads
 
 
 class Reads:
-    """Reads that hold their slot until the test lets them go; each is a call of its own."""
+    """Reads that keep their slot until released; each is a separate call."""
 
     def __init__(self, slots: FairReads) -> None:
         self._slots = slots
@@ -20,7 +20,7 @@ class Reads:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def begin(self, *names: str) -> None:
-        """Ask for slots; a read's name begins with its owner's letter."""
+        """Request slots; a read's name starts with the letter of its owner."""
         for name in names:
             self._ends[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._hold(name), context=Context())
@@ -69,7 +69,7 @@ async def reads_of() -> Any:
 Make = Callable[..., Reads]
 
 
-async def test_an_owner_fills_half_of_the_slots_and_others_find_free_ones(reads_of: Make) -> None:
+async def test_an_owner_uses_half_of_the_slots_and_others_find_free_ones(reads_of: Make) -> None:
     reads = reads_of()
 
     await reads.begin("a1", "a2", "a3", "a4", "b1", "c1", "c2")
@@ -77,11 +77,11 @@ async def test_an_owner_fills_half_of_the_slots_and_others_find_free_ones(reads_
     assert reads.running == ["a1", "a2", "b1", "c1"]
 
 
-async def test_a_slot_that_becomes_free_goes_to_the_owners_in_turn(reads_of: Make) -> None:
+async def test_a_free_slot_goes_to_the_owners_in_turn(reads_of: Make) -> None:
     reads = reads_of()
     await reads.begin("a1", "a2", "b1", "c1", "a3", "a4", "b2", "c2", "d1")
 
-    await reads.end("a1")  # d has nothing running
+    await reads.end("a1")  # d has no running read
     assert reads.running == ["a2", "b1", "c1", "d1"]
     for done in ("a2", "b1", "c1", "d1"):
         await reads.end(done)
@@ -89,7 +89,7 @@ async def test_a_slot_that_becomes_free_goes_to_the_owners_in_turn(reads_of: Mak
     assert reads.running == ["a3", "b2", "c2"]  # a slot stays free for one more owner
 
 
-async def test_the_next_read_of_an_earlier_call_comes_before_the_first_of_a_later_one() -> None:
+async def test_the_next_read_of_an_earlier_call_precedes_the_first_of_a_later_one() -> None:
     slots = FairReads(1)
     order: list[str] = []
 
@@ -118,7 +118,7 @@ async def test_a_cancelled_read_leaves_the_queue_and_its_slot_to_others(reads_of
     assert reads.running == ["a2", "a4"]
 
 
-async def test_a_read_cancelled_as_its_turn_comes_gives_the_slot_back() -> None:
+async def test_a_read_cancelled_as_it_gets_its_slot_returns_it() -> None:
     slots = FairReads(1)
 
     async def read() -> None:
@@ -128,14 +128,14 @@ async def test_a_read_cancelled_as_its_turn_comes_gives_the_slot_back() -> None:
     async with slots.slot("a"):
         waiting = asyncio.create_task(read())
         await asyncio.sleep(0)
-    waiting.cancel()  # handed the slot, and not yet running
+    waiting.cancel()  # has the slot, and does not run yet
     await asyncio.gather(waiting, return_exceptions=True)
 
     async with asyncio.timeout(1), slots.slot("b"):
         pass
 
 
-async def test_a_slot_passes_by_reads_that_were_cancelled_just_before() -> None:
+async def test_a_slot_skips_reads_that_were_just_cancelled() -> None:
     slots = FairReads(1)
 
     async def read() -> None:
@@ -151,7 +151,7 @@ async def test_a_slot_passes_by_reads_that_were_cancelled_just_before() -> None:
     assert [type(one) for one in ended] == [asyncio.CancelledError, type(None)]
 
 
-async def test_reads_beyond_the_queue_and_beyond_the_wait_are_refused(reads_of: Make) -> None:
+async def test_reads_beyond_the_queue_or_the_waiting_time_are_refused(reads_of: Make) -> None:
     short = reads_of(most_waiting=1)
     await short.begin("a1", "a2", "a3", "a4")
     quick = reads_of(wait_seconds=0.01)

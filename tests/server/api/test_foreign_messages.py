@@ -1,4 +1,4 @@
-"""What others have sent: nobody sees it or changes it but an admin."""
+"""Messages of other owners: only an admin sees or changes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -29,14 +29,14 @@ from server.auth.caller import Scope
 from server.background.timer_report import TimerResult, TimerRun, TimerStatus
 from tests.builders import FAILED, NOW, PAGE, page_shared
 from tests.server.api.edge import Edge, running_edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
+from tests.server.api.receipts import echo
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
 from tests.server.api.rpcs import RPCS, Metadata, call, is_about_messages, request_about
-from tests.server.api.told_receipts import echo
 
 THEIRS, MINE = "m-theirs", "m-mine"
-OK, GONE_BY = grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION  # a message that is done cannot be paused
+OK, GONE_BY = grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION  # a done message cannot be paused
 
 
 @pytest.fixture
@@ -46,18 +46,18 @@ def callers(tmp_path: Path) -> Callers:
 
 @pytest.fixture
 def mine(callers: Callers) -> Metadata:
-    """Everything but admin."""
-    return bearing(callers.token("crm", *(scope for scope in Scope if scope is not Scope.ADMIN)))
+    """Return credentials with every scope except admin."""
+    return token_metadata(callers.token("crm", *(scope for scope in Scope if scope is not Scope.ADMIN)))
 
 
 @pytest.fixture
 def admin(callers: Callers) -> Metadata:
-    return bearing(callers.token("root", Scope.ADMIN))
+    return token_metadata(callers.token("root", Scope.ADMIN))
 
 
 @pytest.fixture
 async def guarded(callers: Callers) -> AsyncIterator[Edge]:
-    """One message of crm's and one of the shop's, both of which have failed."""
+    """Run an API with one failed message of crm and one of shop."""
     async with guarded_edge(callers) as edge:
         await edge.commit(page_stream(PAGE), 1, page_shared("crm", "shop"))
         for owner, message_id in (("crm", MINE), ("shop", THEIRS)):
@@ -66,7 +66,7 @@ async def guarded(callers: Callers) -> AsyncIterator[Edge]:
         yield edge
 
 
-async def test_every_rpc_that_names_a_message_finds_only_the_callers_own(guarded: Edge, mine: Metadata) -> None:
+async def test_every_rpc_with_a_message_id_finds_the_callers_own_messages_only(guarded: Edge, mine: Metadata) -> None:
     named = []
     for rpc in filter(is_about_messages, RPCS):
         request = request_about(rpc, THEIRS)
@@ -94,7 +94,7 @@ async def code_of(calling: Awaitable[object]) -> grpc.StatusCode:
 
 
 async def ids_listed(edge: Edge, metadata: Metadata) -> dict[str, set[str]]:
-    """The messages that every list, report and export shows."""
+    """Return the message ids that each list, report and export shows."""
     listed = await edge.delivery.ListMessages(ListMessagesRequest(), metadata=metadata)
     summed = await edge.reports.SummarizeFailures(SummarizeFailuresRequest(), metadata=metadata)
     report = await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(page_id=PAGE), metadata=metadata)
@@ -129,7 +129,7 @@ def run_of_the_timer(edge: Edge) -> None:
     )
 
 
-async def test_lists_reports_and_exports_show_only_the_callers_own(guarded: Edge, mine: Metadata) -> None:
+async def test_lists_reports_and_exports_show_the_callers_own_messages_only(guarded: Edge, mine: Metadata) -> None:
     run_of_the_timer(guarded)
 
     listed = await ids_listed(guarded, mine)
@@ -138,7 +138,7 @@ async def test_lists_reports_and_exports_show_only_the_callers_own(guarded: Edge
     assert listed == {name: counts.get(name, {MINE}) for name in listed}
 
 
-async def test_lists_reports_and_exports_show_an_admin_all(guarded: Edge, admin: Metadata) -> None:
+async def test_lists_reports_and_exports_show_all_messages_to_an_admin(guarded: Edge, admin: Metadata) -> None:
     run_of_the_timer(guarded)
 
     listed = await ids_listed(guarded, admin)
@@ -147,7 +147,7 @@ async def test_lists_reports_and_exports_show_an_admin_all(guarded: Edge, admin:
     assert listed == {name: counts.get(name, {MINE, THEIRS}) for name in listed}
 
 
-async def test_where_nobody_is_asked_nothing_of_a_known_callers_is_told(tmp_path: Path) -> None:
+async def test_without_authentication_messages_of_known_owners_are_not_shown(tmp_path: Path) -> None:
     async with running_edge(tmp_path) as edge:
         for owner, message_id in (("local", MINE), ("shop", THEIRS)):
             await edge.submit_as(owner, message_id)
@@ -156,11 +156,11 @@ async def test_where_nobody_is_asked_nothing_of_a_known_callers_is_told(tmp_path
         schedule = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
         run = await edge.retries.RunScheduledRetries(RunScheduledRetriesRequest())
 
-    told = [*schedule.last_results, *schedule.runs[0].results, *run.results]
-    assert {result.message_id for result in told} == {MINE}
+    results = [*schedule.last_results, *schedule.runs[0].results, *run.results]
+    assert {result.message_id for result in results} == {MINE}
 
 
-async def test_an_admin_lists_one_owners_messages_and_others_only_their_own(
+async def test_an_admin_may_list_one_owners_messages_and_others_only_their_own(
     guarded: Edge, mine: Metadata, admin: Metadata
 ) -> None:
     shops, crms = ListMessagesRequest(owner="shop"), ListMessagesRequest(owner="crm")
@@ -175,8 +175,10 @@ async def test_an_admin_lists_one_owners_messages_and_others_only_their_own(
     assert refusal.message == "this needs the scope 'admin'"
 
 
-async def test_calls_at_the_same_moment_are_not_mixed_up(guarded: Edge, callers: Callers, mine: Metadata) -> None:
-    shop = bearing(callers.token("shop", Scope.READ))
+async def test_concurrent_calls_of_several_owners_are_not_confused(
+    guarded: Edge, callers: Callers, mine: Metadata
+) -> None:
+    shop = token_metadata(callers.token("shop", Scope.READ))
     metadatas = [mine, shop] * 20
 
     answers = await asyncio.gather(
@@ -186,14 +188,14 @@ async def test_calls_at_the_same_moment_are_not_mixed_up(guarded: Edge, callers:
     assert [[message.id for message in answer.messages] for answer in answers] == [[MINE], [THEIRS]] * 20
 
 
-async def test_what_is_sent_is_the_callers(guarded: Edge, mine: Metadata) -> None:
+async def test_a_sent_message_belongs_to_the_caller(guarded: Edge, mine: Metadata) -> None:
     sent = await guarded.delivery.Send(send_request(), metadata=mine)
 
     assert sent.message.owner == "crm"
 
 
 async def test_two_callers_may_use_the_same_request_id(guarded: Edge, callers: Callers, mine: Metadata) -> None:
-    shop = bearing(callers.token("shop", Scope.SEND))
+    shop = token_metadata(callers.token("shop", Scope.SEND))
     request = send_request(request_id="r-1")
 
     ids = {(await guarded.delivery.Send(request, metadata=metadata)).message.id for metadata in (mine, shop, mine)}
@@ -201,7 +203,9 @@ async def test_two_callers_may_use_the_same_request_id(guarded: Edge, callers: C
     assert len(ids) == 2
 
 
-async def test_an_admin_changes_what_others_have_sent_in_its_own_name(guarded: Edge, admin: Metadata) -> None:
+async def test_an_admins_changes_of_other_owners_messages_are_recorded_in_its_name(
+    guarded: Edge, admin: Metadata
+) -> None:
     about: Any = {"message_id": THEIRS, "request_id": "r-1"}
     for _ in range(2):  # a repeat is recognised
         resent = await guarded.delivery.Resend(ResendRequest(**about), metadata=admin)
@@ -215,8 +219,8 @@ async def test_an_admin_changes_what_others_have_sent_in_its_own_name(guarded: E
     assert [getattr(change, "requested_by", None) for change in changes] == ["root"] * 4
 
 
-async def test_receipts_are_taken_for_whoever_sent(guarded: Edge, callers: Callers) -> None:
-    webhooks = bearing(callers.token("webhooks", Scope.RECEIPTS))
+async def test_receipts_are_recorded_for_messages_of_every_owner(guarded: Edge, callers: Callers) -> None:
+    webhooks = token_metadata(callers.token("webhooks", Scope.RECEIPTS))
     request = RecordReceiptsRequest(receipts=[echo(message_id, "ann") for message_id in (MINE, THEIRS)])
 
     recorded = await guarded.receipts.RecordReceipts(request, metadata=webhooks)

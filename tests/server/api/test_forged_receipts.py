@@ -1,4 +1,4 @@
-"""What a holder of the webhooks' token can say of deliveries, and what it cannot."""
+"""Receipts that the holder of the webhook endpoint's token can and cannot forge."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,10 +17,10 @@ from server.crypto.vault import Vault
 from tests.builders import UNCONFIRMED
 from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
+from tests.server.api.receipts import DELIVERED, PEOPLE, READ, at, came, echo
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
-from tests.server.api.told_receipts import DELIVERED, PEOPLE, READ, at, came, echo
 
 REQUEST_ID = "r-1"
 
@@ -38,8 +38,8 @@ async def guarded(callers: Callers) -> AsyncIterator[Edge]:
 
 @pytest.fixture
 async def theirs(guarded: Edge, callers: Callers) -> str:
-    """Another owner's message: to Ann and Bob it may have come, to Cid it was sent."""
-    sender = bearing(callers.token("crm", Scope.SEND))
+    """Create another owner's message: Ann and Bob are unconfirmed, Cid was sent to; return its id."""
+    sender = token_metadata(callers.token("crm", Scope.SEND))
     request = send_request(*PEOPLE, request_id=REQUEST_ID)
     message_id = (await guarded.delivery.Send(request, metadata=sender)).message.id
     await guarded.deliver(message_id, {"ann": UNCONFIRMED, "bob": UNCONFIRMED})
@@ -47,36 +47,38 @@ async def theirs(guarded: Edge, callers: Callers) -> str:
 
 
 async def record(guarded: Edge, callers: Callers, *receipts: Receipt) -> RecordReceiptsResponse:
-    webhooks = bearing(callers.token("webhooks", Scope.RECEIPTS))
+    webhooks = token_metadata(callers.token("webhooks", Scope.RECEIPTS))
     return await guarded.receipts.RecordReceipts(RecordReceiptsRequest(receipts=receipts), metadata=webhooks)
 
 
 async def counts(guarded: Edge, callers: Callers, message_id: str) -> Counts:
-    reader = bearing(callers.token("crm", Scope.READ))
+    reader = token_metadata(callers.token("crm", Scope.READ))
     return (await guarded.delivery.GetMessage(GetMessageRequest(message_id=message_id), metadata=reader)).message.counts
 
 
 UNCHANGED = Counts(total=3, sent=1, unconfirmed=2)
 
 
-async def test_a_token_with_every_other_scope_but_admin_records_no_receipts(guarded: Edge, callers: Callers) -> None:
-    """The scope `pages` did so in the release before: the refusal names the scope that it takes now."""
+async def test_a_token_without_the_receipts_scope_records_no_receipts(guarded: Edge, callers: Callers) -> None:
+    """In the earlier release the scope `pages` allowed it; the refusal names the required scope."""
     others = [scope for scope in Scope if scope not in (Scope.RECEIPTS, Scope.ADMIN)]
     request = RecordReceiptsRequest(receipts=[echo("m-1", "ann")])
 
-    refused = await refusal_of(guarded.receipts.RecordReceipts(request, metadata=bearing(callers.token("w", *others))))
+    refused = await refusal_of(
+        guarded.receipts.RecordReceipts(request, metadata=token_metadata(callers.token("w", *others)))
+    )
 
     assert (refused.code, refused.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
     assert refused.info.metadata["scope"] == "receipts"
 
 
-async def test_a_messages_id_cannot_be_computed_from_its_owner_and_request(theirs: str) -> None:
+async def test_a_message_id_cannot_be_computed_from_its_owner_and_request(theirs: str) -> None:
     assert theirs != older_message_id("crm", REQUEST_ID)
     assert theirs == IDS.new_message("crm", REQUEST_ID)
     assert theirs != Vault(new_key()).ids.new_message("crm", REQUEST_ID)
 
 
-async def test_made_up_metadata_counts_for_nothing(guarded: Edge, callers: Callers, theirs: str) -> None:
+async def test_forged_metadata_has_no_effect(guarded: Edge, callers: Callers, theirs: str) -> None:
     reckoned = older_message_id("crm", REQUEST_ID)
     ann, bob = (IDS.delivery(theirs, 1, position) for position in (0, 1))
     made_up = [
@@ -102,7 +104,7 @@ async def test_made_up_metadata_counts_for_nothing(guarded: Edge, callers: Calle
         {"page_id": "2002", "recipient_id": "bob"},
     ],
 )
-async def test_an_echo_counts_only_where_page_and_recipient_are_the_deliverys(
+async def test_an_echo_counts_only_for_the_deliverys_page_and_recipient(
     guarded: Edge, callers: Callers, theirs: str, mismatch: dict[str, Any]
 ) -> None:
     assert await record(guarded, callers, echo(theirs, "ann", **mismatch)) == RecordReceiptsResponse(unmatched=1)
@@ -115,7 +117,7 @@ async def test_an_echo_counts_only_where_page_and_recipient_are_the_deliverys(
 @pytest.mark.parametrize("kind", [DELIVERED, READ])
 @pytest.mark.parametrize("mismatch", [{"page_id": "2002"}, {"recipient_id": "bob"}, {"recipient_id": "dora"}])
 @pytest.mark.parametrize("named", [{"provider_message_id": "m_ann1"}, {"watermark": at(1e6)}])
-async def test_what_came_counts_only_where_page_and_recipient_are_the_deliverys(
+async def test_a_receipt_counts_only_for_the_deliverys_page_and_recipient(
     guarded: Edge, callers: Callers, theirs: str, kind: Any, mismatch: dict[str, str], named: dict[str, Any]
 ) -> None:
     await record(guarded, callers, echo(theirs, "ann"))
@@ -126,10 +128,10 @@ async def test_what_came_counts_only_where_page_and_recipient_are_the_deliverys(
     assert await record(guarded, callers, came(kind, "ann", **named)) == RecordReceiptsResponse(recorded=1)
 
 
-async def test_the_answer_is_the_same_whether_a_message_exists_or_not(
+async def test_the_answer_does_not_reveal_whether_a_message_exists(
     guarded: Edge, callers: Callers, theirs: str
 ) -> None:
-    """Right places without the tag, and deliveries of messages that were never sent."""
+    """Correct ids without the tag, and deliveries of messages that were never sent."""
     real = [echo(theirs, who, delivery_id=f"{theirs}.1.{place}") for place, who in enumerate(PEOPLE)]
     none = [echo(IDS.new_message("crm", f"r-{n}"), "ann") for n in range(7, 10)]
 
@@ -143,8 +145,8 @@ async def test_the_answer_is_the_same_whether_a_message_exists_or_not(
     ]
 
 
-async def test_the_id_that_a_delivery_is_listed_with_is_its_echos(guarded: Edge, callers: Callers, theirs: str) -> None:
-    reader = bearing(callers.token("crm", Scope.READ))
+async def test_the_listed_id_of_a_delivery_is_the_one_in_its_echo(guarded: Edge, callers: Callers, theirs: str) -> None:
+    reader = token_metadata(callers.token("crm", Scope.READ))
     listed = await guarded.delivery.ListDeliveries(ListDeliveriesRequest(message_id=theirs), metadata=reader)
     ids = {delivery.recipient_id: delivery.id for delivery in listed.deliveries}
 
@@ -153,10 +155,10 @@ async def test_the_id_that_a_delivery_is_listed_with_is_its_echos(guarded: Edge,
     )
 
 
-async def test_messages_of_the_release_before_are_recorded_by_page_and_recipient(
+async def test_receipts_for_messages_of_the_earlier_release_are_matched_by_page_and_recipient(
     guarded: Edge, callers: Callers
 ) -> None:
-    """Their deliveries left without a tag."""
+    """Their deliveries were sent without a tag."""
     older = older_message_id("crm", REQUEST_ID)
     await guarded.submit_as("crm", older)
 

@@ -1,4 +1,4 @@
-"""The gate: what one caller may ask for at once, how long it may take, and whether it is still let in meanwhile."""
+"""The gate: limits per caller, maximum durations, and authentication during open streams."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ from server.api.interceptors.limits import Limits
 from server.api.interceptors.scopes import NEEDED
 from server.auth.caller import Scope
 from tests.server.api.edge import Edge, running_edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import stream_header
 from tests.server.api.rpcs import Metadata
@@ -38,7 +38,7 @@ def callers(tmp_path: Path) -> Callers:
     return Callers(tmp_path)
 
 
-async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
+async def test_a_caller_above_its_rate_gets_a_retry_delay(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=SLOW)) as edge:
         for _ in range(2):
             await edge.delivery.ListMessages(ASKED)
@@ -48,7 +48,7 @@ async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(tmp_path: 
     assert 0 < refusal.retry.retry_delay.ToTimedelta().total_seconds() <= 2
 
 
-async def test_a_caller_is_let_in_again_after_the_wait(tmp_path: Path) -> None:
+async def test_a_caller_may_call_again_after_the_delay(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(requests_per_second=20, requests_burst=1))) as edge:
         await edge.delivery.ListMessages(ASKED)
         refusal = await refusal_of(edge.delivery.ListMessages(ASKED))
@@ -57,8 +57,8 @@ async def test_a_caller_is_let_in_again_after_the_wait(tmp_path: Path) -> None:
         await edge.delivery.ListMessages(ASKED)
 
 
-async def test_one_caller_does_not_use_up_what_is_anothers(callers: Callers) -> None:
-    one, other = (bearing(callers.token(owner, Scope.READ)) for owner in ("one", "other"))
+async def test_one_callers_rate_does_not_affect_another(callers: Callers) -> None:
+    one, other = (token_metadata(callers.token(owner, Scope.READ)) for owner in ("one", "other"))
     async with guarded_edge(callers, gate=callers.gate(SLOW)) as edge:
         for _ in range(2):
             await edge.delivery.ListMessages(ASKED, metadata=one)
@@ -67,7 +67,7 @@ async def test_one_caller_does_not_use_up_what_is_anothers(callers: Callers) -> 
         await edge.delivery.ListMessages(ASKED, metadata=other)
 
 
-async def test_what_nobody_has_listed_is_refused_to_all(
+async def test_an_rpc_without_a_scope_is_refused_to_all(
     edge: Edge, callers: Callers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(NEEDED, "/redrive.v1.DeliveryService/ListMessages")
@@ -77,14 +77,14 @@ async def test_what_nobody_has_listed_is_refused_to_all(
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "RPC_NOT_LISTED")
 
 
-async def test_probes_are_not_counted(tmp_path: Path) -> None:
+async def test_health_probes_are_not_counted(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=SLOW)) as edge:
         health = health_pb2_grpc.HealthStub(edge.wire)
         for _ in range(10):
             await health.Check(health_pb2.HealthCheckRequest())
 
 
-async def test_a_caller_has_so_many_watches_at_a_time(tmp_path: Path) -> None:
+async def test_a_caller_has_a_limited_number_of_watches(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(watches_per_caller=1))) as edge:
         edge.hub.waits = True
         first = edge.delivery.WatchProgress(WATCH)
@@ -102,14 +102,14 @@ async def test_a_caller_has_so_many_watches_at_a_time(tmp_path: Path) -> None:
 
 
 async def _ends(edge: Edge) -> bool:
-    """A watch is let in, and comes to its end."""
+    """Return whether a watch is accepted and ends."""
     try:
         return [one async for one in edge.delivery.WatchProgress(WATCH)] == []
     except grpc.aio.AioRpcError:
         return False
 
 
-async def test_a_connection_has_so_many_calls_at_a_time_and_others_wait(tmp_path: Path) -> None:
+async def test_a_connection_has_a_limited_number_of_calls_and_others_wait(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(streams_per_connection=1))) as edge:
         edge.hub.waits = True
         watch = edge.delivery.WatchProgress(WATCH)
@@ -133,7 +133,7 @@ async def test_a_call_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: 
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "CALL_TOO_LONG")
 
 
-async def test_a_stream_of_recipients_that_goes_on_for_too_long_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_stream_that_takes_too_long_stores_nothing(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(stream_seconds=0.2))) as edge:
         stream = edge.delivery.SendStream()
         await stream.write(SendStreamRequest(header=stream_header()))
@@ -145,7 +145,7 @@ async def test_a_stream_of_recipients_that_goes_on_for_too_long_leaves_nothing_b
 
 
 async def test_a_watch_ends_when_its_callers_token_is_revoked(callers: Callers) -> None:
-    token, gate = bearing(callers.token("crm", Scope.READ)), callers.gate(recheck_seconds=0.02)
+    token, gate = token_metadata(callers.token("crm", Scope.READ)), callers.gate(recheck_seconds=0.02)
     async with guarded_edge(callers, gate=gate) as edge:
         await edge.submit_as("crm", "m-1")
         watch = edge.delivery.WatchProgress(WATCH, metadata=token)
@@ -153,30 +153,30 @@ async def test_a_watch_ends_when_its_callers_token_is_revoked(callers: Callers) 
 
         callers.revoke_all("crm")
 
-        refusal = await refusal_of(_to_its_end(watch))
+        refusal = await refusal_of(_read_all(watch))
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID")
 
 
 async def test_a_watch_ends_when_its_callers_token_expires(callers: Callers) -> None:
-    token, gate = bearing(callers.token("crm", Scope.READ, seconds=0.5)), callers.gate(recheck_seconds=0.02)
+    token, gate = token_metadata(callers.token("crm", Scope.READ, seconds=0.5)), callers.gate(recheck_seconds=0.02)
     async with guarded_edge(callers, gate=gate) as edge:
         await edge.submit_as("crm", "m-1")
         watch = edge.delivery.WatchProgress(WATCH, metadata=token)
         await watch.read()
 
-        refusal = await refusal_of(_to_its_end(watch))
+        refusal = await refusal_of(_read_all(watch))
 
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_EXPIRED")
 
 
-async def _to_its_end(watch: Any) -> None:
+async def _read_all(watch: Any) -> None:
     while await watch.read() is not grpc.aio.EOF:
         pass
 
 
-async def test_tokens_come_and_go_without_a_restart(callers: Callers) -> None:
+async def test_new_and_revoked_tokens_apply_without_a_restart(callers: Callers) -> None:
     async with guarded_edge(callers) as edge:
-        token = bearing(callers.token("crm", Scope.READ))
+        token = token_metadata(callers.token("crm", Scope.READ))
         await edge.delivery.ListMessages(ASKED, metadata=token)
 
         callers.revoke_all("crm")
@@ -186,24 +186,26 @@ async def test_tokens_come_and_go_without_a_restart(callers: Callers) -> None:
         ).info.reason == "CREDENTIALS_INVALID"
 
 
-async def test_a_broken_file_leaves_things_as_they_were(callers: Callers) -> None:
-    token = bearing(callers.token("crm", Scope.READ))
+async def test_an_invalid_file_keeps_the_earlier_tokens(callers: Callers) -> None:
+    token = token_metadata(callers.token("crm", Scope.READ))
     async with guarded_edge(callers) as edge:
         callers.file.write_text("{")
 
         await edge.delivery.ListMessages(ASKED, metadata=token)
 
 
-async def test_no_refusal_says_what_the_caller_presented(callers: Callers) -> None:
+async def test_no_refusal_repeats_the_callers_credentials(callers: Callers) -> None:
     async with guarded_edge(callers) as edge:
-        for presented in ("rdt_a-token-nobody-knows", callers.provider.token("admin", aud="another service")):
-            refusal = await refusal_of(edge.delivery.GetMessage(GetMessageRequest(), metadata=bearing(presented)))
+        for presented in ("rdt_an-unknown-token", callers.provider.token("admin", aud="another service")):
+            refusal = await refusal_of(
+                edge.delivery.GetMessage(GetMessageRequest(), metadata=token_metadata(presented))
+            )
 
             assert presented not in f"{refusal.message} {refusal.info} {refusal.metadata}"
 
 
 async def services_shown(edge: Edge, metadata: Metadata = ()) -> int:
-    """How many services reflection lists."""
+    """Return the number of services that reflection lists."""
     stub = reflection_pb2_grpc.ServerReflectionStub(edge.wire)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     [answer] = [one async for one in stub.ServerReflectionInfo(iter([request]), metadata=metadata)]
@@ -219,8 +221,8 @@ async def test_health_and_reflection_are_open_to_all(callers: Callers) -> None:
         assert await services_shown(edge) > 2
 
 
-async def test_reflection_may_be_for_known_callers_only(callers: Callers) -> None:
-    token = bearing(callers.token("crm", Scope.SEND))
+async def test_reflection_may_require_authentication(callers: Callers) -> None:
+    token = token_metadata(callers.token("crm", Scope.SEND))
     async with guarded_edge(callers, gate=callers.gate(reflection_is_open=False)) as edge:
         assert (await refusal_of(services_shown(edge))).code is grpc.StatusCode.UNAUTHENTICATED
         assert await services_shown(edge, token) > 2

@@ -1,4 +1,4 @@
-"""Sealed titles, page names and reasons are shown wherever clear ones were, and so are those of releases before."""
+"""Sealed titles, page names and reasons are shown in every answer, and plain ones of earlier releases too."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ TITLE, NAME, HOLD_REASON, RESEND_REASON = "Spring sale", "Shop of flowers", "a w
 
 
 async def shown(edge: Edge, message_id: str) -> dict[str, Any]:
-    """Every place that shows a label, by rpc."""
+    """Return the labels in every answer, by rpc."""
     got = (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message
     (listed,) = (await edge.delivery.ListMessages(ListMessagesRequest())).messages
     events = (await edge.delivery.ListEvents(ListEventsRequest(message_id=message_id))).events
@@ -46,12 +46,12 @@ async def shown(edge: Edge, message_id: str) -> dict[str, Any]:
     (summary,) = (await edge.reports.SummarizeFailures(SummarizeFailuresRequest())).messages
     (reported,) = (await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(page_id=PAGE))).messages
     (page,) = (await edge.pages.ListPages(ListPagesRequest())).pages
-    told = " ".join(f"{event.summary} {event.details}" for event in events)
+    shown_text = " ".join(f"{event.summary} {event.details}" for event in events)
     return {
         "titles": {got.title, listed.title, summary.title, reported.title},
         "holds": {got.page_hold.reason, listed.page_hold.reason, page.hold.reason},
         "others": (page.name, retried.reason),
-        "events": [label in told for label in (TITLE, HOLD_REASON, RESEND_REASON)] + ["sealed:" in told],
+        "events": [label in shown_text for label in (TITLE, HOLD_REASON, RESEND_REASON)] + ["sealed:" in shown_text],
     }
 
 
@@ -63,7 +63,7 @@ EXPECTED = {
 }
 
 
-async def test_what_was_sealed_is_shown_in_every_answer(edge: Edge) -> None:
+async def test_sealed_labels_are_shown_in_every_answer(edge: Edge) -> None:
     put = await edge.pages.PutPage(PutPageRequest(page_id=PAGE, name=NAME, access_token=TOKEN))
     sent = await edge.delivery.Send(send_request("ann", "bob", title=TITLE))
     message_id = sent.message.id
@@ -85,8 +85,8 @@ async def test_what_was_sealed_is_shown_in_every_answer(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "sealed:v1:", "sealed:v1:AAAA"])
-async def test_what_a_release_before_wrote_clear_is_shown_too(edge: Edge, prefix: str) -> None:
-    """Also where it begins as a sealed label does."""
+async def test_plain_labels_of_earlier_releases_are_shown(edge: Edge, prefix: str) -> None:
+    """This holds even for a text that starts with the prefix of sealed labels."""
     await edge.commit(page_stream(PAGE), 1, page_settings_changed(name=f"{prefix}{NAME}"))
     await edge.commit(message_stream("m-1"), 0, message_submitted(1, title=f"{prefix}{TITLE}"))
     await edge.commit(batch_stream("m-1", 0, 1), 0, batch_created("ann"))
@@ -115,7 +115,7 @@ async def test_a_stream_and_a_dry_run_show_their_title(edge: Edge) -> None:
     assert (streamed.message.title, dry.message.title) == (TITLE, TITLE)
 
 
-async def test_the_runs_of_the_timer_show_titles_as_they_are_kept(edge: Edge) -> None:
+async def test_the_runs_of_the_timer_show_titles(edge: Edge) -> None:
     sent = await edge.delivery.Send(send_request("ann", title=TITLE))
     (row,) = await edge.log.read(lambda sql: sql.rows("SELECT message_id, title FROM messages"))
     edge.timer.results = [TimerResult(message_id=row["message_id"], title=row["title"], status=TimerStatus.STARTED)]

@@ -1,4 +1,4 @@
-"""Limited and suspended automatic rounds, as a caller meets them: no promise is made for a round that will not come."""
+"""Limited and suspended automatic rounds: no time is shown for a round that will not start."""
 
 from datetime import timedelta
 
@@ -40,7 +40,7 @@ async def end(edge: Edge, message_id: str) -> None:
 
 
 async def failed(edge: Edge, policy: RetryPolicy) -> str:
-    """The id of a message that failed for Ann and Bob, and is done."""
+    """Create a done message that failed for Ann and Bob; return its id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob", retry_policy=policy))).message.id
     await edge.deliver(message_id, {"ann": FAILED, "bob": FAILED})
     await end(edge, message_id)
@@ -48,7 +48,7 @@ async def failed(edge: Edge, policy: RetryPolicy) -> str:
 
 
 async def stopped(edge: Edge, policy: RetryPolicy) -> str:
-    """The id of a message whose canary failed for Ann."""
+    """Create a message whose canary failed for Ann; return its id."""
     message_id = await failed(edge, policy)
     await edge.delivery.Resend(ResendRequest(message_id=message_id, canary=Canary(recipients=1)))
     await edge.deliver(message_id, {"ann": FAILED}, batch_number=2)
@@ -61,7 +61,7 @@ async def stopped(edge: Edge, policy: RetryPolicy) -> str:
 
 
 async def promised(edge: Edge, message_id: str) -> tuple[bool, set[str], set[str]]:
-    """Whether GetMessage shows a time, and for whom ListFailed and ListDeliveries do."""
+    """Return whether GetMessage shows a next retry, and for which recipients ListFailed and ListDeliveries do."""
     listed = await edge.delivery.ListFailed(ListFailedRequest(message_id=message_id))
     attempts = await edge.delivery.ListDeliveries(ListDeliveriesRequest(message_id=message_id))
     return (
@@ -71,7 +71,7 @@ async def promised(edge: Edge, message_id: str) -> tuple[bool, set[str], set[str
     )
 
 
-async def test_a_time_is_shown_for_recipients_within_the_limit_alone(edge: Edge) -> None:
+async def test_a_time_is_shown_only_for_recipients_within_the_limit(edge: Edge) -> None:
     message_id = await failed(edge, AUTO)
     assert await promised(edge, message_id) == (True, {"ann", "bob"}, {"ann", "bob"})
     await edge.delivery.Resend(ResendRequest(message_id=message_id, recipient_ids=["ann"]))
@@ -84,7 +84,7 @@ async def test_a_time_is_shown_for_recipients_within_the_limit_alone(edge: Edge)
     assert (listed.retryable_count, [one.retryable for one in listed.failed_recipients]) == (2, [True, True])
 
 
-async def test_no_time_is_shown_when_none_within_the_limit_is_left(edge: Edge) -> None:
+async def test_no_time_is_shown_without_retryable_recipients_within_the_limit(edge: Edge) -> None:
     message_id = await failed(edge, AUTO)
     await edge.delivery.Resend(ResendRequest(message_id=message_id, recipient_ids=["ann"]))
     await edge.deliver(message_id, {}, batch_number=2)
@@ -94,7 +94,7 @@ async def test_no_time_is_shown_when_none_within_the_limit_is_left(edge: Edge) -
 
 
 @pytest.mark.parametrize("policy", [AUTO, CRON])
-async def test_a_suspended_message_says_so_and_promises_nothing(edge: Edge, policy: RetryPolicy) -> None:
+async def test_a_suspended_message_shows_its_suspension_and_no_time(edge: Edge, policy: RetryPolicy) -> None:
     message_id = await stopped(edge, policy)
 
     message = await get(edge, message_id)
@@ -107,7 +107,7 @@ async def test_a_suspended_message_says_so_and_promises_nothing(edge: Edge, poli
 
 
 @pytest.mark.parametrize("policy", [AUTO, CRON])
-async def test_a_resume_is_accepted_and_the_wait_begins(edge: Edge, policy: RetryPolicy) -> None:
+async def test_after_a_resume_the_wait_starts(edge: Edge, policy: RetryPolicy) -> None:
     message_id = await stopped(edge, policy)
 
     resumed = (await edge.delivery.ResumeMessage(ResumeMessageRequest(message_id=message_id))).message
@@ -119,11 +119,11 @@ async def test_a_resume_is_accepted_and_the_wait_begins(edge: Edge, policy: Retr
         assert timedelta(seconds=80) < due - wall_clock() <= timedelta(seconds=90)
 
 
-async def test_a_message_that_is_resent_by_hand_alone_is_not_called_suspended(edge: Edge) -> None:
+async def test_a_message_with_a_manual_policy_is_not_suspended(edge: Edge) -> None:
     assert not (await get(edge, await stopped(edge, MANUAL))).automatic_rounds_suspended
 
 
-async def test_the_events_say_how_automatic_rounds_are_limited(edge: Edge) -> None:
+async def test_the_events_show_the_limits_of_automatic_rounds(edge: Edge) -> None:
     message_id = await stopped(edge, AUTO)
     await edge.delivery.Resend(ResendRequest(message_id=message_id, recipient_ids=["ann"]))
 

@@ -1,4 +1,4 @@
-"""ListMessages, ListBatches and ListDeliveries: filters, order, and pages that fit together."""
+"""ListMessages, ListBatches and ListDeliveries: filters, order, and pages."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ async def send_to_many(edge: Edge, count: int) -> str:
     return await send(edge, recipients=[Recipient(id=f"u{number:04}", name="Ann") for number in range(count)])
 
 
-async def test_messages_come_newest_first_page_by_page(edge: Edge) -> None:
+async def test_messages_are_listed_newest_first_in_pages(edge: Edge) -> None:
     ids = [await send(edge) for _ in range(5)]
 
     first = await edge.delivery.ListMessages(ListMessagesRequest(page_size=3))
@@ -62,7 +62,7 @@ async def test_messages_are_filtered_by_page_status_and_failures(edge: Edge) -> 
     assert await listed(statuses=[MessageStatus.MESSAGE_STATUS_PAUSED]) == set()
 
 
-async def test_batches_come_by_number(edge: Edge) -> None:
+async def test_batches_are_listed_by_number(edge: Edge) -> None:
     message_id = await send_to_many(edge, 250)
 
     first = await edge.delivery.ListBatches(ListBatchesRequest(message_id=message_id, page_size=2))
@@ -77,7 +77,7 @@ async def test_batches_come_by_number(edge: Edge) -> None:
 
 
 async def start_batch(edge: Edge, message_id: str) -> None:
-    """A worker claims the first batch, and nothing has come of it yet."""
+    """Let a worker claim the first batch without outcomes."""
     stream = batch_stream(message_id, 0, 1)
     batch = fold(await edge.log.load(stream))
     expires = NOW + LEASE
@@ -105,7 +105,7 @@ async def test_a_started_batch_shows_its_worker_and_its_claims_lease(edge: Edge)
     assert batch.start_time.ToMicroseconds() == micros(NOW)
 
 
-async def test_a_living_workers_lease_renews_that_of_its_batches(edge: Edge) -> None:
+async def test_a_running_workers_lease_extends_that_of_its_batches(edge: Edge) -> None:
     message_id = await send(edge)
     await start_batch(edge, message_id)
     await keep_lease(edge, micros(after(3_600)))
@@ -123,7 +123,7 @@ async def test_batches_are_filtered_by_status(edge: Edge) -> None:
     assert [batch.number for batch in (await edge.delivery.ListBatches(request)).batches] == [1]
 
 
-async def test_every_attempt_is_listed_with_what_came_of_it(edge: Edge) -> None:
+async def test_every_attempt_is_listed_with_its_outcome(edge: Edge) -> None:
     message_id = await send(edge, "ann", "bob", "cid")
     await edge.deliver(message_id, {"ann": FAILED_FOR_GOOD, "cid": UNCONFIRMED})
 
@@ -157,7 +157,7 @@ async def test_attempts_are_filtered_by_recipient_status_and_error(edge: Edge) -
     assert await listed(error_types=[ErrorType.ERROR_TYPE_NETWORK] * 100) == ["cid"]
 
 
-async def test_attempts_come_by_batch_and_place_page_by_page(edge: Edge) -> None:
+async def test_attempts_are_listed_by_batch_and_position_in_pages(edge: Edge) -> None:
     message_id = await send_to_many(edge, 250)
     found, token = [], ""
     while True:
@@ -170,7 +170,7 @@ async def test_attempts_come_by_batch_and_place_page_by_page(edge: Edge) -> None
     assert found == [f"u{number:04}" for number in range(250)]
 
 
-async def test_a_list_shows_a_hundred_rows_unless_asked_otherwise(edge: Edge) -> None:
+async def test_a_list_has_a_hundred_rows_by_default(edge: Edge) -> None:
     message_id = await send_to_many(edge, 101)
 
     answer = await edge.delivery.ListDeliveries(ListDeliveriesRequest(message_id=message_id))
@@ -186,7 +186,7 @@ async def test_a_list_shows_a_hundred_rows_unless_asked_otherwise(edge: Edge) ->
         ("ListFailed", ListFailedRequest(message_id="m")),
     ],
 )
-async def test_lists_of_a_message_that_is_not_there_are_not_found(edge: Edge, method: str, request_: Any) -> None:
+async def test_lists_of_an_unknown_message_are_not_found(edge: Edge, method: str, request_: Any) -> None:
     refusal = await refusal_of(getattr(edge.delivery, method)(request_))
 
     assert refusal.code is grpc.StatusCode.NOT_FOUND

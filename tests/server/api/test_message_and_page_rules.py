@@ -1,4 +1,4 @@
-"""The rules of the requests about messages and pages: which request breaks one, at which path, in which words."""
+"""Rules of the requests about messages and pages: violations, their paths and texts."""
 
 import math
 
@@ -109,7 +109,7 @@ BROKEN: list[tuple[Message, str, str]] = [
     (SummarizeFailuresRequest(message_ids=["m" * 129]), "message_ids[0]", at_most(128, 129)),
     (SummarizeFailuresRequest(message_ids=["m"] * 101), "message_ids", "must have at most 100 entries, has 101"),
     (SummarizeFailuresRequest(page_id="a b"), "page_id", PAGE_ID),
-    # What was, and the log
+    # Past states and events
     (GetMessageRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
     (ListFailedRequest(message_id="m", as_of_time=NO_TIME), "as_of_time", A_TIME),
     (of(ListEventsRequest, message_id="m", batch_number=-1), "batch_number", "must be at least 0"),
@@ -192,7 +192,7 @@ BROKEN: list[tuple[Message, str, str]] = [
 
 
 @pytest.mark.parametrize(("request_", "path", "words"), BROKEN, ids=ids(BROKEN))
-def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, path: str, words: str) -> None:
+def test_a_violation_is_reported_at_its_field_only(request_: Message, path: str, words: str) -> None:
     assert violations(request_) == {path: words}
 
 
@@ -216,5 +216,5 @@ FITTING: list[Message] = [
 
 
 @pytest.mark.parametrize("request_", FITTING, ids=range(len(FITTING)))
-def test_what_just_fits_breaks_no_rule(request_: Message) -> None:
+def test_values_at_the_limit_are_accepted(request_: Message) -> None:
     assert violations(request_) == {}

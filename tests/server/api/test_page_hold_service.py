@@ -1,4 +1,4 @@
-"""HoldPage and ReleasePage, as a caller meets them."""
+"""HoldPage and ReleasePage."""
 
 import grpc
 import pytest
@@ -17,7 +17,7 @@ from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import put, send_request
 
 
-async def test_a_held_page_says_why_wherever_it_is_shown(edge: Edge) -> None:
+async def test_a_held_page_shows_its_reason_in_every_answer(edge: Edge) -> None:
     await edge.delivery.Send(send_request())
     held = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))).page
 
@@ -31,10 +31,10 @@ async def test_a_held_page_says_why_wherever_it_is_shown(edge: Edge) -> None:
     [message] = (await edge.delivery.ListMessages(ListMessagesRequest())).messages
     assert not released.HasField("hold")
     assert not message.HasField("page_hold")
-    assert released.token_generation == held.token_generation, "no fault, no other generation"
+    assert released.token_generation == held.token_generation, "a hold without a fault needs no new token generation"
 
 
-async def test_holding_twice_keeps_the_first_reason_and_releasing_twice_changes_nothing(edge: Edge) -> None:
+async def test_a_second_hold_keeps_the_first_reason_and_a_second_release_changes_nothing(edge: Edge) -> None:
     await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="first"))
     again = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="second"))).page
     released = [(await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))).page for _ in range(2)]
@@ -43,7 +43,7 @@ async def test_holding_twice_keeps_the_first_reason_and_releasing_twice_changes_
     assert released[0] == released[1]
 
 
-async def test_the_same_request_id_holds_once_also_after_a_release(edge: Edge) -> None:
+async def test_the_same_request_id_holds_once_even_after_a_release(edge: Edge) -> None:
     request = HoldPageRequest(page_id=PAGE, request_id="hold-1")
     await edge.pages.HoldPage(request)
     await edge.pages.ReleasePage(ReleasePageRequest(page_id=PAGE))
@@ -69,7 +69,7 @@ async def test_a_reason_has_at_most_200_characters(edge: Edge) -> None:
     assert list(refusal.violations) == ["reason"]
 
 
-async def test_settings_and_tokens_do_not_end_a_hold_by_hand(edge: Edge) -> None:
+async def test_settings_and_tokens_do_not_end_a_manual_hold(edge: Edge) -> None:
     await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE))
 
     assert (await edge.pages.PutPage(put(page_id=PAGE, access_token="EAAG-another"))).page.HasField("hold")
@@ -89,7 +89,7 @@ async def _pause(edge: Edge, minutes: int = 30) -> None:
     await edge.log.commit(Commit([], also=write))
 
 
-async def test_a_paused_page_says_why_and_until_when_wherever_it_is_shown(edge: Edge) -> None:
+async def test_a_paused_page_shows_its_reason_and_end_in_every_answer(edge: Edge) -> None:
     sent = (await edge.delivery.Send(send_request())).message
     await _pause(edge)
 
@@ -103,7 +103,7 @@ async def test_a_paused_page_says_why_and_until_when_wherever_it_is_shown(edge: 
     assert listed.pause.until_time.seconds - listed.pause.pause_time.seconds in (1799, 1800)
 
 
-async def test_a_release_ends_a_pause_and_the_log_says_so(edge: Edge) -> None:
+async def test_a_release_ends_a_pause_and_is_listed_as_an_event(edge: Edge) -> None:
     sent = (await edge.delivery.Send(send_request())).message
     await _pause(edge)
 
@@ -112,13 +112,13 @@ async def test_a_release_ends_a_pause_and_the_log_says_so(edge: Edge) -> None:
     got = (await edge.delivery.GetMessage(GetMessageRequest(message_id=sent.id))).message
     assert not released.HasField("pause")
     assert not got.HasField("page_pause")
-    assert released.token_generation == 1, "no fault, no other generation"
+    assert released.token_generation == 1, "a pause needs no new token generation"
     events = (await edge.delivery.ListEvents(ListEventsRequest(message_id=sent.id))).events
     words = f"The page was released by {OWNER}, and its pause ended: too many calls"
     assert words in [event.summary for event in events]
 
 
-async def test_a_release_ends_a_hold_and_a_pause_together(edge: Edge) -> None:
+async def test_a_release_ends_a_hold_and_a_pause(edge: Edge) -> None:
     await _pause(edge)
     held = (await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))).page
 
@@ -130,14 +130,14 @@ async def test_a_release_ends_a_hold_and_a_pause_together(edge: Edge) -> None:
     assert not released.HasField("pause")
 
 
-async def test_a_pause_that_is_over_is_not_shown(edge: Edge) -> None:
+async def test_a_pause_that_has_ended_is_not_shown(edge: Edge) -> None:
     await _pause(edge, minutes=-1)
 
     [listed] = (await edge.pages.ListPages(ListPagesRequest())).pages
     assert not listed.HasField("pause")
 
 
-async def test_what_was_shows_no_pause(edge: Edge) -> None:
+async def test_past_states_show_no_pause(edge: Edge) -> None:
     sent = (await edge.delivery.Send(send_request())).message
     await _pause(edge)
 

@@ -1,4 +1,4 @@
-"""Pages belong to callers: what others may do with them, and who is named."""
+"""Owners of pages: the actions of other callers, and the callers named in events and logs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,7 +31,7 @@ from server.messenger.channel import TokenRefused
 from server.observability.event_logging import log_events
 from tests.builders import DEAD_TOKEN, FAILED, NOW, TOKEN, page_registered
 from tests.server.api.edge import Edge, running_edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
 from tests.server.api.refusals import Refusal, refusal_of
 from tests.server.api.requests import put, send_request, stream_header
 from tests.server.api.rpcs import Metadata
@@ -41,16 +41,16 @@ SCOPES = tuple(scope for scope in Scope if scope is not Scope.ADMIN)
 
 
 class Known(NamedTuple):
-    """Callers with every scope but admin, and an admin."""
+    """Callers with every scope except admin, and an admin."""
 
     owner: Metadata
     friend: Metadata
-    stranger: Metadata
+    outsider: Metadata
     admin: Metadata
 
 
 class Owned(NamedTuple):
-    """An edge with a page of shop's that is shared with crm, and a page without an owner."""
+    """An API with a page of shop that is shared with crm, and a page without an owner."""
 
     edge: Edge
     known: Known
@@ -63,8 +63,8 @@ def callers(tmp_path: Path) -> Callers:
 
 @pytest.fixture
 async def owned(callers: Callers) -> AsyncIterator[Owned]:
-    shop, crm, stranger = (bearing(callers.token(name, *SCOPES)) for name in ("shop", "crm", "stranger"))
-    known = Known(shop, crm, stranger, bearing(callers.token("root", Scope.ADMIN)))
+    shop, crm, outsider = (token_metadata(callers.token(name, *SCOPES)) for name in ("shop", "crm", "outsider"))
+    known = Known(shop, crm, outsider, token_metadata(callers.token("root", Scope.ADMIN)))
     async with guarded_edge(callers) as edge:
         await edge.commit(page_stream(LEGACY), 0, page_registered(LEGACY, requested_by="", name="Legacy"))
         await edge.pages.PutPage(put(page_id=THE_PAGE, name="Shop"), metadata=known.owner)
@@ -131,19 +131,19 @@ async def events_of(edge: Edge, page_id: str = THE_PAGE) -> list[PageEvent]:
 
 
 def answer(refusal: Refusal, page_id: str) -> tuple[object, ...]:
-    """All that a caller learns, but for the id that it named itself."""
+    """Return everything that the caller gets, except the id that it sent."""
     violations = [str(violation).replace(page_id, "ID") for violation in refusal.precondition.violations]
     return refusal.code, refusal.info.reason, refusal.message.replace(page_id, "ID"), violations
 
 
-# A stranger
+# Other callers
 
 
 async def test_another_caller_changes_nothing_of_a_page(owned: Owned) -> None:
     edge, known = owned
     before = await events_of(edge)
 
-    refusals = {what: await refusal_of(call(edge, THE_PAGE, known.stranger)) for what, call in CHANGES.items()}
+    refusals = {what: await refusal_of(call(edge, THE_PAGE, known.outsider)) for what, call in CHANGES.items()}
 
     not_yours = (grpc.StatusCode.PERMISSION_DENIED, "PAGE_NOT_YOURS")
     not_found = (grpc.StatusCode.NOT_FOUND, "PAGE_NOT_FOUND")
@@ -153,28 +153,28 @@ async def test_another_caller_changes_nothing_of_a_page(owned: Owned) -> None:
     assert await events_of(edge) == before
 
 
-async def test_to_another_caller_a_page_is_as_unknown_as_one_that_is_not_there(owned: Owned) -> None:
+async def test_another_callers_page_looks_like_an_unknown_one(owned: Owned) -> None:
     edge, known = owned
     for what, call in {**EVERY, **SHARES}.items():
         if what in PUTS:
             continue
-        theirs = await refusal_of(call(edge, THE_PAGE, known.stranger))
-        nothing = await refusal_of(call(edge, UNKNOWN, known.stranger))
+        theirs = await refusal_of(call(edge, THE_PAGE, known.outsider))
+        nothing = await refusal_of(call(edge, UNKNOWN, known.outsider))
 
         assert answer(theirs, THE_PAGE) == answer(nothing, UNKNOWN), what
 
 
-async def test_the_platform_is_not_asked_about_a_token_for_a_page_of_another_caller(owned: Owned) -> None:
+async def test_the_token_of_another_callers_page_is_not_tried(owned: Owned) -> None:
     owned.edge.channel.token_check = TokenRefused(DEAD_TOKEN)
 
-    refusal = await refusal_of(CHANGES["replace the token"](owned.edge, THE_PAGE, owned.known.stranger))
+    refusal = await refusal_of(CHANGES["replace the token"](owned.edge, THE_PAGE, owned.known.outsider))
 
     assert refusal.info.reason == "PAGE_NOT_YOURS"
 
 
 async def test_lists_show_the_callers_own_pages_those_shared_with_it_and_those_without_owner(owned: Owned) -> None:
     edge, known = owned
-    await edge.pages.PutPage(put(page_id="5005"), metadata=known.stranger)
+    await edge.pages.PutPage(put(page_id="5005"), metadata=known.outsider)
 
     async def listed(who: Metadata) -> list[str]:
         first = await edge.pages.ListPages(ListPagesRequest(page_size=1), metadata=who)
@@ -183,24 +183,24 @@ async def test_lists_show_the_callers_own_pages_those_shared_with_it_and_those_w
         return [page.id for page in (*first.pages, *rest.pages)]
 
     assert await listed(known.owner) == await listed(known.friend) == ["1001", THE_PAGE, LEGACY, "5005"]
-    await share(edge, known.stranger, page_id="5005")
+    await share(edge, known.outsider, page_id="5005")
     assert await listed(known.owner) == await listed(known.friend) == ["1001", THE_PAGE, LEGACY]
-    assert await listed(known.stranger) == ["1001", LEGACY, "5005"]
+    assert await listed(known.outsider) == ["1001", LEGACY, "5005"]
     assert await listed(known.admin) == ["1001", THE_PAGE, LEGACY, "5005"]
 
 
 @pytest.mark.parametrize("name", ["cr", "rm", "crm2", "c_m", "%", "c*", "C"])
-async def test_a_name_that_looks_alike_shares_nothing(callers: Callers, owned: Owned, name: str) -> None:
-    alike = bearing(callers.token(name, *SCOPES))
+async def test_a_similar_name_shares_nothing(callers: Callers, owned: Owned, name: str) -> None:
+    alike = token_metadata(callers.token(name, *SCOPES))
 
     listed = await owned.edge.pages.ListPages(ListPagesRequest(), metadata=alike)
 
     assert [page.id for page in listed.pages] == ["1001", LEGACY]
 
 
-async def test_two_who_register_a_page_at_the_same_moment_do_not_both_own_it(owned: Owned) -> None:
+async def test_a_page_registered_by_two_callers_concurrently_has_one_owner(owned: Owned) -> None:
     edge, known = owned
-    requests = (edge.pages.PutPage(put(page_id="5005"), metadata=who) for who in (known.owner, known.stranger))
+    requests = (edge.pages.PutPage(put(page_id="5005"), metadata=who) for who in (known.owner, known.outsider))
 
     answers = await asyncio.gather(*requests, return_exceptions=True)
 
@@ -208,17 +208,17 @@ async def test_two_who_register_a_page_at_the_same_moment_do_not_both_own_it(own
     assert len(await events_of(edge, "5005")) == 1
 
 
-# The owner, those that it shares with, and an admin
+# The owner, callers with a share, and an admin
 
 
 @pytest.mark.parametrize("who", ["owner", "friend", "admin"])
-async def test_who_may_use_a_page_may_do_all_with_it(owned: Owned, who: str) -> None:
+async def test_a_caller_with_access_to_a_page_may_use_every_call(owned: Owned, who: str) -> None:
     for call in EVERY.values():
         await call(owned.edge, THE_PAGE, getattr(owned.known, who))
 
 
-async def test_shared_or_not_a_caller_needs_the_scope(owned: Owned, callers: Callers) -> None:
-    sender = bearing(callers.token("crm", Scope.SEND))
+async def test_a_share_does_not_replace_a_scope(owned: Owned, callers: Callers) -> None:
+    sender = token_metadata(callers.token("crm", Scope.SEND))
 
     await USES["send"](owned.edge, THE_PAGE, sender)
     refusal = await refusal_of(CHANGES["hold"](owned.edge, THE_PAGE, sender))
@@ -226,13 +226,13 @@ async def test_shared_or_not_a_caller_needs_the_scope(owned: Owned, callers: Cal
     assert refusal.info.reason == "SCOPE_MISSING"
 
 
-async def test_a_page_says_whose_it_is_and_with_whom_it_is_shared(owned: Owned) -> None:
+async def test_a_page_shows_its_owner_and_its_shares(owned: Owned) -> None:
     page = await share(owned.edge, owned.known.owner, "ops", "crm", "shop", "crm")
 
     assert (page.owner, list(page.shared_with)) == ("shop", ["crm", "ops"])
 
 
-async def test_an_owner_takes_a_page_back(owned: Owned) -> None:
+async def test_an_owner_can_end_a_share(owned: Owned) -> None:
     edge, known = owned
     await share(edge, known.owner)
 
@@ -240,13 +240,13 @@ async def test_an_owner_takes_a_page_back(owned: Owned) -> None:
         assert (await refusal_of(call(edge, THE_PAGE, known.friend))).code is not grpc.StatusCode.OK, what
 
 
-async def test_who_may_use_a_page_does_not_decide_who_else_may(owned: Owned) -> None:
-    refusal = await refusal_of(share(owned.edge, owned.known.friend, "crm", "stranger"))
+async def test_a_caller_with_a_share_cannot_share_the_page(owned: Owned) -> None:
+    refusal = await refusal_of(share(owned.edge, owned.known.friend, "crm", "outsider"))
 
     assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PAGE_NOT_YOURS_TO_SHARE")
 
 
-async def test_only_an_admin_gives_a_page_to_another_owner(owned: Owned) -> None:
+async def test_only_an_admin_transfers_a_page(owned: Owned) -> None:
     edge, known = owned
     for who in known[:3]:
         assert (await refusal_of(transfer(edge, who, "crm"))).info.reason == "SCOPE_MISSING"
@@ -259,44 +259,44 @@ async def test_only_an_admin_gives_a_page_to_another_owner(owned: Owned) -> None
 
 
 async def test_an_admin_shares_every_page(owned: Owned) -> None:
-    page = await share(owned.edge, owned.known.admin, "crm", "stranger")
+    page = await share(owned.edge, owned.known.admin, "crm", "outsider")
 
-    assert (page.owner, list(page.shared_with)) == ("shop", ["crm", "stranger"])
-    await EVERY["send"](owned.edge, THE_PAGE, owned.known.stranger)
+    assert (page.owner, list(page.shared_with)) == ("shop", ["crm", "outsider"])
+    await EVERY["send"](owned.edge, THE_PAGE, owned.known.outsider)
 
 
-async def test_every_caller_may_send_through_a_page_until_it_is_shared_by_name_and_change_nothing(owned: Owned) -> None:
+async def test_a_page_shared_with_all_can_be_used_but_not_changed_by_every_caller(owned: Owned) -> None:
     edge, known = owned
 
     page = (await edge.pages.PutPage(put(page_id="5005"), metadata=known.admin)).page
 
     assert (page.owner, list(page.shared_with)) == ("root", ["*"])
     for call in USES.values():
-        await call(edge, "5005", known.stranger)
+        await call(edge, "5005", known.outsider)
     for what, call in CHANGES.items():
-        refusal = await refusal_of(call(edge, "5005", known.stranger))
+        refusal = await refusal_of(call(edge, "5005", known.outsider))
         assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PAGE_NOT_YOURS"), what
     await share(edge, known.admin, "shop", page_id="5005")
-    assert (await refusal_of(USES["send"](edge, "5005", known.stranger))).info.reason == "PAGE_NOT_REGISTERED"
+    assert (await refusal_of(USES["send"](edge, "5005", known.outsider))).info.reason == "PAGE_NOT_REGISTERED"
     await share(edge, known.admin, "shop", "*", page_id="5005")
-    await USES["send"](edge, "5005", known.stranger)
+    await USES["send"](edge, "5005", known.outsider)
     await CHANGES["hold"](edge, "5005", known.owner)
 
 
-async def test_an_admins_change_leaves_a_page_to_its_owner(owned: Owned) -> None:
+async def test_an_admins_change_does_not_change_the_owner(owned: Owned) -> None:
     changed = await CHANGES["rename"](owned.edge, THE_PAGE, owned.known.admin)
 
     assert (changed.page.name, changed.page.owner) == ("Mine", "shop")
 
 
-async def test_a_page_is_given_to_one_caller_and_not_to_all(owned: Owned) -> None:
+async def test_a_page_cannot_be_transferred_to_all_callers(owned: Owned) -> None:
     refusal = await refusal_of(transfer(owned.edge, owned.known.admin, "*"))
 
     assert list(refusal.violations) == ["owner"]
 
 
 @pytest.mark.parametrize("names", [[""], ["two words"], ["a\x00"], ["x" * 129], ["\u2028"]])
-async def test_a_name_that_no_caller_has_is_refused(owned: Owned, names: list[str]) -> None:
+async def test_an_invalid_caller_name_is_refused(owned: Owned, names: list[str]) -> None:
     refusal = await refusal_of(share(owned.edge, owned.known.owner, "crm", *names))
     moved = await refusal_of(transfer(owned.edge, owned.known.admin, names[0]))
 
@@ -312,7 +312,7 @@ async def test_a_page_is_shared_with_at_most_100(owned: Owned) -> None:
     assert list(refusal.violations) == ["shared_with"]
 
 
-async def test_the_same_request_again_is_the_same_share(owned: Owned) -> None:
+async def test_a_repeated_request_is_the_same_share(owned: Owned) -> None:
     edge, known = owned
     request = SharePageRequest(page_id=THE_PAGE, shared_with=["b", "a"], request_id="r-1")
     await edge.pages.SharePage(request, metadata=known.owner)
@@ -326,7 +326,7 @@ async def test_the_same_request_again_is_the_same_share(owned: Owned) -> None:
     assert other.info.reason == "REQUEST_ID_REUSED"
 
 
-async def test_a_repeat_shows_a_page_to_its_former_owner_no_more(owned: Owned) -> None:
+async def test_a_repeat_does_not_show_the_page_to_its_former_owner(owned: Owned) -> None:
     edge, known = owned
     requests = (put(page_id=THE_PAGE, access_token="", messages_per_second=5, request_id="r-1"),)
     await edge.pages.PutPage(requests[0], metadata=known.owner)
@@ -341,10 +341,10 @@ async def test_a_repeat_shows_a_page_to_its_former_owner_no_more(owned: Owned) -
     assert held_again.info.reason == "PAGE_NOT_FOUND"
 
 
-# What was sent before
+# Earlier messages
 
 
-async def test_what_was_sent_before_goes_on_but_is_not_resent_through_a_page_that_is_no_longer_shared(
+async def test_earlier_messages_are_shown_but_not_resent_after_the_share_ended(
     owned: Owned,
 ) -> None:
     edge, known = owned
@@ -362,7 +362,7 @@ async def test_what_was_sent_before_goes_on_but_is_not_resent_through_a_page_tha
     assert (await edge.delivery.Resend(resend, metadata=known.admin)).recipients_to_retry == 1
 
 
-async def test_reports_of_a_page_that_is_no_longer_shared_are_about_what_the_caller_sent(owned: Owned) -> None:
+async def test_reports_of_a_formerly_shared_page_show_the_callers_own_messages(owned: Owned) -> None:
     edge, known = owned
     for who in (known.friend, known.owner):
         sent = (await edge.delivery.Send(send_request("ann", page_id=THE_PAGE), metadata=who)).message
@@ -370,7 +370,7 @@ async def test_reports_of_a_page_that_is_no_longer_shared_are_about_what_the_cal
     await share(edge, known.owner)
 
     async def seen(who: Metadata) -> list[int]:
-        """How many messages the rpcs show that take a page's id."""
+        """Return the number of messages in each answer that takes a page id."""
         listed = await edge.delivery.ListMessages(ListMessagesRequest(page_id=THE_PAGE), metadata=who)
         summed = await edge.reports.SummarizeFailures(SummarizeFailuresRequest(page_id=THE_PAGE), metadata=who)
         report = await edge.reports.GetDeliveryReport(GetDeliveryReportRequest(page_id=THE_PAGE), metadata=who)
@@ -381,39 +381,39 @@ async def test_reports_of_a_page_that_is_no_longer_shared_are_about_what_the_cal
     assert await seen(known.admin) == [2] * 4
 
 
-# Pages of releases that kept no owners
+# Pages without an owner, of earlier releases
 
 
-@pytest.mark.parametrize("who", ["owner", "stranger", "admin"])
-async def test_a_page_without_an_owner_goes_on_for_every_caller(owned: Owned, who: str) -> None:
+@pytest.mark.parametrize("who", ["owner", "outsider", "admin"])
+async def test_a_page_without_an_owner_can_be_used_by_every_caller(owned: Owned, who: str) -> None:
     edge, known = owned
     for call in EVERY.values():
         await call(edge, LEGACY, getattr(known, who))
 
-    listed = await edge.pages.ListPages(ListPagesRequest(), metadata=known.stranger)
+    listed = await edge.pages.ListPages(ListPagesRequest(), metadata=known.outsider)
     assert [page.owner for page in listed.pages if page.id == LEGACY] == [""]
 
 
-async def test_only_an_admin_gives_a_page_without_an_owner_to_one_and_prepares_with_whom_it_is_shared(
+async def test_only_an_admin_transfers_a_page_without_an_owner_and_prepares_its_shares(
     owned: Owned,
 ) -> None:
     edge, known = owned
     refusal = await refusal_of(share(edge, known.owner, page_id=LEGACY))
     await share(edge, known.admin, "crm", "shop", page_id=LEGACY)
-    await USES["send"](edge, LEGACY, known.stranger)
+    await USES["send"](edge, LEGACY, known.outsider)
 
     page = await transfer(edge, known.admin, "shop", LEGACY)
 
     assert refusal.info.reason == "PAGE_NOT_YOURS_TO_SHARE"
     assert (page.owner, list(page.shared_with)) == ("shop", ["crm"])
     await USES["send"](edge, LEGACY, known.friend)
-    assert (await refusal_of(USES["send"](edge, LEGACY, known.stranger))).info.reason == "PAGE_NOT_REGISTERED"
+    assert (await refusal_of(USES["send"](edge, LEGACY, known.outsider))).info.reason == "PAGE_NOT_REGISTERED"
 
 
 # Without authentication
 
 
-async def test_where_no_caller_is_asked_one_owner_does_all(tmp_path: Path) -> None:
+async def test_without_authentication_one_owner_may_use_every_call(tmp_path: Path) -> None:
     async with running_edge(tmp_path) as edge:
         await edge.commit(page_stream(LEGACY), 0, page_registered(LEGACY, requested_by=""))
         registered = (await edge.pages.PutPage(put(page_id=THE_PAGE))).page
@@ -426,7 +426,7 @@ async def test_where_no_caller_is_asked_one_owner_does_all(tmp_path: Path) -> No
     assert (registered.owner, adopted.owner, list(shared.shared_with)) == ("local", "local", ["crm"])
 
 
-async def test_where_no_caller_is_asked_a_page_may_be_given_to_a_known_caller(tmp_path: Path) -> None:
+async def test_without_authentication_a_page_may_be_transferred_to_a_known_caller(tmp_path: Path) -> None:
     async with running_edge(tmp_path) as edge:
         await edge.pages.PutPage(put(page_id=THE_PAGE))
 
@@ -437,7 +437,7 @@ async def test_where_no_caller_is_asked_a_page_may_be_given_to_a_known_caller(tm
         assert (await refusal_of(USES["send"](edge, THE_PAGE, ()))).info.reason == "PAGE_NOT_REGISTERED"
 
 
-async def test_where_no_caller_is_asked_pages_of_known_callers_stay_theirs(tmp_path: Path) -> None:
+async def test_without_authentication_pages_of_known_callers_remain_theirs(tmp_path: Path) -> None:
     async with running_edge(tmp_path) as edge:
         closed = PageShared(page_id=THE_PAGE, shared_with=(), requested_by="shop", time=NOW)
         await edge.commit(page_stream(THE_PAGE), 0, page_registered(THE_PAGE, requested_by="shop"), closed)
@@ -452,10 +452,10 @@ async def test_where_no_caller_is_asked_pages_of_known_callers_stay_theirs(tmp_p
     assert THE_PAGE not in {page.id for page in listed.pages}
 
 
-# Who is named
+# Recorded callers
 
 
-async def test_every_event_and_every_log_line_names_who_asked(owned: Owned) -> None:
+async def test_every_event_and_every_log_line_names_the_caller(owned: Owned) -> None:
     edge, known = owned
     edge.log.listen(log_events)
     known_before = len(await events_of(edge))

@@ -1,4 +1,4 @@
-"""PageService, as a caller meets it."""
+"""PageService."""
 
 import grpc
 from structlog.testing import capture_logs
@@ -28,13 +28,13 @@ async def test_a_page_is_answered_without_its_secrets(edge: Edge) -> None:
     assert TOKEN not in str(answer)
 
 
-async def test_a_page_takes_the_defaults_of_what_is_not_given(edge: Edge) -> None:
+async def test_a_page_has_defaults_for_unset_fields(edge: Edge) -> None:
     page = (await edge.pages.PutPage(put(page_id="2002"))).page
 
     assert (page.messages_per_second, page.send_mode) == (10.0, SendMode.SEND_MODE_SINGLE)
 
 
-async def test_a_careful_person_is_warned(edge: Edge) -> None:
+async def test_a_very_high_pace_gives_a_warning(edge: Edge) -> None:
     edge.channel.token_check = TokenUntried("no answer")
 
     answer = await edge.pages.PutPage(put(page_id="2002", messages_per_second=301))
@@ -60,7 +60,7 @@ async def test_a_new_page_needs_a_token(edge: Edge) -> None:
     assert list(refusal.violations) == ["access_token"]
 
 
-async def test_a_wrong_field_is_named_and_no_secret_reaches_the_caller_or_the_log(edge: Edge) -> None:
+async def test_a_wrong_field_is_named_and_no_secret_is_answered_or_logged(edge: Edge) -> None:
     with capture_logs() as logs:
         refusal = await refusal_of(edge.pages.PutPage(put(page_id="a/b", access_token=f"{TOKEN} {TOKEN}")))
 
@@ -68,7 +68,7 @@ async def test_a_wrong_field_is_named_and_no_secret_reaches_the_caller_or_the_lo
     assert TOKEN not in f"{refusal} {logs}"
 
 
-async def test_the_same_request_again_gets_the_first_answer(edge: Edge) -> None:
+async def test_a_repeated_request_gets_the_first_answer(edge: Edge) -> None:
     request = put(page_id="2002", request_id="r-1", messages_per_second=400)
 
     first = await edge.pages.PutPage(request)
@@ -77,7 +77,7 @@ async def test_the_same_request_again_gets_the_first_answer(edge: Edge) -> None:
     assert first.warnings
 
 
-async def test_pages_are_listed_by_id_page_by_page(edge: Edge) -> None:
+async def test_pages_are_listed_by_id_in_pages(edge: Edge) -> None:
     for page_id in ("3003", "2002"):
         await edge.pages.PutPage(put(page_id=page_id))
 
@@ -88,7 +88,7 @@ async def test_pages_are_listed_by_id_page_by_page(edge: Edge) -> None:
     assert second.next_page_token == ""
 
 
-async def test_a_foreign_token_is_an_invalid_argument(edge: Edge) -> None:
+async def test_a_page_token_of_another_list_is_an_invalid_argument(edge: Edge) -> None:
     refusal = await refusal_of(edge.pages.ListPages(ListPagesRequest(page_token="foreign")))
 
     assert list(refusal.violations) == ["page_token"]

@@ -1,4 +1,4 @@
-"""A page's token: where the next page begins, for the same list only."""
+"""Page tokens: the start of the next page, valid for the same list only."""
 
 import base64
 from typing import NamedTuple
@@ -37,14 +37,14 @@ def refused(listing: Listing[str, str], token: str, wanted: object = WANTED) -> 
     return words
 
 
-def test_the_first_page_begins_at_the_start_and_has_a_hundred_rows() -> None:
+def test_the_first_page_starts_at_the_beginning_and_has_a_hundred_rows() -> None:
     page: ListPage[str, str] = NAMES.page(Asked(), WANTED)
 
     assert page.after == ""
     assert page.limit == 101, "one more than is shown"
 
 
-def test_a_page_goes_on_where_the_one_before_ended() -> None:
+def test_a_page_continues_after_the_one_before() -> None:
     page = NAMES.page(Asked(2), WANTED)
     shown, token = page.cut(["ann", "bob", "cid"])
 
@@ -57,7 +57,7 @@ def test_the_last_page_has_no_token_even_when_it_is_full(rows: list[str]) -> Non
     assert NAMES.page(Asked(2), WANTED).cut(rows) == (rows, "")
 
 
-def test_a_cursor_of_several_parts_comes_back() -> None:
+def test_a_cursor_of_several_parts_is_restored() -> None:
     _, token = PLACES.page(Asked(1), WANTED).cut([(3, 99), (4, 0)])
 
     assert PLACES.page(Asked(1, token), WANTED).after == (3, 99)
@@ -72,14 +72,14 @@ def test_the_page_size_may_change_from_page_to_page() -> None:
     [
         MessageFilter(owner="local", page_id="2002"),
         MessageFilter(owner="local", page_id="1001", with_failures=True),
-        MessageFilter(owner="somebody", page_id="1001"),
+        MessageFilter(owner="another", page_id="1001"),
     ],
 )
-def test_a_token_is_of_no_use_with_another_filter(other: MessageFilter) -> None:
+def test_a_token_is_invalid_with_another_filter(other: MessageFilter) -> None:
     assert "another list" in refused(NAMES, token_after("ann"), other)
 
 
-def test_a_token_is_of_no_use_to_another_method() -> None:
+def test_a_token_is_invalid_for_another_method() -> None:
     others: Listing[str, str] = Listing("ListOthers", Name, start="", cursor_of=lambda name: name)
 
     assert "another list" in refused(others, token_after("ann"))
@@ -108,10 +108,10 @@ OF_LIST = msgspec.json.decode(base64.urlsafe_b64decode(token_after("ann")))[1]
         forged(["ann", OF_LIST, "more"]),
     ],
 )
-def test_a_garbled_token_is_refused(token: str) -> None:
+def test_an_unreadable_token_is_refused(token: str) -> None:
     assert refused(NAMES, token) == "is not a token that this server gave"
 
 
-def test_a_number_that_no_database_takes_is_refused() -> None:
+def test_a_number_outside_the_databases_range_is_refused() -> None:
     with pytest.raises(InvalidRequest):
         PLACES.page(Asked(0, forged([[2**63, 0], OF_LIST])), WANTED)

@@ -1,4 +1,4 @@
-"""PauseMessage and ResumeMessage, as a caller meets them."""
+"""PauseMessage and ResumeMessage."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ async def sent(edge: Edge) -> str:
     return (await edge.delivery.Send(send_request())).message.id
 
 
-async def test_a_pause_shows_the_paused_message_however_often_it_is_asked_for(edge: Edge) -> None:
+async def test_every_pause_answers_the_paused_message(edge: Edge) -> None:
     message_id = await sent(edge)
     request = PauseMessageRequest(message_id=message_id, request_id="p-1")
 
@@ -42,7 +42,7 @@ async def test_a_pause_shows_the_paused_message_however_often_it_is_asked_for(ed
     assert [one.id for one in listed.messages] == [message_id]
 
 
-async def test_a_resume_shows_the_message_as_it_goes_on(edge: Edge) -> None:
+async def test_every_resume_answers_the_resumed_message(edge: Edge) -> None:
     message_id = await sent(edge)
     await edge.delivery.PauseMessage(PauseMessageRequest(message_id=message_id))
 
@@ -52,9 +52,7 @@ async def test_a_resume_shows_the_message_as_it_goes_on(edge: Edge) -> None:
 
 
 @BOTH
-async def test_there_is_nothing_to_pause_or_resume_in_an_unknown_message(
-    edge: Edge, method: str, request_: Any
-) -> None:
+async def test_an_unknown_message_cannot_be_paused_or_resumed(edge: Edge, method: str, request_: Any) -> None:
     refusal = await refusal_of(getattr(edge.delivery, method)(request_(message_id="no such message")))
 
     assert refusal.code is grpc.StatusCode.NOT_FOUND
@@ -73,7 +71,7 @@ async def test_a_cancel_is_final(edge: Edge, method: str, request_: Any) -> None
     assert refusal.precondition.violations[0].subject == f"messages/{message_id}"
 
 
-async def test_a_message_that_is_done_cannot_be_paused(edge: Edge) -> None:
+async def test_a_done_message_cannot_be_paused(edge: Edge) -> None:
     message_id = await sent(edge)
     await edge.deliver(message_id, {})
     message = await load_message(edge.log, message_id)

@@ -1,4 +1,4 @@
-"""Lanes and the budget of bytes: callers in turn, and none that takes all."""
+"""Read lanes and the byte budget: callers take turns, and none uses everything."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.waiting import eventually
 NARROW = Width(lanes=2, of_one=1, slow_lanes=1, slow_of_one=1, patience=0.02)
 
 
-async def test_one_caller_does_not_take_all_lanes() -> None:
+async def test_one_caller_does_not_use_all_lanes() -> None:
     lanes = Lanes(NARROW)
     first = await lanes.take("one")
     second = asyncio.ensure_future(lanes.take("one"))
@@ -25,7 +25,7 @@ async def test_one_caller_does_not_take_all_lanes() -> None:
     assert (await second).key == "one"
 
 
-async def test_a_slow_read_goes_on_in_a_slow_lane_and_the_next_one_gives_way() -> None:
+async def test_a_slow_read_moves_to_a_slow_lane_and_the_next_one_is_ended() -> None:
     lanes = Lanes(NARROW)
 
     first, second = [await lanes.take("one") for _ in range(2)]
@@ -41,7 +41,7 @@ async def test_a_slow_read_goes_on_in_a_slow_lane_and_the_next_one_gives_way() -
     assert (await asyncio.wait_for(third, 1)).was_ended is False
 
 
-async def test_a_read_keeps_its_lane_while_nobody_waits() -> None:
+async def test_a_read_keeps_its_lane_while_no_other_waits() -> None:
     lanes = Lanes(NARROW)
     lane = await lanes.take("one")
 
@@ -50,7 +50,7 @@ async def test_a_read_keeps_its_lane_while_nobody_waits() -> None:
     assert (lane.is_slow, lane.was_ended) == (False, False)
 
 
-async def test_callers_have_lanes_in_turn() -> None:
+async def test_callers_get_lanes_in_turn() -> None:
     lanes, order = Lanes(Width(lanes=1, of_one=1, patience=60)), []
     held = await lanes.take("first")
 
@@ -67,19 +67,19 @@ async def test_callers_have_lanes_in_turn() -> None:
     assert order == ["a", "b", "a", "a"]
 
 
-async def test_a_read_that_is_cancelled_while_it_waits_leaves_its_lane_to_the_next() -> None:
+async def test_a_cancelled_waiting_read_leaves_its_lane_to_the_next() -> None:
     lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
     held = await lanes.take("a")
     cancelled, waiting = (asyncio.ensure_future(lanes.take(key)) for key in ("b", "c"))
     await asyncio.sleep(0)
 
-    lanes.give_back(held)  # to b, which is cancelled before it knows
+    lanes.give_back(held)  # to b, which is cancelled before it runs
     cancelled.cancel()
 
     assert (await asyncio.wait_for(waiting, 1)).key == "c"
 
 
-async def test_a_cancelled_read_at_the_head_of_the_queue_is_passed_over() -> None:
+async def test_a_cancelled_read_at_the_head_of_the_queue_is_skipped() -> None:
     lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
     held = await lanes.take("a")
     cancelled, waiting = (asyncio.ensure_future(lanes.take(key)) for key in ("b", "c"))
@@ -91,7 +91,7 @@ async def test_a_cancelled_read_at_the_head_of_the_queue_is_passed_over() -> Non
     assert (await asyncio.wait_for(waiting, 1)).key == "c"
 
 
-async def test_so_many_reads_of_a_caller_wait() -> None:
+async def test_the_number_of_waiting_reads_per_caller_is_limited() -> None:
     lanes = Lanes(Width(lanes=1, of_one=1, patience=60))
     await lanes.take("one")
     waiting = [asyncio.ensure_future(lanes.take("one")) for _ in range(MOST_WAITING)]
@@ -103,20 +103,20 @@ async def test_so_many_reads_of_a_caller_wait() -> None:
         one.cancel()
 
 
-async def test_a_request_waits_until_there_is_room_for_its_bytes() -> None:
+async def test_a_request_waits_until_its_bytes_fit() -> None:
     budget = ByteBudget(100)
     await budget.take("one", 100, 10)
     waiting = asyncio.ensure_future(budget.take("one", 50, 10))
     await asyncio.sleep(0)
 
-    await asyncio.wait_for(budget.take("other", 50, 10), 1)  # half a largest request is left to others
+    await asyncio.wait_for(budget.take("other", 50, 10), 1)  # half of a largest request is reserved for others
 
     assert not waiting.done()
     budget.give_back("one", 100)
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_requests_that_wait_may_hold_so_many_bytes() -> None:
+async def test_the_bytes_of_waiting_requests_are_limited() -> None:
     budget = ByteBudget(100)
     await budget.take("one", 100, 10)
     waiting = asyncio.ensure_future(budget.take("one", 100, 50))
@@ -135,7 +135,7 @@ async def test_requests_that_wait_may_hold_so_many_bytes() -> None:
         one.cancel()
 
 
-async def test_a_request_that_is_cancelled_gives_its_room_back() -> None:
+async def test_a_cancelled_request_returns_its_bytes() -> None:
     budget = ByteBudget(100)
     await budget.take("one", 100, 0)
     cancelled, waiting = (asyncio.ensure_future(budget.take("one", 100, 0)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The rules of receipts."""
+"""Rules of receipts."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest
+from tests.server.api.receipts import DELIVERED, READ, at, came, echo
 from tests.server.api.rule_checks import NO_SPACES, NUL, PAGE_ID, at_most, violations
-from tests.server.api.told_receipts import DELIVERED, READ, at, came, echo
 
 FINE = echo("m-1", "ann")
 FINE_READ = came(READ, "ann", watermark=at(0))
 
 
 def changed(receipt: Receipt, **fields: Any) -> Receipt:
-    """With other fields; None takes one away."""
+    """Return the receipt with other fields; None removes a field."""
     copy = Receipt()
     copy.CopyFrom(receipt)
     for name in fields:
@@ -47,13 +47,13 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("receipt", "path", "words"), BROKEN, ids=[f"{path} {words}" for _, path, words in BROKEN])
-def test_a_receipt_that_breaks_a_rule_is_named(receipt: Receipt, path: str, words: str) -> None:
+def test_an_invalid_receipt_is_named(receipt: Receipt, path: str, words: str) -> None:
     assert violations(receipt) == {path: words}
     assert violations(RecordReceiptsRequest(receipts=[FINE, receipt])) == {f"receipts[1].{path}": words}
 
 
 @pytest.mark.parametrize("receipt", [FINE, FINE_READ, came(DELIVERED, "ann", provider_message_id="m_1")])
-def test_a_receipt_in_order_breaks_none(receipt: Receipt) -> None:
+def test_a_valid_receipt_is_accepted(receipt: Receipt) -> None:
     assert violations(RecordReceiptsRequest(receipts=[receipt] * 1_000)) == {}
 
 

@@ -1,4 +1,4 @@
-"""ReceiptService, as a caller meets it."""
+"""ReceiptService."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -28,20 +28,20 @@ from tests.builders import (
     wall_clock,
 )
 from tests.server.api.edge import Edge
+from tests.server.api.receipts import DELIVERED, PEOPLE, READ, at, came, echo
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
-from tests.server.api.told_receipts import DELIVERED, PEOPLE, READ, at, came, echo
 
 
 async def sent(edge: Edge, outcomes: Mapping[str, Outcome], **fields: Any) -> str:
-    """The id of a message to Ann, Bob and Cid; who is not named was sent to."""
+    """Send to Ann, Bob and Cid and record outcomes; recipients that are not named are sent to. Return the id."""
     message_id = (await edge.delivery.Send(send_request(*PEOPLE, **fields))).message.id
     await edge.deliver(message_id, outcomes)
     return message_id
 
 
 async def record(edge: Edge, *receipts: Receipt) -> tuple[int, int, int]:
-    """How many were recorded, known already, and matched nothing."""
+    """Record receipts; return the numbers of recorded, already known and unmatched ones."""
     answer = await edge.receipts.RecordReceipts(RecordReceiptsRequest(receipts=receipts))
     return answer.recorded, answer.already_known, answer.unmatched
 
@@ -59,10 +59,10 @@ async def recorded(edge: Edge, message_id: str, batch: int = 1) -> list[Event]:
     return list(await edge.log.load(receipts_stream(message_id, 0, batch)))
 
 
-# Evidence
+# Echoes
 
 
-async def test_an_echo_makes_sent_of_what_was_unconfirmed_or_failed(edge: Edge) -> None:
+async def test_an_echo_makes_unconfirmed_and_failed_deliveries_sent(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED, "bob": FAILED})
 
     assert await record(edge, echo(message_id, "ann"), echo(message_id, "bob")) == (2, 0, 0)
@@ -78,7 +78,7 @@ async def test_an_echo_makes_sent_of_what_was_unconfirmed_or_failed(edge: Edge) 
     assert (list(failed.failed_recipients), list(failed.error_type_counts)) == ([], [])
 
 
-async def test_what_was_sent_by_its_echo_is_not_resent(edge: Edge) -> None:
+async def test_a_delivery_sent_by_its_echo_is_not_resent(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED, "bob": FAILED})
     await record(edge, echo(message_id, "ann"), echo(message_id, "bob"))
 
@@ -87,7 +87,7 @@ async def test_what_was_sent_by_its_echo_is_not_resent(edge: Edge) -> None:
         assert (await edge.delivery.Resend(request)).recipients_to_retry == 0
 
 
-async def test_also_what_has_not_left_is_sent_by_its_echo(edge: Edge) -> None:
+async def test_an_echo_makes_a_pending_delivery_sent(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request(*PEOPLE))).message.id
 
     assert await record(edge, echo(message_id, "cid")) == (1, 0, 0)
@@ -95,7 +95,7 @@ async def test_also_what_has_not_left_is_sent_by_its_echo(edge: Edge) -> None:
     assert await counts(edge, message_id) == Counts(total=3, pending=2, sent=1)
 
 
-async def test_an_echo_of_the_first_attempt_ends_what_was_planned_as_the_second(edge: Edge) -> None:
+async def test_an_echo_of_the_first_attempt_cancels_the_planned_second(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED, "bob": FAILED_FOR_GOOD})
     await edge.delivery.Resend(ResendRequest(message_id=message_id, include_unconfirmed=True))
     assert await counts(edge, message_id) == Counts(total=3, pending=1, sent=1, failed=1)
@@ -105,7 +105,7 @@ async def test_an_echo_of_the_first_attempt_ends_what_was_planned_as_the_second(
     assert await counts(edge, message_id) == Counts(total=3, sent=2, failed=1)
 
 
-async def test_an_echo_of_what_is_known_to_be_sent_changes_no_count(edge: Edge) -> None:
+async def test_an_echo_of_a_sent_delivery_changes_no_count(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": FAILED})
     before = await counts(edge, message_id)
 
@@ -117,19 +117,19 @@ async def test_an_echo_of_what_is_known_to_be_sent_changes_no_count(edge: Edge) 
 # Deliveries and reads
 
 
-async def test_what_was_echoed_is_delivered_and_read_by_the_platforms_id(edge: Edge) -> None:
+async def test_an_echoed_message_is_marked_delivered_and_read_by_the_platforms_id(edge: Edge) -> None:
     message_id = await sent(edge, {})
     await record(edge, echo(message_id, "ann"))
 
-    told = [came(DELIVERED, "ann", provider_message_id="m_ann1"), came(READ, "ann", provider_message_id="m_ann1")]
-    told[1].time.CopyFrom(at(90))
-    assert await record(edge, *told) == (2, 0, 0)
+    receipts = [came(DELIVERED, "ann", provider_message_id="m_ann1"), came(READ, "ann", provider_message_id="m_ann1")]
+    receipts[1].time.CopyFrom(at(90))
+    assert await record(edge, *receipts) == (2, 0, 0)
 
     ann = (await deliveries(edge, message_id))["ann"]
     assert (ann.delivered_time, ann.read_time) == (at(60), at(90))
 
 
-async def test_a_time_marks_all_that_a_person_was_sent_until_then(edge: Edge) -> None:
+async def test_a_watermark_marks_all_earlier_messages_to_a_recipient(edge: Edge) -> None:
     first, second, third = [await sent(edge, {}) for _ in range(3)]
     await record(edge, *(echo(one, "ann", time=at(place * 10)) for place, one in enumerate((first, second, third))))
     await record(edge, echo(first, "bob"))
@@ -141,7 +141,7 @@ async def test_a_time_marks_all_that_a_person_was_sent_until_then(edge: Edge) ->
     assert not (await deliveries(edge, first))["bob"].HasField("read_time")
 
 
-async def test_receipts_of_one_request_find_each_other_in_any_order(edge: Edge) -> None:
+async def test_receipts_of_one_request_are_matched_in_any_order(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
     read = came(READ, "ann", watermark=at(30))
     delivered = came(DELIVERED, "ann", provider_message_id="m_ann1")
@@ -160,28 +160,28 @@ async def test_a_delivery_changes_when_it_was_read(edge: Edge) -> None:
     assert ann.update_time.ToDatetime() >= moment.ToDatetime()
 
 
-# Again and again
+# Repeated receipts
 
 
-async def test_what_was_said_before_changes_nothing(edge: Edge) -> None:
+async def test_a_repeated_receipt_changes_nothing(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
-    told = [
+    receipts = [
         echo(message_id, "ann"),
         came(DELIVERED, "ann", provider_message_id="m_ann1"),
         came(READ, "ann", watermark=at(30)),
     ]
-    assert await record(edge, *told, *told) == (3, 3, 0)
+    assert await record(edge, *receipts, *receipts) == (3, 3, 0)
     before, events = await deliveries(edge, message_id), await recorded(edge, message_id)
 
-    told[0].time.CopyFrom(at(5))
-    told[2].time.CopyFrom(at(99))
-    assert await record(edge, *told) == (0, 3, 0)
+    receipts[0].time.CopyFrom(at(5))
+    receipts[2].time.CopyFrom(at(99))
+    assert await record(edge, *receipts) == (0, 3, 0)
 
     assert await deliveries(edge, message_id) == before
     assert await recorded(edge, message_id) == events
 
 
-async def test_many_calls_at_once_record_everything_once(edge: Edge) -> None:
+async def test_concurrent_calls_record_each_receipt_once(edge: Edge) -> None:
     message_id = await sent(edge, dict.fromkeys(PEOPLE, UNCONFIRMED))
     request = RecordReceiptsRequest(receipts=[echo(message_id, who) for who in PEOPLE])
 
@@ -193,7 +193,7 @@ async def test_many_calls_at_once_record_everything_once(edge: Edge) -> None:
     assert len(await recorded(edge, message_id)) == 1
 
 
-async def test_a_call_records_one_event_a_batch(edge: Edge) -> None:
+async def test_a_call_records_one_event_per_batch(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED, "bob": UNCONFIRMED})
     await edge.delivery.Resend(ResendRequest(message_id=message_id, include_unconfirmed=True))
 
@@ -206,12 +206,12 @@ async def test_a_call_records_one_event_a_batch(edge: Edge) -> None:
     assert (len(first.receipts), len(second.receipts)) == (3, 1)
 
 
-# What matches nothing
+# Unmatched receipts
 
 
-async def test_what_is_not_known_to_have_been_sent_matches_nothing(edge: Edge) -> None:
+async def test_receipts_of_deliveries_not_known_to_be_sent_are_unmatched(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
-    strangers = [
+    unmatched = [
         echo("m-unknown", "ann"),
         echo(message_id, "ann", delivery_id=f"{message_id}.1.3"),
         echo(message_id, "ann", delivery_id=f"{message_id}.2.0"),
@@ -220,11 +220,11 @@ async def test_what_is_not_known_to_have_been_sent_matches_nothing(edge: Edge) -
         came(READ, "ann", watermark=at(1e6)),
     ]
 
-    assert await record(edge, *strangers) == (0, 0, len(strangers))
+    assert await record(edge, *unmatched) == (0, 0, len(unmatched))
     assert await counts(edge, message_id) == Counts(total=3, sent=2, unconfirmed=1)
 
 
-async def test_another_pages_receipts_match_nothing(edge: Edge) -> None:
+async def test_receipts_of_another_page_are_unmatched(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
 
     assert await record(edge, echo(message_id, "ann", page_id="2002")) == (0, 0, 1)
@@ -239,8 +239,8 @@ async def test_another_pages_receipts_match_nothing(edge: Edge) -> None:
     assert await record(edge, *others) == (0, 0, 4)
 
 
-async def test_receipts_of_somebody_elses_messages_match_nothing(edge: Edge) -> None:
-    await edge.commit(message_stream("theirs"), 0, message_submitted(1, message_id="theirs", owner="somebody else"))
+async def test_receipts_of_another_owners_messages_are_unmatched(edge: Edge) -> None:
+    await edge.commit(message_stream("theirs"), 0, message_submitted(1, message_id="theirs", owner="another owner"))
     await edge.commit(batch_stream("theirs", 0, 1), 0, batch_created("ann", message_id="theirs"))
 
     assert await record(edge, echo("theirs", "ann")) == (0, 0, 1)
@@ -250,7 +250,7 @@ async def test_receipts_of_somebody_elses_messages_match_nothing(edge: Edge) -> 
 # Times
 
 
-async def test_a_time_in_the_future_counts_as_now(edge: Edge) -> None:
+async def test_a_future_time_counts_as_now(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
     tomorrow = Timestamp()
     tomorrow.FromDatetime(wall_clock() + timedelta(days=1))
@@ -260,7 +260,7 @@ async def test_a_time_in_the_future_counts_as_now(edge: Edge) -> None:
     assert (await deliveries(edge, message_id))["ann"].sent_time.ToDatetime() <= wall_clock().replace(tzinfo=None)
 
 
-async def test_of_a_wrong_request_nothing_is_recorded(edge: Edge) -> None:
+async def test_an_invalid_request_records_nothing(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": UNCONFIRMED})
     request = RecordReceiptsRequest(receipts=[echo(message_id, "ann"), Receipt()])
 

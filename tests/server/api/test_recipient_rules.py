@@ -1,4 +1,4 @@
-"""The quick look at a recipient and the rules agree: what it is sure of breaks none."""
+"""The fast check of a recipient agrees with the rules: it accepts no recipient that a rule rejects."""
 
 import pytest
 from hypothesis import example, given
@@ -20,14 +20,14 @@ def is_sure(given: GivenRecipient) -> bool:
 
 
 def around(limit: int, characters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Short texts, and one that is repeated to about as many characters as the limit allows."""
+    """Return a strategy for short texts, and for one that is repeated to about the limit."""
     long = st.builds(
         lambda text, over: (text * limit)[: limit + over], st.text(characters, min_size=1), st.integers(-1, 1)
     )
     return st.one_of(st.text(characters, max_size=5), long)
 
 
-# What is a space and what is not, NUL, letters of two to four bytes, the ends of lines that patterns stumble over.
+# Spaces and similar characters, NUL, characters of two to four bytes, and line ends that patterns often mishandle.
 odd = st.sampled_from("\0\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2009\u200b\u2028\u3000\ufeffa_é漢😀-.")
 characters = st.one_of(odd, st.characters(codec="utf-8"))
 given_recipients = st.builds(
@@ -43,12 +43,12 @@ given_recipients = st.builds(
 @given(given_recipients)
 @example(given_recipient(id="ann\n"))
 @example(given_recipient(variables={"city\n": "Rome"}))
-def test_who_surely_keeps_the_rules_breaks_none(given: GivenRecipient) -> None:
+def test_a_recipient_that_the_fast_check_accepts_breaks_no_rule(given: GivenRecipient) -> None:
     if is_sure(given):
         assert violations(given) == {}
 
 
-def test_the_quick_look_lets_no_character_pass_that_the_rules_refuse() -> None:
+def test_the_fast_check_accepts_no_character_that_the_rules_refuse() -> None:
     surely = [character for character in map(chr, range(0xD800)) if is_sure(given_recipient(id=f"a{character}b"))]
 
     assert len(surely) > 50_000
@@ -67,7 +67,7 @@ def test_the_quick_look_lets_no_character_pass_that_the_rules_refuse() -> None:
         {"variables": {f"v{number}": "" for number in range(50)}},
     ],
 )
-def test_what_just_fits_is_seen_at_a_quick_look(fields: dict[str, object]) -> None:
+def test_the_fast_check_accepts_values_at_the_limit(fields: dict[str, object]) -> None:
     assert is_sure(given_recipient(**fields))
 
 
@@ -88,6 +88,6 @@ def test_what_just_fits_is_seen_at_a_quick_look(fields: dict[str, object]) -> No
         {"variables": {"city": "\0"}},
     ],
 )
-def test_what_breaks_a_rule_is_doubted(fields: dict[str, object]) -> None:
+def test_the_fast_check_does_not_accept_invalid_values(fields: dict[str, object]) -> None:
     assert violations(given_recipient(**fields))
     assert not is_sure(given_recipient(**fields))

@@ -1,4 +1,4 @@
-"""Calls without good credentials: limited by where they come from, and hardly logged."""
+"""Calls without valid credentials: limited by address, with few log lines."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from server.api.interceptors.limits import Limits
 from server.api.interceptors.refused_calls import MOST_PEERS, RefusalRate, SampledLines, TooManyRefusals
 from server.auth.caller import Scope
 from tests.server.api.edge import Edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
 from tests.server.api.refusals import Refusal, refusal_of
 from tests.waiting import eventually
 
@@ -30,7 +30,7 @@ def callers(tmp_path: Path) -> Callers:
 
 
 async def refused(edge: Edge) -> Refusal:
-    return await refusal_of(edge.delivery.ListMessages(ASKED, metadata=bearing("rdt_nobody-has-this-one")))
+    return await refusal_of(edge.delivery.ListMessages(ASKED, metadata=token_metadata("rdt_nobody-has-this-one")))
 
 
 async def test_refused_calls_of_an_address_are_limited(callers: Callers) -> None:
@@ -43,8 +43,8 @@ async def test_refused_calls_of_an_address_are_limited(callers: Callers) -> None
     assert refusal.retry.retry_delay.seconds > 0
 
 
-async def test_a_good_caller_passes_from_an_address_that_is_refused(callers: Callers) -> None:
-    good = bearing(callers.token("crm", Scope.READ))
+async def test_a_valid_caller_is_accepted_from_a_limited_address(callers: Callers) -> None:
+    good = token_metadata(callers.token("crm", Scope.READ))
     async with guarded_edge(callers, gate=callers.gate(FEW)) as edge:
         for _ in range(5):
             await refused(edge)
@@ -52,7 +52,7 @@ async def test_a_good_caller_passes_from_an_address_that_is_refused(callers: Cal
         await edge.delivery.ListMessages(ASKED, metadata=good)
 
 
-async def test_refused_calls_write_few_lines(callers: Callers) -> None:
+async def test_refused_calls_write_few_log_lines(callers: Callers) -> None:
     with capture_logs() as logs:
         async with guarded_edge(callers, gate=callers.gate(FEW)) as edge:
             for _ in range(50):
@@ -62,7 +62,7 @@ async def test_refused_calls_write_few_lines(callers: Callers) -> None:
     assert codes == ["UNAUTHENTICATED", "RESOURCE_EXHAUSTED"]
 
 
-async def test_lines_that_are_left_out_are_counted() -> None:
+async def test_omitted_log_lines_are_counted() -> None:
     with capture_logs() as logs:
         lines = SampledLines(structlog.get_logger().info, seconds=0.05)
         assert [lines.is_first("192.0.2.1", "UNAUTHENTICATED") for _ in range(5)] == [True, *[False] * 4]
@@ -95,11 +95,13 @@ def test_very_many_addresses_share_one_limit() -> None:
         ("ipv4:strange", "ipv4:strange"),
     ],
 )
-def test_a_peer_is_known_by_its_address(peer: str, address: str) -> None:
+def test_a_peer_is_identified_by_its_address(peer: str, address: str) -> None:
     assert peer_address(peer) == address
 
 
-async def test_an_address_has_so_many_health_watches(monkeypatch: pytest.MonkeyPatch, callers: Callers) -> None:
+async def test_an_address_has_a_limited_number_of_health_watches(
+    monkeypatch: pytest.MonkeyPatch, callers: Callers
+) -> None:
     monkeypatch.setattr(gate, "OPEN_WATCHES_OF_PEER", 1)
     async with guarded_edge(callers) as limited:
         health = health_pb2_grpc.HealthStub(limited.wire)

@@ -1,4 +1,4 @@
-"""ReportService, as a caller meets it: the failures of many messages, summed up."""
+"""ReportService.SummarizeFailures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ NETWORK, INVALID_RECIPIENT = ErrorType.ERROR_TYPE_NETWORK, ErrorType.ERROR_TYPE_
 
 
 async def sent(edge: Edge, outcomes: Mapping[str, Outcome], **fields: Any) -> str:
-    """The id of a message to Ann, Bob and Cid; who is not named was sent to."""
+    """Send to Ann, Bob and Cid and record outcomes; recipients that are not named are sent to. Return the id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid", **fields))).message.id
     await edge.deliver(message_id, outcomes)
     return message_id
@@ -45,7 +45,7 @@ def ids(answer: SummarizeFailuresResponse) -> list[str]:
     return [message.message_id for message in answer.messages]
 
 
-async def test_failures_are_summed_up_by_message_and_error_type(edge: Edge) -> None:
+async def test_failures_are_summarized_by_message_and_error_type(edge: Edge) -> None:
     outcomes: dict[str, Outcome] = {"ann": FAILED, "bob": FAILED_FOR_GOOD, "cid": UNCONFIRMED}
     message_id = await sent(edge, outcomes, title="Spring sale")
 
@@ -65,14 +65,14 @@ async def test_failures_are_summed_up_by_message_and_error_type(edge: Edge) -> N
     assert message == MessageFailures(message_id=message_id, title="Spring sale", error_types=[network, permanent])
 
 
-async def test_messages_without_failures_are_left_out_also_when_they_are_named(edge: Edge) -> None:
+async def test_messages_without_failures_are_omitted_even_if_named(edge: Edge) -> None:
     failed, fine = await sent(edge, {"ann": FAILED}), await sent(edge, {})
 
     assert ids(await summary(edge)) == [failed]
     assert ids(await summary(edge, message_ids=[fine, failed])) == [failed]
 
 
-async def test_who_is_tried_again_is_no_failure_meanwhile(edge: Edge) -> None:
+async def test_a_recipient_that_is_resent_is_not_listed_as_failed(edge: Edge) -> None:
     message_id = await sent(edge, {"ann": FAILED, "bob": FAILED_FOR_GOOD})
 
     await edge.delivery.Resend(ResendRequest(message_id=message_id))
@@ -81,7 +81,7 @@ async def test_who_is_tried_again_is_no_failure_meanwhile(edge: Edge) -> None:
     assert [(one.error_type, one.count) for one in message.error_types] == [(INVALID_RECIPIENT, 1)]
 
 
-async def test_summaries_come_newest_message_first_page_by_page(edge: Edge) -> None:
+async def test_summaries_are_listed_newest_message_first_in_pages(edge: Edge) -> None:
     messages = [await sent(edge, {"ann": FAILED}) for _ in range(5)]
 
     first = await summary(edge, page_size=3)
@@ -91,13 +91,13 @@ async def test_summaries_come_newest_message_first_page_by_page(edge: Edge) -> N
     assert second.next_page_token == ""
 
 
-async def test_named_messages_come_newest_first_each_once(edge: Edge) -> None:
+async def test_named_messages_are_listed_newest_first_and_once(edge: Edge) -> None:
     old, _, new = [await sent(edge, {"ann": FAILED}) for _ in range(3)]
 
     assert ids(await summary(edge, message_ids=[old, new, old])) == [new, old]
 
 
-async def test_a_page_and_named_messages_narrow_the_summary(edge: Edge) -> None:
+async def test_a_page_and_named_messages_limit_the_summary(edge: Edge) -> None:
     await edge.commit(page_stream("2002"), 0, page_registered("2002"))
     here, there = await sent(edge, {"ann": FAILED}), await sent(edge, {"ann": FAILED}, page_id="2002")
 
@@ -106,8 +106,8 @@ async def test_a_page_and_named_messages_narrow_the_summary(edge: Edge) -> None:
     assert ids(await summary(edge, page_id="3003")) == []
 
 
-async def test_nobody_sees_anybody_elses_failures(edge: Edge) -> None:
-    await edge.submit_as("somebody else", "m-theirs")
+async def test_failures_of_another_owner_are_not_shown(edge: Edge) -> None:
+    await edge.submit_as("another owner", "m-theirs")
     await edge.deliver("m-theirs", {"ann": FAILED})
     mine = await sent(edge, {"ann": FAILED})
 

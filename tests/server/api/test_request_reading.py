@@ -1,4 +1,4 @@
-"""How requests are read: after the gate, within their size and time, and without keeping others waiting."""
+"""Reading of requests: after authentication, within size and time limits, and without delaying others."""
 
 import asyncio
 import zlib
@@ -26,20 +26,20 @@ from server.api.interceptors.request_reader import MOST_ELEMENTS
 from server.auth.caller import Scope
 from tests.e2e.raw_http2 import Call, RawConnection, bomb, crowded, half_sent
 from tests.server.api.edge import Edge, running_edge
-from tests.server.api.known_callers import Callers, bearing, guarded_edge
+from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
 from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request, stream_header
 from tests.waiting import eventually
 
 MIB = 1 << 20
-WINDOW = 64 * 1024  # what gRPC takes of a request that is not read
+WINDOW = 64 * 1024  # bytes that gRPC accepts of a request that is not read
 SEND = "/redrive.v1.DeliveryService/Send"
 LIST = "/redrive.v1.DeliveryService/ListMessages"
 
 
 @asynccontextmanager
 async def calling(edge: Edge, *calls: Call, seconds: float = 1.0) -> AsyncIterator[RawConnection]:
-    """Calls that are made in the background."""
+    """Make the calls in the background."""
     connection = RawConnection(int(edge.address.rpartition(":")[2]))
     for call in calls:
         connection.begin(call)
@@ -62,7 +62,7 @@ async def test_a_request_of_an_unknown_caller_is_refused_unread(tmp_path: Path) 
 
 
 async def sent(edge: Edge, *requests: bytes, method: str = SEND) -> object:
-    """The answer to what is on the wire what a unary call sends, if it is one request."""
+    """Return the answer to raw bytes of a unary call."""
     call: Any = edge.wire.stream_unary(method)
     return await call(iter(requests))
 
@@ -71,7 +71,7 @@ async def ended(connection: RawConnection, calls: int) -> bool:
     return len(connection.ended) == calls
 
 
-async def test_a_request_whose_last_byte_never_comes_is_ended(tmp_path: Path) -> None:
+async def test_a_request_without_its_last_byte_is_ended(tmp_path: Path) -> None:
     gate = Gate(limits=Limits(read_seconds=0.1))
     with capture_logs() as logs:
         async with running_edge(tmp_path, gate=gate) as edge, calling(edge, half_sent(SEND, MIB)) as connection:
@@ -80,7 +80,7 @@ async def test_a_request_whose_last_byte_never_comes_is_ended(tmp_path: Path) ->
     assert [line["code"] for line in logs if line["event"] == "rpc_finished"] == ["DEADLINE_EXCEEDED"]
 
 
-async def test_a_slow_request_gives_way_to_others_of_its_caller(edge: Edge) -> None:
+async def test_a_slow_request_is_ended_for_others_of_its_caller(edge: Edge) -> None:
     async with calling(edge, *[half_sent(SEND, MIB)] * 8) as connection:
         await eventually(lambda: has_sent(connection))
 
@@ -91,21 +91,21 @@ async def has_sent(connection: RawConnection) -> bool:
     return connection.sent > MIB / 2
 
 
-async def test_a_large_request_is_read_while_nobody_waits(edge: Edge) -> None:
+async def test_a_large_request_is_read_while_no_other_waits(edge: Edge) -> None:
     refusal = await refusal_of(edge.delivery.Send(send_request(title="x" * MIB)))
 
     assert list(refusal.violations) == ["title"]
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-async def test_compressed_requests_are_understood(edge: Edge, compression: grpc.Compression) -> None:
+async def test_compressed_requests_are_read(edge: Edge, compression: grpc.Compression) -> None:
     refusal = await refusal_of(edge.delivery.Send(send_request(title="x" * 100_000), compression=compression))
 
     assert list(refusal.violations) == ["title"]
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-async def test_a_request_that_is_too_large_once_it_is_inflated_is_refused(
+async def test_a_request_that_is_too_large_when_inflated_is_refused(
     tmp_path: Path, compression: grpc.Compression
 ) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(request_bytes=MIB))) as edge:
@@ -115,11 +115,11 @@ async def test_a_request_that_is_too_large_once_it_is_inflated_is_refused(
     assert "1,048,576" in refusal.message
 
 
-async def test_a_request_that_says_less_than_it_holds_is_not_inflated(edge: Edge) -> None:
+async def test_a_request_with_a_wrong_compressed_size_is_not_inflated(edge: Edge) -> None:
     true = bomb(SEND, 100_000)
-    lying = true._replace(body=true.body[:-4] + (10).to_bytes(4, "little"))
+    wrong_size = true._replace(body=true.body[:-4] + (10).to_bytes(4, "little"))
     with capture_logs() as logs:
-        async with calling(edge, lying) as connection:
+        async with calling(edge, wrong_size) as connection:
             await eventually(lambda: ended(connection, 1))
 
     assert [line["code"] for line in logs if line["event"] == "rpc_finished"] == ["RESOURCE_EXHAUSTED"]
@@ -128,7 +128,7 @@ async def test_a_request_that_says_less_than_it_holds_is_not_inflated(edge: Edge
 @pytest.mark.parametrize(
     "garbled", [b"\x1f\x8b\x08" + bytes(20), zlib.compress(bytes(100))[:-1], b"\x78\x9c", b"\x1f\x8b"]
 )
-async def test_what_cannot_be_inflated_is_a_request_that_is_not_well_formed(edge: Edge, garbled: bytes) -> None:
+async def test_invalid_compressed_data_is_an_invalid_argument(edge: Edge, garbled: bytes) -> None:
     refusal = await refusal_of(sent(edge, garbled))
 
     assert (refusal.code, list(refusal.violations)) == (grpc.StatusCode.INVALID_ARGUMENT, ["request"])
@@ -146,7 +146,7 @@ async def test_a_call_without_a_request_is_refused(edge: Edge) -> None:
     assert (refusal.code, list(refusal.violations)) == (grpc.StatusCode.INVALID_ARGUMENT, ["request"])
 
 
-async def test_of_two_requests_of_one_call_the_first_is_answered(edge: Edge) -> None:
+async def test_the_first_of_two_requests_of_one_call_is_answered(edge: Edge) -> None:
     request = ListMessagesRequest().SerializeToString()
 
     assert await sent(edge, request, b"\xff", method=LIST) == b""
@@ -166,7 +166,7 @@ async def test_millions_of_recipients_are_refused_like_ten_thousand_and_one(edge
     assert "recipients" in (await refusal_of(edge.delivery.Send(request))).violations
 
 
-async def test_a_stream_that_sends_nothing_is_ended_and_leaves_no_keys(tmp_path: Path) -> None:
+async def test_a_stream_without_messages_is_ended_and_leaves_no_keys(tmp_path: Path) -> None:
     async with running_edge(tmp_path, gate=Gate(limits=Limits(stream_idle_seconds=0.5))) as edge:
         stream = edge.delivery.SendStream()
         await stream.write(SendStreamRequest(header=stream_header()))
@@ -180,9 +180,9 @@ async def test_a_stream_that_sends_nothing_is_ended_and_leaves_no_keys(tmp_path:
         assert (await edge.rows("message_keys"), await edge.rows("person_keys")) == (0, 0)
 
 
-async def test_a_caller_has_so_many_send_streams_at_a_time(tmp_path: Path) -> None:
+async def test_a_caller_has_a_limited_number_of_send_streams(tmp_path: Path) -> None:
     callers = Callers(tmp_path)
-    one, other = (bearing(callers.token(owner, Scope.SEND)) for owner in ("one", "other"))
+    one, other = (token_metadata(callers.token(owner, Scope.SEND)) for owner in ("one", "other"))
     async with guarded_edge(callers, gate=callers.gate(Limits(send_streams_per_caller=2))) as edge:
         opened = [await opened_stream(edge, f"r-{number}", one) for number in range(2)]
 
@@ -197,7 +197,7 @@ async def test_a_caller_has_so_many_send_streams_at_a_time(tmp_path: Path) -> No
 
 
 async def opened_stream(edge: Edge, request_id: str, token: Any) -> Any:
-    """A SendStream that the log knows of."""
+    """Open a SendStream that is staged in the log."""
     before = await edge.rows("message_keys")
     stream = edge.delivery.SendStream(metadata=token)
     await stream.write(SendStreamRequest(header=stream_header(request_id=request_id)))

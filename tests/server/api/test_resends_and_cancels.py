@@ -1,4 +1,4 @@
-"""Resend and CancelMessage, as a caller meets them."""
+"""Resend and CancelMessage."""
 
 import grpc
 
@@ -22,13 +22,13 @@ def skipped(reason: SkipReason.ValueType, count: int = 1) -> SkippedRecipients:
 
 
 async def sent_with_failures(edge: Edge) -> str:
-    """Ann failed for good, Bob for now, Cid is unconfirmed, and Dan was sent to."""
+    """Send: Ann failed permanently, Bob temporarily, Cid is unconfirmed, Dan was sent to; return the id."""
     message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid", "dan"))).message.id
     await edge.deliver(message_id, OUTCOMES)
     return message_id
 
 
-async def test_a_plain_resend_takes_what_is_retryable_and_says_why_it_skips_the_rest(edge: Edge) -> None:
+async def test_a_plain_resend_takes_retryable_recipients_and_counts_the_skipped_ones(edge: Edge) -> None:
     answer = await edge.delivery.Resend(resend(await sent_with_failures(edge)))
 
     assert answer.recipients_to_retry == 1
@@ -40,7 +40,7 @@ async def test_a_plain_resend_takes_what_is_retryable_and_says_why_it_skips_the_
     ]
 
 
-async def test_named_recipients_and_types_are_taken_by_a_person_who_insists(edge: Edge) -> None:
+async def test_named_recipients_and_types_are_taken_despite_permanent_errors(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
 
     request = resend(message_id, recipient_ids=["ann", "cid", "dan", "eve"], include_unconfirmed=True)
@@ -75,7 +75,7 @@ async def test_a_repeated_resend_gets_the_first_answer(edge: Edge) -> None:
     assert refusal.info.reason == "REQUEST_ID_REUSED"
 
 
-async def test_nobody_left_to_take_is_an_answer(edge: Edge) -> None:
+async def test_a_resend_without_recipients_is_answered(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request("ann"))).message.id
 
     answer = await edge.delivery.Resend(resend(message_id))
@@ -85,7 +85,7 @@ async def test_nobody_left_to_take_is_an_answer(edge: Edge) -> None:
     assert list(answer.skipped) == [skipped(SkipReason.SKIP_REASON_IN_PROGRESS)]
 
 
-async def test_a_cancel_shows_the_cancelled_message_however_often_it_is_asked_for(edge: Edge) -> None:
+async def test_every_cancel_answers_the_cancelled_message(edge: Edge) -> None:
     message_id = (await edge.delivery.Send(send_request())).message.id
     request = CancelMessageRequest(message_id=message_id, request_id="c-1")
 
@@ -106,7 +106,7 @@ async def test_nothing_is_resent_after_a_cancel(edge: Edge) -> None:
     assert refusal.info.reason == "MESSAGE_CANCELLED"
 
 
-async def test_a_message_that_is_done_cannot_be_cancelled(edge: Edge) -> None:
+async def test_a_done_message_cannot_be_cancelled(edge: Edge) -> None:
     message_id = await sent_with_failures(edge)
     message = await load_message(edge.log, message_id)
     completed = messages.complete(message, open_deliveries=0, now=NOW)

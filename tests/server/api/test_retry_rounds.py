@@ -1,4 +1,4 @@
-"""Resend with foresight and ListRetries, as a caller meets them."""
+"""Predictions of Resend, canaries, and ListRetries."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ OUTCOMES: dict[str, Outcome] = {"ann": FAILED, "bob": FAILED, "cid": FAILED_FOR_
 
 
 async def failed(edge: Edge, **outcomes: Outcome) -> str:
-    """These outcomes, and Fay was sent to."""
+    """Create a message with these outcomes, and Fay sent to; return its id."""
     found = outcomes or OUTCOMES
     message_id = (await edge.delivery.Send(send_request(*found, "fay"))).message.id
     await edge.deliver(message_id, found)
@@ -80,7 +80,7 @@ async def test_a_dry_run_predicts_by_cause_and_a_resend_does_not(edge: Edge) -> 
     assert list(wet.predictions) == []
 
 
-async def test_a_page_on_hold_is_foreseen(edge: Edge) -> None:
+async def test_a_page_on_hold_is_predicted(edge: Edge) -> None:
     message_id = await failed(edge)
     await edge.commit(page_stream("1001"), 1, page_held())
 
@@ -93,10 +93,10 @@ async def test_a_page_on_hold_is_foreseen(edge: Edge) -> None:
     ]
 
 
-# The set that was seen
+# Resends as of a sequence
 
 
-async def test_what_a_message_and_its_failures_carry_freezes_the_set(edge: Edge) -> None:
+async def test_the_sequence_of_a_message_or_of_its_failures_freezes_the_selection(edge: Edge) -> None:
     message_id = await failed(edge)
     listed = await edge.delivery.ListFailed(ListFailedRequest(message_id=message_id))
     shown = (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message
@@ -120,7 +120,7 @@ async def test_a_sequence_in_the_future_is_refused(edge: Edge) -> None:
     assert refusal.violations == {"as_of_sequence": f"must be at most {latest:,}, the message's sequence now"}
 
 
-async def test_of_the_past_no_sequence_is_told(edge: Edge) -> None:
+async def test_past_states_have_no_sequence(edge: Edge) -> None:
     message_id = await failed(edge)
     was = GetMessageRequest(message_id=message_id)
     was.as_of_time.GetCurrentTime()
@@ -154,7 +154,7 @@ async def test_of_the_past_no_sequence_is_told(edge: Edge) -> None:
         ({"reason": "a\x00b"}, {"reason": "must not hold control characters but tabs and line feeds"}),
     ],
 )
-def test_what_breaks_a_rule_is_told_with_its_limit(fields: dict[str, Any], broken: dict[str, str]) -> None:
+def test_a_violation_is_reported_with_its_limit(fields: dict[str, Any], broken: dict[str, str]) -> None:
     assert violations(resend("m-1", **fields)) == broken
 
 
@@ -167,11 +167,11 @@ def test_what_breaks_a_rule_is_told_with_its_limit(fields: dict[str, Any], broke
         {"reason": "x" * 500},
     ],
 )
-def test_what_is_within_the_limits_is_fine(fields: dict[str, Any]) -> None:
+def test_values_within_the_limits_are_accepted(fields: dict[str, Any]) -> None:
     assert violations(resend("m-1", **fields)) == {}
 
 
-async def test_a_canary_of_nobody_is_refused(edge: Edge) -> None:
+async def test_a_canary_of_zero_recipients_is_refused(edge: Edge) -> None:
     refusal = await refusal_of(edge.delivery.Resend(resend(await failed(edge), canary=Canary(recipients=0))))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -181,7 +181,7 @@ async def test_a_canary_of_nobody_is_refused(edge: Edge) -> None:
 # Canaries and rounds
 
 
-async def test_a_canary_is_told_from_its_request_to_its_end(edge: Edge) -> None:
+async def test_a_canary_is_shown_from_its_request_to_its_end(edge: Edge) -> None:
     message_id = await failed(edge, ann=FAILED, bob=FAILED, cid=FAILED)
     asked_for: dict[str, Any] = {"canary": Canary(recipients=1), "request_id": "r-1"}
     first = await edge.delivery.Resend(resend(message_id, **asked_for))
@@ -206,7 +206,7 @@ async def test_a_canary_is_told_from_its_request_to_its_end(edge: Edge) -> None:
     ]
 
 
-async def test_a_resend_of_very_many_is_answered_for_all_before_all_are_planned(
+async def test_a_large_resend_is_answered_before_all_batches_are_planned(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.commands.resend_planning.PLAN_SLICE", 2)
@@ -255,7 +255,7 @@ async def test_every_round_is_listed_newest_first(edge: Edge) -> None:
     assert SkippedRecipients(reason=SkipReason.SKIP_REASON_OTHER_ERROR_TYPE, count=2) in second.skipped
 
 
-async def test_rounds_come_page_by_page(edge: Edge) -> None:
+async def test_rounds_are_listed_in_pages(edge: Edge) -> None:
     message_id = await failed(edge)
     for who in ("ann", "bob", "cid"):
         await edge.delivery.Resend(resend(message_id, recipient_ids=[who]))
@@ -268,18 +268,18 @@ async def test_rounds_come_page_by_page(edge: Edge) -> None:
     assert list((await refusal_of(edge.delivery.ListRetries(other))).violations) == ["page_token"]
 
 
-async def test_rounds_of_a_message_that_is_not_there_or_not_mine_are_not_found(edge: Edge) -> None:
-    await edge.submit_as("somebody else", "m-2")
+async def test_rounds_of_unknown_and_other_owners_messages_are_not_found(edge: Edge) -> None:
+    await edge.submit_as("another owner", "m-2")
 
     for message_id in ("m-1", "m-2"):
         refusal = await refusal_of(edge.delivery.ListRetries(ListRetriesRequest(message_id=message_id)))
         assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.NOT_FOUND, "MESSAGE_NOT_FOUND")
 
 
-# When a round comes by itself
+# Automatic rounds
 
 
-async def test_the_last_attempt_of_who_is_retried_by_itself_tells_when(edge: Edge) -> None:
+async def test_the_last_attempt_of_an_automatically_retried_recipient_has_a_next_retry_time(edge: Edge) -> None:
     request = send_request("ann", "cid", "fay")
     request.retry_policy.type = RetryType.RETRY_TYPE_CRON
     message_id = (await edge.delivery.Send(request)).message.id

@@ -1,4 +1,4 @@
-"""RetryService, as a caller meets it."""
+"""RetryService."""
 
 from datetime import timedelta
 
@@ -29,12 +29,12 @@ RESULTS = [
 
 
 async def submitted(edge: Edge) -> None:
-    """The messages of the results."""
+    """Create the messages of the results."""
     for result in RESULTS:
         await edge.submit_as(OWNER, result.message_id)
 
 
-async def test_a_run_tells_what_it_did_with_every_message(edge: Edge) -> None:
+async def test_a_run_reports_its_result_for_every_message(edge: Edge) -> None:
     await submitted(edge)
     edge.timer.results = [*RESULTS, STARTED]
 
@@ -52,7 +52,7 @@ async def test_a_run_tells_what_it_did_with_every_message(edge: Edge) -> None:
     )
 
 
-async def test_a_schedule_before_its_first_run_has_no_last_one(edge: Edge) -> None:
+async def test_a_schedule_before_the_first_run_has_no_last_run(edge: Edge) -> None:
     answer = await edge.retries.GetRetrySchedule(GetRetryScheduleRequest())
 
     assert answer.interval.ToTimedelta() == timedelta(minutes=15)
@@ -71,7 +71,7 @@ async def test_a_timer_that_is_off_has_no_next_run(edge: Edge) -> None:
     assert answer.last_run_time.ToSeconds() == int(NOW.timestamp())
 
 
-async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
+async def test_a_schedule_shows_its_last_run(edge: Edge) -> None:
     await submitted(edge)
     edge.timer.known = RetrySchedule(
         interval=timedelta(seconds=1.5), next_run_time=after(1.5), last_run_time=NOW, last_results=RESULTS
@@ -88,7 +88,7 @@ async def test_a_schedule_tells_its_last_run(edge: Edge) -> None:
     ]
 
 
-async def test_a_schedule_tells_what_the_last_runs_did(edge: Edge) -> None:
+async def test_a_schedule_shows_the_results_of_the_last_runs(edge: Edge) -> None:
     await submitted(edge)
     edge.timer.runs = [
         TimerRun(time=after(900), eligible=0, started=0, recipients=0, results=[]),
@@ -102,7 +102,7 @@ async def test_a_schedule_tells_what_the_last_runs_did(edge: Edge) -> None:
     assert [result.message_id for result in before.results] == ["m-1", "m-2", "m-3"]
 
 
-async def test_stuck_batches_are_freed_for_the_caller(edge: Edge) -> None:
+async def test_stuck_batches_of_the_caller_are_released(edge: Edge) -> None:
     edge.stuck.freed = (2, 5)
 
     answer = await edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1"))
@@ -111,7 +111,7 @@ async def test_stuck_batches_are_freed_for_the_caller(edge: Edge) -> None:
     assert edge.stuck.asked == [(OWNER, "m-1")]
 
 
-async def test_batches_of_a_message_that_is_not_there_are_not_found(edge: Edge) -> None:
+async def test_batches_of_an_unknown_message_are_not_found(edge: Edge) -> None:
     edge.stuck.error = MessageNotFound("m-1")
 
     refusal = await refusal_of(edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1")))
@@ -119,7 +119,7 @@ async def test_batches_of_a_message_that_is_not_there_are_not_found(edge: Edge) 
     assert refusal.code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_fault_of_the_service_is_internal_and_leaks_nothing(edge: Edge) -> None:
+async def test_a_defect_of_the_service_is_internal_and_shows_no_details(edge: Edge) -> None:
     edge.stuck.error = RuntimeError("EAAG-secret")
 
     refusal = await refusal_of(edge.retries.ProcessBatches(ProcessBatchesRequest(message_id="m-1")))

@@ -1,4 +1,4 @@
-"""What holds for the rules of every request."""
+"""Properties of the rules of all requests."""
 
 import grpc
 import pytest
@@ -32,7 +32,7 @@ from tests.server.api.requests import put, replying, send_request, stream_header
 from tests.server.api.rule_checks import RULES, violations
 
 
-def test_a_header_holds_no_recipients() -> None:
+def test_a_header_has_no_recipients() -> None:
     request = stream_header(recipients=[Recipient(id="a b")])
 
     assert violations(request, sends.StreamHeaderRules) == {
@@ -41,19 +41,19 @@ def test_a_header_holds_no_recipients() -> None:
     assert violations(stream_header(), sends.StreamHeaderRules) == {}
 
 
-def test_all_broken_rules_are_told_at_once() -> None:
+def test_all_violations_are_reported_together() -> None:
     request = SendRequest(title="t" * 201, content=Content(tag="x"), recipients=[Recipient(), Recipient(id="a")])
 
     assert list(violations(request)) == ["page_id", "title", "content.text", "content.tag", "recipients[0].id"]
 
 
-def test_recipients_of_a_part_are_counted_from_the_beginning_of_the_stream() -> None:
+def test_recipients_of_a_part_are_numbered_from_the_start_of_the_stream() -> None:
     part = Recipients(recipients=[Recipient(id="ann"), Recipient(variables={"": ""})])
 
     assert list(violations(part, first=20_000)) == ["recipients[20001].id", 'recipients[20001].variables[""]']
 
 
-def test_of_each_recipient_the_first_wrong_variable_is_told() -> None:
+def test_the_first_invalid_variable_of_each_recipient_is_reported() -> None:
     wrong = Recipient(id="ann", variables={"a-b": "", "c-d": ""})
 
     paths = list(violations(send_request(recipients=[wrong, wrong])))
@@ -78,7 +78,7 @@ SECRET = "EAAG-secret-5e4f"
     ],
     ids=["page", "message", "reply", "recipient", "template"],
 )
-def test_nothing_that_a_field_holds_is_ever_shown(request_: Message) -> None:
+def test_no_value_of_a_field_is_shown(request_: Message) -> None:
     with pytest.raises(InvalidRequest) as caught:
         RULES[type(request_)].check(request_)
 
@@ -89,7 +89,7 @@ def test_nothing_that_a_field_holds_is_ever_shown(request_: Message) -> None:
 
 
 def fields_without_rules(message: type[Message], rules: type[Rules]) -> list[str]:
-    """Truth values need none, and page_token has its own reader."""
+    """Return the fields without rules; booleans need none, and page_token is checked elsewhere."""
     ruled = {*rules.model_fields, "page_token"}
     return [
         field.name for field in message.DESCRIPTOR.fields if field.type != field.TYPE_BOOL and field.name not in ruled
@@ -101,7 +101,7 @@ def test_every_field_of_a_request_has_a_rule(message: type[Message], rules: type
     assert fields_without_rules(message, rules) == []
 
 
-def test_a_field_that_was_forgotten_would_be_found() -> None:
+def test_a_field_without_a_rule_is_detected() -> None:
     assert fields_without_rules(SendRequest, pages.ListPagesRules)
 
 
@@ -129,7 +129,7 @@ def test_a_field_that_was_forgotten_would_be_found() -> None:
         ("reports", "GetDeliveryReport", GetDeliveryReportRequest()),
     ],
 )
-async def test_every_rpc_keeps_to_its_rules(edge: Edge, service: str, method: str, request_: Message) -> None:
+async def test_every_rpc_applies_its_rules(edge: Edge, service: str, method: str, request_: Message) -> None:
     refusal = await refusal_of(getattr(getattr(edge, service), method)(request_))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT

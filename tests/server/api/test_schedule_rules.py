@@ -1,4 +1,4 @@
-"""The rules of a scheduled send and of a retry schedule: which request breaks one, at which path, in which words."""
+"""Rules of scheduled sends and retry schedules: violations, their paths and texts."""
 
 import math
 import time
@@ -23,7 +23,7 @@ YEARS = "must be a time in the years 1 to 9999"
 
 
 def backing_off(initial: float | None = 60, type_: int = CRON, **fields: Any) -> Message:
-    """A text with a backoff."""
+    """Return a text with a backoff."""
     given: dict[str, Any] = {} if initial is None else {"initial_interval": seconds(initial)}
     return retrying(type=type_, backoff=ExponentialBackoff(**given, **fields))
 
@@ -79,7 +79,7 @@ BROKEN: list[tuple[Message, str, str]] = [
 
 
 @pytest.mark.parametrize(("request_", "path", "words"), BROKEN, ids=ids(BROKEN))
-def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, path: str, words: str) -> None:
+def test_a_violation_is_reported_at_its_field_only(request_: Message, path: str, words: str) -> None:
     assert violations(request_) == {path: words}
 
 
@@ -98,7 +98,7 @@ FITTING: list[Message] = [
 
 
 @pytest.mark.parametrize("request_", FITTING, ids=range(len(FITTING)))
-def test_what_just_fits_breaks_no_rule(request_: Message) -> None:
+def test_values_at_the_limit_are_accepted(request_: Message) -> None:
     assert violations(request_) == {}
 
 

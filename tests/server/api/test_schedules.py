@@ -1,4 +1,4 @@
-"""Scheduled sends and retry schedules, as a caller meets them."""
+"""Scheduled sends and retry schedules."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,7 +57,7 @@ async def get(edge: Edge, message_id: str) -> Message:
 
 
 async def ended(edge: Edge, policy: RetryPolicy, *, ago: timedelta = timedelta(0)) -> str:
-    """A message that failed to reach Ann, and was done so long ago."""
+    """Create a message that failed for Ann and ended this long ago; return its id."""
     message_id = (await sent(edge, "ann", "bob", retry_policy=policy)).id
     await edge.deliver(message_id, {"ann": FAILED})
     message = await load_message(edge.log, message_id)
@@ -119,7 +119,7 @@ async def test_a_dry_run_of_a_scheduled_message_checks_its_time(edge: Edge) -> N
         ),
     ],
 )
-async def test_a_policy_comes_back_as_it_was_given(edge: Edge, policy: RetryPolicy) -> None:
+async def test_a_policy_is_answered_as_it_was_given(edge: Edge, policy: RetryPolicy) -> None:
     message_id = (await sent(edge, retry_policy=policy)).id
 
     assert (await get(edge, message_id)).retry_policy == policy
@@ -136,11 +136,11 @@ async def test_a_backoff_has_its_defaults(edge: Edge) -> None:
     assert shown.maximum_interval == span(7 * 86_400)
 
 
-# When somebody is retried next
+# Next retry times
 
 
 async def next_times(edge: Edge, message_id: str) -> tuple[int | None, ...]:
-    """As GetMessage, ListMessages, SummarizeFailures and ListFailed (for Ann) show it, in microseconds."""
+    """Return the time in GetMessage, ListMessages, SummarizeFailures and ListFailed (for Ann), in microseconds."""
     listed = await edge.delivery.ListMessages(ListMessagesRequest())
     failed = await edge.delivery.ListFailed(ListFailedRequest(message_id=message_id))
     summed_up = await edge.reports.SummarizeFailures(SummarizeFailuresRequest(message_ids=[message_id]))
@@ -169,7 +169,7 @@ async def test_the_next_round_of_a_message_with_a_schedule_is_shown(edge: Edge) 
     assert await next_times(edge, message_id) == (end + 3_600_000_000,) * 4
 
 
-async def test_a_retry_after_puts_the_next_round_off(edge: Edge) -> None:
+async def test_a_retry_after_postpones_the_next_round(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=AUTO, interval=span(60)))
     opens = wall_clock() + timedelta(hours=2)
     await set_retry_after(edge, opens)
@@ -177,13 +177,13 @@ async def test_a_retry_after_puts_the_next_round_off(edge: Edge) -> None:
     assert await next_times(edge, message_id) == (micros(opens),) * 4
 
 
-async def test_of_a_cron_message_without_a_schedule_the_timers_next_run_is_shown(edge: Edge) -> None:
+async def test_a_cron_message_without_a_schedule_shows_the_timers_next_run(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=CRON))
 
     assert await next_times(edge, message_id) == (micros(after(900)),) * 4
 
 
-async def test_a_retry_after_puts_it_off_to_the_first_run_after_it(edge: Edge) -> None:
+async def test_a_retry_after_postpones_it_to_the_next_run_after_it(edge: Edge) -> None:
     now = wall_clock()
     edge.timer.known = RetrySchedule(
         interval=timedelta(minutes=15), next_run_time=now + MINUTE, last_run_time=None, last_results=[]
@@ -195,13 +195,13 @@ async def test_a_retry_after_puts_it_off_to_the_first_run_after_it(edge: Edge) -
 
 
 @pytest.mark.parametrize("policy", [RetryPolicy(), RetryPolicy(type=AUTO)])
-async def test_nothing_is_shown_where_no_round_is_due_later(edge: Edge, policy: RetryPolicy) -> None:
+async def test_no_time_is_shown_without_a_later_round(edge: Edge, policy: RetryPolicy) -> None:
     message_id = await ended(edge, policy)
 
     assert await next_times(edge, message_id) == (None,) * 4
 
 
-async def test_nothing_is_shown_while_a_message_is_paused(edge: Edge) -> None:
+async def test_no_time_is_shown_while_a_message_is_paused(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=CRON, interval=span(3_600)))
 
     message = (await edge.delivery.PauseMessage(PauseMessageRequest(message_id=message_id))).message
@@ -210,7 +210,7 @@ async def test_nothing_is_shown_while_a_message_is_paused(edge: Edge) -> None:
     assert await next_times(edge, message_id) == (None,) * 4
 
 
-async def test_nothing_is_shown_while_the_page_is_on_hold(edge: Edge) -> None:
+async def test_no_time_is_shown_while_the_page_is_on_hold(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=CRON, interval=span(3_600)))
 
     await edge.pages.HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))
@@ -225,7 +225,7 @@ async def test_a_round_that_is_about_to_start_is_still_shown(edge: Edge) -> None
     assert await next_times(edge, message_id) == (end + 60_000_000,) * 4
 
 
-async def test_a_time_that_passed_without_anybody_to_retry_is_not_shown(edge: Edge) -> None:
+async def test_a_past_time_without_a_retryable_recipient_is_not_shown(edge: Edge) -> None:
     message_id = await ended(edge, RetryPolicy(type=CRON, interval=span(60)), ago=2 * MINUTE)
 
     assert await next_times(edge, message_id) == (None,) * 4

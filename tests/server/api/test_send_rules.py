@@ -1,4 +1,4 @@
-"""The rules of a Send: which request breaks one, at which path, in which words."""
+"""Rules of Send: violations, their paths and texts."""
 
 import math
 from typing import Any, cast
@@ -34,7 +34,7 @@ MANY_TIMES_TOO_LARGE = "must have at most 65,536 bytes as JSON and 1,000 values,
 
 
 def nested(innermost: Any, *, levels: int) -> dict[str, Any]:
-    """A template with so many objects inside each other, the innermost one among them."""
+    """Return a template with this many nested objects, including the innermost one."""
     for _ in range(levels - 1):
         innermost = {"a": innermost}
     return cast("dict[str, Any]", innermost)
@@ -274,7 +274,7 @@ BROKEN: list[tuple[Message, str, str]] = [
 
 
 @pytest.mark.parametrize(("request_", "path", "words"), BROKEN, ids=ids(BROKEN))
-def test_a_broken_rule_is_named_at_its_field_and_no_other_is(request_: Message, path: str, words: str) -> None:
+def test_a_violation_is_reported_at_its_field_only(request_: Message, path: str, words: str) -> None:
     assert violations(request_) == {path: words}
 
 
@@ -323,5 +323,5 @@ FITTING: list[Message] = [
 
 
 @pytest.mark.parametrize("request_", FITTING, ids=range(len(FITTING)))
-def test_what_just_fits_breaks_no_rule(request_: Message) -> None:
+def test_values_at_the_limit_are_accepted(request_: Message) -> None:
     assert violations(request_) == {}

@@ -1,4 +1,4 @@
-"""SendStream: any number of recipients, all or nobody."""
+"""SendStream: any number of recipients; all are accepted, or none."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -48,8 +48,8 @@ async def refused(edge: Edge, *parts: SendStreamRequest) -> Refusal:
     return await refusal_of(sent(edge, parts))
 
 
-async def lives_of(edge: Edge, count: int) -> list[Life]:
-    """How far the messages of the requests r-0, r-1, ... have come into being."""
+async def states_of(edge: Edge, count: int) -> list[Life]:
+    """Return the states of the messages of the requests r-0, r-1, ..."""
     return [(await load_message(edge.log, message_id_for(OWNER, f"r-{number}"))).life for number in range(count)]
 
 
@@ -79,7 +79,7 @@ async def test_a_hundred_thousand_recipients_are_accepted(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "field", "words"),
+    ("parts", "field", "text"),
     [
         ([], "header", "is required, as the first part"),
         ([people(1)], "header", "is required, as the first part"),
@@ -107,17 +107,17 @@ async def test_a_hundred_thousand_recipients_are_accepted(edge: Edge) -> None:
         ),
     ],
 )
-async def test_a_part_that_breaks_a_rule_refuses_the_whole_stream(
-    edge: Edge, parts: list[SendStreamRequest], field: str, words: str
+async def test_an_invalid_part_refuses_the_whole_stream(
+    edge: Edge, parts: list[SendStreamRequest], field: str, text: str
 ) -> None:
     refusal = await refused(edge, *parts)
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.violations == {field: words}
+    assert refusal.violations == {field: text}
     assert await rows_left(edge) == 0
 
 
-async def test_a_page_that_nobody_put_is_told_before_the_recipients_come(edge: Edge) -> None:
+async def test_an_unregistered_page_is_refused_before_the_recipients_are_sent(edge: Edge) -> None:
     async def parts() -> AsyncIterator[SendStreamRequest]:
         yield header(page_id="2002")
         await asyncio.Event().wait()
@@ -127,7 +127,7 @@ async def test_a_page_that_nobody_put_is_told_before_the_recipients_come(edge: E
     assert refusal.info.reason == "PAGE_NOT_REGISTERED"
 
 
-async def test_a_dry_run_reads_everything_and_keeps_nothing(edge: Edge) -> None:
+async def test_a_dry_run_reads_all_parts_and_stores_nothing(edge: Edge) -> None:
     answer = await sent(edge, [header(validate_only=True), people(1_500)])
 
     assert answer.message.id == ""
@@ -135,14 +135,14 @@ async def test_a_dry_run_reads_everything_and_keeps_nothing(edge: Edge) -> None:
     assert await rows_left(edge) == 0
 
 
-async def test_the_same_stream_again_gets_the_first_answer_however_it_is_cut(edge: Edge) -> None:
+async def test_a_repeated_stream_gets_the_first_answer_for_any_split(edge: Edge) -> None:
     first = await sent(edge, [header(request_id="r-1"), people(1_500)])
 
     assert await sent(edge, [header(request_id="r-1"), people(700), people(800, first=700)]) == first
     assert await edge.rows("messages") == 1
 
 
-async def test_send_and_send_stream_recognise_each_other(edge: Edge) -> None:
+async def test_send_and_send_stream_recognise_each_others_requests(edge: Edge) -> None:
     whole = await edge.delivery.Send(send_request("ann", "bob", request_id="r-1"))
     recipients = part(*send_request("ann", "bob").recipients)
 
@@ -154,7 +154,7 @@ async def test_send_and_send_stream_recognise_each_other(edge: Edge) -> None:
 
 
 class HalfSent:
-    """A stream whose caller has sent some recipients and has not come to an end."""
+    """A stream whose caller has sent some recipients and has not ended it."""
 
     def __init__(self, edge: Edge, request_id: str = "") -> None:
         self._call = edge.delivery.SendStream()
@@ -166,28 +166,28 @@ class HalfSent:
         await self._call.write(people(1_000))
 
     async def begin(self) -> None:
-        """Until what was written is staged."""
+        """Write, and wait until the recipients are staged."""
         await self.write()
         await eventually(lambda: self._edge.rows("recipients"), lambda rows: rows == 1_000)
 
-    def break_off(self) -> None:
+    def cancel(self) -> None:
         self._call.cancel()
 
 
-async def test_a_stream_that_is_open_shows_nothing_yet(edge: Edge) -> None:
+async def test_an_open_stream_shows_nothing(edge: Edge) -> None:
     stream = HalfSent(edge)
     await stream.begin()
 
     assert not (await edge.delivery.ListMessages(ListMessagesRequest())).messages
-    stream.break_off()
+    stream.cancel()
     await eventually(lambda: rows_left(edge), lambda rows: rows == 0)
 
 
-async def test_a_stream_that_breaks_off_leaves_nothing_and_can_be_sent_again(edge: Edge) -> None:
+async def test_an_interrupted_stream_stores_nothing_and_can_be_sent_again(edge: Edge) -> None:
     stream = HalfSent(edge, "r-1")
     await stream.begin()
 
-    stream.break_off()
+    stream.cancel()
 
     await eventually(lambda: rows_left(edge), lambda rows: rows == 0)
     again = await sent(edge, [header(request_id="r-1"), people(1_200)])
@@ -195,7 +195,7 @@ async def test_a_stream_that_breaks_off_leaves_nothing_and_can_be_sent_again(edg
     assert again.message.counts.total == 1_200
 
 
-async def test_two_streams_of_one_request_at_the_same_time_are_aborted(edge: Edge) -> None:
+async def test_two_concurrent_streams_of_one_request_are_aborted(edge: Edge) -> None:
     stream = HalfSent(edge, "r-1")
     await stream.begin()
 
@@ -203,20 +203,20 @@ async def test_two_streams_of_one_request_at_the_same_time_are_aborted(edge: Edg
 
     assert refusal.code is grpc.StatusCode.ABORTED
     assert refusal.info.reason == "STREAM_IN_PROGRESS"
-    stream.break_off()
+    stream.cancel()
 
 
-async def test_a_caller_who_breaks_off_at_any_moment_never_sends_a_part(edge: Edge) -> None:
-    """To grpc.aio a broken call looks like the end of its stream: without a guard many of these are submitted."""
+async def test_a_stream_cancelled_at_any_moment_is_never_submitted(edge: Edge) -> None:
+    """To grpc.aio a cancelled call looks like the end of its stream; without a check many would be submitted."""
     for attempt in range(40):
-        stream = HalfSent(edge, f"r-{attempt}")  # with a whole append: nothing is left to write but the submit
+        stream = HalfSent(edge, f"r-{attempt}")  # with a complete append, so that only the submit is missing
         await (stream.begin() if attempt % 2 else stream.write())
-        stream.break_off()
+        stream.cancel()
         await eventually(lambda: rows_left(edge), lambda rows: rows == 0)
 
-    lives = await lives_of(edge, 40)
-    assert set(lives) <= {Life.UNKNOWN, Life.ABANDONED}
-    assert lives.count(Life.ABANDONED) >= 20
+    states = await states_of(edge, 40)
+    assert set(states) <= {Life.UNKNOWN, Life.ABANDONED}
+    assert states.count(Life.ABANDONED) >= 20
 
 
 async def test_a_call_that_is_cancelled_while_its_stream_opens_abandons_it(edge: Edge) -> None:
@@ -228,5 +228,5 @@ async def test_a_call_that_is_cancelled_while_its_stream_opens_abandons_it(edge:
         await eventually(lambda: edge.rows("messages"), lambda _: len(logs) >= 20)
 
     assert {line["code"] for line in logs} == {"CANCELLED"}
-    assert set(await lives_of(edge, 20)) <= {Life.UNKNOWN, Life.ABANDONED}
+    assert set(await states_of(edge, 20)) <= {Life.UNKNOWN, Life.ABANDONED}
     assert await rows_left(edge) == 0

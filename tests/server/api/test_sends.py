@@ -1,4 +1,4 @@
-"""Send, as a caller meets it."""
+"""Send."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.server.api.refusals import refusal_of
 from tests.server.api.requests import send_request
 
 
-async def test_a_message_is_answered_with_its_books_and_defaults(edge: Edge) -> None:
+async def test_a_message_is_answered_with_its_counts_and_defaults(edge: Edge) -> None:
     answer = await edge.delivery.Send(send_request("ann", "bob", "ann", title="Spring sale"))
 
     message = answer.message
@@ -33,13 +33,13 @@ async def test_a_message_is_answered_with_its_books_and_defaults(edge: Edge) -> 
     assert not message.HasField("end_time")
 
 
-async def test_get_message_shows_what_send_answered(edge: Edge) -> None:
+async def test_get_message_answers_the_same_message_as_send(edge: Edge) -> None:
     sent = (await edge.delivery.Send(send_request())).message
 
     assert (await edge.delivery.GetMessage(GetMessageRequest(message_id=sent.id))).message == sent
 
 
-async def test_a_policy_is_kept_as_it_was_given(edge: Edge) -> None:
+async def test_a_policy_is_stored_as_it_was_given(edge: Edge) -> None:
     policy = RetryPolicy(type=RetryType.RETRY_TYPE_CRON, max_retry_attempts=7)
     request = send_request(retry_policy=policy, on_unconfirmed=OnUnconfirmed.ON_UNCONFIRMED_RESEND)
 
@@ -49,20 +49,20 @@ async def test_a_policy_is_kept_as_it_was_given(edge: Edge) -> None:
     assert message.on_unconfirmed == OnUnconfirmed.ON_UNCONFIRMED_RESEND
 
 
-async def kept_content(edge: Edge, request: Content) -> KeptContent:
-    """The content that a worker will find in the log."""
+async def stored_content(edge: Edge, request: Content) -> KeptContent:
+    """Return the content that a worker reads from the log."""
     message_id = (await edge.delivery.Send(send_request(content=request))).message.id
     key = await edge.log.read(edge.vault.message_key(message_id))
     return key.open_content((await load_message(edge.log, message_id)).sealed_content)
 
 
-async def test_a_template_reaches_the_log_as_it_was_written(edge: Edge) -> None:
+async def test_a_template_is_stored_as_it_was_given(edge: Edge) -> None:
     payload = {"template_type": "generic", "elements": [{"one": 1, "half": 1.5, "yes": True}, None]}
     content = Content()
     content.attachment.type = AttachmentType.ATTACHMENT_TYPE_TEMPLATE
     content.attachment.template.update(payload)
 
-    attachment = (await kept_content(edge, content)).attachment
+    attachment = (await stored_content(edge, content)).attachment
 
     assert attachment is not None
     assert attachment.type == "template"
@@ -70,14 +70,14 @@ async def test_a_template_reaches_the_log_as_it_was_written(edge: Edge) -> None:
     assert repr(attachment.template["elements"][0]["one"]) == "1", "whole numbers stay whole"
 
 
-async def test_a_file_reaches_the_log_as_it_was_given(edge: Edge) -> None:
+async def test_an_attachment_is_stored_as_it_was_given(edge: Edge) -> None:
     content = Content(messaging_type=MessagingType.MESSAGING_TYPE_MESSAGE_TAG, tag="HUMAN_AGENT")
     content.attachment.type = AttachmentType.ATTACHMENT_TYPE_IMAGE
     content.attachment.url = "https://example.org/a.png"
     content.attachment.is_reusable = True
     content.quick_replies.add(title="Yes", payload="Y")
 
-    kept = await kept_content(edge, content)
+    kept = await stored_content(edge, content)
 
     assert kept.attachment is not None
     assert (kept.attachment.type, kept.attachment.url, kept.attachment.is_reusable) == (
@@ -91,7 +91,7 @@ async def test_a_file_reaches_the_log_as_it_was_given(edge: Edge) -> None:
     assert (reply.content_type, reply.title, reply.payload) == ("text", "Yes", "Y")
 
 
-async def test_a_dry_run_answers_what_would_be_and_keeps_nothing(edge: Edge) -> None:
+async def test_a_dry_run_answers_the_result_and_stores_nothing(edge: Edge) -> None:
     answer = await edge.delivery.Send(send_request("ann", "bob", "ann", validate_only=True, request_id="r-1"))
 
     assert answer.message.id == ""
@@ -100,7 +100,7 @@ async def test_a_dry_run_answers_what_would_be_and_keeps_nothing(edge: Edge) -> 
     assert await edge.rows("messages") == 0
 
 
-async def test_the_same_request_again_gets_the_first_answer(edge: Edge) -> None:
+async def test_a_repeated_request_gets_the_first_answer(edge: Edge) -> None:
     request = send_request("ann", "bob", "ann", request_id="r-1")
     first = await edge.delivery.Send(request)
 
@@ -108,7 +108,7 @@ async def test_the_same_request_again_gets_the_first_answer(edge: Edge) -> None:
     assert await edge.rows("messages") == 1
 
 
-async def test_another_request_under_the_same_id_is_refused(edge: Edge) -> None:
+async def test_another_request_with_the_same_id_is_refused(edge: Edge) -> None:
     await edge.delivery.Send(send_request(request_id="r-1"))
 
     refused = await refusal_of(edge.delivery.Send(send_request(request_id="r-1", title="Another")))
@@ -118,7 +118,7 @@ async def test_another_request_under_the_same_id_is_refused(edge: Edge) -> None:
     assert refused.info.metadata["request_id"] == "r-1"
 
 
-async def test_a_page_that_nobody_put_is_a_failed_precondition(edge: Edge) -> None:
+async def test_an_unregistered_page_is_a_failed_precondition(edge: Edge) -> None:
     refused = await refusal_of(edge.delivery.Send(send_request(page_id="2002")))
 
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
@@ -128,15 +128,15 @@ async def test_a_page_that_nobody_put_is_a_failed_precondition(edge: Edge) -> No
     assert "PutPage" in violation.description
 
 
-async def test_a_message_that_is_not_there_is_not_found(edge: Edge) -> None:
-    refused = await refusal_of(edge.delivery.GetMessage(GetMessageRequest(message_id="nobody's")))
+async def test_an_unknown_message_is_not_found(edge: Edge) -> None:
+    refused = await refusal_of(edge.delivery.GetMessage(GetMessageRequest(message_id="unknown")))
 
     assert refused.code is grpc.StatusCode.NOT_FOUND
     assert refused.info.reason == "MESSAGE_NOT_FOUND"
-    assert refused.info.metadata["message_id"] == "nobody's"
+    assert refused.info.metadata["message_id"] == "unknown"
 
 
-async def test_every_wrong_field_is_named_and_nothing_is_kept(edge: Edge) -> None:
+async def test_every_invalid_field_is_named_and_nothing_is_stored(edge: Edge) -> None:
     recipients = [Recipient(id="ann"), Recipient(id="has space", variables={"city": "x" * 1001})]
     request = send_request(title="t" * 312, recipients=recipients)
 
@@ -160,7 +160,7 @@ async def test_a_recipient_without_a_variable_of_the_text_is_named(edge: Edge) -
     assert refused.violations == {"recipients[1].variables": "lacks {{city}}, which the text asks for"}
 
 
-async def test_a_text_that_grows_too_long_for_a_recipient_names_that_recipient(edge: Edge) -> None:
+async def test_a_text_that_becomes_too_long_for_a_recipient_names_that_recipient(edge: Edge) -> None:
     recipients = [Recipient(id="ann", variables={"a": "x"}), Recipient(id="bob", variables={"a": "x" * 1000})]
 
     refused = await refusal_of(edge.delivery.Send(send_request(text="{{a}}{{a}}!", recipients=recipients)))
@@ -179,7 +179,7 @@ async def test_ten_thousand_recipients_are_accepted_at_once(edge: Edge) -> None:
     assert answer.message.batches_total == 100
 
 
-async def test_an_answer_to_very_many_wrong_recipients_stays_small_and_says_how_many_more(edge: Edge) -> None:
+async def test_the_error_for_very_many_invalid_recipients_is_small_and_counts_the_rest(edge: Edge) -> None:
     recipients = [Recipient(id="has space", name="n" * 201, variables={"é" * 70: "x" * 1001})] * 10_000
 
     refused = await refusal_of(edge.delivery.Send(send_request(recipients=recipients)))
@@ -190,7 +190,7 @@ async def test_an_answer_to_very_many_wrong_recipients_stays_small_and_says_how_
     assert sum(len(name) + len(value) * 4 // 3 + 32 for name, value in refused.metadata.items()) < 7_000
 
 
-async def test_while_ten_thousand_recipients_are_checked_others_have_their_turn() -> None:
+async def test_other_tasks_run_while_ten_thousand_recipients_are_checked() -> None:
     variables = {"city": "Hanoi"}
     recipients = [Recipient(id=f"u{number:05}", variables=variables) for number in range(10_000)]
     turns = 0

@@ -1,4 +1,4 @@
-"""The table from errors to statuses."""
+"""The table from errors to gRPC statuses."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def wrong(count: int, *, field: str = "f", words: str = "is wrong") -> Status:
             ["PreconditionFailure"],
         ),
         (errors.MessageIsDone("m-1"), code_pb2.FAILED_PRECONDITION, "MESSAGE_DONE", ["PreconditionFailure"]),
-        (errors.Aborted("meanwhile"), code_pb2.ABORTED, "CONCURRENT_CHANGE", []),
+        (errors.Aborted("concurrent change"), code_pb2.ABORTED, "CONCURRENT_CHANGE", []),
         (errors.StreamInProgress("open"), code_pb2.ABORTED, "STREAM_IN_PROGRESS", []),
         (
             errors.Unavailable("away", timedelta(seconds=1)),
@@ -84,23 +84,23 @@ def test_each_error_has_its_code_reason_and_details(
         assert "no kind" not in str(status)
 
 
-def test_every_branch_of_the_tree_stands_in_the_table() -> None:
+def test_every_branch_of_the_error_tree_is_in_the_table() -> None:
     assert set(RedriveError.__subclasses__()) == {kind for kind, _ in CODES}
 
 
-def test_at_most_fifty_fields_are_listed_and_the_rest_are_counted() -> None:
+def test_at_most_fifty_fields_are_listed_and_the_others_are_counted() -> None:
     status = wrong(10_050)
 
     assert len(bad_request(status).field_violations) == 50
     assert status.message == "f[0]: is wrong; f[1]: is wrong; f[2]: is wrong (and 10,000 more that are not listed)"
 
 
-def test_fifty_fields_leave_nothing_to_count() -> None:
+def test_fifty_fields_need_no_count() -> None:
     assert wrong(50).message == "f[0]: is wrong; f[1]: is wrong; f[2]: is wrong"
 
 
 @pytest.mark.parametrize("words", ["w" * 5_000, "é" * 5_000])
-def test_long_words_are_cut_and_the_whole_fits_into_what_grpc_allows(words: str) -> None:
+def test_long_texts_are_shortened_to_the_size_that_grpc_allows(words: str) -> None:
     status = wrong(60, field="f" * 400, words=words)
 
     assert len(status.SerializeToString()) * 4 // 3 + len(status.message.encode()) * 3 < 8_000
@@ -108,7 +108,7 @@ def test_long_words_are_cut_and_the_whole_fits_into_what_grpc_allows(words: str)
     assert "not listed" in status.message
 
 
-def test_the_words_of_a_platform_are_cut_too() -> None:
+def test_the_platforms_texts_are_shortened_too() -> None:
     status = status_of(errors.TokenRefused("é" * 9_000, subject="pages/1", page_id="1"))
 
     failure = PreconditionFailure()
@@ -116,7 +116,7 @@ def test_the_words_of_a_platform_are_cut_too() -> None:
     assert len(status.message) == len(failure.violations[0].description) == 200
 
 
-def test_unavailable_tells_how_long_to_wait() -> None:
+def test_unavailable_has_a_retry_delay() -> None:
     status = status_of(errors.Unavailable("away", timedelta(milliseconds=1_500)))
 
     info = RetryInfo()

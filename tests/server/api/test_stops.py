@@ -1,4 +1,4 @@
-"""Message.stop and StopPolicy, as a caller meets them."""
+"""Message.stop and StopPolicy."""
 
 import pytest
 
@@ -25,7 +25,7 @@ from tests.server.api.requests import send_request
 
 
 async def stopped(edge: Edge) -> str:
-    """A message that the service has stopped for an image that the platform cannot fetch."""
+    """Create a message that the service stopped because the platform cannot fetch its image; return its id."""
     message_id = (await edge.delivery.Send(send_request())).message.id
     failed = classify(PlatformError(code=100, subcode=2018008, message="Failed to fetch the file"))
     assert isinstance(failed, Failed)
@@ -37,7 +37,7 @@ async def stopped(edge: Edge) -> str:
     return message_id
 
 
-async def test_a_stopped_message_is_paused_and_says_why(edge: Edge) -> None:
+async def test_a_stopped_message_is_paused_and_shows_its_stop(edge: Edge) -> None:
     message_id = await stopped(edge)
 
     message = (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message
@@ -51,7 +51,7 @@ async def test_a_stopped_message_is_paused_and_says_why(edge: Edge) -> None:
     assert message.stop.time.ToMicroseconds() == int(NOW.timestamp() * 1e6)
 
 
-async def test_a_resume_ends_the_stop_and_a_pause_by_hand_has_none(edge: Edge) -> None:
+async def test_a_resume_ends_the_stop_and_a_manual_pause_has_none(edge: Edge) -> None:
     message_id = await stopped(edge)
 
     resumed = (await edge.delivery.ResumeMessage(ResumeMessageRequest(message_id=message_id))).message
@@ -70,7 +70,7 @@ async def test_a_resume_ends_the_stop_and_a_pause_by_hand_has_none(edge: Edge) -
         (StopPolicy(min_attempts=-1), "stop_policy.min_attempts"),
     ],
 )
-async def test_a_policy_beyond_its_limits_is_refused_by_field(edge: Edge, policy: StopPolicy, field: str) -> None:
+async def test_an_invalid_policy_is_refused_by_field(edge: Edge, policy: StopPolicy, field: str) -> None:
     refusal = await refusal_of(edge.delivery.Send(send_request(stop_policy=policy)))
 
     assert list(refusal.violations) == [field]

@@ -1,4 +1,4 @@
-"""TLS at the server's side."""
+"""TLS of the server."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ def authority() -> Authority:
 
 
 async def presented_to(edge: Edge, authority: Authority) -> int:
-    """The serial number of the certificate that the server shows in a handshake."""
+    """Return the serial number of the server's certificate in a handshake."""
     context = ssl.create_default_context(cadata=authority.certificate.decode())
     context.set_alpn_protocols(["h2"])
     port = int(edge.address.rpartition(":")[2])
@@ -33,20 +33,20 @@ async def presented_to(edge: Edge, authority: Authority) -> int:
 
 
 async def test_a_new_certificate_is_used_without_a_restart(authority: Authority, tmp_path: Path) -> None:
-    certificates = Certificates(*authority.certify(HOST, HOST).written(tmp_path), None)
+    certificates = Certificates(*authority.certify(HOST, HOST).write(tmp_path), None)
     async with running_edge(tmp_path, certificates=certificates) as edge:
         first = await presented_to(edge, authority)
         assert await presented_to(edge, authority) == first
 
-        authority.certify(HOST, HOST).written(tmp_path)
+        authority.certify(HOST, HOST).write(tmp_path)
 
         second = await presented_to(edge, authority)
         assert second != first
         assert await presented_to(edge, authority) == second
 
 
-async def test_a_certificate_without_its_key_does_not_replace_a_good_one(authority: Authority, tmp_path: Path) -> None:
-    certificates = Certificates(*authority.certify(HOST, HOST).written(tmp_path), None)
+async def test_a_certificate_without_its_key_does_not_replace_a_valid_one(authority: Authority, tmp_path: Path) -> None:
+    certificates = Certificates(*authority.certify(HOST, HOST).write(tmp_path), None)
     async with running_edge(tmp_path, certificates=certificates) as edge:
         first = await presented_to(edge, authority)
         following = authority.certify(HOST, HOST)
@@ -54,26 +54,26 @@ async def test_a_certificate_without_its_key_does_not_replace_a_good_one(authori
         (tmp_path / "server.pem").write_bytes(following.chain)
         assert await presented_to(edge, authority) == first
 
-        following.written(tmp_path)
+        following.write(tmp_path)
         assert await presented_to(edge, authority) != first
 
 
-async def test_other_authorities_for_callers_are_used_without_a_restart(tmp_path: Path) -> None:
+async def test_new_authorities_for_callers_are_used_without_a_restart(tmp_path: Path) -> None:
     callers, following = Callers(tmp_path), Authority()
     before, after = (authority.certify(LISTED, LISTED) for authority in (callers.authority, following))
     async with guarded_edge(callers, certificates=callers.certificates()) as edge:
-        assert await is_let_in(edge, callers.authority, before)
-        assert not await is_let_in(edge, callers.authority, after)
+        assert await is_accepted(edge, callers.authority, before)
+        assert not await is_accepted(edge, callers.authority, after)
 
         fresh = tmp_path / "fresh.pem"
         fresh.write_bytes(following.certificate)
         fresh.replace(tmp_path / "authority.pem")
 
-        assert await is_let_in(edge, callers.authority, after)
-        assert not await is_let_in(edge, callers.authority, before)
+        assert await is_accepted(edge, callers.authority, after)
+        assert not await is_accepted(edge, callers.authority, before)
 
 
-async def is_let_in(edge: Edge, authority: Authority, mine: Certified) -> bool:
+async def is_accepted(edge: Edge, authority: Authority, mine: Certified) -> bool:
     async with secure_wire(edge, authority, mine) as wire:
         try:
             await DeliveryServiceStub(wire).ListMessages(ListMessagesRequest())
@@ -82,9 +82,11 @@ async def is_let_in(edge: Edge, authority: Authority, mine: Certified) -> bool:
     return True
 
 
-def test_files_that_do_not_fit_are_refused_by_the_names_of_their_settings(authority: Authority, tmp_path: Path) -> None:
-    chain, key = authority.certify(HOST).written(tmp_path)
-    _, another = authority.certify(HOST).written(tmp_path, "another")
+def test_files_that_do_not_match_are_refused_by_the_names_of_their_settings(
+    authority: Authority, tmp_path: Path
+) -> None:
+    chain, key = authority.certify(HOST).write(tmp_path)
+    _, another = authority.certify(HOST).write(tmp_path, "another")
     nothing = tmp_path / "nothing"
     words = tmp_path / "words"
     words.write_text("no certificate")
@@ -101,8 +103,8 @@ def test_files_that_do_not_fit_are_refused_by_the_names_of_their_settings(author
             Certificates(*files)
 
 
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(authority: Authority, tmp_path: Path) -> None:
-    chain, key = authority.certify(HOST).written(tmp_path)
+def test_a_key_with_a_password_is_refused_without_a_prompt(authority: Authority, tmp_path: Path) -> None:
+    chain, key = authority.certify(HOST).write(tmp_path)
     private = serialization.load_pem_private_key(key.read_bytes(), None)
     locked = serialization.BestAvailableEncryption(b"a password")
     key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))

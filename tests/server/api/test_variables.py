@@ -1,4 +1,4 @@
-"""Variables in every string of a content, as a caller of Send and SendStream meets them."""
+"""Variables in every string of a content, in Send and SendStream."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -79,16 +79,16 @@ async def test_a_recipient_without_a_value_is_refused_by_name(
     assert await edge.rows("messages") == 0
 
 
-async def test_a_recipient_who_lacks_a_name_and_a_variable_is_named_at_both(edge: Edge) -> None:
+async def test_a_recipient_without_a_name_and_a_variable_is_reported_at_both(edge: Edge) -> None:
     refused = await refusal_of(
         edge.delivery.Send(send_request(text="{{name}} of {{city}}", recipients=[Recipient(id="ben")]))
     )
 
-    words = "lacks {{city}}, {{name}}, which the text asks for"
-    assert refused.violations == {"recipients[0].name": words, "recipients[0].variables": words}
+    text = "lacks {{city}}, {{name}}, which the text asks for"
+    assert refused.violations == {"recipients[0].name": text, "recipients[0].variables": text}
 
 
-async def test_a_blank_variable_called_name_is_named_among_the_variables(edge: Edge) -> None:
+async def test_a_blank_variable_called_name_is_reported_at_the_variables(edge: Edge) -> None:
     ben = Recipient(id="ben", name="Ben", variables={"name": " "})
 
     refused = await refusal_of(edge.delivery.Send(send_request(recipients=[ben])))
@@ -106,7 +106,7 @@ async def test_every_recipient_without_a_value_is_counted(edge: Edge) -> None:
     assert f"and {120 - listed} more that are not listed" in refused.message
 
 
-async def test_a_default_serves_who_lacks_the_value(edge: Edge) -> None:
+async def test_a_default_is_used_for_recipients_without_the_value(edge: Edge) -> None:
     contents = [
         Content(text="Hello {{name|friend}}!"),
         replying(title="{{ name | Go }}", payload="{{city|}}"),
@@ -120,7 +120,7 @@ async def test_a_default_serves_who_lacks_the_value(edge: Edge) -> None:
     assert await edge.rows("messages") == len(contents)
 
 
-async def test_a_default_cannot_make_an_address_that_is_none(edge: Edge) -> None:
+async def test_a_default_cannot_make_an_invalid_address(edge: Edge) -> None:
     ben = Recipient(id="ben", variables={"url": "e.org/a.png"})
     request = send_request(content=image("{{url|nothing}}"), recipients=[ANN, ben, Recipient(id="cy")])
 
@@ -130,7 +130,7 @@ async def test_a_default_cannot_make_an_address_that_is_none(edge: Edge) -> None
     assert refused.violations == {"recipients[1].variables": words, "recipients[2].variables": words}
 
 
-async def test_a_stream_names_recipients_by_their_place_in_all_of_it(edge: Edge) -> None:
+async def test_a_stream_numbers_recipients_over_all_parts(edge: Edge) -> None:
     async def parts() -> AsyncIterator[SendStreamRequest]:
         header = SendRequest(page_id="1001", content=replying(title="{{name}}"))
         yield SendStreamRequest(header=header)
@@ -151,7 +151,7 @@ async def test_a_stream_names_recipients_by_their_place_in_all_of_it(edge: Edge)
         (template({"text": "Hello"}), False),
     ],
 )
-async def test_a_message_says_whether_the_release_before_would_fill_it_in_alike(
+async def test_a_message_stores_whether_the_earlier_release_would_fill_it_in_alike(
     edge: Edge, content: Content, *, fills_every_string: bool
 ) -> None:
     answer = await edge.delivery.Send(send_request(content=content))

@@ -1,4 +1,4 @@
-"""Whatever Send accepts leaves filled in, as a naive reference fills it in, and within the limits."""
+"""Any content that Send accepts is filled in as by a simple reference implementation, and within the limits."""
 
 import asyncio
 import re
@@ -77,7 +77,7 @@ CONTENTS = st.one_of(
 
 
 def naive(value: Any, person: Recipient, key: str = "") -> Any:
-    """The same, one placeholder after the other, with nothing parsed beforehand."""
+    """Fill in one placeholder after the other, without parsing beforehand."""
     if isinstance(value, dict):
         return {name: naive(inner, person, name) for name, inner in value.items()}
     if isinstance(value, list):
@@ -114,7 +114,7 @@ def plain(content: Content) -> Any:
 
 
 def accepted(request: SendRequest) -> Content | dict[str, str]:
-    """The content, or what is wrong by field."""
+    """Return the content, or the violations by field."""
     try:
         return asyncio.run(send_requests.send(request, OWNER, OWNER))[0].content
     except InvalidRequest as refused:
@@ -126,7 +126,7 @@ LIMITS = {"title": 20, "payload": 1_000, "text": 2_000, "url": 2_048}
 
 @settings(max_examples=300, deadline=None)
 @given(CONTENTS, PEOPLE)
-def test_what_is_accepted_leaves_filled_in_and_what_is_refused_names_the_field(
+def test_accepted_contents_are_filled_in_and_violations_name_the_field(
     content: content_pb2.Content, person: Recipient
 ) -> None:
     answer = accepted(send_request(content=content, recipients=[person]))
@@ -141,7 +141,7 @@ def test_what_is_accepted_leaves_filled_in_and_what_is_refused_names_the_field(
     sent = plain(filled)
     assert sent == naive(plain(answer), person)
     values = "".join(fillings.values())
-    meets_brace = "{{{" in str(content)  # two single braces around a placeholder that is empty: {{{name|}}{
+    meets_brace = "{{{" in str(content)  # two single braces around an empty placeholder: {{{name|}}{
     for key, text in strings(sent):
         assert "{{" not in text or "{{" in values or meets_brace
         if content.attachment.type != TEMPLATE:
@@ -151,8 +151,8 @@ def test_what_is_accepted_leaves_filled_in_and_what_is_refused_names_the_field(
 
 @settings(max_examples=100, deadline=None)
 @given(CONTENTS, st.lists(PEOPLE, min_size=1, max_size=4))
-def test_recipients_are_refused_one_by_one(content: content_pb2.Content, people: list[Recipient]) -> None:
-    """Each is refused among others exactly as alone."""
+def test_recipients_are_refused_separately(content: content_pb2.Content, people: list[Recipient]) -> None:
+    """Each recipient in a list gives the same violations as alone."""
     alone = [accepted(send_request(content=content, recipients=[person])) for person in people]
     together = accepted(send_request(content=content, recipients=people))
 

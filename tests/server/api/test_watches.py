@@ -1,4 +1,4 @@
-"""WatchProgress, as a caller meets it."""
+"""WatchProgress."""
 
 from datetime import timedelta
 
@@ -39,7 +39,7 @@ async def watched(edge: Edge, message_id: str = "m-1") -> list[WatchProgressResp
     return [answer async for answer in edge.delivery.WatchProgress(WatchProgressRequest(message_id=message_id))]
 
 
-async def test_each_progress_is_told_and_the_call_ends_with_the_watch(edge: Edge) -> None:
+async def test_each_progress_is_sent_and_the_call_ends_with_the_watch(edge: Edge) -> None:
     progress = await progress_of_a_message(edge)
     edge.hub.shown = [progress, progress]
 
@@ -48,17 +48,17 @@ async def test_each_progress_is_told_and_the_call_ends_with_the_watch(edge: Edge
     assert heartbeat == answer
     assert answer.sequence == 17
     assert answer.time.ToMicroseconds() == micros(NOW)
-    told = answer.progress
-    assert told.message_id == progress.message.message_id
-    assert told.status == MessageStatus.MESSAGE_STATUS_SENDING
-    assert told.counts == Counts(total=3, sent=2, failed=1)
-    assert (told.batches_total, told.batches_completed, told.round) == (1, 1, 0)
-    assert (told.messages_per_second, told.eta.ToTimedelta()) == (2.5, timedelta(seconds=1.5))
-    assert list(told.error_type_counts) == [ErrorTypeCount(error_type=ErrorType.ERROR_TYPE_NETWORK, count=1)]
+    progress_sent = answer.progress
+    assert progress_sent.message_id == progress.message.message_id
+    assert progress_sent.status == MessageStatus.MESSAGE_STATUS_SENDING
+    assert progress_sent.counts == Counts(total=3, sent=2, failed=1)
+    assert (progress_sent.batches_total, progress_sent.batches_completed, progress_sent.round) == (1, 1, 0)
+    assert (progress_sent.messages_per_second, progress_sent.eta.ToTimedelta()) == (2.5, timedelta(seconds=1.5))
+    assert list(progress_sent.error_type_counts) == [ErrorTypeCount(error_type=ErrorType.ERROR_TYPE_NETWORK, count=1)]
     assert edge.hub.watched == [(OWNER, progress.message.message_id)]
 
 
-async def test_the_end_of_a_watch_tells_when_the_timer_retries(edge: Edge) -> None:
+async def test_the_last_answer_has_the_timers_next_retry(edge: Edge) -> None:
     going_on = await progress_of_a_message(edge)
     policy = RetryPolicy(type=RetryType.CRON)
     done = msgspec.structs.replace(going_on.message, retry_policy=policy, completed=True)
@@ -71,7 +71,7 @@ async def test_the_end_of_a_watch_tells_when_the_timer_retries(edge: Edge) -> No
     assert last.progress.next_retry_time.ToMicroseconds() == micros(after(900))
 
 
-async def test_a_message_that_is_not_there_is_not_found(edge: Edge) -> None:
+async def test_an_unknown_message_is_not_found(edge: Edge) -> None:
     edge.hub.error = MessageNotFound("m-1")
 
     assert (await refusal_of(watched(edge))).code is grpc.StatusCode.NOT_FOUND
@@ -84,7 +84,7 @@ async def test_a_request_without_a_message_is_an_invalid_argument(edge: Edge) ->
     assert edge.hub.watched == []
 
 
-async def test_a_watcher_who_goes_away_leaves_the_hub(edge: Edge) -> None:
+async def test_a_cancelled_watch_leaves_the_hub(edge: Edge) -> None:
     edge.hub.waits = True
     call = edge.delivery.WatchProgress(WatchProgressRequest(message_id="m-1"))
     await edge.hub.waiting.wait()
@@ -94,7 +94,7 @@ async def test_a_watcher_who_goes_away_leaves_the_hub(edge: Edge) -> None:
     await edge.hub.left.wait()
 
 
-async def test_a_server_that_stops_ends_its_watches_at_once(edge: Edge) -> None:
+async def test_a_stopping_server_ends_its_watches_at_once(edge: Edge) -> None:
     edge.hub.waits = True
     edge.hub.shown = [await progress_of_a_message(edge)]
     call = edge.delivery.WatchProgress(WatchProgressRequest(message_id="m-1"))
@@ -105,8 +105,8 @@ async def test_a_server_that_stops_ends_its_watches_at_once(edge: Edge) -> None:
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
-    told = refusal(caught.value)
-    assert told.code is grpc.StatusCode.UNAVAILABLE
-    assert told.info.reason == "SERVER_STOPS"
-    assert told.retry.retry_delay.ToTimedelta() > timedelta(0)
+    refused = refusal(caught.value)
+    assert refused.code is grpc.StatusCode.UNAVAILABLE
+    assert refused.info.reason == "SERVER_STOPS"
+    assert refused.retry.retry_delay.ToTimedelta() > timedelta(0)
     await edge.hub.left.wait()

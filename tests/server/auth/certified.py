@@ -1,4 +1,4 @@
-"""Certificates made on the spot: an authority, and whom it vouches for."""
+"""Certificates for tests: a certificate authority and the certificates that it signs."""
 
 import datetime
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class Certified:
     chain: bytes
     key: bytes
 
-    def written(self, folder: Path, name: str = "server") -> tuple[Path, Path]:
-        """The two as files, in place of those of this name."""
+    def write(self, folder: Path, name: str = "server") -> tuple[Path, Path]:
+        """Write certificate and key to files of this name, and return their paths."""
         chain, key = folder / f"{name}.pem", folder / f"{name}.key"
         for path, content in ((chain, self.chain), (key, self.key)):
             fresh = path.with_suffix(".new")
@@ -31,17 +31,17 @@ class Certified:
 
 @dataclass(frozen=True)
 class Authority:
-    """Signs certificates."""
+    """A certificate authority."""
 
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     @property
     def certificate(self) -> bytes:
-        """What others trust it by, in PEM."""
+        """The authority's own certificate in PEM."""
         return self._signed("an authority", [], self._key, is_authority=True).public_bytes(PEM)
 
     def certify(self, name: str, *alternative_names: str) -> Certified:
-        """A certificate of this common name, and of these DNS names."""
+        """Return a certificate with this common name and these DNS names."""
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         chain = self._signed(name, list(alternative_names), key).public_bytes(PEM)

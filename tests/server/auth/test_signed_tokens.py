@@ -1,4 +1,4 @@
-"""JWTs: which are taken, and whose they are."""
+"""JWTs: accepted and rejected tokens, and the callers they identify."""
 
 import json
 import time
@@ -31,14 +31,14 @@ def signed(keys: Path) -> SignedTokens:
     return SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=keys)
 
 
-def test_a_token_says_who_calls_and_what_that_allows(provider: Provider, signed: SignedTokens) -> None:
+def test_a_token_identifies_the_caller_and_its_scopes(provider: Provider, signed: SignedTokens) -> None:
     caller = signed.caller(provider.token("openid send read"))
 
     assert (caller.owner, caller.sees) == ("crm", "crm")
     assert caller.scopes == {Scope.SEND, Scope.READ}
 
 
-def test_an_admin_may_do_all_and_sees_all(provider: Provider, signed: SignedTokens) -> None:
+def test_an_admin_has_every_scope_and_sees_all_owners(provider: Provider, signed: SignedTokens) -> None:
     caller = signed.caller(provider.token("admin", sub="root"))
 
     assert (caller.owner, caller.sees, caller.scopes) == ("root", ANYBODY, frozenset(Scope))
@@ -49,13 +49,13 @@ def test_a_token_without_scopes_allows_nothing(provider: Provider, signed: Signe
         assert not signed.caller(token).scopes
 
 
-def test_a_token_that_has_expired_is_refused_as_that(provider: Provider, signed: SignedTokens) -> None:
+def test_an_expired_token_is_refused_as_expired(provider: Provider, signed: SignedTokens) -> None:
     with pytest.raises(CredentialsExpired):
         signed.caller(provider.token("send", exp=int(time.time()) - 3_600))
 
 
 @pytest.mark.parametrize("missing", ["exp", "iss", "aud", "sub"])
-def test_a_token_that_says_too_little_is_refused(missing: str, provider: Provider, signed: SignedTokens) -> None:
+def test_a_token_without_a_required_claim_is_refused(missing: str, provider: Provider, signed: SignedTokens) -> None:
     with pytest.raises(CredentialsInvalid):
         signed.caller(provider.token("send", without=(missing,)))
 
@@ -65,17 +65,17 @@ def test_a_token_that_says_too_little_is_refused(missing: str, provider: Provide
     [
         *({"iss": "https://elsewhere.example.org"}, {"aud": "another service"}, {"nbf": int(time.time()) + 3_600}),
         *({"sub": ""}, {"sub": "*"}, {"sub": "two words"}, {"sub": "x" * 129}, {"sub": "a\x00b"}, {"sub": "a\n"}),
-        {"sub": "\ud800"},  # no text that can be written anywhere
+        {"sub": "\ud800"},  # a string that cannot be encoded
     ],
 )
-def test_a_token_that_says_something_else_is_refused(
+def test_a_token_with_a_wrong_claim_is_refused(
     claims: dict[str, Any], provider: Provider, signed: SignedTokens
 ) -> None:
     with pytest.raises(CredentialsInvalid):
         signed.caller(provider.token("send", **claims))
 
 
-def test_a_token_that_is_not_signed_is_refused(provider: Provider, signed: SignedTokens) -> None:
+def test_an_unsigned_token_is_refused(provider: Provider, signed: SignedTokens) -> None:
     with pytest.raises(CredentialsInvalid):
         signed.caller(unsigned(provider.token("admin")))
 
@@ -90,23 +90,23 @@ def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(
         signed.caller(jwt.encode(claims, secret, algorithm="HS256", headers={"kid": provider.key_id}))
 
 
-def test_a_token_of_somebody_else_is_refused(signed: SignedTokens) -> None:
-    for stranger in (Provider(), Provider("k-2")):
+def test_a_token_of_another_provider_is_refused(signed: SignedTokens) -> None:
+    for other in (Provider(), Provider("k-2")):
         with pytest.raises(CredentialsInvalid):
-            signed.caller(stranger.token("admin"))
+            signed.caller(other.token("admin"))
 
 
 @pytest.mark.parametrize("token", ["..", "a.b.c", "", "ey.ey.ey", "é.b.c"])
-def test_what_is_no_token_is_refused(token: str, signed: SignedTokens) -> None:
+def test_text_that_is_not_a_token_is_refused(token: str, signed: SignedTokens) -> None:
     with pytest.raises(CredentialsInvalid):
         signed.caller(token)
 
 
-def test_a_key_that_is_alone_needs_no_id(provider: Provider, signed: SignedTokens) -> None:
+def test_a_single_key_needs_no_key_id(provider: Provider, signed: SignedTokens) -> None:
     assert signed.caller(provider.token("send", with_key_id=False)).owner == "crm"
 
 
-def test_keys_are_exchanged_without_a_restart(provider: Provider, keys: Path, signed: SignedTokens) -> None:
+def test_keys_are_reloaded_without_a_restart(provider: Provider, keys: Path, signed: SignedTokens) -> None:
     follower = Provider("k-2")
     follower.write_keys(keys, provider)
     assert signed.caller(follower.token("send")).owner == signed.caller(provider.token("send")).owner
@@ -125,7 +125,7 @@ def test_keys_are_exchanged_without_a_restart(provider: Provider, keys: Path, si
         *({"kty": ["RSA"]}, {"kty": "EC"}, {"kty": "OKP", "crv": "X25519", "x": "AAAA"}),
     ],
 )
-def test_a_key_that_is_of_no_use_here_leaves_the_others_as_they_are(
+def test_an_unusable_key_does_not_affect_the_other_keys(
     described: dict[str, Any], provider: Provider, tmp_path: Path
 ) -> None:
     path = tmp_path / "jwks.json"
@@ -136,8 +136,8 @@ def test_a_key_that_is_of_no_use_here_leaves_the_others_as_they_are(
     assert signed.caller(provider.token("send")).owner == "crm"
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "nobody knows it"])
-def test_a_private_key_is_not_taken_and_not_shown(algorithm: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["RS256", "unknown"])
+def test_a_private_key_is_refused_and_not_shown(algorithm: str, tmp_path: Path) -> None:
     described = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65_537, 2_048)))
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps({"keys": [{**described, "alg": algorithm}]}))
@@ -149,7 +149,7 @@ def test_a_private_key_is_not_taken_and_not_shown(algorithm: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": []}', '{"keys": [{"kty": "EC"}]}', '{"keys": [3]}'])
-def test_a_file_that_holds_no_keys_is_refused(content: str, tmp_path: Path) -> None:
+def test_a_file_without_keys_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "jwks.json"
     path.write_text(content)
 
@@ -157,7 +157,7 @@ def test_a_file_that_holds_no_keys_is_refused(content: str, tmp_path: Path) -> N
         SignedTokens(issuer=ISSUER, audience=AUDIENCE, jwks_file=path)
 
 
-def test_a_shared_secret_in_the_file_is_no_key(tmp_path: Path) -> None:
+def test_a_shared_secret_in_the_file_is_not_used_as_a_key(tmp_path: Path) -> None:
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k-1"}]}))
 

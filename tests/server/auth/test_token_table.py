@@ -28,7 +28,7 @@ async def added(log: EventStore, owner: str = "crm") -> NewToken:
     return made
 
 
-async def test_a_token_is_found_by_its_hash_at_once(log: EventStore) -> None:
+async def test_a_new_token_is_found_by_its_hash_at_once(log: EventStore) -> None:
     table = TokenTable(log)
     first = await added(log)
     assert await table.find(hash_of(first.secret)) == first.kept
@@ -39,7 +39,7 @@ async def test_a_token_is_found_by_its_hash_at_once(log: EventStore) -> None:
     assert await table.find(hash_of("another")) is None
 
 
-async def test_a_token_that_is_revoked_is_not_found_any_more(log: EventStore) -> None:
+async def test_a_revoked_token_is_not_found(log: EventStore) -> None:
     table, made = TokenTable(log), await added(log)
     assert await table.find(hash_of(made.secret))
 
@@ -51,7 +51,7 @@ async def test_a_token_that_is_revoked_is_not_found_any_more(log: EventStore) ->
     await eventually(lambda: table.find(hash_of(made.secret)), lambda found: found is None, within=3)
 
 
-async def test_the_database_holds_no_token_in_the_clear(log: EventStore) -> None:
+async def test_the_database_stores_no_token_in_plain_text(log: EventStore) -> None:
     made = await added(log)
 
     rows = await log.read(lambda sql: sql.rows("SELECT * FROM access_tokens"))

@@ -1,4 +1,4 @@
-"""`redrive-server tokens`, and what a server does with what it keeps."""
+"""`redrive-server tokens`, and how a server uses the stored tokens."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from server.main import cli
 
 
 class Commands:
-    """The commands, with settings of their own."""
+    """Runs the commands with its own settings."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
@@ -45,7 +45,7 @@ def commands(request: pytest.FixtureRequest, path: Path, tmp_path: Path) -> Comm
     return Commands({"REDRIVE_DATABASE_URL": database, **in_file})
 
 
-def test_tokens_are_made_listed_and_revoked(commands: Commands) -> None:
+def test_tokens_are_created_listed_and_revoked(commands: Commands) -> None:
     assert commands.ids() == []
     secrets = [commands.create(), commands.create("--scope", "read", "--days", "7")]
     listed = commands.run("list").stdout
@@ -62,14 +62,14 @@ def test_tokens_are_made_listed_and_revoked(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("owner", ["", "*", "two words", "x" * 129])
-def test_an_owner_that_cannot_be_one_is_refused(owner: str, commands: Commands) -> None:
+def test_an_invalid_owner_is_refused(owner: str, commands: Commands) -> None:
     result = commands.run("create", "--owner", owner, "--scope", "send")
 
     assert result.exit_code == 1
     assert commands.ids() == []
 
 
-async def test_the_file_holds_hashes_only_and_is_its_owners(path: Path) -> None:
+async def test_the_token_file_holds_hashes_only_and_is_private(path: Path) -> None:
     secret = Commands({"REDRIVE_AUTH_FILE": str(path)}).create()
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -79,7 +79,7 @@ async def test_the_file_holds_hashes_only_and_is_its_owners(path: Path) -> None:
     assert (found.owner, found.scopes) == ("crm", frozenset({Scope.SEND}))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
 def test_a_file_of_the_servers_user_stays_readable_to_it_when_root_changes_it(path: Path) -> None:
     commands = Commands({"REDRIVE_AUTH_FILE": str(path)})
     commands.create()
@@ -92,7 +92,7 @@ def test_a_file_of_the_servers_user_stays_readable_to_it_when_root_changes_it(pa
     assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (10_001, 10_002, 0o640)
 
 
-def test_what_was_written_by_hand_stays_in_the_file(path: Path) -> None:
+def test_manually_written_clients_stay_in_the_file(path: Path) -> None:
     client = {"name": "crm.example.org", "owner": "crm", "scopes": ["read"]}
     path.write_text(json.dumps({"clients": [client]}))
 
@@ -111,7 +111,7 @@ NO_ZONE = {"id": "a", "owner": "crm", "scopes": [], "sha256": "-", "create_time"
         json.dumps({"tokens": [NO_ZONE]}),
     ],
 )
-def test_a_file_that_says_something_else_is_left_alone(content: str, path: Path) -> None:
+def test_an_unreadable_token_file_is_not_changed(content: str, path: Path) -> None:
     path.write_text(content)
 
     result = Commands({"REDRIVE_AUTH_FILE": str(path)}).run("create", "--owner", "crm", "--scope", "send")
@@ -120,7 +120,7 @@ def test_a_file_that_says_something_else_is_left_alone(content: str, path: Path)
     assert path.read_text() == content
 
 
-def test_a_database_at_work_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_database_in_use_is_refused_with_a_remedy(tmp_path: Path) -> None:
     database = tmp_path / "redrive.db"
     store = SqliteStore(database)
 

@@ -1,4 +1,4 @@
-"""`redrive-server doctor`: it names what is wrong, says how to mend it, changes nothing, and shows no secret."""
+"""`redrive-server doctor` names problems and remedies, changes nothing, and shows no secret."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ class Report(msgspec.Struct):
     exit_code: int = 0
 
     def worst(self, check: str) -> Finding:
-        """The worst that was found of a check."""
+        """Return the most severe finding of a check."""
         found = [finding for finding in self.findings if finding.check == check]
         return max(found, key=lambda finding: list(Severity).index(finding.severity))
 
@@ -47,7 +47,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 def environment(
     database_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> pytest.MonkeyPatch:
-    """A server's settings over a database with a page and whatever else."""
+    """Set the environment of a server whose database has a page."""
     settings = {
         "REDRIVE_DATABASE_URL": database_url,
         "REDRIVE_GRAPH_URL": sandbox.url,
@@ -74,8 +74,8 @@ async def examined(*options: str) -> Report:
     return report
 
 
-async def test_nothing_is_wrong_with_a_service_that_is_well_set_up(environment: pytest.MonkeyPatch) -> None:
-    with closing(open_store(Settings())):  # a server is at work
+async def test_a_well_configured_service_has_no_problems(environment: pytest.MonkeyPatch) -> None:
+    with closing(open_store(Settings())):  # a running server
         report = await examined("--pages")
 
     assert [finding for finding in report.findings if finding.severity is not OK] == []
@@ -86,7 +86,7 @@ async def test_nothing_is_wrong_with_a_service_that_is_well_set_up(environment: 
     }
 
 
-async def test_a_database_without_tables_has_no_pages_to_try(
+async def test_a_database_without_tables_has_no_pages_to_check(
     database_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDRIVE_DATABASE_URL", database_url)
@@ -101,7 +101,7 @@ async def test_a_database_without_tables_has_no_pages_to_try(
     assert "it is empty: the first start creates its tables" in [finding.message for finding in report.findings]
 
 
-async def test_what_is_wrong_is_named_all_at_once(
+async def test_all_problems_are_reported_together(
     environment: pytest.MonkeyPatch, sandbox: Sandbox, database_url: str
 ) -> None:
     await sandbox.control.token(TOKEN, "expire")
@@ -158,10 +158,10 @@ async def test_a_wrong_setting_is_named(
     assert report.worst(check).severity is PROBLEM
     assert words in report.worst(check).message
     assert "hidden-password" not in repr(report)
-    assert list(tmp_path.iterdir()) == []  # nothing was made
+    assert list(tmp_path.iterdir()) == []  # nothing was created
 
 
-async def test_a_file_that_is_no_database_is_no_riddle(
+async def test_a_file_that_is_no_database_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
     (tmp_path / "redrive.db").write_text("a letter to nobody" * 100)
@@ -171,7 +171,7 @@ async def test_a_file_that_is_no_database_is_no_riddle(
     assert "not a database" in (await examined()).worst("database").message
 
 
-async def test_a_platform_that_sends_elsewhere_is_not_followed(
+async def test_a_redirect_of_the_platform_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
     async def elsewhere(_: web.Request) -> web.Response:
@@ -189,7 +189,7 @@ async def test_a_platform_that_sends_elsewhere_is_not_followed(
     await runner.cleanup()
 
 
-async def test_a_key_that_others_can_read_and_one_that_is_missing(
+async def test_keys_that_are_readable_by_others_or_missing_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")
@@ -207,14 +207,14 @@ async def test_a_key_that_others_can_read_and_one_that_is_missing(
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(0, OK), (-2, OK), (10, WARNING), (-10, WARNING), (3600, PROBLEM)])
-def test_clocks_that_differ(seconds: int, severity: Severity) -> None:
+def test_different_clocks_are_reported(seconds: int, severity: Severity) -> None:
     finding = compared("the database's", timedelta(seconds=seconds))
 
     assert finding.severity is severity
     assert severity is OK or ("ahead of" if seconds > 0 else "behind") in finding.message
 
 
-async def test_in_words_each_problem_has_its_cure_below_it(
+async def test_the_text_output_shows_the_remedy_below_each_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")

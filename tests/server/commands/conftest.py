@@ -1,4 +1,4 @@
-"""A desk at which a page is registered."""
+"""Fixture: the command services, with a registered page."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def harness(tmp_path: Path) -> AsyncIterator[CommandHarness]:
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
-        desk = Desk(log)
-        await desk.register_page()
-        yield desk
+        harness = CommandHarness(log)
+        await harness.register_page()
+        yield harness

@@ -1,4 +1,4 @@
-"""Cleanups are worked off piece by piece, whoever does it and however often it is cut off, on both databases."""
+"""Cleanups are carried out in steps by any process, and continue after interruptions, on both databases."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ from server.eventstore.store import Store
 from server.settings import Settings
 from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, after
 from tests.databases import opened
-from tests.long_ago import write_done
+from tests.old_messages import write_finished_messages
 
 MESSAGES = 24
 OUTCOMES: Mapping[str, Outcome] = {"ann": SENT, "bob": FAILED, "cid": UNCONFIRMED, "dan": SENT}
@@ -35,10 +35,10 @@ def later() -> Any:
 
 @pytest.fixture
 def store(database_url: str) -> Store:
-    """A log closes it."""
+    """Return an open store; a log closes it."""
     store = opened(database_url)
-    write_done(store, [f"m-{number:02}" for number in range(MESSAGES)], OUTCOMES, time=NOW)
-    write_done(store, ["young"], OUTCOMES, time=after(20 * 86_400))
+    write_finished_messages(store, [f"m-{number:02}" for number in range(MESSAGES)], OUTCOMES, time=NOW)
+    write_finished_messages(store, ["young"], OUTCOMES, time=after(20 * 86_400))
     return store
 
 
@@ -54,8 +54,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
 
 
-async def begun(log: EventLog) -> CleanupRow:
-    """Asked for, while nobody works it off."""
+async def requested(log: EventLog) -> CleanupRow:
+    """Request a cleanup that no process carries out yet."""
     service = CleanupService(log, CleanupRun(log, later), later)
     return await service.clean(CleanupDeliveries(owner=OWNER, older_than_days=90))
 
@@ -73,10 +73,10 @@ async def left(log: EventLog) -> int:
     return await log.read(count)
 
 
-async def test_one_that_is_cut_off_again_and_again_goes_on_where_it_was(
+async def test_a_repeatedly_interrupted_cleanup_continues_at_its_position(
     log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cleanup = await begun(log)
+    cleanup = await requested(log)
     assert (cleanup.state, cleanup.deliveries_total, cleanup.deliveries_removed) == ("RUNNING", None, 0)
     looked, found_after = 0, cleanup_run._found_after
 
@@ -103,14 +103,16 @@ async def test_one_that_is_cut_off_again_and_again_goes_on_where_it_was(
     assert await asyncio.to_thread(differences, store) == {}
 
 
-async def test_two_that_work_on_one_cleanup_do_no_harm(log: EventLog, store: Store, database_url: str) -> None:
+async def test_two_processes_on_one_cleanup_remove_each_delivery_once(
+    log: EventLog, store: Store, database_url: str
+) -> None:
     async with AsyncExitStack() as stack:
         other = log
         if database_url.startswith("postgresql"):
             other = await stack.enter_async_context(
                 event_store_over(opened(database_url), Settings(database_url=database_url))
             )
-        cleanup = await begun(log)
+        cleanup = await requested(log)
         while not (now := await row(log, cleanup.cleanup_id)).is_done:
             await asyncio.gather(CleanupRun(log, later).work_off(), CleanupRun(other, later).work_off())
 
@@ -119,20 +121,20 @@ async def test_two_that_work_on_one_cleanup_do_no_harm(log: EventLog, store: Sto
     assert await asyncio.to_thread(differences, store) == {}
 
 
-async def test_what_changes_in_between_is_looked_at_again(
+async def test_messages_that_change_during_a_cleanup_are_checked_again(
     log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step that was planned on what is no longer so is refused, and the next one is right."""
-    cleanup = await begun(log)
+    """A step planned on outdated rows is refused, and the next one is correct."""
+    cleanup = await requested(log)
     refused = 0
     is_unchanged = removable.is_unchanged
 
-    def at_first_it_changed(*arguments: Any) -> bool:
+    def changed_once(*arguments: Any) -> bool:
         nonlocal refused
         refused += 1
         return refused > 1 and is_unchanged(*arguments)
 
-    monkeypatch.setattr(removable, "is_unchanged", at_first_it_changed)
+    monkeypatch.setattr(removable, "is_unchanged", changed_once)
 
     await CleanupRun(log, later).work_off()
 
@@ -140,7 +142,7 @@ async def test_what_changes_in_between_is_looked_at_again(
     assert (await row(log, cleanup.cleanup_id)).deliveries_removed == 2 * MESSAGES
 
 
-def test_a_message_of_very_many_batches_is_looked_at_in_parts(database_url: str) -> None:
+def test_a_message_with_many_batches_is_checked_in_parts(database_url: str) -> None:
     with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
         sql.execute("DELETE FROM deliveries")
         for number, batches in (("a", 250), ("b", 3), ("c", 1)):

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, an automatic round takes no recipient that a person has left out."""
+"""In any order of steps, an automatic round takes no recipient that a person has left out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
@@ -30,7 +30,7 @@ from tests.builders import (
     people,
     resume_message,
 )
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 IDS = tuple("abcdef")
 OUTCOMES: Mapping[str, Outcome] = {"sent": SENT, "failed": FAILED, "for its token": FAILED_FOR_TOKEN}
@@ -53,52 +53,52 @@ STEPS = (
 )
 
 
-class Story:
-    """One message and what persons have decided about it, kept apart from what the service keeps."""
+class Scenario:
+    """One message and a person's decisions about it, stored separately from the service."""
 
-    def __init__(self, desk: Desk, data: st.DataObject, message_id: str, policy: RetryPolicy) -> None:
-        self.desk, self.data, self.id, self.policy = desk, data, message_id, policy
-        self.left_out: set[str] = set()  # recipients that a person saw, and did not resend
+    def __init__(self, harness: CommandHarness, data: st.DataObject, message_id: str, policy: RetryPolicy) -> None:
+        self.harness, self.data, self.id, self.policy = harness, data, message_id, policy
+        self.left_out: set[str] = set()  # recipients that a person saw and did not resend
         self.is_limited = False
         self.is_suspended = False
-        self.seen = 0  # events of the message that were looked at
-        self.closer = RoundFinalizer(desk.log, desk.rounds, "worker", desk.now)
+        self.seen = 0  # events of the message that were checked
+        self.closer = RoundFinalizer(harness.log, harness.rounds, "worker", harness.now)
 
-    async def begin(self) -> None:
-        """All fail for a token that is replaced once the message is done: every recipient waits for a person."""
-        await self.desk.deliver(self.id, dict.fromkeys(IDS, FAILED_FOR_TOKEN))
+    async def fail_all(self) -> None:
+        """Let all deliveries fail with a token error, complete the message and replace the token."""
+        await self.harness.deliver(self.id, dict.fromkeys(IDS, FAILED_FOR_TOKEN))
         await self.close()
         await self.replace()
 
     async def deliver(self) -> None:
-        await self.desk.deliver(self.id, self.data.draw(outcomes))
+        await self.harness.deliver(self.id, self.data.draw(outcomes))
 
     async def deliver_one(self) -> None:
-        """One batch is completed, and others stay open."""
-        for row in (await self.desk.open_batches(self.id))[:1]:
-            await self.desk.deliver_batch(row, self.data.draw(outcomes))
+        """Complete one batch, and leave the others open."""
+        for row in (await self.harness.open_batches(self.id))[:1]:
+            await self.harness.deliver_batch(row, self.data.draw(outcomes))
 
     async def close(self) -> None:
-        was_completed = (await self.desk.row(self.id)).completed
+        was_completed = (await self.harness.row(self.id)).completed
         await self.closer.close(self.id, swept=True)
-        row = await self.desk.row(self.id)
+        row = await self.harness.row(self.id)
         if not was_completed and row.completed and self.policy.type is RetryType.AUTO and not row.suspended:
             has_rounds = row.retry_policy.has_rounds_left(row.retry_count)
-            assert not (has_rounds and await self.retryable() - self.left_out), "the policy owed a round"
+            assert not (has_rounds and await self.retryable() - self.left_out), "the policy requires another round"
 
     async def retryable(self) -> set[str]:
         wanted = FailureFilter(owner=OWNER, message_id=self.id, retryable_only=True)
-        found = await self.desk.log.read(list_failures(wanted, after="", limit=100))
+        found = await self.harness.log.read(list_failures(wanted, after="", limit=100))
         return {failure.row.recipient_id for failure in found.failures}
 
     async def resend(self) -> None:
         asked_for: dict[str, Any] = self.data.draw(named)
-        before = await self.desk.row(self.id)
+        before = await self.harness.row(self.id)
         is_under_way = before.is_open or before.canary_round > 0
         if "as_of_sequence" in asked_for:
             asked_for["as_of_sequence"] = before.sequence
         try:
-            started = await self.desk.resend(self.id, **asked_for)
+            started = await self.harness.resend(self.id, **asked_for)
         except CanaryUnderWay:
             return
         if not started.recipients:
@@ -110,32 +110,32 @@ class Story:
         elif self.policy.type is RetryType.AUTO and not is_under_way and (was_suspended or not self.is_limited):
             event("a resend left recipients out")
             self.left_out, self.is_limited = set(IDS), True
-        round_ = (await self.desk.row(self.id)).round
-        self.left_out -= set(await self.desk.taken(self.id, round_=round_))
+        round_ = (await self.harness.row(self.id)).round
+        self.left_out -= set(await self.harness.taken(self.id, round_=round_))
 
     async def replace(self) -> None:
-        page = await self.desk.log.read(lambda sql: pages.find(sql, PAGE))
+        page = await self.harness.log.read(lambda sql: pages.find(sql, PAGE))
         assert page is not None
         generation = page.token_generation
-        await self.desk.append(page_stream(PAGE), generation, page_token_replaced(generation + 1))
+        await self.harness.append(page_stream(PAGE), generation, page_token_replaced(generation + 1))
 
     async def resume(self) -> None:
-        await self.desk.pauses.resume(resume_message(self.id))
+        await self.harness.pauses.resume(resume_message(self.id))
         if self.is_suspended:
             self.left_out, self.is_limited, self.is_suspended = set(), False, False
 
     async def run_timer(self) -> None:
-        """As the timer does for this message alone: other examples' messages stay as they are."""
-        due = await self.desk.log.read(lambda sql: message_rows.due_for_timer(sql, after="", limit=1_000))
+        """Run the timer for this message only, so that other examples' messages do not change."""
+        due = await self.harness.log.read(lambda sql: message_rows.due_for_timer(sql, after="", limit=1_000))
         for row in due:
             if row.message_id == self.id:
-                await self.desk.rounds.start(
+                await self.harness.rounds.start(
                     self.id, RetryTrigger.CRON, retry_count=row.retry_count, from_batch=row.automatic_from_batch
                 )
 
     async def check(self) -> None:
-        """Look at what was recorded since the last look."""
-        events = await self.desk.events(self.id)
+        """Check the events that were recorded since the last check."""
+        events = await self.harness.events(self.id)
         for one in events[self.seen :]:
             if isinstance(one, RetryStopped):
                 event("a canary was stopped")
@@ -143,11 +143,11 @@ class Story:
             elif isinstance(one, RetryRequested) and one.trigger is not RetryTrigger.MANUAL:
                 event(f"an automatic round, limited: {one.selection.from_batch > 0}")
                 assert not self.is_suspended
-                assert not self.left_out & set(await self.desk.taken(self.id, round_=one.round))
-            elif isinstance(one, RetryRequested):  # also the rest that follows a canary
-                self.left_out -= set(await self.desk.taken(self.id, round_=one.round))
+                assert not self.left_out & set(await self.harness.taken(self.id, round_=one.round))
+            elif isinstance(one, RetryRequested):  # includes the remaining recipients after a canary
+                self.left_out -= set(await self.harness.taken(self.id, round_=one.round))
         self.seen = len(events)
-        assert (await self.desk.row(self.id)).automatic_rounds_suspended is self.is_suspended
+        assert (await self.harness.row(self.id)).automatic_rounds_suspended is self.is_suspended
 
 
 @pytest.fixture(autouse=True)
@@ -164,9 +164,9 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     st.lists(st.sampled_from(STEPS), min_size=3, max_size=12),
 )
 async def test_no_automatic_round_takes_a_recipient_that_was_left_out(
-    desk: Desk, data: st.DataObject, begins_done: bool, policy: RetryPolicy, steps: list[tuple[str, ...]]
+    harness: CommandHarness, data: st.DataObject, begins_done: bool, policy: RetryPolicy, steps: list[tuple[str, ...]]
 ) -> None:
-    story = Story(desk, data, await desk.send(people(*IDS), retry_policy=policy), policy)
+    story = Scenario(harness, data, await harness.send(people(*IDS), retry_policy=policy), policy)
     does: Mapping[str, Callable[[], Awaitable[None]]] = {
         "deliver": story.deliver,
         "deliver one": story.deliver_one,
@@ -177,7 +177,7 @@ async def test_no_automatic_round_takes_a_recipient_that_was_left_out(
         "timer": story.run_timer,
     }
     if begins_done:
-        await story.begin()
+        await story.fail_all()
     for step in chain.from_iterable(steps):
         await does[step]()
         await story.check()

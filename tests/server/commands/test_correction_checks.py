@@ -1,4 +1,4 @@
-"""Resend with a corrected content, on both databases: what is refused, what is stored, and what is shown."""
+"""Resends with a corrected content, on both databases: rejected requests, stored data and shown data."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ from tests.builders import (
     people,
 )
 from tests.databases import opened
+from tests.server.commands.command_harness import CommandHarness
 from tests.server.commands.corrections import (
     BAD_CONTENT,
     CORRECTED,
     rendered,
     texts,
 )
-from tests.server.commands.desk import Desk
 
 OLD_SERVER = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :expires)"
 
@@ -49,41 +49,41 @@ def store(database_url: str) -> Store:
 
 
 @pytest.fixture
-async def desk(store: Store) -> AsyncIterator[Desk]:
+async def harness(store: Store) -> AsyncIterator[CommandHarness]:
     async with EventStore(store) as log:
-        desk = Desk(log)
-        await desk.register_page()
-        yield desk
+        harness = CommandHarness(log)
+        await harness.register_page()
+        yield harness
 
 
 @pytest.fixture
-def letters(desk: Desk) -> MessageRenderer:
-    """One cache for the whole test, as a server has it."""
-    return MessageRenderer(desk.log, desk.vault)
+def renderer(harness: CommandHarness) -> MessageRenderer:
+    """Return one cache for the whole test, as a server has it."""
+    return MessageRenderer(harness.log, harness.vault)
 
 
 # Variables
 
 
-async def test_variables_that_the_original_asked_for_may_be_asked_for_again(
-    desk: Desk, letters: MessageRenderer
+async def test_a_correction_may_use_variables_of_the_original(
+    harness: CommandHarness, renderer: MessageRenderer
 ) -> None:
     ann = Recipient(id="ann", name="Ann", variables={"city": "Hue", "unused": "x"})
-    message_id = await desk.send([ann], text="Hello {{city}}")
-    await desk.deliver(message_id, {"ann": BAD_CONTENT})
+    message_id = await harness.send([ann], text="Hello {{city}}")
+    await harness.deliver(message_id, {"ann": BAD_CONTENT})
 
-    await desk.resend(message_id, content=Content(text="{{name}} of {{city}}"))
+    await harness.resend(message_id, content=Content(text="{{name}} of {{city}}"))
 
-    assert await texts(desk, letters, message_id) == {"ann": "Ann of Hue"}
+    assert await texts(harness, renderer, message_id) == {"ann": "Ann of Hue"}
 
 
-async def test_a_variable_that_was_not_kept_is_refused_wherever_it_stands_unless_it_has_a_default(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED}, text="Hello {{city}}")
+async def test_an_unknown_variable_without_a_default_is_refused_in_any_field(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED}, text="Hello {{city}}")
     image = Attachment(type="image", url="https://example.org/{{city}}/{{file}}.png")
     replies = [QuickReply(title="{{area|All}}"), QuickReply(title="Yes", payload="{{name}}-{{code}}")]
 
     with pytest.raises(InvalidRequest) as refused:
-        await desk.resend(message_id, content=Content(attachment=image, quick_replies=replies))
+        await harness.resend(message_id, content=Content(attachment=image, quick_replies=replies))
 
     assert [one.field for one in refused.value.violations] == [
         "content.attachment.url",
@@ -92,28 +92,30 @@ async def test_a_variable_that_was_not_kept_is_refused_wherever_it_stands_unless
 
 
 @pytest.mark.parametrize("validate_only", [False, True])
-async def test_a_variable_that_was_not_kept_is_refused_by_name(desk: Desk, validate_only: bool) -> None:
-    message_id = await desk.sent({"ann": FAILED}, text="Hello {{city}}")
-    before = await desk.contents()
+async def test_an_unknown_variable_is_named_in_the_refusal(harness: CommandHarness, validate_only: bool) -> None:
+    message_id = await harness.sent({"ann": FAILED}, text="Hello {{city}}")
+    before = await harness.contents()
 
     with pytest.raises(InvalidRequest) as refused:
-        await desk.resend(message_id, content=Content(text="{{name}} {{street}} {{area}}"), validate_only=validate_only)
+        await harness.resend(
+            message_id, content=Content(text="{{name}} {{street}} {{area}}"), validate_only=validate_only
+        )
 
     words = "asks for {{area}}, {{street}}, which was not kept: the original content did not ask for it"
     assert list(refused.value.violations) == [Violation("content.text", words)]
-    assert await desk.contents() == before
+    assert await harness.contents() == before
 
 
-async def test_a_recipient_who_lacks_what_the_correction_asks_for_fails_and_the_others_are_sent_to(
-    desk: Desk, letters: MessageRenderer
+async def test_a_recipient_without_a_variable_of_the_correction_fails_and_the_others_are_sent(
+    harness: CommandHarness, renderer: MessageRenderer
 ) -> None:
-    message_id = await desk.send([Recipient(id="ann"), *people("bob")], text="Hello")
-    await desk.deliver(message_id, dict.fromkeys(("ann", "bob"), BAD_CONTENT))
+    message_id = await harness.send([Recipient(id="ann"), *people("bob")], text="Hello")
+    await harness.deliver(message_id, dict.fromkeys(("ann", "bob"), BAD_CONTENT))
 
-    await desk.resend(message_id, content=CORRECTED)
+    await harness.resend(message_id, content=CORRECTED)
 
-    assert await texts(desk, letters, message_id) == {"bob": "Dear Bob"}
-    found = await rendered(desk, letters, 2, message_id)
+    assert await texts(harness, renderer, message_id) == {"bob": "Dear Bob"}
+    found = await rendered(harness, renderer, 2, message_id)
     assert [(one.type, one.retry, one.message) for one in found if isinstance(one, Fault)] == [
         (
             ErrorType.OTHER,
@@ -126,86 +128,88 @@ async def test_a_recipient_who_lacks_what_the_correction_asks_for_fails_and_the_
 # Requests
 
 
-async def test_the_content_is_part_of_what_a_repeated_request_asks_for(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
+async def test_the_content_is_part_of_a_repeated_request(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
 
-    await desk.resend(message_id, content=CORRECTED, request_id="r-1")
-    await desk.resend(message_id, content=CORRECTED, request_id="r-1")
+    await harness.resend(message_id, content=CORRECTED, request_id="r-1")
+    await harness.resend(message_id, content=CORRECTED, request_id="r-1")
 
     for other in (None, Content(text="Dear {{ name }}")):
         with pytest.raises(RequestIdReused):
-            await desk.resend(message_id, content=other, request_id="r-1")
-    assert len(await desk.created(message_id, round_=1)) == 1
+            await harness.resend(message_id, content=other, request_id="r-1")
+    assert len(await harness.created(message_id, round_=1)) == 1
 
 
-async def test_a_dry_run_changes_nothing(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
-    await desk.pauses.pause(pause_message(await desk.send(people("bob"))))
-    before = await desk.contents()
+async def test_a_dry_run_changes_nothing(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
+    await harness.pauses.pause(pause_message(await harness.send(people("bob"))))
+    before = await harness.contents()
 
-    await desk.resend(message_id, content=CORRECTED, validate_only=True)
+    await harness.resend(message_id, content=CORRECTED, validate_only=True)
 
-    assert await desk.contents() == before
+    assert await harness.contents() == before
 
 
-async def test_the_rounds_say_that_the_content_changed(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
-    await desk.resend(message_id, content=CORRECTED)
-    await desk.deliver(message_id, {"ann": FAILED})
-    await desk.resend(message_id)
+async def test_the_list_of_rounds_shows_that_the_content_changed(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
+    await harness.resend(message_id, content=CORRECTED)
+    await harness.deliver(message_id, {"ann": FAILED})
+    await harness.resend(message_id)
 
     wanted = RetryFilter(owner=OWNER, message_id=message_id)
-    found = await list_retries(desk.log, wanted, before=2**62, limit=10)
+    found = await list_retries(harness.log, wanted, before=2**62, limit=10)
 
     assert [one.asked.selection.content_changed for one in found] == [False, True]
 
 
-# What is stored
+# Stored data
 
 
-async def test_no_text_is_shown_by_the_history_or_stands_in_the_log(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
-    await desk.resend(message_id, content=Content(text="Secret words"))
+async def test_no_text_is_in_the_history_or_the_log(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
+    await harness.resend(message_id, content=Content(text="Secret words"))
 
-    event = next(event for event in await desk.events(message_id) if isinstance(event, RetryRequested))
+    event = next(event for event in await harness.events(message_id) if isinstance(event, RetryRequested))
 
     assert b"Secret" not in event.sealed_content
     assert "sealed_content" not in json.loads(details(event))
     assert summary(event).endswith("with a corrected content")
 
 
-async def test_a_server_of_the_release_before_keeps_a_correction_from_being_written(desk: Desk) -> None:
+async def test_no_correction_is_written_while_an_older_server_runs(harness: CommandHarness) -> None:
     def old_server(sql: Sql) -> None:
         sql.execute(OLD_SERVER, {"expires": sql.clock() + 60_000_000})
 
-    await desk.log.commit(Commit([], also=old_server))
-    message_id = await desk.sent({"ann": FAILED})
+    await harness.log.commit(Commit([], also=old_server))
+    message_id = await harness.sent({"ann": FAILED})
 
     with pytest.raises(OlderReleaseLives):
-        await desk.resend(message_id, content=CORRECTED)
-    assert (await desk.resend(message_id)).recipients == 1
+        await harness.resend(message_id, content=CORRECTED)
+    assert (await harness.resend(message_id)).recipients == 1
 
 
-async def test_with_another_key_of_the_server_the_corrected_content_opens_still(desk: Desk, store: Store) -> None:
+async def test_a_corrected_content_opens_after_a_key_rotation(harness: CommandHarness, store: Store) -> None:
     old, new = (SealingKey(bytes([number]) * 32) for number in (1, 2))
-    desk.vault = Vault(old)
-    desk.sends, desk.resends = (
-        SendService(desk.log, desk.vault, desk.now),
-        ResendService(desk.log, desk.vault, desk.now),
+    harness.vault = Vault(old)
+    harness.sends, harness.resends = (
+        SendService(harness.log, harness.vault, harness.now),
+        ResendService(harness.log, harness.vault, harness.now),
     )
-    message_id = await desk.sent({"ann": FAILED})
-    await desk.resend(message_id, content=CORRECTED)
+    message_id = await harness.sent({"ann": FAILED})
+    await harness.resend(message_id, content=CORRECTED)
 
     await asyncio.to_thread(rotate, store, old, new)
 
-    assert await texts(desk, MessageRenderer(desk.log, Vault(new)), message_id) == {"ann": "Dear Ann"}
+    assert await texts(harness, MessageRenderer(harness.log, Vault(new)), message_id) == {"ann": "Dear Ann"}
 
 
-async def test_a_person_who_was_erased_gets_no_corrected_message(desk: Desk, letters: MessageRenderer) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
-    await desk.resend(message_id, content=CORRECTED)
+async def test_an_erased_recipient_gets_no_corrected_message(
+    harness: CommandHarness, renderer: MessageRenderer
+) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": FAILED})
+    await harness.resend(message_id, content=CORRECTED)
 
-    erasures = ErasureService(desk.log, desk.vault, desk.now)
+    erasures = ErasureService(harness.log, harness.vault, harness.now)
     await erasures.erase(ErasePerson(owner=OWNER, recipient_id="ann"))
 
-    assert await texts(desk, letters, message_id) == {"bob": "Dear Bob"}
+    assert await texts(harness, renderer, message_id) == {"bob": "Dear Bob"}

@@ -1,9 +1,9 @@
-"""Different ids, counted."""
+"""Counts of distinct ids."""
 
 from server.commands.send_stream import DistinctIds
 
 
-def test_an_id_counts_once_however_often_it_comes() -> None:
+def test_a_repeated_id_counts_once() -> None:
     ids = DistinctIds()
 
     ids.add(["ann", "bob", "ann"])
@@ -13,7 +13,7 @@ def test_an_id_counts_once_however_often_it_comes() -> None:
     ids.close()
 
 
-def test_nothing_counts_nothing() -> None:
+def test_no_ids_count_zero() -> None:
     ids = DistinctIds()
 
     ids.add([])

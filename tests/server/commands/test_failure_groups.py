@@ -1,4 +1,4 @@
-"""What is known of a message's failures is kept while nothing befalls the message."""
+"""Counts of a message's failures are cached until the message changes."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,16 +11,16 @@ from projections.standings import Judged
 from server.queries import failures
 from server.queries.failures import FailureFilter, FailureGroups, list_failures
 from tests.builders import FAILED, FAILED_FOR_TOKEN, OWNER, SENT
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 Groups = Callable[[Sql, Judged], Mapping[Standing, int]]
 
 
-class Looks:
-    """A desk whose list of failures keeps what it has counted; how often it counted."""
+class CountingFailures:
+    """A list of failures that counts how often it reads the groups."""
 
-    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.desk = desk
+    def __init__(self, harness: CommandHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.harness = harness
         self.counts = 0
         self._groups = FailureGroups()
         monkeypatch.setattr(standings, "groups", self._counted(standings.groups))
@@ -35,49 +35,51 @@ class Looks:
     async def retryable(self, message_id: str) -> int:
         wanted = FailureFilter(owner=OWNER, message_id=message_id)
         query = list_failures(wanted, after="", limit=100, groups_of=self._groups.of)
-        return (await self.desk.log.read(query)).retryable_count
+        return (await self.harness.log.read(query)).retryable_count
 
 
 @pytest.fixture
-def looks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Looks:
-    return Looks(desk, monkeypatch)
+def counted(harness: CommandHarness, monkeypatch: pytest.MonkeyPatch) -> CountingFailures:
+    return CountingFailures(harness, monkeypatch)
 
 
-async def test_they_are_counted_once_while_nothing_befalls_the_message(looks: Looks) -> None:
-    message_id = await looks.desk.sent({"ann": FAILED, "bob": FAILED, "cy": SENT})
-    await looks.desk.sent({"dee": FAILED})
+async def test_failures_are_counted_once_while_the_message_does_not_change(counted: CountingFailures) -> None:
+    message_id = await counted.harness.sent({"ann": FAILED, "bob": FAILED, "cy": SENT})
+    await counted.harness.sent({"dee": FAILED})
 
-    assert [await looks.retryable(message_id) for _ in range(3)] == [2, 2, 2]
-    assert looks.counts == 1
-
-
-async def test_they_are_counted_anew_after_whatever_befalls_it(looks: Looks) -> None:
-    message_id = await looks.desk.sent({"ann": FAILED, "bob": FAILED, "cy": SENT})
-    before = await looks.retryable(message_id)
-
-    await looks.desk.resend(message_id, recipient_ids=("ann",))
-
-    assert (before, await looks.retryable(message_id)) == (2, 1)
+    assert [await counted.retryable(message_id) for _ in range(3)] == [2, 2, 2]
+    assert counted.counts == 1
 
 
-async def test_they_are_counted_anew_after_the_page_has_another_token(looks: Looks) -> None:
-    message_id = await looks.desk.sent({"ann": FAILED_FOR_TOKEN})
-    before = await looks.retryable(message_id)
+async def test_failures_are_counted_again_after_a_change_of_the_message(counted: CountingFailures) -> None:
+    message_id = await counted.harness.sent({"ann": FAILED, "bob": FAILED, "cy": SENT})
+    before = await counted.retryable(message_id)
 
-    await looks.desk.replace_token()
+    await counted.harness.resend(message_id, recipient_ids=("ann",))
 
-    assert (before, await looks.retryable(message_id)) == (0, 1)
+    assert (before, await counted.retryable(message_id)) == (2, 1)
 
 
-async def test_what_was_asked_for_longest_ago_goes_first(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failures_are_counted_again_after_a_new_token(counted: CountingFailures) -> None:
+    message_id = await counted.harness.sent({"ann": FAILED_FOR_TOKEN})
+    before = await counted.retryable(message_id)
+
+    await counted.harness.replace_token()
+
+    assert (before, await counted.retryable(message_id)) == (0, 1)
+
+
+async def test_the_least_recently_used_message_leaves_the_cache(
+    counted: CountingFailures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(failures, "MOST", 2)
-    first, second, third = [await looks.desk.sent({"ann": FAILED}) for _ in range(3)]
+    first, second, third = [await counted.harness.sent({"ann": FAILED}) for _ in range(3)]
     for message_id in (first, second, first, third):
-        await looks.retryable(message_id)
-    looks.counts = 0
+        await counted.retryable(message_id)
+    counted.counts = 0
 
-    await looks.retryable(first)
-    kept = looks.counts
-    await looks.retryable(second)
+    await counted.retryable(first)
+    kept = counted.counts
+    await counted.retryable(second)
 
-    assert (kept, looks.counts) == (0, 1)
+    assert (kept, counted.counts) == (0, 1)

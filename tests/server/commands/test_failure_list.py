@@ -1,4 +1,4 @@
-"""ListFailed: who failed and why, and whom a plain resend takes now."""
+"""ListFailed: failed recipients, their errors, and whether a plain resend takes them now."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.builders import (
     crowd,
     people,
 )
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 OUTCOMES: dict[str, Outcome] = {
     "again": FAILED,
@@ -30,19 +30,21 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 
-async def failures(desk: Desk, message_id: str, *, after: str = "", limit: int = 100, **wanted: Any) -> FailureList:
+async def failures(
+    harness: CommandHarness, message_id: str, *, after: str = "", limit: int = 100, **wanted: Any
+) -> FailureList:
     filter_ = FailureFilter(**{"owner": OWNER, **wanted}, message_id=message_id)
-    return await desk.log.read(list_failures(filter_, after=after, limit=limit))
+    return await harness.log.read(list_failures(filter_, after=after, limit=limit))
 
 
 def shown(found: FailureList) -> dict[str, bool]:
     return {failure.row.recipient_id: failure.retryable for failure in found.failures}
 
 
-async def test_failed_and_unconfirmed_recipients_are_listed_with_whether_they_can_be_retried(desk: Desk) -> None:
-    message_id = await desk.sent(OUTCOMES)
+async def test_failed_and_unconfirmed_recipients_are_listed_with_their_retryability(harness: CommandHarness) -> None:
+    message_id = await harness.sent(OUTCOMES)
 
-    found = await failures(desk, message_id)
+    found = await failures(harness, message_id)
 
     assert shown(found) == {"again": True, "blocked": False, "doubtful": False, "tokenless": False}
     assert found.retryable_count == 1
@@ -51,39 +53,39 @@ async def test_failed_and_unconfirmed_recipients_are_listed_with_whether_they_ca
         ErrorType.INVALID_RECIPIENT: 1,
         ErrorType.ACCESS_TOKEN: 1,
     }
-    assert found.message == await desk.row(message_id)
+    assert found.message == await harness.row(message_id)
 
 
-async def test_a_failure_shows_its_last_error(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED_FOR_TOKEN})
+async def test_a_failure_shows_its_last_error(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED_FOR_TOKEN})
 
-    row = (await failures(desk, message_id)).failures[0].row
+    row = (await failures(harness, message_id)).failures[0].row
 
     assert (row.recipient_id, row.attempts) == ("ann", 1)
-    assert await desk.names(message_id) == {"ann": "Ann"}
+    assert await harness.names(message_id) == {"ann": "Ann"}
     assert (row.error_code, row.error_subcode, row.error_message) == (190, 463, "no luck")
 
 
-async def test_a_new_token_makes_its_failures_retryable(desk: Desk) -> None:
-    message_id = await desk.sent(OUTCOMES)
+async def test_a_new_token_makes_its_failures_retryable(harness: CommandHarness) -> None:
+    message_id = await harness.sent(OUTCOMES)
 
-    await desk.replace_token()
+    await harness.replace_token()
 
-    assert shown(await failures(desk, message_id))["tokenless"]
-
-
-async def test_unconfirmed_ones_are_retryable_where_the_message_said_so(desk: Desk) -> None:
-    message_id = await desk.sent(OUTCOMES, on_unconfirmed=OnUnconfirmed.RESEND)
-
-    assert shown(await failures(desk, message_id))["doubtful"]
+    assert shown(await failures(harness, message_id))["tokenless"]
 
 
-async def test_who_has_no_attempts_left_is_not_retryable(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=1))
-    await desk.resend(message_id)
-    await desk.deliver(message_id, {"ann": FAILED})
+async def test_unconfirmed_recipients_are_retryable_if_the_message_allows_it(harness: CommandHarness) -> None:
+    message_id = await harness.sent(OUTCOMES, on_unconfirmed=OnUnconfirmed.RESEND)
 
-    found = await failures(desk, message_id)
+    assert shown(await failures(harness, message_id))["doubtful"]
+
+
+async def test_a_recipient_without_attempts_left_is_not_retryable(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=1))
+    await harness.resend(message_id)
+    await harness.deliver(message_id, {"ann": FAILED})
+
+    found = await failures(harness, message_id)
 
     assert shown(found) == {"ann": False}
     assert found.failures[0].row.attempts == 2
@@ -99,36 +101,38 @@ async def test_who_has_no_attempts_left_is_not_retryable(desk: Desk) -> None:
         ({"retryable_only": True, "error_types": (ErrorType.ACCESS_TOKEN,)}, []),
     ],
 )
-async def test_a_filter_narrows_the_list_but_not_the_counts(desk: Desk, wanted: dict[str, Any], ids: list[str]) -> None:
-    message_id = await desk.sent(OUTCOMES)
+async def test_a_filter_narrows_the_list_but_not_the_counts(
+    harness: CommandHarness, wanted: dict[str, Any], ids: list[str]
+) -> None:
+    message_id = await harness.sent(OUTCOMES)
 
-    found = await failures(desk, message_id, **wanted)
+    found = await failures(harness, message_id, **wanted)
 
     assert list(shown(found)) == ids
     assert (found.retryable_count, sum(found.error_types.values())) == (1, 4)
 
 
-async def test_a_list_goes_on_where_it_stopped(desk: Desk) -> None:
-    message_id = await desk.sent({who.id: FAILED for who in crowd(5)})
+async def test_a_list_continues_where_it_stopped(harness: CommandHarness) -> None:
+    message_id = await harness.sent({who.id: FAILED for who in crowd(5)})
 
-    first = await failures(desk, message_id, limit=3)
-    rest = await failures(desk, message_id, after=list(shown(first))[-1], limit=3)
+    first = await failures(harness, message_id, limit=3)
+    rest = await failures(harness, message_id, after=list(shown(first))[-1], limit=3)
 
     assert [*shown(first), *shown(rest)] == [who.id for who in crowd(5)]
 
 
-async def test_who_is_tried_again_is_no_failure_meanwhile(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
+async def test_a_recipient_that_is_resent_is_not_listed_as_failed(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": FAILED})
 
-    await desk.resend(message_id, recipient_ids=("ann",))
+    await harness.resend(message_id, recipient_ids=("ann",))
 
-    found = await failures(desk, message_id)
+    found = await failures(harness, message_id)
     assert list(shown(found)) == ["bob"]
     assert found.error_types == {ErrorType.NETWORK: 1}
 
 
-async def test_somebody_elses_failures_are_not_shown(desk: Desk) -> None:
-    message_id = await desk.send(people("ann"))
+async def test_failures_of_another_owner_are_not_shown(harness: CommandHarness) -> None:
+    message_id = await harness.send(people("ann"))
 
     with pytest.raises(MessageNotFound):
-        await failures(desk, message_id, owner="somebody else")
+        await failures(harness, message_id, owner="another owner")

@@ -1,4 +1,4 @@
-"""What a field that came with a later release does to the hash by which a repeated request is recognised: nothing."""
+"""New fields of later releases do not change the hash by which repeated requests are recognised."""
 
 import pytest
 
@@ -29,6 +29,6 @@ TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": 
         ),
     ],
 )
-def test_a_request_without_later_fields_has_the_hash_of_the_releases_before(command: Write, hashed: str) -> None:
-    """A caller may repeat a request over an upgrade of the server."""
+def test_a_request_without_later_fields_has_the_hash_of_earlier_releases(command: Write, hashed: str) -> None:
+    """A caller may repeat a request across an upgrade of the server."""
     assert PayloadHash(command, b"k").hexdigest() == hashed

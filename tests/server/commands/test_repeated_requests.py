@@ -1,4 +1,4 @@
-"""A repeated request gets the first answer: over an upgrade, beside the release before, after a rotation."""
+"""A repeated request gets the first answer: across an upgrade, with older servers running, after a rotation."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ from server.eventstore.store import Store
 from tests.builders import OWNER, WORKER, crowd, send_message
 from tests.databases import opened
 from tests.keyed_ids import KEY, message_id_for
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 OLDER = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")
 REQUEST = send_message(request_id="r-1")
@@ -42,15 +42,15 @@ def store(database_url: str) -> Store:
 
 
 @pytest.fixture
-async def desk(store: Store) -> AsyncIterator[Desk]:
+async def harness(store: Store) -> AsyncIterator[CommandHarness]:
     async with EventStore(store) as log:
-        desk = Desk(log)
-        await desk.register_page()
-        yield desk
+        harness = CommandHarness(log)
+        await harness.register_page()
+        yield harness
 
 
 class OlderIds:
-    """Ids as the release before makes them; it looks for a repeated request's message under this id too."""
+    """Ids of the earlier release, which also finds repeated requests by them."""
 
     def message_of(self, _sql: Sql, owner: str, _method: str, request_id: str) -> str:
         return older_message_id(owner, request_id)
@@ -60,15 +60,15 @@ class OlderIds:
 
 
 class Server:
-    """What callers of one server reach: by Send, or by SendStream."""
+    """The calls Send and SendStream of one server."""
 
-    def __init__(self, desk: Desk, *, is_older: bool = False, vault: Vault | None = None) -> None:
+    def __init__(self, harness: CommandHarness, *, is_older: bool = False, vault: Vault | None = None) -> None:
         vault = vault or Vault(KEY)
         if is_older:
             older: Any = OlderIds()
             vault.ids = older
-        self.sends = SendService(desk.log, vault, desk.now)
-        self.streams = StreamSendService(desk.log, vault, self.sends, desk.now, WORKER)
+        self.sends = SendService(harness.log, vault, harness.now)
+        self.streams = StreamSendService(harness.log, vault, self.sends, harness.now, WORKER)
 
     async def send(self, command: SendMessage = REQUEST) -> SendAnswer:
         return await self.sends.send(command, PEOPLE)
@@ -83,60 +83,64 @@ class Server:
             raise
 
 
-async def as_the_release_before_left_it(desk: Desk) -> None:
-    """Its answers name no message: the requests hold what duplicates were dropped, and nothing else."""
+async def remove_answers(harness: CommandHarness) -> None:
+    """Remove the stored answers' message ids, as the earlier release did not store them."""
 
     def forget(sql: Sql) -> None:
         sql.execute("UPDATE requests SET answer = :answer", {"answer": '{"duplicates_dropped": 0}'})
 
-    await desk.log.commit(Commit([], also=forget))
+    await harness.log.commit(Commit([], also=forget))
 
 
-async def older_lease(desk: Desk) -> None:
+async def start_older_server(harness: CommandHarness) -> None:
     def lease(sql: Sql) -> None:
         statement = "INSERT INTO workers (worker, lease_expire_time, release) VALUES ('older', :until, 0)"
         sql.execute(statement, {"until": sql.clock() + MINUTE})
 
-    await desk.log.commit(Commit([], also=lease))
+    await harness.log.commit(Commit([], also=lease))
 
 
-async def end_of_older(desk: Desk) -> None:
-    await desk.log.commit(Commit([], also=lambda sql: sql.execute("DELETE FROM workers")))
+async def end_older_server(harness: CommandHarness) -> None:
+    await harness.log.commit(Commit([], also=lambda sql: sql.execute("DELETE FROM workers")))
 
 
-async def only_message(desk: Desk) -> str:
-    """The id of the one message that there is, whole and visible."""
-    [row] = await desk.messages()
+async def only_message(harness: CommandHarness) -> str:
+    """Return the id of the only message, which must be complete and visible."""
+    [row] = await harness.messages()
     assert row.total == len(PEOPLE)
     return row.message_id
 
 
 @pytest.mark.parametrize(("first", "again"), list(itertools.product(("send", "stream"), repeat=2)))
-async def test_a_request_from_before_the_upgrade_gets_its_first_answer(desk: Desk, first: str, again: str) -> None:
-    before = await getattr(Server(desk, is_older=True), first)()
-    await as_the_release_before_left_it(desk)
+async def test_a_request_from_before_the_upgrade_gets_its_first_answer(
+    harness: CommandHarness, first: str, again: str
+) -> None:
+    before = await getattr(Server(harness, is_older=True), first)()
+    await remove_answers(harness)
 
     for _ in range(2):
-        repeated = await getattr(Server(desk), again)()
+        repeated = await getattr(Server(harness), again)()
         assert (repeated.message.message_id, repeated.duplicates_dropped) == (before.message.message_id, 0)
-    assert await only_message(desk) == OLDER_ID
+    assert await only_message(harness) == OLDER_ID
 
 
-async def test_a_request_from_before_the_upgrade_with_another_payload_is_refused(desk: Desk) -> None:
-    await Server(desk, is_older=True).send()
-    await as_the_release_before_left_it(desk)
+async def test_a_request_from_before_the_upgrade_with_another_payload_is_refused(harness: CommandHarness) -> None:
+    await Server(harness, is_older=True).send()
+    await remove_answers(harness)
     other = send_message("Another text", request_id="r-1")
 
-    for repeat in (Server(desk).send(other), Server(desk).stream(other)):
+    for repeat in (Server(harness).send(other), Server(harness).stream(other)):
         with pytest.raises(RequestIdReused):
             await repeat
-    assert await only_message(desk) == OLDER_ID
+    assert await only_message(harness) == OLDER_ID
 
 
 @pytest.mark.parametrize(("first", "again"), list(itertools.product(("send", "stream"), repeat=2)))
-async def test_either_release_answers_what_the_other_took_while_both_work(desk: Desk, first: str, again: str) -> None:
-    await older_lease(desk)
-    older, newer = Server(desk, is_older=True), Server(desk)
+async def test_both_releases_answer_each_others_requests_while_both_run(
+    harness: CommandHarness, first: str, again: str
+) -> None:
+    await start_older_server(harness)
+    older, newer = Server(harness, is_older=True), Server(harness)
 
     answers = [
         await getattr(newer, first)(),
@@ -144,14 +148,14 @@ async def test_either_release_answers_what_the_other_took_while_both_work(desk: 
         await getattr(newer, again)(),
     ]
 
-    assert {answer.message.message_id for answer in answers} == {OLDER_ID} == {await only_message(desk)}
-    await end_of_older(desk)
+    assert {answer.message.message_id for answer in answers} == {OLDER_ID} == {await only_message(harness)}
+    await end_older_server(harness)
     assert (await getattr(newer, first)()).message.message_id == OLDER_ID
 
 
-async def test_requests_sent_to_both_releases_at_once_make_one_message_each(desk: Desk) -> None:
-    await older_lease(desk)
-    servers = [Server(desk, is_older=True), Server(desk), Server(desk)]
+async def test_concurrent_requests_to_both_releases_make_one_message_each(harness: CommandHarness) -> None:
+    await start_older_server(harness)
+    servers = [Server(harness, is_older=True), Server(harness), Server(harness)]
     requests = [send_message(request_id=f"r-{number}") for number in range(10)]
 
     async def sent(server: Server, request: SendMessage) -> str:
@@ -163,81 +167,81 @@ async def test_requests_sent_to_both_releases_at_once_make_one_message_each(desk
     found = await asyncio.gather(*(sent(server, request) for request in requests for server in servers))
 
     assert [len(set(found[start : start + 3])) for start in range(0, 30, 3)] == [1] * 10
-    assert len(await desk.messages()) == 10
+    assert len(await harness.messages()) == 10
 
 
-async def test_once_the_release_before_is_gone_ids_cannot_be_computed_without_the_key(desk: Desk) -> None:
-    await older_lease(desk)
-    await Server(desk).send()
-    await end_of_older(desk)
+async def test_without_older_servers_ids_cannot_be_computed_without_the_key(harness: CommandHarness) -> None:
+    await start_older_server(harness)
+    await Server(harness).send()
+    await end_older_server(harness)
 
     for number, kind in enumerate(("send", "stream"), start=2):
         request = send_message(request_id=f"r-{number}")
-        message_id = (await getattr(Server(desk), kind)(request)).message.message_id
+        message_id = (await getattr(Server(harness), kind)(request)).message.message_id
         assert message_id == message_id_for(OWNER, f"r-{number}")
         assert message_id != older_message_id(OWNER, f"r-{number}")
-    assert is_keyed((await Server(desk).send(send_message())).message.message_id)
-    assert await desk.log.read(schema.version_of) == schema.VERSION, "the release before is refused from now on"
+    assert is_keyed((await Server(harness).send(send_message())).message.message_id)
+    assert await harness.log.read(schema.version_of) == schema.VERSION, "older servers are refused from now on"
 
 
 @pytest.mark.parametrize("kind", ["send", "stream"])
-async def test_an_older_server_that_comes_while_a_send_is_planned_gets_no_keyed_message(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
+async def test_a_send_planned_before_an_older_server_started_is_refused(
+    harness: CommandHarness, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(
         "server.crypto.keyed_ids.older_release_is_running", lambda _sql: False
-    )  # it was not there a moment ago
-    await older_lease(desk)
+    )  # it was not running a moment ago
+    await start_older_server(harness)
 
     with pytest.raises(OlderReleaseLives):
-        await getattr(Server(desk), kind)()
+        await getattr(Server(harness), kind)()
 
-    assert await desk.messages() == []
+    assert await harness.messages() == []
     monkeypatch.undo()
-    assert (await getattr(Server(desk), kind)()).message.message_id == OLDER_ID
+    assert (await getattr(Server(harness), kind)()).message.message_id == OLDER_ID
 
 
 @pytest.mark.parametrize(("loser", "winner"), [(True, False), (False, True)])
-async def test_servers_that_disagree_whether_an_older_one_lives_make_one_message(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, loser: bool, winner: bool
+async def test_servers_that_disagree_about_older_servers_make_one_message(
+    harness: CommandHarness, monkeypatch: pytest.MonkeyPatch, *, loser: bool, winner: bool
 ) -> None:
-    """One has read that before the other: both plan, and one of them writes."""
+    """One server has noticed the older server before the other: both plan, and one of them writes."""
     monkeypatch.setattr("server.crypto.keyed_ids.older_release_is_running", lambda _sql: loser)
-    late = Server(desk)
+    late = Server(harness)
     stream = await late.streams.open(REQUEST)
     await stream.add(PEOPLE)
     monkeypatch.setattr("server.crypto.keyed_ids.older_release_is_running", lambda _sql: winner)
-    first = await Server(desk).send()
+    first = await Server(harness).send()
 
     with pytest.raises(Aborted):
         await stream.submit()
     await stream.abandon("refused")
 
-    assert await only_message(desk) == first.message.message_id
+    assert await only_message(harness) == first.message.message_id
     assert (await late.stream()).message.message_id == first.message.message_id
 
 
 @pytest.mark.parametrize(("first", "again"), list(itertools.product(("send", "stream"), repeat=2)))
-async def test_a_repeat_after_rotations_of_the_key_gets_the_first_answer(
-    desk: Desk, store: Store, first: str, again: str
+async def test_a_repeat_after_key_rotations_gets_the_first_answer(
+    harness: CommandHarness, store: Store, first: str, again: str
 ) -> None:
-    answers = [await getattr(Server(desk), first)()]
+    answers = [await getattr(Server(harness), first)()]
     old = KEY
     for new in (new_key(), new_key()):
         await asyncio.to_thread(rotation.rotate, store, old, new)
         old = new
         with store.transaction(commit=False) as sql:
             vault = Vault(new, server_keys.payload_key(sql, new))
-        answers.append(await getattr(Server(desk, vault=vault), again)())
+        answers.append(await getattr(Server(harness, vault=vault), again)())
 
-    assert {answer.message.message_id for answer in answers} == {await only_message(desk)}
+    assert {answer.message.message_id for answer in answers} == {await only_message(harness)}
     assert await asyncio.to_thread(differences, store) == {}
 
 
-async def test_what_a_rebuild_makes_of_the_log_answers_repeats_too(desk: Desk, store: Store) -> None:
-    first: Sequence[SendAnswer] = [await Server(desk).send(send_message(request_id=f"r-{n}")) for n in range(3)]
+async def test_rebuilt_read_models_answer_repeated_requests(harness: CommandHarness, store: Store) -> None:
+    first: Sequence[SendAnswer] = [await Server(harness).send(send_message(request_id=f"r-{n}")) for n in range(3)]
 
     assert await asyncio.to_thread(differences, store) == {}
 
-    again = [await Server(desk).send(send_message(request_id=f"r-{n}")) for n in range(3)]
+    again = [await Server(harness).send(send_message(request_id=f"r-{n}")) for n in range(3)]
     assert [one.message.message_id for one in again] == [one.message.message_id for one in first]

@@ -1,4 +1,4 @@
-"""Resend: who is taken, who is skipped and why, and what a round is made of."""
+"""Resend: taken and skipped recipients, and the contents of a round."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ from tests.builders import (
     fault,
     people,
 )
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
 LIMITED = Failed(fault(ErrorType.RATE_LIMIT))
 OUTCOMES: Mapping[str, Outcome] = {
@@ -38,15 +38,15 @@ def skipped(**reasons: int) -> dict[SkipReason, int]:
     return {SkipReason(reason): count for reason, count in reasons.items()}
 
 
-# Who is taken
+# Selection
 
 
-async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
-    message_id = await desk.sent(OUTCOMES)
+async def test_a_plain_resend_takes_retryable_recipients(harness: CommandHarness) -> None:
+    message_id = await harness.sent(OUTCOMES)
 
-    started = await desk.resend(message_id)
+    started = await harness.resend(message_id)
 
-    assert await desk.taken(message_id) == ["again", "limited"]
+    assert await harness.taken(message_id) == ["again", "limited"]
     assert started == RoundStarted(
         recipients=2,
         batches=1,
@@ -79,7 +79,7 @@ async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
             skipped(ALREADY_SENT=1, OTHER_ERROR_TYPE=3),
         ),
         (
-            {"recipient_ids": ("sent", "blocked", "again", "stranger", "doubtful")},
+            {"recipient_ids": ("sent", "blocked", "again", "unknown", "doubtful")},
             ["blocked", "again"],
             skipped(ALREADY_SENT=1, UNKNOWN_RECIPIENT=1, UNCONFIRMED=1),
         ),
@@ -94,7 +94,7 @@ async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
             skipped(OTHER_ERROR_TYPE=2),
         ),
         (
-            {"recipient_ids": ("again", "again", "stranger", "stranger")},
+            {"recipient_ids": ("again", "again", "unknown", "unknown")},
             ["again"],
             skipped(UNKNOWN_RECIPIENT=1),
         ),
@@ -105,86 +105,86 @@ async def test_a_plain_resend_takes_who_can_be_reached_now(desk: Desk) -> None:
         ),
     ],
 )
-async def test_a_resend_takes_what_was_asked_for(
-    desk: Desk, asked_for: dict[str, Any], taken: list[str], skips: dict[SkipReason, int]
+async def test_a_resend_takes_the_selected_recipients(
+    harness: CommandHarness, asked_for: dict[str, Any], taken: list[str], skips: dict[SkipReason, int]
 ) -> None:
-    message_id = await desk.sent(OUTCOMES)
+    message_id = await harness.sent(OUTCOMES)
 
-    dry = await desk.resend(message_id, **asked_for, validate_only=True)
-    started = await desk.resend(message_id, **asked_for)
+    dry = await harness.resend(message_id, **asked_for, validate_only=True)
+    started = await harness.resend(message_id, **asked_for)
 
-    assert await desk.taken(message_id) == taken
+    assert await harness.taken(message_id) == taken
     assert (started.recipients, started.skipped) == (len(taken), skips)
     assert msgspec.structs.replace(dry, predictions={}) == started
 
 
-async def test_a_message_may_ask_for_unconfirmed_ones_to_be_resent(desk: Desk) -> None:
-    message_id = await desk.sent({"doubtful": UNCONFIRMED}, on_unconfirmed=OnUnconfirmed.RESEND)
+async def test_a_message_may_allow_resends_of_unconfirmed_recipients(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"doubtful": UNCONFIRMED}, on_unconfirmed=OnUnconfirmed.RESEND)
 
-    await desk.resend(message_id)
+    await harness.resend(message_id)
 
-    assert await desk.taken(message_id) == ["doubtful"]
+    assert await harness.taken(message_id) == ["doubtful"]
 
 
-async def test_who_may_have_been_reached_by_an_earlier_attempt_is_left_out_too(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": UNCONFIRMED, "bob": FAILED})
-    await desk.resend(message_id, include_unconfirmed=True)
-    await desk.deliver(message_id, {"ann": FAILED, "bob": FAILED})
+async def test_a_recipient_that_an_earlier_attempt_may_have_reached_is_left_out(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": UNCONFIRMED, "bob": FAILED})
+    await harness.resend(message_id, include_unconfirmed=True)
+    await harness.deliver(message_id, {"ann": FAILED, "bob": FAILED})
 
-    plain = await desk.resend(message_id)
-    await desk.resend(message_id, include_unconfirmed=True)
+    plain = await harness.resend(message_id)
+    await harness.resend(message_id, include_unconfirmed=True)
 
     assert (plain.recipients, plain.skipped) == (1, skipped(UNCONFIRMED=1))
-    assert await desk.taken(message_id, round_=2) == ["bob"]
-    assert await desk.taken(message_id, round_=3) == ["ann"]
+    assert await harness.taken(message_id, round_=2) == ["bob"]
+    assert await harness.taken(message_id, round_=3) == ["ann"]
 
 
-async def test_nobody_gets_more_attempts_than_allowed(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=2))
+async def test_no_recipient_gets_more_attempts_than_allowed(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED}, retry_policy=RetryPolicy(max_retry_attempts=2))
     for _ in range(2):
-        await desk.resend(message_id)
-        await desk.deliver(message_id, {"ann": FAILED})
+        await harness.resend(message_id)
+        await harness.deliver(message_id, {"ann": FAILED})
 
-    started = await desk.resend(message_id, recipient_ids=("ann",))
+    started = await harness.resend(message_id, recipient_ids=("ann",))
 
     assert (started.recipients, started.skipped) == (0, skipped(ATTEMPTS_USED_UP=1))
 
 
-async def test_after_a_new_token_those_whom_the_old_one_failed_are_taken(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED_FOR_TOKEN, "bob": FAILED_FOR_GOOD})
-    before = await desk.resend(message_id)
+async def test_after_a_new_token_failures_of_the_old_one_are_taken(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED_FOR_TOKEN, "bob": FAILED_FOR_GOOD})
+    before = await harness.resend(message_id)
 
-    await desk.replace_token()
-    await desk.resend(message_id)
+    await harness.replace_token()
+    await harness.resend(message_id)
 
     assert before.recipients == 0
-    assert await desk.taken(message_id) == ["ann"]
+    assert await harness.taken(message_id) == ["ann"]
 
 
-async def test_those_whom_the_new_token_failed_too_are_not_taken_again(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED_FOR_TOKEN})
-    await desk.replace_token()
-    await desk.resend(message_id)
-    await desk.deliver(message_id, {"ann": FAILED_FOR_TOKEN})
+async def test_failures_of_the_new_token_are_not_taken_again(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED_FOR_TOKEN})
+    await harness.replace_token()
+    await harness.resend(message_id)
+    await harness.deliver(message_id, {"ann": FAILED_FOR_TOKEN})
 
-    started = await desk.resend(message_id)
+    started = await harness.resend(message_id)
 
     assert started.skipped == skipped(TOKEN_NOT_REPLACED=1)
 
 
-async def test_who_is_on_the_way_is_not_taken_again(desk: Desk) -> None:
-    message_id = await desk.send(people("ann", "bob"))
+async def test_recipients_in_progress_are_not_taken_again(harness: CommandHarness) -> None:
+    message_id = await harness.send(people("ann", "bob"))
 
-    started = await desk.resend(message_id, recipient_ids=("ann",))
-    plain = await desk.resend(message_id)
+    started = await harness.resend(message_id, recipient_ids=("ann",))
+    plain = await harness.resend(message_id)
 
     assert (started.recipients, started.skipped) == (0, skipped(IN_PROGRESS=1))
     assert (plain.start_number, plain.skipped) == (0, skipped(IN_PROGRESS=2))
 
 
-async def test_who_was_cancelled_is_not_taken(desk: Desk) -> None:
-    message_id = await desk.send(people("ann"))
-    await desk.cancels.cancel(cancel_message(message_id))
+async def test_a_cancelled_message_cannot_be_resent(harness: CommandHarness) -> None:
+    message_id = await harness.send(people("ann"))
+    await harness.cancels.cancel(cancel_message(message_id))
 
     with pytest.raises(MessageIsCancelled):
-        await desk.resend(message_id)
+        await harness.resend(message_id)

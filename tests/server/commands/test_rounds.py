@@ -1,4 +1,4 @@
-"""What a resend makes: a round, once for each request."""
+"""Rounds that resends create, once per request."""
 
 import msgspec
 import pytest
@@ -17,114 +17,114 @@ from tests.builders import (
     crowd,
     people,
 )
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 
-# What a round is
+# Contents of a round
 
 
-async def test_a_round_is_numbered_on_and_asked_for_by_somebody(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED_FOR_GOOD})
+async def test_a_round_has_the_next_number_and_its_caller(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": FAILED_FOR_GOOD})
 
-    await desk.resend(message_id, error_types=(ErrorType.NETWORK,))
+    await harness.resend(message_id, error_types=(ErrorType.NETWORK,))
 
-    requested = (await desk.events(message_id))[-1]
+    requested = (await harness.events(message_id))[-1]
     assert isinstance(requested, RetryRequested)
     assert (requested.round, requested.trigger, requested.requested_by) == (1, RetryTrigger.MANUAL, OWNER)
     assert requested.selection == RetrySelection(error_types=(ErrorType.NETWORK,))
     assert (requested.first_batch, requested.batches, requested.recipients, requested.retry_count) == (2, 1, 1, 0)
 
 
-async def test_a_second_attempt_knows_where_its_variables_stand(desk: Desk) -> None:
-    message_id = await desk.send(crowd(150))
-    await desk.deliver(message_id, {"u00120": FAILED})
-    await desk.resend(message_id)
-    await desk.deliver(message_id, {"u00120": FAILED})
-    await desk.resend(message_id)
+async def test_a_second_attempt_refers_to_its_variables(harness: CommandHarness) -> None:
+    message_id = await harness.send(crowd(150))
+    await harness.deliver(message_id, {"u00120": FAILED})
+    await harness.resend(message_id)
+    await harness.deliver(message_id, {"u00120": FAILED})
+    await harness.resend(message_id)
 
-    (first,), (second,) = [(await desk.created(message_id, round_=n))[0].recipients for n in (1, 2)]
+    (first,), (second,) = [(await harness.created(message_id, round_=n))[0].recipients for n in (1, 2)]
 
     assert first == BatchRecipient(id="u00120", name="", attempt_number=2, origin_batch=2, origin_position=20)
     assert second == msgspec.structs.replace(first, attempt_number=3)
 
 
-async def test_a_resend_opens_a_message_that_was_done(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": SENT})
+async def test_a_resend_reopens_a_done_message(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": SENT})
 
-    await desk.resend(message_id)
+    await harness.resend(message_id)
 
-    row = await desk.row(message_id)
+    row = await harness.row(message_id)
     assert (row.completed, row.status, row.round, row.retry_count) == (False, "SENDING", 1, 0)
-    assert await desk.counts(message_id) == {"PENDING": 1, "SENT": 1}
+    assert await harness.counts(message_id) == {"PENDING": 1, "SENT": 1}
 
 
-async def test_a_round_that_takes_nobody_is_none(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": SENT})
-    before = await desk.contents()
+async def test_a_resend_without_recipients_starts_no_round(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": SENT})
+    before = await harness.contents()
 
-    started = await desk.resend(message_id)
+    started = await harness.resend(message_id)
 
     assert (started.recipients, started.batches, started.start_number) == (0, 0, 0)
-    assert await desk.contents() == before
-    assert (await desk.row(message_id)).completed
+    assert await harness.contents() == before
+    assert (await harness.row(message_id)).completed
 
 
-async def test_a_dry_run_changes_nothing(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
-    before = await desk.contents()
+async def test_a_dry_run_changes_nothing(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
+    before = await harness.contents()
 
-    started = await desk.resend(message_id, validate_only=True, request_id="r-1")
+    started = await harness.resend(message_id, validate_only=True, request_id="r-1")
 
     assert (started.recipients, started.start_number) == (1, 2)
-    assert await desk.contents() == before
+    assert await harness.contents() == before
 
 
-async def test_somebody_elses_message_cannot_be_resent(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
+async def test_a_message_of_another_owner_cannot_be_resent(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
 
     with pytest.raises(MessageNotFound):
-        await desk.resend(message_id, owner="somebody else")
+        await harness.resend(message_id, owner="another owner")
     with pytest.raises(MessageNotFound):
-        await desk.resend("no such message")
+        await harness.resend("no such message")
 
 
-# The same request again
+# Repeated requests
 
 
-async def test_a_repeated_resend_gets_the_first_answer(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED, "eve": SENT})
-    first = await desk.resend(message_id, request_id="r-1")
-    before = await desk.contents()
+async def test_a_repeated_resend_gets_the_first_answer(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": FAILED, "eve": SENT})
+    first = await harness.resend(message_id, request_id="r-1")
+    before = await harness.contents()
 
-    again = await desk.resend(message_id, request_id="r-1")
+    again = await harness.resend(message_id, request_id="r-1")
 
     assert again == first
     assert again.recipients == 2
-    assert await desk.contents() == before
+    assert await harness.contents() == before
 
 
-async def test_a_repeated_resend_gets_the_first_answer_also_after_a_cancel(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED})
-    first = await desk.resend(message_id, request_id="r-1")
-    await desk.cancels.cancel(cancel_message(message_id))
+async def test_a_repeated_resend_gets_the_first_answer_after_a_cancel(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED})
+    first = await harness.resend(message_id, request_id="r-1")
+    await harness.cancels.cancel(cancel_message(message_id))
 
-    assert await desk.resend(message_id, request_id="r-1") == first
+    assert await harness.resend(message_id, request_id="r-1") == first
 
 
-async def test_the_same_request_id_for_another_resend_is_refused(desk: Desk) -> None:
-    message_id = await desk.sent({"ann": FAILED, "bob": FAILED})
-    await desk.resend(message_id, recipient_ids=("ann",), request_id="r-1")
+async def test_the_same_request_id_for_another_resend_is_refused(harness: CommandHarness) -> None:
+    message_id = await harness.sent({"ann": FAILED, "bob": FAILED})
+    await harness.resend(message_id, recipient_ids=("ann",), request_id="r-1")
 
     with pytest.raises(RequestIdReused):
-        await desk.resend(message_id, recipient_ids=("bob",), request_id="r-1")
+        await harness.resend(message_id, recipient_ids=("bob",), request_id="r-1")
 
-    assert await desk.taken(message_id) == ["ann"]
+    assert await harness.taken(message_id) == ["ann"]
 
 
-async def test_a_resend_that_took_nobody_does_not_use_up_its_request_id(desk: Desk) -> None:
-    message_id = await desk.send(people("ann"))
-    nobody = await desk.resend(message_id, request_id="r-1")
-    await desk.deliver(message_id, {"ann": FAILED})
+async def test_a_resend_without_recipients_does_not_use_up_its_request_id(harness: CommandHarness) -> None:
+    message_id = await harness.send(people("ann"))
+    empty = await harness.resend(message_id, request_id="r-1")
+    await harness.deliver(message_id, {"ann": FAILED})
 
-    started = await desk.resend(message_id, request_id="r-1")
+    started = await harness.resend(message_id, request_id="r-1")
 
-    assert (nobody.recipients, started.recipients) == (0, 1)
+    assert (empty.recipients, started.recipients) == (0, 1)

@@ -1,4 +1,4 @@
-"""What every event log promises while much goes on: many commits at once, listeners, readers, and an outage."""
+"""Requirements of every event log under load: concurrent commits, listeners, readers, and an outage."""
 
 import asyncio
 import threading
@@ -19,11 +19,11 @@ Outage = Callable[[], AbstractContextManager[None]]
 
 
 class BusyLogConformance:
-    """Inherit, name the class Test..., and bring a `log` and an `outage` that lasts as long as its context."""
+    """Base class; a subclass named Test... provides the fixtures `log` and `outage` (a context without a log)."""
 
-    # Many at once
+    # Concurrent commits
 
-    async def test_many_commits_at_once_are_all_written_but_for_the_one_that_fails(self, log: EventLog) -> None:
+    async def test_all_concurrent_commits_are_written_except_the_failing_one(self, log: EventLog) -> None:
         heard: list[int] = []
         log.listen(lambda recorded: heard.append(len(recorded)))
 
@@ -40,7 +40,7 @@ class BusyLogConformance:
         assert await log.read(page_ids) == [f"{n:03}" for n in range(200) if n != 77]
         assert sum(heard) == 199
 
-    async def test_commits_that_wait_together_are_written_together(self, log: EventLog) -> None:
+    async def test_waiting_commits_are_written_together(self, log: EventLog) -> None:
         groups: list[int] = []
         log.listen(lambda recorded: groups.append(len(recorded)))
 
@@ -49,9 +49,9 @@ class BusyLogConformance:
         assert sum(groups) == 200
         assert len(groups) <= 20
 
-    async def test_the_commit_of_a_caller_who_went_away_is_written_all_the_same(self, log: EventLog) -> None:
+    async def test_the_commit_of_a_cancelled_caller_is_written(self, log: EventLog) -> None:
         going = asyncio.create_task(log.commit(Commit([registered("1")])))
-        await asyncio.sleep(0)  # lets it hand over its commit
+        await asyncio.sleep(0)  # lets the task hand over its commit
         going.cancel()
 
         await log.commit(Commit([registered("2")]))
@@ -59,23 +59,23 @@ class BusyLogConformance:
         assert await log.read(page_ids) == ["1", "2"]
         assert going.cancelled()
 
-    # Listening
+    # Listeners
 
-    async def test_a_listener_hears_what_was_recorded_before_the_caller_goes_on(self, log: EventLog) -> None:
-        heard: list[Recorded] = []
-        log.listen(heard.extend)
+    async def test_a_listener_gets_events_before_the_commit_returns(self, log: EventLog) -> None:
+        seen: list[Recorded] = []
+        log.listen(seen.extend)
         events = (page_registered("1"), page_settings_changed("1"))
 
         result = await log.commit(Commit([appended("1", 0, *events)]))
 
         assert isinstance(result, Committed)
-        assert [(one.stream, one.version, one.event) for one in heard] == [
+        assert [(one.stream, one.version, one.event) for one in seen] == [
             (page_stream("1"), 1, events[0]),
             (page_stream("1"), 2, events[1]),
         ]
-        assert heard[-1].position == result.position
+        assert seen[-1].position == result.position
 
-    async def test_listeners_hear_everything_in_the_order_of_the_log(self, log: EventLog) -> None:
+    async def test_listeners_get_all_events_in_log_order(self, log: EventLog) -> None:
         heard: list[Recorded] = []
         log.listen(heard.extend)
 
@@ -85,19 +85,19 @@ class BusyLogConformance:
         assert len(positions) == 100
         assert positions == sorted(positions)
 
-    async def test_listeners_hear_nothing_of_what_was_not_written(self, log: EventLog) -> None:
+    async def test_listeners_get_no_events_of_failed_commits(self, log: EventLog) -> None:
         await log.commit(Commit([registered("1")]))
-        heard: list[Recorded] = []
-        log.listen(heard.extend)
+        seen: list[Recorded] = []
+        log.listen(seen.extend)
 
         await log.commit(Commit([registered("1")]))
         await log.commit(Commit([registered("2")], guard=lambda _: "no"))
 
-        assert heard == []
+        assert seen == []
 
-    # Reading
+    # Reads
 
-    async def test_a_query_sees_one_moment(self, log: EventLog) -> None:
+    async def test_a_query_reads_one_snapshot(self, log: EventLog) -> None:
         await log.commit(Commit([registered("1")]))
         looked, may_look_again = threading.Event(), threading.Event()
 
@@ -115,16 +115,16 @@ class BusyLogConformance:
         assert await reading == (["1"], ["1"])
         assert await log.read(page_ids) == ["1", "2"]
 
-    async def test_what_a_query_raises_reaches_its_caller(self, log: EventLog) -> None:
+    async def test_an_exception_of_a_query_reaches_its_caller(self, log: EventLog) -> None:
         def fail(_: Sql) -> None:
-            raise LookupError("nobody here")
+            raise LookupError("no row")
 
-        with pytest.raises(LookupError, match="nobody here"):
+        with pytest.raises(LookupError, match="no row"):
             await log.read(fail)
 
-    # Trouble
+    # Outages
 
-    async def test_a_database_that_is_away_is_unavailable_and_comes_back(self, log: EventLog, outage: Outage) -> None:
+    async def test_an_outage_raises_unavailable_and_the_log_recovers(self, log: EventLog, outage: Outage) -> None:
         await log.commit(Commit([registered("1")]))
         with outage():
             with pytest.raises(Unavailable) as refused:
@@ -136,7 +136,7 @@ class BusyLogConformance:
         assert isinstance(await log.commit(Commit([registered("3")])), Committed)
         assert await log.read(page_ids) == ["1", "3"]
 
-    async def test_everyone_who_waits_hears_of_an_outage(self, log: EventLog, outage: Outage) -> None:
+    async def test_an_outage_fails_all_waiting_commits(self, log: EventLog, outage: Outage) -> None:
         with outage():
             results = await asyncio.gather(
                 *(log.commit(Commit([registered(str(n))])) for n in range(20)), return_exceptions=True

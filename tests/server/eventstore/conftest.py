@@ -1,4 +1,4 @@
-"""A log in a file of its own."""
+"""Fixtures: a log in its own database file."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(database: Path) -> SqliteStore:
-    """The log closes it."""
+    """Return an open store; the log closes it."""
     return SqliteStore(database)
 
 

@@ -1,6 +1,6 @@
-"""What every event log promises of a commit: one suite, a subclass per database, which brings the fixture `log`.
+"""Requirements of every event log: one suite, with a subclass per database that provides the fixture `log`.
 
-What it promises while much goes on stands in busy_log_conformance.py.
+busy_log_conformance.py has the requirements under load.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ def page_ids(sql: Sql) -> list[str]:
 
 
 class EventLogConformance:
-    """Inherit, name the class Test..., and bring a `log`."""
+    """Base class; a subclass named Test... provides a `log`."""
 
-    # Appending
+    # Appends
 
     async def test_an_owner_finds_its_pages_those_shared_with_it_and_those_without_owner(self, log: EventLog) -> None:
         owners = {"1": "shop", "2": "crm", "3": "crm", "4": "crm", "5": "", "6": "crm", "7": "crm"}
@@ -68,7 +68,7 @@ class EventLogConformance:
         ]
         assert await log.read(page_ids) == list(owners)
 
-    async def test_events_are_loaded_in_the_order_in_which_they_were_appended(self, log: EventLog) -> None:
+    async def test_events_are_loaded_in_the_order_of_their_appends(self, log: EventLog) -> None:
         events = [page_registered("1"), *(page_settings_changed("1", name=f"name {n}") for n in range(20))]
 
         await log.commit(Commit([appended("1", 0, *events[:8])]))
@@ -77,15 +77,15 @@ class EventLogConformance:
         assert list(await log.load(page_stream("1"))) == events
         assert list(await log.load(page_stream("1"), limit=3)) == events[:3]
 
-    async def test_a_stream_that_nobody_has_written_to_is_empty(self, log: EventLog) -> None:
+    async def test_a_stream_without_events_is_empty(self, log: EventLog) -> None:
         assert list(await log.load(page_stream("1"))) == []
 
-    async def test_events_of_some_streams_come_in_the_order_of_the_log(self, log: EventLog) -> None:
+    async def test_events_of_several_streams_have_the_order_of_the_log(self, log: EventLog) -> None:
         await log.commit(Commit([appended("1", 0, page_registered("1"))]))
         await log.commit(Commit([appended("2", 0, page_registered("2"))]))
         await log.commit(Commit([appended("3", 0, page_registered("3"))]))
         await log.commit(Commit([appended("1", 1, page_settings_changed("1"), page_settings_changed("1", name="x"))]))
-        streams = [page_stream("3"), page_stream("1"), page_stream("nobody's")]
+        streams = [page_stream("3"), page_stream("1"), page_stream("unknown")]
 
         found = await log.recorded_in(streams)
 
@@ -110,7 +110,7 @@ class EventLogConformance:
         assert positions == sorted(set(positions))
 
     @pytest.mark.parametrize("expected_version", [0, 1, 3, 7])
-    async def test_another_version_than_the_last_is_a_conflict(self, log: EventLog, expected_version: int) -> None:
+    async def test_a_wrong_expected_version_is_a_conflict(self, log: EventLog, expected_version: int) -> None:
         before = [page_registered("1"), page_settings_changed("1")]
         await log.commit(Commit([appended("1", 0, *before)]))
 
@@ -119,7 +119,7 @@ class EventLogConformance:
         assert result == Conflict(page_stream("1"))
         assert list(await log.load(page_stream("1"))) == before
 
-    async def test_a_stream_begins_without_a_gap(self, log: EventLog) -> None:
+    async def test_the_first_event_of_a_stream_has_version_one(self, log: EventLog) -> None:
         assert await log.commit(Commit([appended("1", 1, page_registered("1"))])) == Conflict(page_stream("1"))
         assert list(await log.load(page_stream("1"))) == []
 
@@ -128,7 +128,7 @@ class EventLogConformance:
 
         assert [len(await log.load(page_stream(page))) for page in "123"] == [1, 1, 1]
 
-    async def test_a_conflict_on_one_stream_keeps_all_of_a_commit_from_being_written(self, log: EventLog) -> None:
+    async def test_a_conflict_on_one_stream_rejects_the_whole_commit(self, log: EventLog) -> None:
         await log.commit(Commit([registered("2")]))
 
         commit = Commit([registered("1"), registered("2"), registered("3")], also=lambda sql: change(sql, "w"))
@@ -137,7 +137,7 @@ class EventLogConformance:
         assert [len(await log.load(page_stream(page))) for page in "13"] == [0, 0]
         assert await log.read(workers) == []
 
-    async def test_of_two_writers_at_one_version_one_wins(self, log: EventLog) -> None:
+    async def test_one_of_two_writers_at_the_same_version_succeeds(self, log: EventLog) -> None:
         one, two = page_registered("1", name="one"), page_registered("1", name="two")
 
         results = await asyncio.gather(*(log.commit(Commit([appended("1", 0, event)])) for event in (one, two)))
@@ -145,8 +145,8 @@ class EventLogConformance:
         assert sorted(type(result).__name__ for result in results) == ["Committed", "Conflict"]
         assert len(await log.load(page_stream("1"))) == 1
 
-    async def test_a_commit_that_is_handed_in_twice_is_written_once(self, log: EventLog) -> None:
-        """Whoever lost the connection does not know whether it was written, and asks again (protocol rule 17)."""
+    async def test_a_repeated_commit_is_written_once(self, log: EventLog) -> None:
+        """A caller that lost its connection does not know whether its commit was written (protocol rule 17)."""
         heard: list[Recorded] = []
         log.listen(heard.extend)
         commit = Commit([registered("1"), registered("2")], also=lambda sql: change(sql, "w"))
@@ -159,24 +159,24 @@ class EventLogConformance:
         assert await log.read(workers) == ["w"]
         assert len(heard) == 2
 
-    # Read models, guards, and what stands beside
+    # Read models, guards and operational tables
 
     async def test_read_models_are_changed_in_the_same_transaction(self, log: EventLog) -> None:
         await log.commit(Commit([registered("1"), registered("2")]))
 
         assert await log.read(page_ids) == ["1", "2"]
 
-    async def test_what_stands_beside_is_written_in_the_same_transaction(self, log: EventLog) -> None:
+    async def test_operational_tables_are_written_in_the_same_transaction(self, log: EventLog) -> None:
         result = await log.commit(Commit([registered("1")], also=lambda sql: change(sql, "w")))
 
         assert isinstance(result, Committed)
         assert await log.read(workers) == ["w"]
 
-    async def test_a_commit_without_events_only_writes_beside(self, log: EventLog) -> None:
+    async def test_a_commit_without_events_writes_operational_tables_only(self, log: EventLog) -> None:
         assert isinstance(await log.commit(Commit([], also=lambda sql: change(sql, "w"))), Committed)
         assert await log.read(workers) == ["w"]
 
-    async def test_when_the_write_beside_fails_nothing_is_written(self, log: EventLog) -> None:
+    async def test_a_failing_write_to_operational_tables_rejects_the_commit(self, log: EventLog) -> None:
         def break_off(sql: Sql) -> None:
             change(sql, "w")
             raise ValueError("broken off")
@@ -188,17 +188,17 @@ class EventLogConformance:
         assert await log.read(workers) == []
         assert await log.read(page_ids) == []
 
-    async def test_a_guard_that_agrees_lets_the_commit_through(self, log: EventLog) -> None:
+    async def test_a_guard_that_returns_none_allows_the_commit(self, log: EventLog) -> None:
         assert isinstance(await log.commit(Commit([registered("1")], guard=lambda _: None)), Committed)
 
-    async def test_a_guard_that_refuses_keeps_everything_from_being_written(self, log: EventLog) -> None:
+    async def test_a_guard_that_refuses_rejects_the_whole_commit(self, log: EventLog) -> None:
         commit = Commit([registered("1")], guard=lambda _: "not today", also=lambda sql: change(sql, "w"))
 
         assert await log.commit(commit) == Refused("not today")
         assert list(await log.load(page_stream("1"))) == []
         assert await log.read(workers) == []
 
-    async def test_a_guard_sees_what_every_commit_before_it_wrote(self, log: EventLog) -> None:
+    async def test_a_guard_sees_all_earlier_commits(self, log: EventLog) -> None:
         def fewer_than_five(sql: Sql) -> str | None:
             return "enough" if len(page_ids(sql)) >= 5 else None
 
@@ -208,7 +208,7 @@ class EventLogConformance:
         assert sum(isinstance(result, Committed) for result in results) == 5
         assert len(await log.read(page_ids)) == 5
 
-    async def test_a_conflict_is_found_before_the_guard_is_asked(self, log: EventLog) -> None:
+    async def test_a_conflict_is_detected_before_the_guard_runs(self, log: EventLog) -> None:
         await log.commit(Commit([registered("1")]))
 
         result = await log.commit(Commit([registered("1")], guard=lambda _: "not today"))
@@ -217,15 +217,15 @@ class EventLogConformance:
 
     # Cancelled reads
 
-    async def test_cancelled_reads_are_stopped_and_their_readers_are_free(self, log: EventLog) -> None:
-        begun: list[None] = []
+    async def test_a_cancelled_read_is_interrupted_and_frees_its_reader(self, log: EventLog) -> None:
+        started: list[None] = []
 
         def endless(sql: Sql) -> None:
-            begun.append(None)
+            started.append(None)
             sql.row(ENDLESS)
 
         reading = [asyncio.create_task(log.read(endless)) for _ in range(READERS)]
-        await eventually(lambda: asyncio.sleep(0, begun), lambda found: len(found) == READERS)
+        await eventually(lambda: asyncio.sleep(0, started), lambda found: len(found) == READERS)
         waiting = [asyncio.create_task(log.read(endless)) for _ in range(2 * READERS)]
         other = asyncio.create_task(log.read(page_ids))
         await asyncio.sleep(0)
@@ -235,9 +235,9 @@ class EventLogConformance:
             ended = await asyncio.gather(*waiting, *reading, return_exceptions=True)
 
             assert {type(one) for one in ended} == {asyncio.CancelledError}
-            assert await other == []  # the database was not taken to be away
+            assert await other == []  # the log does not report an outage
             assert await asyncio.gather(*(log.read(page_ids) for _ in range(READERS))) == [[]] * READERS
-        assert len(begun) == READERS
+        assert len(started) == READERS
 
-    async def test_what_is_made_of_a_read_is_computed_off_the_loop(self, log: EventLog) -> None:
+    async def test_compute_runs_outside_the_event_loop(self, log: EventLog) -> None:
         assert await log.compute(threading.get_ident) != threading.get_ident()

@@ -1,4 +1,4 @@
-"""Any event at all: hypothesis strategies made from the fields' types."""
+"""Hypothesis strategies for events of every type, derived from the types of their fields."""
 
 import enum
 import types
@@ -24,7 +24,7 @@ _PLAIN: Mapping[Any, st.SearchStrategy[Any]] = {
 
 
 def values_of(type_: Any) -> st.SearchStrategy[Any]:
-    """Values of a type that events are made of."""
+    """Return a strategy for values of a field's type."""
     if type_ in _PLAIN:
         return _PLAIN[type_]
     origin, arguments = get_origin(type_), get_args(type_)
@@ -40,7 +40,7 @@ def values_of(type_: Any) -> st.SearchStrategy[Any]:
 
 
 def structs_of(struct: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    """Instances of a struct; fields with a default are left out now and then."""
+    """Return a strategy for instances of a struct; fields with a default are sometimes omitted."""
     hints = get_type_hints(struct)
     fields: Sequence[msgspec.structs.FieldInfo] = msgspec.structs.fields(struct)
     required = {field.name: values_of(hints[field.name]) for field in fields if field.required}

@@ -1,4 +1,4 @@
-"""Finished messages' events go to files, and read models are made anew from both, on both databases."""
+"""Archives of finished messages, and rebuilds from log and archive, on both databases."""
 
 import gzip
 import json
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def send(store: Store, message_id: str, *, at: datetime = NOW, is_done: bool = True, **fields: Any) -> None:
-    """To Ann, who is echoed, and Bob, who fails."""
+    """Send to Ann, who has an echo, and Bob, who fails."""
     append(store, message_stream(message_id), 0, message_submitted(message_id=message_id, time=at, **fields))
     created = batch_created("ann", "bob", message_id=message_id, time=at)
     append(store, batch_stream(message_id, 0, 1), 0, created)
@@ -77,26 +77,26 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl.gz"))
 
 
-def test_only_what_is_over_for_long_is_moved_and_a_rebuild_finds_it_in_the_files(store: Store, folder: Path) -> None:
+def test_only_old_finished_messages_are_archived_and_a_rebuild_reads_the_files(store: Store, folder: Path) -> None:
     for message_id in ("m-1", "m-2"):
         send(store, message_id)
     send(store, "young", at=after(99 * 86_400))
     send(store, "open", is_done=False)
     send(store, "waits for the timer", retry_policy=cron())
-    before, live = all_of(store), store.recorded_after(0, 10_000)
-    told: list[tuple[str, int]] = []
+    before, recorded = all_of(store), store.recorded_after(0, 10_000)
+    reported: list[tuple[str, int]] = []
 
     moved = archive_messages(
-        store, folder, after(86_400), LATER, lambda facts, messages: told.append((facts.file, messages))
+        store, folder, after(86_400), LATER, lambda facts, messages: reported.append((facts.file, messages))
     )
 
-    gone = [one for one in live if one.stream.split("/")[1] in ("m-1", "m-2")]
+    gone = [one for one in recorded if one.stream.split("/")[1] in ("m-1", "m-2")]
     assert moved == Archived(2, len(gone), 1)
     (file,) = files(folder)
-    assert told == [(file.name, 2)]
+    assert reported == [(file.name, 2)]
     left = store.recorded_after(0, 10_000)
-    assert [one for one in left if one in live] == [one for one in live if one not in gone]
-    new = [one.event for one in left if one not in live]
+    assert [one for one in left if one in recorded] == [one for one in recorded if one not in gone]
+    new = [one.event for one in left if one not in recorded]
     assert [(type(event), getattr(event, "file", "")) for event in new] == [(MessageArchived, file.name)] * 2
     with pytest.raises(ArchiveError, match=rf"2 messages were archived.*--archive.*{file.name}"):
         rebuild(store)
@@ -113,11 +113,11 @@ def test_only_what_is_over_for_long_is_moved_and_a_rebuild_finds_it_in_the_files
 def without_archival(read: Any) -> Any:
     kept = dict(read)
     kept["messages"] = [{**row, "is_archived": 0} for row in read["messages"]]
-    del kept["receipts"]  # what is told later of an archived delivery finds no place
+    del kept["receipts"]  # later receipts of archived deliveries are ignored
     return kept
 
 
-def test_a_file_says_what_it_holds_and_is_nobody_elses_to_read(store: Store, folder: Path) -> None:
+def test_an_archive_file_describes_its_content_and_is_private(store: Store, folder: Path) -> None:
     send(store, "m-1")
     archive_messages(store, folder, after(1), LATER)
 
@@ -131,7 +131,7 @@ def test_a_file_says_what_it_holds_and_is_nobody_elses_to_read(store: Store, fol
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_file_that_is_damaged_or_missing_is_refused_by_its_name(store: Store, folder: Path) -> None:
+def test_a_damaged_or_missing_file_is_refused_by_its_name(store: Store, folder: Path) -> None:
     send(store, "m-1")
     archive_messages(store, folder, after(1), LATER)
     (file,) = files(folder)
@@ -150,12 +150,12 @@ def test_a_file_that_is_damaged_or_missing_is_refused_by_its_name(store: Store, 
 
 
 class Cut(Exception):
-    """The process is gone."""
+    """The process was killed."""
 
 
 @pytest.mark.parametrize("step", ["_say_archived", "_remove", "_check"])
 @pytest.mark.parametrize("calls", [0, 1])
-def test_one_that_is_cut_off_is_true_at_any_moment_and_goes_on(
+def test_an_interrupted_archiving_is_consistent_and_continues(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
 ) -> None:
     for message_id in ("m-1", "m-2", "m-3"):
@@ -183,7 +183,7 @@ def test_one_that_is_cut_off_is_true_at_any_moment_and_goes_on(
     assert rebuild(store, archive=folder) == {}
 
 
-def test_removing_goes_on_in_mid_message(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_continues_within_a_message(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     send(store, "m-1")
     monkeypatch.setattr(archive, "STREAMS_AT_ONCE", 1)
     with monkeypatch.context() as cut:
@@ -213,29 +213,29 @@ def cut_after(calls: int, work: Any) -> Any:
     return cut_off
 
 
-def test_what_changes_while_its_file_is_written_stays(
+def test_a_message_that_changes_while_its_file_is_written_stays(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(store, "m-1")
     send(store, "m-2")
     checked = archive._check
 
-    def meanwhile(path: Path, facts: Facts) -> None:
+    def change_message(path: Path, facts: Facts) -> None:
         checked(path, facts)
         read = receipts_recorded(echo(1), message_id="m-2", time=after(0))
         append(store, receipts_stream("m-2", 0, 1), 1, read)
 
-    monkeypatch.setattr(archive, "_check", meanwhile)
+    monkeypatch.setattr(archive, "_check", change_message)
 
     assert archive_messages(store, folder, after(1), LATER).messages == 1
     assert batch_stream("m-2", 0, 1) in streams(store)
     assert rebuild(store, archive=folder) == {}
 
 
-def test_the_disk_is_waited_for_outside_of_any_snapshot(
+def test_disk_writes_happen_outside_of_transactions(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL ends a session that is idle in its transaction for 2 s."""
+    """PostgreSQL ends a session that is idle in a transaction for 2 s."""
     send(store, "m-1")
     snapshots, transaction = [], store.transaction
     while_waiting = []
@@ -255,7 +255,7 @@ def test_the_disk_is_waited_for_outside_of_any_snapshot(
     assert while_waiting == [0, 0, 0]  # the events, the facts, the folder
 
 
-def test_nothing_is_archived_while_servers_work_on_it(store: Store, folder: Path) -> None:
+def test_archiving_is_refused_while_servers_run(store: Store, folder: Path) -> None:
     send(store, "m-1")
 
     with pytest.raises(DatabaseInUseByWorkersError, match="worker-7"):
@@ -263,19 +263,19 @@ def test_nothing_is_archived_while_servers_work_on_it(store: Store, folder: Path
     assert not folder.exists()
 
 
-def test_what_is_told_once_it_is_archived_is_not_removed_with_the_rest(
+def test_a_receipt_recorded_after_the_archiving_is_not_removed(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that was at it already when the message was archived writes a receipt just before the removal."""
+    """A server that already ran when the message was archived records a receipt just before the removal."""
     send(store, "m-1")
     remove = archive._remove
     late = receipts_recorded(echo(1), message_id="m-1", time=after(0))
 
-    def told_before(store: Store, message_id: str) -> None:
+    def record_then_remove(store: Store, message_id: str) -> None:
         append(store, receipts_stream("m-1", 0, 1), 1, late)
         remove(store, message_id)
 
-    monkeypatch.setattr(archive, "_remove", told_before)
+    monkeypatch.setattr(archive, "_remove", record_then_remove)
 
     archive_messages(store, folder, after(1), LATER)
 

@@ -1,4 +1,4 @@
-"""How events are stored: nothing is lost, and what was stored yesterday is read tomorrow."""
+"""Storage of events: nothing is lost, and events of earlier versions can be read."""
 
 import pkgutil
 import re
@@ -36,7 +36,7 @@ def every_module() -> list[ModuleType]:
 
 
 def every_event() -> set[type[Event]]:
-    """The classes of the domain that stand for something that happened: those that nothing derives from."""
+    """Return the event classes of the domain: those without subclasses."""
     assert every_module()
     found: set[type[Event]] = set()
     to_look_at: list[type[Event]] = [Event]
@@ -54,14 +54,14 @@ def test_every_event_of_the_domain_can_be_stored() -> None:
     assert len(TYPES) == len(set(TYPES.values()))
 
 
-def test_events_are_stored_under_a_name_and_a_version() -> None:
+def test_events_are_stored_with_a_name_and_a_version() -> None:
     for name, event_type in TYPES.items():
         assert re.fullmatch(r"[A-Za-z]+\.v[1-9][0-9]*", name)
         assert event_type.__module__ not in name
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_event_comes_back_as_it_was(name: str) -> None:
+def test_every_event_is_restored_unchanged(name: str) -> None:
     @settings(derandomize=True, max_examples=40, deadline=None)
     @given(structs_of(TYPES[name]), st.integers(1, 2**31), st.text(max_size=30))
     def comes_back(event: Event, version: int, stream: str) -> None:
@@ -73,16 +73,16 @@ def test_every_event_comes_back_as_it_was(name: str) -> None:
     comes_back()
 
 
-def test_events_of_a_newer_version_are_not_guessed_at() -> None:
+def test_events_of_a_newer_version_are_refused() -> None:
     with pytest.raises(UnknownEventError, match=r"BatchCreated\.v99"):
         decode(StoredEvent(originator_id="batch/1", originator_version=1, topic="BatchCreated.v99", state=b"{}"))
 
 
-def test_every_stored_event_says_whose_append_it_was() -> None:
+def test_every_stored_event_has_its_append_id() -> None:
     assert b'"append_id":"0f3a"' in encode("page/1", 1, "0f3a", page_registered()).state
 
 
-# What earlier versions stored. These stay as they are for as long as databases with such events may be about.
+# Events as earlier versions stored them. Do not change these while databases with such events may exist.
 STORED: list[tuple[str, str, Event]] = [
     (
         "BatchCreated.v1",
@@ -133,7 +133,7 @@ STORED: list[tuple[str, str, Event]] = [
 
 
 @pytest.mark.parametrize(("name", "state", "event"), STORED, ids=[name for name, _, _ in STORED])
-def test_what_was_stored_yesterday_is_read_today(name: str, state: str, event: Event) -> None:
+def test_events_of_earlier_versions_can_be_read(name: str, state: str, event: Event) -> None:
     stored = StoredEvent(originator_id="stream", originator_version=1, topic=name, state=state.encode())
 
     assert decode(stored) == event

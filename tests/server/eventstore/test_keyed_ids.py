@@ -1,4 +1,4 @@
-"""Ids that only a server with the secret key can make."""
+"""Ids that only a server with the secret key can create."""
 
 from uuid import UUID, uuid4, uuid5
 
@@ -14,7 +14,7 @@ from tests.keyed_ids import IDS, keyed
 OLDER = UUID("5d3c0d7e-52a4-4cf2-9c8f-0e3a6f2f8b11")
 
 
-def test_another_key_makes_another_id_of_the_same_request() -> None:
+def test_another_key_gives_another_id_for_the_same_request() -> None:
     found = {Vault(new_key()).ids.new_message("crm", "r-1") for _ in range(20)}
 
     assert len(found) == 20
@@ -23,18 +23,18 @@ def test_another_key_makes_another_id_of_the_same_request() -> None:
 
 
 @pytest.mark.parametrize("other", [("crm", "r-2"), ("shop", "r-1"), ("crm\x00r", "-1"), ("", "crm\x00r-1")])
-def test_requests_do_not_share_an_id(other: tuple[str, str]) -> None:
+def test_different_requests_have_different_ids(other: tuple[str, str]) -> None:
     assert IDS.new_message(*other) != IDS.new_message("crm", "r-1")
 
 
-def test_ids_are_uuids_of_a_kind_of_their_own() -> None:
+def test_ids_are_uuids_of_their_own_version() -> None:
     for id_ in (IDS.new_message("crm", "r-1"), IDS.new_message("crm", "")):
         assert (UUID(id_).version, str(UUID(id_))) == (8, id_)
         assert is_keyed(id_)
     assert not any(map(is_keyed, (str(uuid4()), str(uuid5(OLDER, "x")), "m-1", "", "8" * 36 + "8")))
 
 
-def test_without_a_request_id_every_message_has_an_id_of_its_own() -> None:
+def test_messages_without_a_request_id_have_different_ids() -> None:
     assert len({IDS.new_message("crm", "") for _ in range(100)}) == 100
 
 
@@ -46,12 +46,12 @@ def test_a_delivery_is_found_by_its_id() -> None:
 
 
 @pytest.mark.parametrize("message_id", ["m-1", str(uuid5(OLDER, "crm\x00r-1")), str(UUID(int=7, version=4))])
-def test_deliveries_of_the_release_before_keep_their_ids(message_id: str) -> None:
+def test_deliveries_of_earlier_releases_keep_their_ids(message_id: str) -> None:
     assert IDS.delivery(message_id, 1, 0) == f"{message_id}.1.0"
     assert IDS.place_of(f"{message_id}.1.0") == (message_id, 1, 0)
 
 
-def test_metadata_that_this_key_did_not_make_is_no_deliverys() -> None:
+def test_metadata_without_a_valid_tag_has_no_delivery() -> None:
     genuine, other = IDS.delivery(keyed(7), 1, 0), Vault(new_key()).ids
     place, _, tag = genuine.rpartition(".")
     made_up = [
@@ -71,7 +71,7 @@ def test_metadata_that_this_key_did_not_make_is_no_deliverys() -> None:
     assert [text for text in made_up if IDS.place_of(text) is not None] == []
 
 
-def test_tags_outlive_a_rotation_of_the_servers_key() -> None:
+def test_tags_remain_valid_after_a_rotation_of_the_servers_key() -> None:
     before = Vault(new_key())
     after = Vault(new_key(), before.payload_key)
 

@@ -1,4 +1,4 @@
-"""Keys: what is sealed opens with the same key in the same place, and nowhere else."""
+"""Encryption keys: data opens only with the same key and in the same context."""
 
 import base64
 import stat
@@ -16,13 +16,13 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 
 @settings(derandomize=True)
 @given(st.binary(max_size=200), st.text(max_size=20))
-def test_what_was_sealed_opens_again(clear: bytes, context: str) -> None:
+def test_sealed_data_opens_again(clear: bytes, context: str) -> None:
     key = parse_key(KEY)
 
     assert key.open(key.seal(clear, context), context) == clear
 
 
-def test_what_was_sealed_does_not_show_and_is_never_the_same() -> None:
+def test_sealed_data_hides_its_content_and_is_never_the_same() -> None:
     key = new_key()
 
     sealed = {key.seal(b"a secret text", "content/m-1") for _ in range(50)}
@@ -36,14 +36,14 @@ def test_another_key_does_not_open_it() -> None:
         new_key().open(new_key().seal(b"secret", "a"), "a")
 
 
-def test_it_does_not_open_in_another_place() -> None:
+def test_it_does_not_open_in_another_context() -> None:
     key = new_key()
 
     with pytest.raises(InvalidTag):
         key.open(key.seal(b"secret", "page/1/1"), "page/2/1")
 
 
-def test_what_was_tampered_with_does_not_open() -> None:
+def test_changed_data_does_not_open() -> None:
     key = new_key()
     sealed = bytearray(key.seal(b"secret", "a"))
     sealed[-1] ^= 1
@@ -70,21 +70,21 @@ def test_a_key_can_be_sealed_with_another() -> None:
         ("", "holds 0 bytes, not 32"),
     ],
 )
-def test_a_key_that_is_none_is_refused_and_not_shown(text: str, words: str) -> None:
+def test_an_invalid_key_is_refused_and_not_shown(text: str, words: str) -> None:
     with pytest.raises(SecretKeyError, match=words) as refused:
         parse_key(text)
 
     assert not text or text not in str(refused.value)
 
 
-def test_a_key_shows_nothing() -> None:
+def test_a_key_is_not_shown() -> None:
     key = parse_key(KEY)
 
     assert KEY not in repr(key)
     assert repr(bytes(range(32))) not in repr(key)
 
 
-def test_a_key_beside_the_database_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+def test_a_key_file_is_created_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "redrive.db.key"
 
     sealed = kept_key(path).seal(b"secret", "a")
@@ -93,14 +93,14 @@ def test_a_key_beside_the_database_is_made_once_and_only_its_owner_reads_it(tmp_
     assert kept_key(path).open(sealed, "a") == b"secret"
 
 
-def test_every_database_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_every_database_has_its_own_key(tmp_path: Path) -> None:
     sealed = kept_key(tmp_path / "one.key").seal(b"secret", "a")
 
     with pytest.raises(InvalidTag):
         kept_key(tmp_path / "two.key").open(sealed, "a")
 
 
-def test_a_kept_key_that_was_spoilt_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "redrive.db.key"
     path.write_text("spoilt\n")
 

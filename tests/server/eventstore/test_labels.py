@@ -1,4 +1,4 @@
-"""Titles, page names and reasons: sealed text that opens in its own place only, and clear text from releases before."""
+"""Titles, page names and reasons: sealed for one context, and plain text of earlier releases."""
 
 import pytest
 
@@ -14,12 +14,12 @@ def titles() -> LabelKind:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_sealed_opens_and_shows_nothing_of_itself(titles: LabelKind, text: str) -> None:
+def test_a_sealed_label_opens_and_hides_its_text(titles: LabelKind, text: str) -> None:
     kept = titles.seal(text, "m-1")
 
     assert is_sealed(kept)
     assert text not in kept.removeprefix(SEALED)
-    assert [titles.open(kept, "m-1") for _ in range(2)] == [text, text]  # opened, and remembered
+    assert [titles.open(kept, "m-1") for _ in range(2)] == [text, text]  # opened, and then read from the cache
 
 
 def test_an_empty_label_stays_empty(titles: LabelKind) -> None:
@@ -27,11 +27,11 @@ def test_an_empty_label_stays_empty(titles: LabelKind) -> None:
 
 
 @pytest.mark.parametrize("text", [*TEXTS, f"{SEALED}AAAA", f"{SEALED}no base64", f"{SEALED}ü", SEALED + "A" * 80])
-def test_clear_text_of_a_release_before_is_shown_as_it_is(titles: LabelKind, text: str) -> None:
+def test_plain_text_of_an_earlier_release_is_returned_unchanged(titles: LabelKind, text: str) -> None:
     assert titles.open(text, "m-1") == text
 
 
-def test_a_copy_elsewhere_does_not_open_even_when_the_label_is_remembered() -> None:
+def test_a_copy_in_another_context_does_not_open_even_if_the_label_is_cached() -> None:
     labels = Labels(new_key())
     kept = labels.titles.seal("Spring sale", "m-1")
     assert labels.titles.open(kept, "m-1") == "Spring sale"
@@ -41,7 +41,7 @@ def test_a_copy_elsewhere_does_not_open_even_when_the_label_is_remembered() -> N
     assert Labels(new_key()).titles.open(kept, "m-1") == kept
 
 
-def test_two_seals_of_one_label_differ_and_both_are_kept(titles: LabelKind) -> None:
+def test_two_seals_of_one_label_differ_and_both_open(titles: LabelKind) -> None:
     first, second = (titles.seal("Spring sale", "m-1") for _ in range(2))
 
     assert first != second
@@ -51,7 +51,7 @@ def test_two_seals_of_one_label_differ_and_both_are_kept(titles: LabelKind) -> N
     assert not titles.keeps("Summer sale", first, "m-1")
 
 
-def test_memory_of_opened_labels_is_bounded(titles: LabelKind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_opened_labels_is_bounded(titles: LabelKind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.crypto.labels.REMEMBERED", 10)
     kept = [titles.seal(f"Title {number}", "m-1") for number in range(25)]
 
@@ -60,7 +60,7 @@ def test_memory_of_opened_labels_is_bounded(titles: LabelKind, monkeypatch: pyte
     assert len(titles._opened) <= 10
 
 
-def test_labels_show_nothing_in_a_repr() -> None:
+def test_labels_are_not_shown_in_a_repr() -> None:
     labels = Labels(new_key())
     labels.titles.open(labels.titles.seal("Spring sale", "m-1"), "m-1")
 

@@ -1,4 +1,4 @@
-"""People's keys: each opens what it sealed, and no other does."""
+"""Keys per recipient: each key opens only what it sealed."""
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -9,21 +9,21 @@ from server.crypto.person_keys import BatchKeys, PersonErasedError, joined, new_
 from server.crypto.vault import Vault
 
 
-def test_a_name_and_variables_come_back() -> None:
+def test_a_name_and_variables_are_restored() -> None:
     key = new_keys(3).of(1)
 
     assert key.name(key.seal_name("Ann")) == "Ann"
     assert key.variables(key.seal_variables({"city": "Huế"})) == {"city": "Huế"}
 
 
-def test_of_nothing_nothing_is_sealed() -> None:
+def test_empty_values_are_not_sealed() -> None:
     key = new_keys(1).of(0)
 
     assert (key.seal_name(""), key.seal_variables({})) == (b"", b"")
     assert (key.name(b""), key.variables(b"")) == ("", {})
 
 
-def test_nobody_elses_key_opens_it() -> None:
+def test_another_recipients_key_does_not_open_it() -> None:
     keys = new_keys(2)
     sealed = keys.of(0).seal_name("Ann")
 
@@ -33,7 +33,7 @@ def test_nobody_elses_key_opens_it() -> None:
         keys.of(0).variables(sealed)
 
 
-def test_a_destroyed_key_is_gone_and_the_others_are_as_they_were() -> None:
+def test_a_destroyed_key_is_removed_and_the_others_are_unchanged() -> None:
     keys = new_keys(3)
     sealed = [keys.of(position).seal_name(name) for position, name in enumerate(["Ann", "Bob", "Cy"])]
 
@@ -44,7 +44,7 @@ def test_a_destroyed_key_is_gone_and_the_others_are_as_they_were() -> None:
         left.of(1)
 
 
-def test_the_keys_of_a_batch_open_in_their_own_place_only() -> None:
+def test_the_keys_of_a_batch_open_in_their_own_context_only() -> None:
     vault, keys = Vault(new_key()), new_keys(2)
     kept = keys.kept(vault, ("m-1", 1))
     sealed = keys.of(0).seal_name("Ann")
@@ -56,7 +56,7 @@ def test_the_keys_of_a_batch_open_in_their_own_place_only() -> None:
         person_keys.opened(Vault(new_key()), ("m-1", 1), kept)
 
 
-def test_what_is_joined_can_be_parted() -> None:
+def test_joined_parts_can_be_separated() -> None:
     assert parted(joined([b"a", b"", b"c"])) == [b"a", b"", b"c"]
     assert joined([b"", b""]) == b""
     assert list(parted(b"")) == []

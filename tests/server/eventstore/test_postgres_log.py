@@ -1,4 +1,4 @@
-"""The log on PostgreSQL keeps what every log promises, and what only a shared database needs."""
+"""The log on PostgreSQL meets the requirements of every log, and those of a shared database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -30,38 +30,38 @@ class TestPostgresLog(EventLogConformance, BusyLogConformance):
 
     @pytest.fixture
     def outage(self, postgres_server: str, postgres_url: str) -> Outage:
-        """While it lasts, every connection is cut, and nobody may connect."""
+        """Make the log unavailable: end every connection and allow no new one."""
         name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
 
         @contextmanager
-        def nobody_may_connect() -> Iterator[None]:
+        def without_connections() -> Iterator[None]:
             with psycopg.connect(postgres_server, autocommit=True) as connection:
                 connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
                 connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
                 yield
                 connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
-        return nobody_may_connect
+        return without_connections
 
 
-async def test_two_processes_hear_what_the_other_recorded(postgres_url: str) -> None:
+async def test_each_of_two_processes_gets_the_others_events(postgres_url: str) -> None:
     stores = [PostgresStore(postgres_url) for _ in range(2)]
     one, two = (EventStore(store, Follower(store, postgres_url)) for store in stores)
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    seen: asyncio.Queue[str] = asyncio.Queue()
 
     def listen(recorded: Sequence[Recorded]) -> None:
         for each in recorded:
-            heard.put_nowait(each.stream)
+            seen.put_nowait(each.stream)
 
     async with one, two:
         two.listen(listen)
         for number in range(20):
             assert isinstance(await one.commit(Commit([registered(f"{number:02}")])), Committed)
         async with asyncio.timeout(5):
-            assert [await heard.get() for _ in range(20)] == [f"page/{number:02}" for number in range(20)]
+            assert [await seen.get() for _ in range(20)] == [f"page/{number:02}" for number in range(20)]
 
 
-async def test_many_stores_may_be_opened_at_once_on_an_empty_database(postgres_url: str) -> None:
+async def test_several_stores_can_be_opened_at_once_on_an_empty_database(postgres_url: str) -> None:
     stores = await asyncio.gather(*(asyncio.to_thread(PostgresStore, postgres_url) for _ in range(8)))
 
     for store in stores:

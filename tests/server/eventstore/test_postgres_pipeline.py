@@ -1,4 +1,4 @@
-"""Statements of a write go out in a pipeline: what they answer, and how they fail, is as without one."""
+"""Statements of a write are sent in a pipeline, with the same results and errors as without."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -27,7 +27,7 @@ def secrets(store: PostgresStore) -> int:
         return len(sql.rows("SELECT 1 FROM page_secrets"))
 
 
-def test_a_statement_that_fails_raises_its_own_error_and_not_that_the_database_is_away(store: PostgresStore) -> None:
+def test_a_failing_statement_raises_its_own_error_and_not_unavailable(store: PostgresStore) -> None:
     def twice(sql: Sql) -> None:
         sql.execute(_ADD)
         sql.execute(_ADD)
@@ -42,14 +42,14 @@ def test_a_statement_that_fails_raises_its_own_error_and_not_that_the_database_i
     assert isinstance(store.write_together([Commit([registered("2")])])[0].result, Committed)
 
 
-def test_an_answer_is_that_of_its_own_statement_whatever_went_out_before(store: PostgresStore) -> None:
+def test_a_statement_gets_its_own_result_after_earlier_ones(store: PostgresStore) -> None:
     seen: list[Sequence[Row]] = []
 
     def change(sql: Sql) -> None:
         sql.execute(_ADD)
         sql.execute("UPDATE page_secrets SET token_generation = 2")
         seen.append(sql.rows("SELECT page_id, token_generation FROM page_secrets"))
-        seen.append(sql.rows("DELETE FROM page_secrets WHERE page_id = 'nobody' RETURNING page_id"))
+        seen.append(sql.rows("DELETE FROM page_secrets WHERE page_id = 'unknown' RETURNING page_id"))
         sql.execute(_ADD.replace("'1'", "'2'"))
 
     store.write_together([Commit([], also=change)])
@@ -58,7 +58,7 @@ def test_an_answer_is_that_of_its_own_statement_whatever_went_out_before(store: 
     assert secrets(store) == 2
 
 
-def test_a_reader_can_change_nothing_and_sees_one_snapshot(store: PostgresStore) -> None:
+def test_a_reader_can_change_nothing_and_reads_one_snapshot(store: PostgresStore) -> None:
     with store.transaction(commit=False) as sql:
         before = sql.rows("SELECT 1 FROM page_secrets")
         store.write_together([Commit([], also=lambda writing: writing.execute(_ADD))])

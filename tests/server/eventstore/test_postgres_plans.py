@@ -1,4 +1,4 @@
-"""How PostgreSQL goes about statements that are prepared while its tables are still empty, and kept."""
+"""PostgreSQL's plans of statements that were prepared while the tables were empty."""
 
 import re
 from contextlib import closing
@@ -25,7 +25,7 @@ from tests.databases import opened
     ],
 )
 def test_a_row_is_found_by_its_whole_key(postgres_url: str, table: str, index: str, key: str, values: str) -> None:
-    """By another index that begins with the message, each row would cost a walk through all of the message."""
+    """With another index that starts with the message, each row would cost a scan of the whole message."""
     opened(postgres_url).close()
     with closing(psycopg.connect(postgres_url)) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
@@ -36,7 +36,7 @@ def test_a_row_is_found_by_its_whole_key(postgres_url: str, table: str, index: s
 
 
 def _numbered(statement: str) -> str:
-    """The statement as PREPARE wants it."""
+    """Return the statement in the form that PREPARE accepts."""
     whole = with_bulk_rows(statement, (("position", int),))
     for number, name in enumerate((":message_id", ":batch_number", ":given"), start=1):
         whole = whole.replace(name, f"${number}")
@@ -44,7 +44,7 @@ def _numbered(statement: str) -> str:
 
 
 def _fill(store: Store, recipients: int) -> None:
-    """Batches of one message, 100 recipients each."""
+    """Write batches of one message with 100 recipients each."""
     submitted = StreamEvents(message_stream(MESSAGE), 0, [message_submitted(recipients)])
     store.write_together([Commit([submitted])])
     for number in range(1, recipients // 100 + 1):
@@ -52,17 +52,17 @@ def _fill(store: Store, recipients: int) -> None:
         store.write_together([Commit([StreamEvents(batch_stream(MESSAGE, 0, number), 0, [created])])])
 
 
-def test_a_plan_kept_from_when_the_tables_were_empty_is_made_anew_as_they_grow(postgres_url: str) -> None:
-    """Else it goes through all of a message for each recipient."""
+def test_a_plan_made_with_empty_tables_is_replaced_as_they_grow(postgres_url: str) -> None:
+    """Otherwise it scans the whole message for each recipient."""
     fold = f"EXECUTE fold ('{MESSAGE}', 7, '[[0], [1], [2]]')"
     with closing(opened(postgres_url)) as store, closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
         connection.execute(f"PREPARE fold AS {_numbered(_FOLD)}")
-        connection.execute(f"EXPLAIN {fold}")  # from now on it is kept
+        connection.execute(f"EXPLAIN {fold}")  # the plan is cached from now on
 
         _fill(store, 2 * FIRST_ROWS)
 
         plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {fold}"))
     blocks = re.search(r"shared hit=([0-9]+)", plan)
     assert blocks is not None, plan
-    assert int(blocks[1]) < 150, plan  # a look-up takes three or four, and each row is written again
+    assert int(blocks[1]) < 150, plan  # a lookup reads three or four, and each row is written again

@@ -1,4 +1,4 @@
-"""Read models are made anew from the log and compared with the live ones, on both databases."""
+"""Rebuilds of the read models from the log, and comparisons with the current ones, on both databases."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def change(store: Store, *statements: str) -> None:
             sql.execute(statement)
 
 
-def is_cut_off_at(position: int) -> Callable[[int, int], None]:
+def interrupt_at(position: int) -> Callable[[int, int], None]:
     def report(reached: int, _: int) -> None:
         if reached >= position:
             raise KeyboardInterrupt
@@ -52,17 +52,17 @@ def is_cut_off_at(position: int) -> Callable[[int, int], None]:
     return report
 
 
-def test_the_log_of_these_tests_has_every_type_of_event(store: Store) -> None:
+def test_the_test_log_has_every_type_of_event(store: Store) -> None:
     write_everything(store)
 
     recorded = store.recorded_after(0, 1_000)
 
-    elsewhere = {MessageArchived}  # a log that has it needs its archive: see test_archiving.py
+    elsewhere = {MessageArchived}  # a log with this event needs its archive; see test_archiving.py
     assert {type(one.event) for one in recorded} == set(TYPES.values()) - elsewhere
     assert all(all_of(store)[table] for table in read_models.NAMES)
 
 
-def test_what_was_kept_up_to_date_is_equal_to_what_is_made_anew(store: Store) -> None:
+def test_rebuilt_read_models_equal_the_maintained_ones(store: Store) -> None:
     write_everything(store)
     before = all_of(store)
 
@@ -71,7 +71,7 @@ def test_what_was_kept_up_to_date_is_equal_to_what_is_made_anew(store: Store) ->
     assert all_of(store) == before
 
 
-def test_spoilt_rows_are_found_and_mended(store: Store) -> None:
+def test_wrong_rows_are_found_and_replaced(store: Store) -> None:
     write_everything(store)
     before = all_of(store)
     change(
@@ -103,8 +103,8 @@ def test_a_comparison_changes_nothing(store: Store) -> None:
     assert all_of(store) == before
 
 
-def test_after_a_replacement_the_log_goes_on(store: Store) -> None:
-    """Keys and indexes stand where they stood."""
+def test_the_log_can_be_written_after_a_replacement(store: Store) -> None:
+    """The new tables have the same keys and indexes."""
     write_everything(store)
     change(store, *(f"DELETE FROM {table}" for table in read_models.NAMES))  # noqa: S608 - our own names
 
@@ -116,7 +116,7 @@ def test_after_a_replacement_the_log_goes_on(store: Store) -> None:
     assert differences(store) == {}
 
 
-def test_the_log_is_gone_through_in_chunks(store: Store) -> None:
+def test_the_log_is_read_in_chunks(store: Store) -> None:
     write_many(store, PAGE, 9)
     reported: list[tuple[int, int]] = []
 
@@ -125,12 +125,12 @@ def test_the_log_is_gone_through_in_chunks(store: Store) -> None:
     assert reported == [(0, 10), (4, 10), (8, 10), (10, 10)]
 
 
-def test_one_that_was_cut_off_goes_on_where_it_was(store: Store) -> None:
+def test_an_interrupted_rebuild_continues_at_its_position(store: Store) -> None:
     write_everything(store)
     change(store, "UPDATE pages SET name = 'spoilt'")
     before = all_of(store)
     with pytest.raises(KeyboardInterrupt):
-        rebuild(store, is_cut_off_at(8))
+        rebuild(store, interrupt_at(8))
     assert all_of(store) == before
     reported: list[int] = []
 
@@ -144,12 +144,12 @@ def test_one_that_was_cut_off_goes_on_where_it_was(store: Store) -> None:
 @pytest.mark.parametrize(
     "change_of_progress", ["made_by = 'an older release'", "stream = 'page/of another log'", "position = 1000"]
 )
-def test_what_another_release_or_another_log_left_is_not_gone_on_with(
+def test_the_progress_of_another_release_or_log_is_discarded(
     store: Store, monkeypatch: pytest.MonkeyPatch, change_of_progress: str
 ) -> None:
     write_everything(store)
     with pytest.raises(KeyboardInterrupt):
-        rebuild(store, is_cut_off_at(8))
+        rebuild(store, interrupt_at(8))
     with closing(store.shadow("rebuild")) as shadow, shadow.building() as sql:
         sql.execute(f"UPDATE rebuild_progress SET {change_of_progress}")  # noqa: S608
         sql.execute("DELETE FROM messages")
@@ -159,41 +159,41 @@ def test_what_another_release_or_another_log_left_is_not_gone_on_with(
     assert reported[0] == 0
 
 
-def test_what_comes_at_the_last_moment_is_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the last chunk and the comparison, which has the log to itself."""
+def test_events_appended_at_the_end_are_included(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are appended between the last chunk and the comparison, which locks the log."""
     write_many(store, PAGE, 7)
     recorded_after = store.recorded_after
 
-    def then_another_comes(position: int, limit: int) -> Sequence[Recorded]:
+    def append_after_the_last_chunk(position: int, limit: int) -> Sequence[Recorded]:
         chunk = recorded_after(position, limit)
         if not chunk and position == 8:
             append(store, page_stream("2"), 0, page_registered("2"))
         return chunk
 
-    monkeypatch.setattr(store, "recorded_after", then_another_comes)
+    monkeypatch.setattr(store, "recorded_after", append_after_the_last_chunk)
 
     assert rebuild(store) == {}
     assert [page["page_id"] for page in all_of(store)["pages"]] == [PAGE, "2"]
 
 
-def test_two_rebuilds_at_once_do_not_get_in_each_others_way(postgres_url: str) -> None:
+def test_two_concurrent_rebuilds_do_not_affect_each_other(postgres_url: str) -> None:
     with closing(opened(postgres_url)) as store, closing(opened(postgres_url)) as other:
         write_everything(store)
         refusals = []
 
-        def another_begins(position: int, _: int) -> None:
+        def start_another(position: int, _: int) -> None:
             if position == 4:
                 with pytest.raises(StagingInUseError) as refusal:
                     rebuild(other)
                 refusals.append(refusal)
 
-        assert rebuild(store, another_begins) == {}
+        assert rebuild(store, start_another) == {}
         assert len(refusals) == 1
         assert rebuild(other) == {}
 
 
-def test_a_server_that_starts_during_a_long_comparison_wins(postgres_url: str) -> None:
-    """It waits for the log's lock no longer than for any other; what was built stays."""
+def test_a_server_that_starts_during_a_long_comparison_takes_precedence(postgres_url: str) -> None:
+    """The comparison waits for the log's lock as long as any writer; the rebuilt tables are kept."""
     with closing(opened(postgres_url)) as store, ThreadPoolExecutor(1) as thread:
         write_everything(store)
         change(store, "UPDATE pages SET name = 'spoilt'")
@@ -217,7 +217,7 @@ def test_a_server_that_starts_during_a_long_comparison_wins(postgres_url: str) -
         assert reported == [store.last_position()]
 
 
-def test_nothing_begins_while_somebody_works_on_the_database(store: Store) -> None:
+def test_a_rebuild_is_refused_while_a_server_runs(store: Store) -> None:
     write_everything(store)
     reported: list[int] = []
 
@@ -227,7 +227,7 @@ def test_nothing_begins_while_somebody_works_on_the_database(store: Store) -> No
     assert reported == []
 
 
-def test_nothing_is_replaced_when_somebody_began_to_work_meanwhile(store: Store) -> None:
+def test_nothing_is_replaced_if_a_server_started_during_the_rebuild(store: Store) -> None:
     write_everything(store)
     change(store, "UPDATE pages SET name = 'spoilt'")
     before = all_of(store)
@@ -242,7 +242,7 @@ def test_nothing_is_replaced_when_somebody_began_to_work_meanwhile(store: Store)
     assert all_of(store) == before
 
 
-def test_what_stands_beside_the_log_stays(store: Store) -> None:
+def test_operational_tables_are_not_changed(store: Store) -> None:
     with store.transaction(commit=True) as sql:
         sql.execute("INSERT INTO message_keys VALUES ('m-1', :sealed)", {"sealed": b"0"})
     write_everything(store)

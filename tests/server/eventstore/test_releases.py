@@ -1,4 +1,4 @@
-"""Beside servers of the release before nothing is written that they would not understand."""
+"""While servers of the earlier release run, nothing is written that they cannot read."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ from server.eventstore.rolling_upgrade import KNOWN_BEFORE
 from tests.builders import after, message_submitted, page_held, page_registered, page_settings_changed
 from tests.databases import opened
 
-OLD_LEASE = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :expires)"  # as that release says it
+OLD_LEASE = "INSERT INTO workers (worker, lease_expire_time) VALUES ('old', :expires)"  # the statement of that release
 SECOND = 1_000_000
 
 
@@ -33,7 +33,7 @@ async def log(database_url: str) -> AsyncIterator[EventStore]:
         yield log
 
 
-async def beside(log: EventStore, write: Callable[[Sql], object]) -> None:
+async def write_tables(log: EventStore, write: Callable[[Sql], object]) -> None:
     def also(sql: Sql) -> None:
         write(sql)
 
@@ -41,16 +41,16 @@ async def beside(log: EventStore, write: Callable[[Sql], object]) -> None:
 
 
 async def old_server(log: EventStore, seconds: int) -> None:
-    """One whose lease has so many seconds left."""
-    await beside(log, lambda sql: sql.execute(OLD_LEASE, {"expires": sql.clock() + seconds * SECOND}))
+    """Add a server of the earlier release whose lease has this many seconds left."""
+    await write_tables(log, lambda sql: sql.execute(OLD_LEASE, {"expires": sql.clock() + seconds * SECOND}))
 
 
 async def version(log: EventStore) -> int:
     return await log.read(schema.version_of)
 
 
-def new_kind() -> tuple[Commit, Commit]:
-    """A page is registered, which every release knows, and put on hold, which is news."""
+def old_and_new_events() -> tuple[Commit, Commit]:
+    """Return a commit that both releases can read (a new page), and one that only this release can (a hold)."""
     return commit_of(page_stream("1"), 0, page_registered("1")), commit_of(page_stream("1"), 1, page_held("1"))
 
 
@@ -58,22 +58,22 @@ def commit_of(stream: str, version: int, event: Event) -> Commit:
     return Commit([StreamEvents(stream, version, [event])])
 
 
-async def test_news_wait_until_the_last_older_server_is_gone(log: EventStore) -> None:
-    known, news = new_kind()
+async def test_new_events_wait_until_the_last_older_server_has_ended(log: EventStore) -> None:
+    known, new = old_and_new_events()
     await old_server(log, seconds=60)
 
     assert isinstance(await log.commit(known), Committed)
     with pytest.raises(OlderReleaseLives):
-        await log.commit(news)
+        await log.commit(new)
     assert await version(log) == schema.SHARED_VERSION
 
-    await beside(log, lambda sql: sql.execute("DELETE FROM workers"))
-    assert isinstance(await log.commit(news), Committed)
+    await write_tables(log, lambda sql: sql.execute("DELETE FROM workers"))
+    assert isinstance(await log.commit(new), Committed)
     assert await version(log) == schema.VERSION
 
 
 @pytest.mark.parametrize(
-    "news",
+    "fields",
     [
         {"schedule_time": after(60)},
         {"retry_policy": RetryPolicy(delay=FixedInterval(interval=timedelta(minutes=1)))},
@@ -81,42 +81,42 @@ async def test_news_wait_until_the_last_older_server_is_gone(log: EventStore) ->
         {"title": Labels(new_key()).titles.seal("Spring sale", "m-2")},
     ],
 )
-async def test_what_only_a_new_field_says_waits_too(log: EventStore, news: dict[str, Any]) -> None:
+async def test_a_new_field_value_waits_too(log: EventStore, fields: dict[str, Any]) -> None:
     await old_server(log, seconds=60)
 
     assert isinstance(
         await log.commit(commit_of(message_stream("m-1"), 0, message_submitted(message_id="m-1"))), Committed
     )
     with pytest.raises(OlderReleaseLives):
-        await log.commit(commit_of(message_stream("m-2"), 0, message_submitted(message_id="m-2", **news)))
+        await log.commit(commit_of(message_stream("m-2"), 0, message_submitted(message_id="m-2", **fields)))
 
 
 async def test_a_sealed_name_of_a_page_waits_too(log: EventStore) -> None:
     await old_server(log, seconds=60)
     sealed = Labels(new_key()).page_names.seal("Shop", "1")
 
-    for news in (page_registered("1", name=sealed), page_settings_changed("1", name=sealed)):
+    for event in (page_registered("1", name=sealed), page_settings_changed("1", name=sealed)):
         with pytest.raises(OlderReleaseLives):
-            await log.commit(commit_of(page_stream("1"), 0, news))
+            await log.commit(commit_of(page_stream("1"), 0, event))
 
 
-async def test_an_older_server_that_died_keeps_nobody_waiting(log: EventStore) -> None:
-    known, news = new_kind()
+async def test_an_older_server_with_an_expired_lease_blocks_nothing(log: EventStore) -> None:
+    known, new = old_and_new_events()
     await old_server(log, seconds=-1)
 
     await log.commit(known)
 
-    assert isinstance(await log.commit(news), Committed)
+    assert isinstance(await log.commit(new), Committed)
 
 
-async def test_an_older_server_that_was_stopped_meanwhile_gets_no_lease_any_more(postgres_url: str) -> None:
+async def test_an_older_server_that_was_stopped_gets_no_new_lease(postgres_url: str) -> None:
     async with EventStore(opened(postgres_url)) as log:
-        for commit in new_kind():
+        for commit in old_and_new_events():
             await log.commit(commit)
 
         with pytest.raises(psycopg.errors.NotNullViolation):
             await old_server(log, seconds=60)
 
 
-def test_what_the_release_before_knows_is_known_still() -> None:
+def test_events_of_the_earlier_release_are_still_known() -> None:
     assert set(TYPES) > KNOWN_BEFORE

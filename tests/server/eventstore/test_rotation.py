@@ -1,4 +1,4 @@
-"""Another server's key: all opens with it, whenever the rotation was cut off, and nothing with the old one."""
+"""Rotation of the server's key: after any interruption everything opens with the new key, and nothing with the old."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -25,7 +25,7 @@ BATCHES = [("message-0", number) for number in range(3)]
 
 
 class CutOffError(Exception):
-    """As a process that was killed."""
+    """The process was killed."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def assert_all_opens(store: Store, key: SealingKey) -> None:
             person_keys.opened(vault, place, sealed)
 
 
-def test_all_is_sealed_with_the_new_key_and_nothing_with_the_old(store: Store) -> None:
+def test_everything_is_sealed_with_the_new_key_and_nothing_with_the_old(store: Store) -> None:
     assert rotate(store, OLD, NEW) == {"page_secrets": 5, "message_keys": 7, "person_keys": 3, "server_keys": 0}
 
     assert_all_opens(store, NEW)
@@ -67,7 +67,7 @@ def test_all_is_sealed_with_the_new_key_and_nothing_with_the_old(store: Store) -
             Vault(OLD).page_secrets(PAGES[0])(sql)
 
 
-def test_it_goes_on_wherever_it_was_cut_off(store: Store) -> None:
+def test_an_interrupted_rotation_continues(store: Store) -> None:
     cuts, finished = 0, False
     while not finished:
         try:
@@ -76,25 +76,25 @@ def test_it_goes_on_wherever_it_was_cut_off(store: Store) -> None:
         except CutOffError:
             cuts += 1
             with store.transaction(commit=False) as sql:
-                assert server_keys.is_rotating(sql) == (cuts > 2)  # from the moment on in which something changes
+                assert server_keys.is_rotating(sql) == (cuts > 2)  # from the first changed row on
 
-    assert cuts > 12  # every transaction was cut off
+    assert cuts > 12  # every transaction was interrupted once
     assert_all_opens(store, NEW)
     with store.transaction(commit=False) as sql:
         assert not server_keys.is_rotating(sql)
 
 
 def _killed_after(transactions: int) -> rotation.Workers:
-    begun = 0
+    count = 0
 
-    def nobody(_: Sql) -> Collection[str]:
-        nonlocal begun
-        begun += 1
-        if begun > transactions:
+    def interrupt(_: Sql) -> Collection[str]:
+        nonlocal count
+        count += 1
+        if count > transactions:
             raise CutOffError
         return ()
 
-    return nobody
+    return interrupt
 
 
 @pytest.mark.parametrize("table", ["page_secrets", "message_keys", "person_keys"])
@@ -111,7 +111,7 @@ def test_a_wrong_old_key_changes_nothing(store: Store, table: str) -> None:
     assert _rows(store, "server_keys") == []
 
 
-def test_another_new_key_cannot_go_on_with_a_rotation(store: Store) -> None:
+def test_a_different_new_key_cannot_continue_a_rotation(store: Store) -> None:
     with pytest.raises(CutOffError):
         rotate(store, OLD, NEW, _killed_after(4))
 
@@ -122,17 +122,17 @@ def test_another_new_key_cannot_go_on_with_a_rotation(store: Store) -> None:
     assert_all_opens(store, NEW)
 
 
-def test_it_is_refused_while_servers_work(store: Store) -> None:
+def test_a_rotation_is_refused_while_servers_run(store: Store) -> None:
     with pytest.raises(DatabaseInUseByWorkersError, match="worker-1"):
         rotate(store, OLD, NEW, lambda _: ["worker-1"])
 
     assert_all_opens(store, OLD)
 
 
-def test_the_key_of_labels_outlives_every_rotation_and_an_old_key_opens_none(store: Store) -> None:
+def test_the_key_of_labels_survives_rotations_and_an_old_key_opens_none(store: Store) -> None:
     with store.transaction(commit=True) as sql:
         server_keys.make_label_key(sql, OLD)
-        server_keys.make_label_key(sql, OLD)  # another process, which was slower
+        server_keys.make_label_key(sql, OLD)  # another process that was slower
         first = server_keys.label_key(sql, OLD)
     assert first is not None
     kept = Vault(OLD, label_key=first).labels.titles.seal("Spring sale", "m-1")
@@ -149,7 +149,7 @@ def test_the_key_of_labels_outlives_every_rotation_and_an_old_key_opens_none(sto
             assert Vault(old).labels.titles.open(kept, "m-1") == kept
 
 
-def test_the_key_of_payload_hashes_outlives_every_rotation(store: Store) -> None:
+def test_the_key_of_payload_hashes_survives_rotations(store: Store) -> None:
     first = Vault(OLD).payload_key
 
     rotate(store, OLD, NEW)
@@ -161,7 +161,7 @@ def test_the_key_of_payload_hashes_outlives_every_rotation(store: Store) -> None
             server_keys.payload_key(sql, NEW)
 
 
-def test_no_table_of_sealed_rows_is_forgotten() -> None:
+def test_every_table_with_sealed_rows_is_rotated() -> None:
     names = {
         found
         for statement in operational_tables.TABLES

@@ -1,4 +1,4 @@
-"""The version of the tables: written once, and never opened by an older release."""
+"""The schema version: written once, and never opened by an older release."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def test_an_empty_database_gets_the_version_of_the_release_that_opens_it(databas
             assert versions(store) == [schema.SHARED_VERSION]
 
 
-def test_a_database_from_before_versions_gets_one(database_url: str) -> None:
+def test_a_database_without_a_version_gets_one(database_url: str) -> None:
     with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
         sql.execute("DROP TABLE redrive_schema")
 
@@ -44,12 +44,12 @@ def test_a_newer_database_is_refused(database_url: str) -> None:
     with closing(opened(database_url)) as store, store.transaction(commit=True) as sql:
         sql.execute("UPDATE redrive_schema SET version = 7")
 
-    for _ in range(2):  # the refusal lets the database go
+    for _ in range(2):  # the refusal closes the database
         with pytest.raises(DatabaseIsNewerError, match=r"version 7.*up to 2"):
             opened(database_url)
 
 
-def test_an_older_database_is_brought_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_migrated(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(database_url).close()
     monkeypatch.setattr(schema, "SHARED_VERSION", schema.SHARED_VERSION + 1)
 
@@ -57,7 +57,7 @@ def test_an_older_database_is_brought_up(database_url: str, monkeypatch: pytest.
         assert versions(store) == [schema.SHARED_VERSION]
 
 
-def test_a_database_of_the_release_before_gets_the_columns_that_it_lacks(database_url: str) -> None:
+def test_a_database_of_the_earlier_release_gets_the_missing_columns(database_url: str) -> None:
     with closing(opened(database_url)) as store:
         write_everything(store, but=(ReceiptsRecorded, CleanupStarted, PersonErased, PageShared))
         with store.transaction(commit=True) as sql:
@@ -72,7 +72,7 @@ def test_a_database_of_the_release_before_gets_the_columns_that_it_lacks(databas
         assert differences(store) == {}
 
 
-def test_many_may_open_an_empty_database_at_once(postgres_url: str) -> None:
+def test_several_processes_may_open_an_empty_database_at_once(postgres_url: str) -> None:
     with ThreadPoolExecutor(8) as threads:
         stores = list(threads.map(opened, [postgres_url] * 8))
 

@@ -1,4 +1,4 @@
-"""The log on SQLite keeps what every log promises, and what only a file can."""
+"""The log on SQLite meets the requirements of every log, and those of a file."""
 
 import asyncio
 import sqlite3
@@ -25,7 +25,7 @@ class TestStoreLog(EventLogConformance, BusyLogConformance):
 
     @pytest.fixture
     def outage(self, database: Path) -> Outage:
-        """While it lasts, the table of events is not to be found."""
+        """Make the log unavailable by renaming its table of events."""
 
         @contextmanager
         def events_are_away() -> Iterator[None]:
@@ -37,20 +37,20 @@ class TestStoreLog(EventLogConformance, BusyLogConformance):
         return events_are_away
 
 
-async def test_listeners_hear_after_it_is_durable(sqlite_log: EventStore, database: Path) -> None:
+async def test_listeners_are_called_after_the_commit_is_durable(sqlite_log: EventStore, database: Path) -> None:
     on_disk: list[int] = []
 
-    def look(_: Sequence[Recorded]) -> None:
+    def check(_: Sequence[Recorded]) -> None:
         with closing(sqlite3.connect(database)) as connection:
             on_disk.append(connection.execute("SELECT COUNT(*) FROM stored_events").fetchone()[0])
 
-    sqlite_log.listen(look)
+    sqlite_log.listen(check)
     await sqlite_log.commit(Commit([registered("1"), registered("2")]))
 
     assert on_disk == [2]
 
 
-async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: EventStore, store: SqliteStore) -> None:
+async def test_a_full_disk_is_unavailable_and_loses_nothing(sqlite_log: EventStore, store: SqliteStore) -> None:
     await sqlite_log.commit(Commit([registered("1")]))
     with store.transaction(commit=True) as sql:
         pages = sql.rows("PRAGMA page_count")[0]["page_count"]
@@ -71,7 +71,7 @@ async def test_a_full_disk_is_unavailable_and_harms_nothing(sqlite_log: EventSto
     assert kept[0]["pages"] == 2 + len(written)
 
 
-async def test_what_was_committed_is_there_after_a_restart(database: Path) -> None:
+async def test_committed_events_are_there_after_a_restart(database: Path) -> None:
     async with EventStore(SqliteStore(database)) as log:
         await log.commit(Commit([registered("1")]))
 
@@ -80,10 +80,10 @@ async def test_what_was_committed_is_there_after_a_restart(database: Path) -> No
         assert len(await log.load(page_stream("1"))) == 1
 
 
-async def test_closing_writes_what_waits(database: Path) -> None:
+async def test_closing_writes_waiting_commits(database: Path) -> None:
     log = EventStore(SqliteStore(database))
     waiting = [asyncio.create_task(log.commit(Commit([registered(f"{n:03}")]))) for n in range(50)]
-    await asyncio.sleep(0)  # lets them hand over their commits
+    await asyncio.sleep(0)  # lets the tasks hand over their commits
     await log.close()
 
     assert all(isinstance(result, Committed) for result in await asyncio.gather(*waiting))

@@ -1,4 +1,4 @@
-"""The database file: one process's alone, and the truth from which read models are made anew."""
+"""The database file: used by one process at a time, and readable by its owner only."""
 
 import sqlite3
 import stat
@@ -29,7 +29,7 @@ def opened_by_another_process(database: Path) -> int:
     return subprocess.run([sys.executable, "-c", OPENS_IT, str(database)], check=False, timeout=30).returncode
 
 
-def test_another_process_is_refused_for_as_long_as_a_database_is_open(database: Path) -> None:
+def test_another_process_is_refused_while_a_database_is_open(database: Path) -> None:
     store = SqliteStore(database)
     refused = opened_by_another_process(database)
     store.close()
@@ -37,12 +37,12 @@ def test_another_process_is_refused_for_as_long_as_a_database_is_open(database: 
     assert (refused, opened_by_another_process(database)) == (3, 0)
 
 
-def test_a_second_store_in_one_process_is_refused_too(database: Path) -> None:
+def test_a_second_store_in_one_process_is_refused(database: Path) -> None:
     with closing(SqliteStore(database)), pytest.raises(DatabaseInUseError, match=database.name):
         SqliteStore(database)
 
 
-def test_a_refusal_leaves_the_first_store_as_it_was(database: Path) -> None:
+def test_a_refusal_does_not_affect_the_first_store(database: Path) -> None:
     with closing(SqliteStore(database)) as store:
         with pytest.raises(DatabaseInUseError):
             SqliteStore(database)
@@ -66,8 +66,8 @@ def test_the_whole_log_is_read_in_order_from_any_position(database: Path) -> Non
         assert [one.stream for one in (first, *rest)] == ["page/a", "page/b", "page/c"]
 
 
-def test_a_commit_that_fails_in_a_group_leaves_nothing_of_the_group(database: Path) -> None:
-    """The log then writes each of them alone."""
+def test_a_failing_commit_in_a_group_rejects_the_whole_group(database: Path) -> None:
+    """The log then writes each commit of the group separately."""
     recipients_of_nobody = Commit([appended("b", 0, message_submitted()), appended("c", 0, batch_created("a", "a"))])
     with closing(SqliteStore(database)) as store:
         with pytest.raises(Exception, match="UNIQUE"):
@@ -76,7 +76,7 @@ def test_a_commit_that_fails_in_a_group_leaves_nothing_of_the_group(database: Pa
         assert store.recorded_after(0, 10) == []
 
 
-def test_only_its_owner_reads_a_database(database: Path) -> None:
+def test_a_database_is_readable_by_its_owner_only(database: Path) -> None:
     with closing(SqliteStore(database)) as store:
         store.write_together([Commit([registered("1")])])
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.parent.glob(f"{database.name}*")}

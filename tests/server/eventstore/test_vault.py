@@ -1,4 +1,4 @@
-"""The vault: secrets come back to whoever has the key, and no file of the database shows them."""
+"""The vault: secrets open with the right key only, and no file of the database shows them."""
 
 from pathlib import Path
 
@@ -33,13 +33,13 @@ def vault() -> Vault:
 # Pages
 
 
-async def test_a_pages_secrets_come_back_with_their_generation(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_a_pages_secrets_are_restored_with_their_generation(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 3)))
 
     assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(SECRETS, 3)
 
 
-async def test_new_secrets_take_the_place_of_the_old(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_new_secrets_replace_the_old(sqlite_log: EventStore, vault: Vault) -> None:
     renewed = PageSecrets(access_token="another")
     for generation, secrets in enumerate([SECRETS, renewed], start=1):
         await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, secrets, generation)))
@@ -47,11 +47,11 @@ async def test_new_secrets_take_the_place_of_the_old(sqlite_log: EventStore, vau
     assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(renewed, 2)
 
 
-async def test_a_page_that_was_never_put_has_no_secrets(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_an_unregistered_page_has_no_secrets(sqlite_log: EventStore, vault: Vault) -> None:
     assert await sqlite_log.read(vault.page_secrets(PAGE)) is None
 
 
-async def test_secrets_that_were_copied_to_another_page_do_not_open(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_secrets_copied_to_another_page_do_not_open(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
     copy = "INSERT INTO page_secrets SELECT '2002', token_generation, sealed FROM page_secrets"
     await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
@@ -64,12 +64,12 @@ async def test_another_server_key_opens_nothing(sqlite_log: EventStore, vault: V
     key = vault.new_message_key(MESSAGE)
     await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
-    stranger = Vault(new_key())
+    other = Vault(new_key())
 
     with pytest.raises(InvalidTag):
-        await sqlite_log.read(stranger.page_secrets(PAGE))
+        await sqlite_log.read(other.page_secrets(PAGE))
     with pytest.raises(InvalidTag):
-        await sqlite_log.read(stranger.message_key(MESSAGE))
+        await sqlite_log.read(other.message_key(MESSAGE))
 
 
 def test_secrets_are_not_shown() -> None:
@@ -79,7 +79,7 @@ def test_secrets_are_not_shown() -> None:
 # Messages
 
 
-async def test_a_message_is_opened_with_its_own_key(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_a_message_opens_with_its_own_key(sqlite_log: EventStore, vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
     sealed = key.seal_content(CONTENT)
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
@@ -103,7 +103,7 @@ def test_a_message_does_not_open_with_another_messages_key(vault: Vault) -> None
         vault.new_message_key("m-2").open_content(sealed)
 
 
-async def test_a_key_that_was_copied_to_another_message_does_not_open(sqlite_log: EventStore, vault: Vault) -> None:
+async def test_a_key_copied_to_another_message_does_not_open(sqlite_log: EventStore, vault: Vault) -> None:
     await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, vault.new_message_key(MESSAGE))))
     copy = "INSERT INTO message_keys (message_id, sealed) SELECT 'm-2', sealed FROM message_keys"
     await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
@@ -112,7 +112,7 @@ async def test_a_key_that_was_copied_to_another_message_does_not_open(sqlite_log
         await sqlite_log.read(vault.message_key("m-2"))
 
 
-def test_a_content_that_was_copied_to_another_message_does_not_open_even_with_its_key() -> None:
+def test_a_content_copied_to_another_message_does_not_open_even_with_its_key() -> None:
     key = new_key()
     sealed = MessageKey("m-1", key).seal_content(CONTENT)
 
@@ -120,7 +120,7 @@ def test_a_content_that_was_copied_to_another_message_does_not_open_even_with_it
         MessageKey("m-2", key).open_content(sealed)
 
 
-def test_peoples_keys_open_only_in_their_own_batch(vault: Vault) -> None:
+def test_recipients_keys_open_only_in_their_own_batch(vault: Vault) -> None:
     sealed = vault.seal_person_keys("batch/m-1/0/1", b"keys")
 
     assert vault.open_person_keys("batch/m-1/0/1", sealed) == b"keys"
@@ -137,17 +137,17 @@ def test_variables_open_only_in_their_own_batch(vault: Vault) -> None:
         key.open_variables(sealed, 2)
 
 
-def test_where_there_are_no_variables_nothing_is_sealed(vault: Vault) -> None:
+def test_without_variables_nothing_is_sealed(vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
 
     assert key.seal_variables([{}, {}], 1) == b""
     assert key.open_variables(b"", 1) == ()
 
 
-# On disk
+# Files
 
 
-async def test_no_file_of_the_database_shows_a_text_a_name_a_title_a_variable_or_a_token(
+async def test_no_file_of_the_database_shows_a_text_name_title_variable_or_token(
     sqlite_log: EventStore, vault: Vault, tmp_path: Path
 ) -> None:
     await sqlite_log.commit(Commit([registered(PAGE)], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
@@ -160,7 +160,7 @@ async def test_no_file_of_the_database_shows_a_text_a_name_a_title_a_variable_or
 
     on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert {path.name for path in tmp_path.iterdir()} >= {"redrive.db", "redrive.db-wal"}
-    assert b"visible-1" in on_disk  # the search finds what stands in the clear
+    assert b"visible-1" in on_disk  # the search finds unencrypted values
     for secret in (b"velvet", b"Velvet", b"Half price", b"ACCOUNT_UPDATE", TOKEN.encode(), SECRETS.app_secret.encode()):
         assert secret not in on_disk
 

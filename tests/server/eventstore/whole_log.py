@@ -1,4 +1,4 @@
-"""A log that has an event of every type in it."""
+"""Writes a log with an event of every type."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -57,9 +57,9 @@ Story = Iterator[tuple[str, Sequence[Event]]]
 
 
 def write_everything(store: Store, *, but: tuple[type[Event], ...] = ()) -> None:
-    """Appends the whole story, a commit for each step; leaves out what begins with an event that is not wanted."""
+    """Append all histories, one commit per step; omit commits that start with an event in `but`."""
     versions: Counter[str] = Counter()
-    for stream, events in _story():
+    for stream, events in _histories():
         if isinstance(events[0], but):
             continue
         append(store, stream, versions[stream], *events)
@@ -67,20 +67,20 @@ def write_everything(store: Store, *, but: tuple[type[Event], ...] = ()) -> None
 
 
 def write_many(store: Store, page_id: str, changes: int) -> None:
-    """A page whose settings changed so many times."""
+    """Write a page with this many changes of its settings."""
     stream = page_stream(page_id)
     append(store, stream, 0, page_registered(page_id))
     append(store, stream, 1, *(page_settings_changed(page_id, name=f"name {n}") for n in range(changes)))
 
 
 def append(store: Store, stream: str, expected_version: int, *events: Event) -> None:
-    """One commit, which has to succeed."""
+    """Append one commit that must succeed."""
     commit = Commit([StreamEvents(stream, expected_version, events)])
     assert isinstance(store.write_together([commit])[0].result, Committed)
 
 
-def _story() -> Story:
-    unowned = page_registered(requested_by="")  # as releases that kept no owners wrote it
+def _histories() -> Story:
+    unowned = page_registered(requested_by="")  # without an owner, as earlier releases wrote it
     yield page_stream(PAGE), [unowned, page_settings_changed(name="Shop"), page_token_replaced()]
     yield page_stream(PAGE), [page_held(), page_released()]
     yield page_stream(PAGE), [page_shared("crm", "shop"), page_transferred("shop", "crm")]
@@ -98,7 +98,7 @@ def _story() -> Story:
 
 
 def _cleanup() -> Sequence[Event]:
-    """Ann's delivery is removed, and the receipt of it."""
+    """Ann's delivery and its receipt are removed."""
     before = after(5)
     part = CleanedPart(message_id=MESSAGE, first_batch=1, last_batch=2, deliveries=1)
     return [
@@ -110,7 +110,7 @@ def _cleanup() -> Sequence[Event]:
 
 
 def _first_round() -> Story:
-    """Ann is reached, Bob not, Cy is heard of late, Dan is taken back once."""
+    """Ann is reached, Bob fails, Cy has a late outcome, Dan's delivery is returned once."""
     yield (
         _stream(1),
         [created := batch_created("ann", "bob", "cy", "dan", sealed_names=b"names", sealed_by_person=True)],

@@ -1,4 +1,4 @@
-"""A channel to a scripted platform: in memory (respx), or a real server that misbehaves on a real port."""
+"""A channel to a scripted platform: in memory (respx), or a faulty server on a real port."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,20 +36,20 @@ def graph() -> respx.MockRouter:
 
 @pytest.fixture
 def channel(graph: respx.MockRouter) -> MessengerChannel:
-    """A channel whose platform is the `graph` router."""
+    """Return a channel whose platform is the `graph` router."""
     return MessengerChannel(httpx.MockTransport(graph.async_handler), GRAPH_URL)
 
 
 @pytest.fixture
 async def real_channel() -> AsyncIterator[Callable[[str], MessengerChannel]]:
-    """Makes channels over the real client, with time-outs short enough to wait for."""
+    """Return a factory of channels with the real client and short timeouts."""
     async with open_client(timeout=httpx.Timeout(connect=0.3, read=0.3, write=1.0, pool=1.0)) as client:
         yield lambda url: MessengerChannel(client, f"{url}/v25.0")
 
 
 @pytest.fixture
 def serve() -> Serve:
-    """Serves every connection with a conversation; gives the server's address."""
+    """Serve every connection with this conversation; yield the server's address."""
 
     @asynccontextmanager
     async def serving(conversation: Conversation) -> AsyncIterator[str]:
@@ -57,7 +57,7 @@ def serve() -> Serve:
             try:
                 await conversation(reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError):
-                pass  # the client went first
+                pass  # the client closed first
             finally:
                 writer.close()
 

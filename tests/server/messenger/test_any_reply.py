@@ -1,4 +1,4 @@
-"""Whatever the platform answers, there is an outcome, and it is Sent only where a success says so."""
+"""Any answer of the platform gives an outcome, and Sent only if the answer is a success."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 429, 500, 50
 
 
 def encoded(body: Any) -> bytes:
-    return json.dumps(body).encode()  # NaN and Infinity too, which are no JSON
+    return json.dumps(body).encode()  # includes NaN and Infinity, which are not valid JSON
 
 
 CONTENTS = (BODIES | JSON).map(encoded) | st.binary()
@@ -79,7 +79,7 @@ def test_any_reply_to_a_batch_is_an_outcome_for_each(status: int, content: bytes
 
 
 @given(STATUSES, CONTENTS)
-def test_any_reply_to_a_token_check_is_an_answer(status: int, content: bytes) -> None:
+def test_any_reply_to_a_token_check_is_a_result(status: int, content: bytes) -> None:
     async def check() -> object:
         return await channel_answering(status, content).check_token(CREDENTIALS)
 

@@ -1,4 +1,4 @@
-"""Parts that are written by a pattern are those that are written one by one."""
+"""Parts written from a pattern equal parts written one by one."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ CONTENTS = st.builds(
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[OutgoingMessage]:
-    """Few contents and many messages, so that some differ in their texts alone."""
+    """Draw few contents and many messages, so that some differ in their texts only."""
     contents = st.sampled_from(draw(st.lists(CONTENTS, min_size=1, max_size=2)))
     filled_in = st.builds(lambda content, text: msgspec.structs.replace(content, text=text), contents, TEXTS)
     messages = st.builds(OutgoingMessage, delivery_id=TEXTS, recipient_id=TEXTS, content=filled_in)
@@ -47,7 +47,7 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def written_alone(message: OutgoingMessage) -> str:
+def written_separately(message: OutgoingMessage) -> str:
     fields = message_fields(message) | PROOF
     form = {name: value if isinstance(value, str) else compact(value) for name, value in fields.items()}
     return quote_plus(compact({"method": "POST", "relative_url": PATH, "body": urlencode(form)}))
@@ -55,10 +55,10 @@ def written_alone(message: OutgoingMessage) -> str:
 
 @given(batches())
 @example([template_of(1), template_of(True), template_of(1.0)])
-def test_a_part_is_the_same_in_a_batch_as_alone(messages: list[OutgoingMessage]) -> None:
-    assert BatchParts(PATH, PROOF).write(messages) == [written_alone(message) for message in messages]
+def test_a_part_is_the_same_in_a_batch_and_alone(messages: list[OutgoingMessage]) -> None:
+    assert BatchParts(PATH, PROOF).write(messages) == [written_separately(message) for message in messages]
 
 
-def test_what_json_cannot_hold_is_refused() -> None:
+def test_values_without_a_json_form_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         BatchParts(PATH, PROOF).write([template_of(1), template_of(float("nan"))])

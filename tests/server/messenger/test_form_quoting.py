@@ -1,4 +1,4 @@
-"""The fast quoting gives what the standard library's gives."""
+"""The fast quoting equals the standard library's."""
 
 import json
 from urllib.parse import quote_plus
@@ -11,17 +11,17 @@ from server.messenger.request import quoted_again, quoted_json
 
 @given(st.text())
 @example("".join(map(chr, range(128))))
-def test_json_is_quoted_like_any_text(text: str) -> None:
+def test_json_is_quoted_as_quote_plus_does(text: str) -> None:
     in_json = json.dumps(text)
     assert quoted_json(in_json) == quote_plus(in_json)
 
 
 @given(st.text())
 @example("".join(map(chr, range(128))))
-def test_what_is_quoted_already_is_quoted_like_any_text(text: str) -> None:
+def test_quoted_text_is_quoted_again_as_quote_plus_does(text: str) -> None:
     quoted = quote_plus(text)
     assert quoted_again(quoted) == quote_plus(quoted)
 
 
-def test_lines_stay_apart() -> None:
+def test_lines_stay_separate() -> None:
     assert quoted_json('"a b"\n"c"') == "%22a+b%22\n%22c%22"

@@ -1,4 +1,4 @@
-"""What the headers say about the pace, and what malformed ones do not."""
+"""Pace advice in the platform's headers; malformed headers are ignored."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def advised(header: str | dict[str, object], own: OwnObjects | None = None) -> A
 
 
 def minutes_of(advice: Advice | None) -> float:
-    """How long the platform asks to wait; 0 for no pause."""
+    """Return the requested waiting time in minutes; 0 for no pause."""
     wait = advice.retry_after if advice else None
     return wait.total_seconds() / 60 if wait else 0.0
 
@@ -81,7 +81,7 @@ def test_an_http_date_is_a_wait_from_now_on() -> None:
     assert timedelta(minutes=4) < advice.retry_after <= timedelta(minutes=5)
 
 
-def test_an_http_date_counts_anew_from_each_reading() -> None:
+def test_an_http_date_is_converted_at_each_reading() -> None:
     headers = {"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)}
     waits = [advice.retry_after for advice in (advice_from(headers), advice_from(headers)) if advice is not None]
     assert waits[0] != waits[1]
@@ -112,12 +112,12 @@ def test_malformed_headers_are_ignored(retry_after: str, usage: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "x-app-usage", "x-business-use-case-usage"]), st.text()))
-def test_no_header_whatever_breaks_the_advice(headers: dict[str, str]) -> None:
+def test_any_header_text_is_read_without_an_error(headers: dict[str, str]) -> None:
     advice = advice_from(headers)
     assert advice is None or isinstance(advice, Advice)
 
 
-async def test_advice_comes_with_the_outcome(
+async def test_advice_is_returned_with_the_outcome(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     headers = {"X-Business-Use-Case-Usage": business_usage(call_count=100, minutes=3)}
@@ -158,7 +158,7 @@ def test_limits_of_other_products_neither_slow_nor_pause(kind: object) -> None:
 
 
 @pytest.mark.parametrize("kind", ["messenger", "pages"])
-def test_a_limit_of_the_own_products_pauses_whatever_stands_beside_it(kind: str) -> None:
+def test_a_limit_of_messenger_pauses_regardless_of_other_entries(kind: str) -> None:
     others = [record("ads_management", minutes=90, call_count=100), record("instagram", minutes=60)]
 
     advice = advised({"777": [*others, record(kind, minutes=30)], "888": others})
@@ -176,10 +176,10 @@ def test_of_several_objects_only_the_page_counts() -> None:
     }
 
     assert minutes_of(advised(header, OwnObjects(PAGE))) == 2.0
-    assert minutes_of(advised(header, OwnObjects("another"))) == 30.0, "none is known to be its own"
+    assert minutes_of(advised(header, OwnObjects("another"))) == 30.0, "no entry is known to belong to the page"
 
 
-def test_a_business_that_was_listed_alone_is_known_to_be_the_pages_own() -> None:
+def test_a_business_that_was_listed_alone_belongs_to_the_page() -> None:
     own = OwnObjects(PAGE)
     other_products = {"999": [record("ads_management")]}
     advised({"777": [record()], **other_products}, own)
@@ -188,8 +188,8 @@ def test_a_business_that_was_listed_alone_is_known_to_be_the_pages_own() -> None
 
     assert minutes_of(advised(several, own)) == 3.0
     advised({PAGE: [record()]}, own)
-    assert minutes_of(advised(several, own)) == 3.0, "the page listed alone says nothing of its business"
-    assert minutes_of(advised({**several, PAGE: [record(minutes=5)]}, own)) == 5.0, "both are its own"
+    assert minutes_of(advised(several, own)) == 3.0, "a page listed alone does not identify its business"
+    assert minutes_of(advised({**several, PAGE: [record(minutes=5)]}, own)) == 5.0, "both entries belong to the page"
     advised({"888": [record()]}, own)
     assert minutes_of(advised(several, own)) == 30.0, "it belongs to another business now"
 
@@ -220,12 +220,12 @@ ODD_HEADERS = [
 
 
 @pytest.mark.parametrize("header", ODD_HEADERS, ids=range(len(ODD_HEADERS)))
-def test_a_header_of_an_odd_shape_neither_slows_nor_pauses(header: str) -> None:
+def test_a_malformed_header_neither_slows_nor_pauses(header: str) -> None:
     assert advised(header, OwnObjects("1")) is None
 
 
 @pytest.mark.parametrize("minutes", ["30", -30, None, True, [30], {"value": 30}, 10**12, 1e300, 10**400, 0, 0.0])
-def test_an_odd_estimate_does_not_pause(minutes: object) -> None:
+def test_a_malformed_estimate_does_not_pause(minutes: object) -> None:
     assert minutes_of(advised({PAGE: [record(minutes=minutes)]}, OwnObjects(PAGE))) == 0.0
 
 
@@ -237,7 +237,7 @@ def test_no_estimate_pauses_for_more_than_a_day() -> None:
     assert "100,000 minutes" in advice.asked_by
 
 
-def test_the_reason_holds_nothing_that_cannot_be_stored() -> None:
+def test_the_reason_can_be_stored() -> None:
     advice = advised({"\0\ud800\n" + "9" * 10_000: [record(minutes=1)]})
 
     assert advice is not None
@@ -258,7 +258,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_whatever_the_header_holds_a_pause_is_bounded_and_has_a_reason(value: object) -> None:
+def test_any_header_gives_a_bounded_pause_with_a_reason(value: object) -> None:
     advice = advised(json.dumps(value), OwnObjects(PAGE))
 
     if advice is not None and advice.retry_after is not None:

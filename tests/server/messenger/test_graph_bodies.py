@@ -1,4 +1,4 @@
-"""All recorded error bodies, through the whole channel."""
+"""All recorded error bodies, classified through the whole channel."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ from server.messenger.messenger_channel import MessengerChannel
 BODIES: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "graph_api_errors.json").read_bytes())
 NUMBERED = list(enumerate(BODIES))
 
-# Where the file's scope is not ours: it has no word for content and says "page" for what hits everyone; and it calls
-# unknown codes page-wide, though nothing in them says so, and a page must not be judged by a guess.
+# The file's scope differs from ours here: it has no scope "content" and uses "page" for errors of all messages; and it
+# uses "page" for unknown codes. We do not hold a page for an unknown code.
 CONTENT_NOT_PAGE = {3, 15, 33, 34, 35, 53}
 UNKNOWN_NOT_PAGE = {0, 2, 19, 21, 24, 25, 56, 62}
-# Code 200 without a subcode: only the text says that it is the whole app, and the code is not one whose text counts.
+# Code 200 without a subcode: only the text shows that the whole app is affected, and texts count only for some codes.
 PAGE_NOT_APP = {48}
 
-# What may have been sent: code -1 twice, a batch part that was not finished, a 5xx with a bare text for an error.
+# These may have been sent: code -1 twice, an unfinished batch part, and a 5xx with a plain-text error.
 MAY_HAVE_ARRIVED = {15, 22, 24, 74}
 
 
@@ -34,7 +34,7 @@ async def answer(
     credentials: Credentials,
     message: OutgoingMessage,
 ) -> Attempted:
-    """What becomes of a message that gets the body; for a batch, of its first message."""
+    """Return the outcome of a message that gets the body; for a batch, of its first message."""
     reply = httpx.Response(record["http_status"] or 400, json=record["body"])
     if isinstance(record["body"], list):
         graph.post("/").mock(return_value=reply)
@@ -43,12 +43,12 @@ async def answer(
     return await channel.send(credentials, message)
 
 
-def test_all_bodies_are_here() -> None:
+def test_all_bodies_are_present() -> None:
     assert len(BODIES) == 75
 
 
 @pytest.mark.parametrize(("number", "record"), NUMBERED)
-async def test_a_recorded_body_gets_the_type_it_must_get(
+async def test_a_recorded_body_gets_the_expected_type(
     number: int,
     record: dict[str, Any],
     graph: respx.MockRouter,
@@ -64,7 +64,7 @@ async def test_a_recorded_body_gets_the_type_it_must_get(
 
 
 @pytest.mark.parametrize(("number", "record"), NUMBERED)
-async def test_a_recorded_body_gets_its_scope_or_a_reasoned_other(
+async def test_a_recorded_body_gets_its_scope_or_a_listed_exception(
     number: int,
     record: dict[str, Any],
     graph: respx.MockRouter,
@@ -76,7 +76,7 @@ async def test_a_recorded_body_gets_its_scope_or_a_reasoned_other(
     assert not isinstance(outcome, Sent)
     expected = Scope[record["scope"].upper()]
     if number in CONTENT_NOT_PAGE | UNKNOWN_NOT_PAGE | PAGE_NOT_APP:
-        assert expected is (Scope.APP if number in PAGE_NOT_APP else Scope.PAGE)  # or the exception is out of date
+        assert expected is (Scope.APP if number in PAGE_NOT_APP else Scope.PAGE)  # else the exception is outdated
         expected = Scope.CONTENT if number in CONTENT_NOT_PAGE else Scope.RECIPIENT
         expected = Scope.PAGE if number in PAGE_NOT_APP else expected
     assert outcome.fault.scope is expected

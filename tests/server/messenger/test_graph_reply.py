@@ -1,4 +1,4 @@
-"""Odd forms of the platform's replies that a reader has to take as they come."""
+"""Unusual forms of the platform's replies."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def error_in(body: Any, status: int = 400) -> PlatformError | None:
     return Reply(status=status, body=body).error()
 
 
-def test_an_envelope_is_read_whole() -> None:
+def test_all_fields_of_an_envelope_are_read() -> None:
     envelope = {
         "message": "(#10) no",
         "type": "OAuthException",
@@ -52,7 +52,7 @@ def test_an_envelope_is_read_whole() -> None:
         ([190], None),
     ],
 )
-def test_a_code_is_a_whole_number_that_fits_or_none(code: object, read: int | None) -> None:
+def test_a_code_is_an_integer_in_range_or_none(code: object, read: int | None) -> None:
     error = error_in({"error": {"code": code, "error_subcode": code, "message": "?"}})
     assert error is not None
     assert (error.code, error.subcode) == (read, read or 0)
@@ -74,32 +74,32 @@ def test_a_code_is_a_whole_number_that_fits_or_none(code: object, read: int | No
         {"error_description": "?"},
     ],
 )
-def test_what_says_nothing_is_no_error(body: object) -> None:
+def test_a_body_without_error_fields_is_no_error(body: object) -> None:
     assert error_in(body) is None
 
 
 @pytest.mark.parametrize("text_key", ["error_description", "error_msg"])
-def test_a_flat_error_is_read_too(text_key: str) -> None:
+def test_a_flat_error_is_read(text_key: str) -> None:
     error = error_in({"error_code": 190, text_key: "Invalid OAuth access token."})
     assert error == PlatformError(code=190, message="Invalid OAuth access token.", http_status=400)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b'"\xff"', b"{} {}", b'{"message_id":"m_1"'])
-def test_what_is_not_json_is_unreadable(content: bytes) -> None:
+def test_a_body_that_is_not_json_is_unreadable(content: bytes) -> None:
     assert isinstance(read_reply(Answer(status=200, headers={}, content=content)).outcome(), Unconfirmed)
 
 
-def test_an_error_beside_a_message_id_decides() -> None:
+def test_an_error_overrides_a_message_id() -> None:
     body = {"message_id": "m_1", "error": {"code": 2}}
     assert not isinstance(Reply(status=200, body=body).outcome(), Sent)
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_message_id_under_a_success_is_sent(status: int) -> None:
+def test_a_message_id_under_a_success_status_is_sent(status: int) -> None:
     assert Reply(status=status, body={"message_id": "m_1"}).outcome() == Sent("m_1")
 
 
-def test_nul_characters_are_dropped_as_postgresql_keeps_none() -> None:
+def test_nul_characters_are_removed_because_postgresql_rejects_them() -> None:
     refused = read_outcome(400, b'{"error":{"code":100,"message":"no\\u0000body"}}')
 
     assert isinstance(refused, Failed)

@@ -1,4 +1,4 @@
-"""Answers larger than are read: what they say is unknown, and they take no memory; on real sockets."""
+"""Answers above the size limit give an unknown outcome and use little memory; on real sockets."""
 
 import asyncio
 import datetime
@@ -23,16 +23,16 @@ RealChannel = Callable[[str], MessengerChannel]
 MIB = 1024 * 1024
 SUCCESS = b'{"recipient_id":"psid-1","message_id":"m_1","id":"1001"}'
 TOO_LARGE = "no answer: what came has more than 1,048,576 bytes"
-MEMORY = 16 * MIB  # that reading may take: the limit several times, and what is buffered on the way
+MEMORY = 16 * MIB  # allowed for reading: several times the size limit, plus buffers
 
 
 def padded(size: int) -> bytes:
-    """A success of so many bytes."""
+    """Return a success of this many bytes."""
     return SUCCESS[:-1] + b" " * (size - len(SUCCESS)) + b"}"
 
 
 def bomb(window_bits: int, mebibytes: int = 400) -> bytes:
-    """A success that inflates to so much, made piece by piece."""
+    """Return a compressed success that inflates to this size."""
     packing = zlib.compressobj(9, zlib.DEFLATED, window_bits)
     packed = [packing.compress(SUCCESS[:-1]), *(packing.compress(b" " * MIB) for _ in range(mebibytes))]
     return b"".join([*packed, packing.compress(b"}"), packing.flush()])
@@ -85,7 +85,7 @@ LARGE = PACKED | ENDLESS
 
 
 @pytest.mark.parametrize("conversation", LARGE.values(), ids=LARGE)
-async def test_an_answer_that_is_too_large_says_nothing_and_takes_no_memory(
+async def test_an_answer_that_is_too_large_is_unconfirmed_and_uses_little_memory(
     conversation: Conversation,
     serve: Serve,
     credentials: Credentials,
@@ -120,7 +120,7 @@ async def test_an_answer_that_is_too_large_says_nothing_and_takes_no_memory(
     ],
     ids=["largest", "largest packed", "deflate", "deflate without a frame", "two codings", "identity"],
 )
-async def test_an_answer_that_just_fits_is_read(
+async def test_an_answer_of_the_maximum_size_is_read(
     body: bytes,
     headers: tuple[str, ...],
     serve: Serve,
@@ -134,7 +134,7 @@ async def test_an_answer_that_just_fits_is_read(
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip, gzip", "gzip, br", "compress"])
-async def test_an_answer_in_a_coding_that_was_not_asked_for_cannot_be_read(
+async def test_an_answer_with_an_unrequested_encoding_cannot_be_read(
     coding: str, serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     async with serve(whole(SUCCESS, f"Content-Encoding: {coding}")) as url:
@@ -152,7 +152,7 @@ async def test_an_answer_in_a_coding_that_was_not_asked_for_cannot_be_read(
     ],
     ids=["body", "interim answers", "headers"],
 )
-async def test_an_answer_that_trickles_for_ever_ends_at_the_deadline(
+async def test_a_slow_endless_answer_ends_at_the_deadline(
     conversation: Conversation, serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     deadline = datetime.timedelta(seconds=0.3)
@@ -164,7 +164,7 @@ async def test_an_answer_that_trickles_for_ever_ends_at_the_deadline(
     assert isinstance(check, TokenUntried)
 
 
-async def test_headers_without_end_take_no_memory(
+async def test_endless_headers_use_little_memory(
     serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     conversation = endless(b"HTTP/1.1 200 OK\r\n", (b"X-More: " + b"x" * 4_000 + b"\r\n") * 16)
@@ -180,7 +180,7 @@ async def test_headers_without_end_take_no_memory(
     assert peak < MEMORY
 
 
-async def test_other_transports_are_bounded_too() -> None:
+async def test_the_limit_applies_to_other_transports() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65_536

@@ -1,4 +1,4 @@
-"""What a batch's reply says of each of its messages."""
+"""Outcomes of a batch's messages."""
 
 import json
 from datetime import timedelta
@@ -46,7 +46,7 @@ def kinds(attempts: list[Attempted]) -> list[tuple[type[Outcome], ErrorType | No
     return [(type(it.outcome), None if isinstance(it.outcome, Sent) else it.outcome.fault.type) for it in attempts]
 
 
-async def test_each_part_decides_for_its_own_message_in_order(batch: Batch, message: OutgoingMessage) -> None:
+async def test_each_part_gives_the_outcome_of_its_message_in_order(batch: Batch, message: OutgoingMessage) -> None:
     parts = [sent("m_1"), part(400, error(551, error_subcode=1545041)), sent("m_3")]
     attempts = await batch(message, httpx.Response(200, json=parts))
     assert kinds(attempts) == [(Sent, None), (Failed, ErrorType.INVALID_RECIPIENT), (Sent, None)]
@@ -73,7 +73,7 @@ async def test_each_part_decides_for_its_own_message_in_order(batch: Batch, mess
         part(200, ["m_2"]),
     ],
 )
-async def test_a_part_without_a_readable_answer_is_unconfirmed_alone(
+async def test_only_a_part_without_a_readable_answer_is_unconfirmed(
     unfinished: object, batch: Batch, message: OutgoingMessage
 ) -> None:
     attempts = await batch(message, httpx.Response(200, json=[sent("m_1"), unfinished, sent("m_3")]))
@@ -109,7 +109,7 @@ async def test_a_readable_error_for_the_whole_batch_fails_every_message(
         httpx.Response(200, json={"message_id": "m_1"}),
     ],
 )
-async def test_an_answer_that_does_not_fit_leaves_every_message_unconfirmed(
+async def test_an_answer_with_a_wrong_number_of_parts_leaves_every_message_unconfirmed(
     reply: httpx.Response, batch: Batch, message: OutgoingMessage
 ) -> None:
     assert kinds(await batch(message, reply)) == [(Unconfirmed, ErrorType.NETWORK)] * 3
@@ -126,7 +126,9 @@ async def test_an_invalid_json_reply_means_that_all_were_sent(batch: Batch, mess
     assert [it.outcome for it in attempts] == [Sent()] * 3
 
 
-async def test_advice_stands_in_a_parts_headers_and_in_the_replys(batch: Batch, message: OutgoingMessage) -> None:
+async def test_advice_is_read_from_the_headers_of_parts_and_of_the_reply(
+    batch: Batch, message: OutgoingMessage
+) -> None:
     of_a_part = [{"name": "X-Page-Usage", "value": '{"call_count":90}'}, {"name": None}, "odd"]
     parts = [sent("m_1"), part(200, {"message_id": "m_2"}, of_a_part), None]
     attempts = await batch(message, httpx.Response(200, json=parts, headers={"Retry-After": "5"}))
@@ -136,7 +138,7 @@ async def test_advice_stands_in_a_parts_headers_and_in_the_replys(batch: Batch, 
 
 
 @pytest.mark.parametrize("is_odd", [False, True])
-async def test_in_batches_only_the_own_products_and_objects_count(
+async def test_only_messenger_limits_of_the_page_count_in_batches(
     batch: Batch, message: OutgoingMessage, is_odd: bool
 ) -> None:
     def usage(**minutes: int) -> str:

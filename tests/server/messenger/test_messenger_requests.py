@@ -1,4 +1,4 @@
-"""What the channel asks of the platform."""
+"""Requests of the channel to the platform."""
 
 import hashlib
 import hmac
@@ -44,7 +44,7 @@ def proof(credentials: Credentials) -> str:
     return hmac.new(credentials.app_secret.encode(), credentials.access_token.encode(), hashlib.sha256).hexdigest()
 
 
-async def test_a_text_leaves_with_everything_the_platform_wants(
+async def test_a_text_request_has_all_required_fields(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     content = Content(
@@ -71,7 +71,7 @@ async def test_a_text_leaves_with_everything_the_platform_wants(
     }
 
 
-async def test_what_is_not_given_does_not_leave(
+async def test_unset_fields_are_not_sent(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     without_secret = msgspec.structs.replace(credentials, app_secret="")
@@ -96,7 +96,7 @@ async def test_what_is_not_given_does_not_leave(
         ),
     ],
 )
-async def test_an_attachment_leaves_as_its_payload(
+async def test_an_attachment_is_sent_as_its_payload(
     attachment: Attachment,
     payload: dict[str, Any],
     graph: respx.MockRouter,
@@ -107,7 +107,7 @@ async def test_an_attachment_leaves_as_its_payload(
     assert body["message"] == {"attachment": {"type": attachment.type, "payload": payload}, "metadata": "d-1"}
 
 
-async def test_the_token_travels_in_a_header_and_no_secret_in_an_address(
+async def test_the_token_is_sent_in_a_header_and_no_secret_in_an_address(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(200, json={"id": "1001", "message_id": "m_1"}))
@@ -202,7 +202,7 @@ async def test_batches_go_to_the_root_of_the_api(
     assert addresses == [batch_url, f"{graph_url.rstrip('/')}/1001/messages"]
 
 
-async def test_a_batch_of_nobody_asks_for_nothing(
+async def test_an_empty_batch_sends_no_request(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     assert await channel.send_batch(credentials, []) == []
@@ -210,7 +210,7 @@ async def test_a_batch_of_nobody_asks_for_nothing(
 
 
 @pytest.mark.parametrize("token", ["EAAé", "EAA\x00", "EAA\nX-Evil: 1"])
-async def test_a_token_that_no_header_can_carry_sends_nothing_and_blames_no_platform(
+async def test_a_token_that_is_invalid_in_a_header_sends_nothing_and_is_not_the_platforms_fault(
     token: str,
     graph: respx.MockRouter,
     channel: MessengerChannel,
@@ -224,7 +224,7 @@ async def test_a_token_that_no_header_can_carry_sends_nothing_and_blames_no_plat
     assert not graph.calls
 
 
-async def test_a_template_that_json_cannot_hold_is_the_contents_fault(
+async def test_a_template_without_a_json_form_is_a_content_fault(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     content = Content(attachment=Attachment(type="template", template={"price": float("nan")}))

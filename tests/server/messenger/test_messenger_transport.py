@@ -1,4 +1,4 @@
-"""What becomes of a message when the connection breaks once the request may have left; on real sockets."""
+"""Outcomes when the connection breaks after the request may have left; on real sockets."""
 
 import asyncio
 import datetime
@@ -70,7 +70,7 @@ async def reset_while_answering(reader: asyncio.StreamReader, writer: asyncio.St
 
 async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await read_request(reader)
-    await reader.read()  # until the client gives up
+    await reader.read()  # until the client closes the connection
 
 
 def assert_network_fault(outcome: Outcome) -> None:
@@ -117,7 +117,7 @@ async def test_a_request_that_may_have_arrived_is_unconfirmed(
 
 
 @pytest.mark.parametrize(
-    ("conversation", "words"),
+    ("conversation", "text"),
     [
         (reset_after_reading, "the connection broke before an answer came"),
         (hang_up_after_reading, "the connection broke before an answer came"),
@@ -128,9 +128,9 @@ async def test_a_request_that_may_have_arrived_is_unconfirmed(
     ],
     ids=["reset", "closed", "time-out", "no HTTP", "cut off", "not gzip"],
 )
-async def test_what_went_wrong_is_said_in_words(
+async def test_the_error_message_describes_the_transport_fault(
     conversation: Conversation,
-    words: str,
+    text: str,
     serve: Serve,
     real_channel: RealChannel,
     credentials: Credentials,
@@ -139,29 +139,29 @@ async def test_what_went_wrong_is_said_in_words(
     async with serve(conversation) as url:
         outcome = (await real_channel(url).send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
-    assert outcome.fault.message == f"no answer: {words}"
+    assert outcome.fault.message == f"no answer: {text}"
 
 
-async def test_a_silence_ends_at_the_clients_time_out(
+async def test_a_missing_answer_ends_at_the_clients_timeout(
     serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
-    async with serve(say_nothing) as url, asyncio.timeout(10):  # the channel's deadline would come after 60 seconds
+    async with serve(say_nothing) as url, asyncio.timeout(10):  # the channel's deadline is 60 seconds
         outcome = (await real_channel(url).send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
 
 
-async def test_an_exchange_ends_at_its_deadline_whatever_the_clients_time_outs_are(
+async def test_an_exchange_ends_at_its_deadline_before_the_clients_timeouts(
     serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     async with serve(say_nothing) as url, open_client(timeout=httpx.Timeout(5.0)) as client:
         channel = MessengerChannel(client, url, deadline=datetime.timedelta(seconds=0.1))
-        async with asyncio.timeout(3):  # the client's own would come after 5 seconds
+        async with asyncio.timeout(3):  # the client's own timeout is 5 seconds
             outcome = (await channel.send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
     assert outcome.fault.message == "no answer: none came within the time limit"
 
 
-async def test_a_send_whose_kept_connection_breaks_is_not_repeated(
+async def test_a_send_on_a_broken_keep_alive_connection_is_not_repeated(
     serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     requests: list[bytes] = []
@@ -190,7 +190,7 @@ async def test_a_compressed_answer_is_read(
     assert outcome == Sent("m_1")
 
 
-async def test_a_cookie_is_not_kept(
+async def test_a_cookie_is_not_stored(
     serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     requests: list[bytes] = []
@@ -200,7 +200,7 @@ async def test_a_cookie_is_not_kept(
         writer.write(http("200 OK", b"{}", "Set-Cookie: session=of-another-page; Path=/"))
 
     async with serve(bake) as url:
-        channel = real_channel(url.replace("127.0.0.1", "localhost"))  # a jar takes none from a bare address
+        channel = real_channel(url.replace("127.0.0.1", "localhost"))  # cookie jars ignore plain IP addresses
         await channel.send(credentials, message)
         await channel.send(credentials, message)
     assert [b"cookie" in request.lower() for request in requests] == [False, False]

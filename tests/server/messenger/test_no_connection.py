@@ -1,4 +1,4 @@
-"""What becomes of a message when no connection comes about: it never left, so that it has failed; on real sockets."""
+"""Outcomes when no connection is established: the message did not leave, so it has failed; on real sockets."""
 
 import asyncio
 import datetime
@@ -41,7 +41,7 @@ async def test_a_refused_connection_is_failed(
     real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets the port
+        unused.bind(("127.0.0.1", 0))  # bound but not listening, so no other process gets the port
         channel = real_channel(f"http://127.0.0.1:{unused.getsockname()[1]}")
         attempts = [await channel.send(credentials, message), *await channel.send_batch(credentials, [message] * 2)]
         check = await channel.check_token(credentials)
@@ -50,7 +50,7 @@ async def test_a_refused_connection_is_failed(
     assert isinstance(check, TokenUntried)
 
 
-async def test_a_host_that_does_not_exist_is_failed(
+async def test_an_unknown_host_is_failed(
     monkeypatch: pytest.MonkeyPatch, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     def unknown(*_: object, **__: object) -> None:
@@ -61,13 +61,13 @@ async def test_a_host_that_does_not_exist_is_failed(
     assert_never_left(outcome, "the name of the platform's host could not be looked up")
 
 
-async def test_a_connection_that_does_not_come_about_in_time_is_failed(
+async def test_a_connection_that_is_not_established_in_time_is_failed(
     real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]  # fill the queue, so that the next one gets no answer
+        waiting = [socket.socket() for _ in range(4)]  # fill the queue, so that the next connection gets no answer
         for connection in waiting:
             connection.setblocking(False)
             with suppress(BlockingIOError):
@@ -78,14 +78,14 @@ async def test_a_connection_that_does_not_come_about_in_time_is_failed(
     assert_never_left(outcome, TOO_LATE)
 
 
-async def test_a_wait_for_a_free_connection_that_ends_in_vain_is_no_attempt(
+async def test_a_wait_without_a_free_connection_is_no_attempt(
     serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     taken = asyncio.Event()
 
     async def keep(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         taken.set()
-        await reader.read()  # until the client gives up
+        await reader.read()  # until the client closes the connection
 
     async with serve(keep) as url, open_client(max_connections=1, free_seconds=0.2) as client:
         channel = MessengerChannel(client, url)
@@ -100,7 +100,7 @@ async def test_a_wait_for_a_free_connection_that_ends_in_vain_is_no_attempt(
             await first
 
 
-async def test_a_connection_that_is_given_back_is_free_again_whatever_came_of_its_request(
+async def test_a_returned_connection_is_free_again_after_any_outcome(
     serve: Serve, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -142,7 +142,7 @@ async def test_a_process_without_file_descriptors_makes_no_attempt(
     ],
     ids=str,
 )
-async def test_a_look_up_that_this_machine_cannot_make_is_no_attempt(
+async def test_a_lookup_that_fails_on_this_machine_is_no_attempt(
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
     real_channel: RealChannel,
@@ -158,7 +158,7 @@ async def test_a_look_up_that_this_machine_cannot_make_is_no_attempt(
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL])
-async def test_what_this_machine_lacks_for_a_connection_is_no_attempt(
+async def test_a_local_resource_shortage_is_no_attempt(
     code: int,
     monkeypatch: pytest.MonkeyPatch,
     real_channel: RealChannel,
@@ -193,7 +193,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_that_cannot_be_trusted_is_failed(
+async def test_an_untrusted_certificate_is_failed(
     tmp_path: Path, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     requests: list[asyncio.StreamReader] = []
@@ -211,7 +211,7 @@ async def test_a_certificate_that_cannot_be_trusted_is_failed(
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "words"),
+    ("error", "kind", "text"),
     [
         (httpx.ConnectError("refused"), Failed, "no connection: the platform's address cannot be reached"),
         (httpx.ConnectTimeout("slow"), Failed, f"no connection: {TOO_LATE}"),
@@ -223,8 +223,8 @@ async def test_a_certificate_that_cannot_be_trusted_is_failed(
         (OSError("something else"), Unconfirmed, UNEXPECTED),
     ],
 )
-async def test_errors_of_other_transports_are_told_apart_too(
-    error: Exception, kind: type[Outcome], words: str, credentials: Credentials, message: OutgoingMessage
+async def test_errors_of_other_transports_are_distinguished(
+    error: Exception, kind: type[Outcome], text: str, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise error
@@ -232,4 +232,4 @@ async def test_errors_of_other_transports_are_told_apart_too(
     channel = MessengerChannel(httpx.MockTransport(fail), "https://graph.facebook.com/v25.0")
     outcome = (await channel.send(credentials, message)).outcome
     assert not isinstance(outcome, Sent)
-    assert (type(outcome), outcome.fault.message) == (kind, words)
+    assert (type(outcome), outcome.fault.message) == (kind, text)

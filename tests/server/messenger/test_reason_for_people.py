@@ -1,4 +1,4 @@
-"""What an error says to people is shown with the platform's message, in single requests and in batches."""
+"""The platform's explanation for users is shown with its message, for single requests and batches."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 class Sending:
-    """Sends a message that gets the given error, in each of the modes."""
+    """Sends a message that gets the given error, in each mode."""
 
     def __init__(self, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, mode: str) -> None:
         self._graph, self._channel, self._credentials, self._mode = graph, channel, credentials, mode
@@ -66,29 +66,27 @@ def message_of(attempted: Attempted) -> str:
         ({}, "Invalid parameter"),
     ],
 )
-async def test_the_reason_for_people_is_shown(
+async def test_the_explanation_for_users_is_shown(
     sending: Sending, message: OutgoingMessage, fields: dict[str, object], shown: str
 ) -> None:
     assert message_of(await sending(message, body(**fields))) == shown  # type: ignore[arg-type]
 
 
-async def test_an_unconfirmed_attempt_shows_it_too(sending: Sending, message: OutgoingMessage) -> None:
+async def test_an_unconfirmed_attempt_shows_the_explanation(sending: Sending, message: OutgoingMessage) -> None:
     attempted = await sending(message, body(-1, "Internal", error_user_msg="Try again"), 500)
 
     assert isinstance(attempted.outcome, Unconfirmed)
     assert message_of(attempted) == "Internal (Try again)"
 
 
-async def test_the_reason_for_people_does_not_change_what_the_error_is(
-    sending: Sending, message: OutgoingMessage
-) -> None:
+async def test_the_explanation_does_not_change_the_classification(sending: Sending, message: OutgoingMessage) -> None:
     attempted = await sending(message, body(error_user_msg="No matching user found, says a text for people"))
 
     assert isinstance(attempted.outcome, Failed)
     assert attempted.outcome.fault.type is ErrorType.OTHER
 
 
-async def test_no_secret_and_no_text_survives_in_it(
+async def test_the_explanation_contains_no_secret_and_no_message_text(
     sending: Sending, message: OutgoingMessage, credentials: Credentials
 ) -> None:
     said = f"token {credentials.access_token} and EAABwzLixnjYBAOsomeOtherPage42 and {message.content.text}"
@@ -101,7 +99,7 @@ async def test_no_secret_and_no_text_survives_in_it(
 
 
 @pytest.mark.parametrize(("message_length", "reason_length"), [(20, 9_000), (9_000, 20), (9_000, 9_000)])
-async def test_long_texts_are_cut_and_both_are_shown(
+async def test_long_messages_and_explanations_are_both_shortened(
     sending: Sending, message: OutgoingMessage, message_length: int, reason_length: int
 ) -> None:
     error = body(message="m" * message_length, error_user_msg="r" * reason_length)
@@ -113,7 +111,7 @@ async def test_long_texts_are_cut_and_both_are_shown(
     assert shown.endswith("r" * 10 + ")")
 
 
-async def test_a_refused_token_says_it_too(
+async def test_a_refused_token_shows_the_explanation(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     error = body(190, "Invalid token", error_user_title="Logged out", error_user_msg="Log in again")

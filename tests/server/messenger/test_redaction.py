@@ -1,4 +1,4 @@
-"""No token and no message text comes back from the platform into what is kept and shown."""
+"""No token and no message text from the platform's answers is stored or shown."""
 
 import html
 import json
@@ -41,39 +41,39 @@ def redacted(message: str, *secrets: str) -> str:
         ("The EAA is a place", "The EAA is a place"),
     ],
 )
-def test_what_looks_like_a_token_is_taken_out(said: str, kept: str) -> None:
+def test_text_that_looks_like_a_token_is_removed(said: str, kept: str) -> None:
     assert redacted(said) == kept
 
 
-def test_a_secret_inside_another_leaves_nothing_of_either() -> None:
+def test_overlapping_secrets_are_removed_completely() -> None:
     assert redacted("got key-with-tail", "key", "key-with-tail") == "got ***"
 
 
-def test_a_long_message_is_cut_after_its_secrets_are_out() -> None:
+def test_a_long_message_is_shortened_after_its_secrets_are_removed() -> None:
     message = redacted("x" * (MAX_MESSAGE_LENGTH - 4) + "secret-at-the-edge", "secret-at-the-edge")
     assert message == "x" * (MAX_MESSAGE_LENGTH - 4) + "***"
     assert redacted("x" * (MAX_MESSAGE_LENGTH - 4) + "EAABwzLixnjYBAOsomeOtherPage42") == message
     assert len(redacted("y" * 9999)) == MAX_MESSAGE_LENGTH
 
 
-def test_of_a_long_message_the_beginning_and_the_end_are_kept() -> None:
+def test_the_beginning_and_the_end_of_a_long_message_are_kept() -> None:
     message = redacted("(#100) Invalid parameter" + "x" * 9999 + " (Title of button 2 is too long)")
     assert len(message) == MAX_MESSAGE_LENGTH
     assert message.startswith("(#100) Invalid parameter")
     assert message.endswith("x (Title of button 2 is too long)")
 
 
-def test_a_success_has_nothing_to_hide() -> None:
+def test_a_success_needs_no_redaction() -> None:
     assert redact(Sent("m_1"), ["m_1"]) == Sent("m_1")
 
 
 @given(st.text(), st.text(min_size=1), st.text())
-def test_no_secret_whatever_survives(before: str, secret: str, after: str) -> None:
-    assume("*" not in secret)  # the stars that replace it could make up such a one again
+def test_every_secret_is_removed(before: str, secret: str, after: str) -> None:
+    assume("*" not in secret)  # the replacement stars could form such a secret again
     assert secret not in redacted(before + secret + after, secret)
 
 
-async def test_no_secret_of_the_page_and_no_text_comes_back(
+async def test_no_secret_of_the_page_and_no_text_is_shown(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     secrets = [*secrets_of(credentials), message.content.text]
@@ -89,17 +89,17 @@ async def test_no_secret_of_the_page_and_no_text_comes_back(
     attempts += await channel.send_batch(credentials, [message])
 
     assert isinstance(check, TokenRefused)
-    assert check.fault.message == f"*** and *** and *** and {message.content.text}"  # a check knows of no text
+    assert check.fault.message == f"*** and *** and *** and {message.content.text}"  # a token check has no message text
     for attempt in attempts:
         assert isinstance(attempt.outcome, Failed)
         assert attempt.outcome.fault.message == "*** and *** and *** and ***"
         assert not any(secret in repr(attempt) for secret in secrets)
 
 
-async def test_no_string_of_a_content_comes_back_but_for_the_platforms_own_words(
+async def test_no_string_of_a_content_is_shown_except_the_platforms_own_words(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
-    """An address and a button hold a recipient's values like a text does."""
+    """Addresses and buttons may contain a recipient's values, like texts."""
     template = {"template_type": "button", "text": "Dear Nguyễn", "buttons": [{"url": "https://e.org/?n=Ann"}]}
     content = Content(
         attachment=Attachment(type="template", template=template), quick_replies=[QuickReply(title="Go, Ann")]
@@ -113,7 +113,7 @@ async def test_no_string_of_a_content_comes_back_but_for_the_platforms_own_words
     assert outcome.fault.message == "button: ***, ***, ***"
 
 
-async def test_a_text_too_short_to_tell_anything_leaves_the_error_readable(
+async def test_a_very_short_text_leaves_the_error_readable(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(400, json={"error": {"message": "no such page", "code": 42}}))
@@ -123,7 +123,7 @@ async def test_a_text_too_short_to_tell_anything_leaves_the_error_readable(
     assert outcome.fault.message == "no such page"
 
 
-def test_nothing_of_the_channel_shows_a_secret(credentials: Credentials, channel: MessengerChannel) -> None:
+def test_no_representation_of_the_channel_shows_a_secret(credentials: Credentials, channel: MessengerChannel) -> None:
     for secret in secrets_of(credentials):
         assert secret not in repr(credentials) + repr(channel) + repr(vars(channel))
 
@@ -155,7 +155,7 @@ def about_ann(message: str) -> str:
         "\u202e".join,
     ],
 )
-def test_a_quoted_text_is_taken_out_however_it_is_written(written: Callable[[str], str]) -> None:
+def test_a_quoted_text_is_removed_in_every_notation(written: Callable[[str], str]) -> None:
     kept = about_ann(f"(#100) Cannot send [{written(TEXT)}] now")
 
     assert kept.startswith("(#100) Cannot send [")
@@ -163,7 +163,7 @@ def test_a_quoted_text_is_taken_out_however_it_is_written(written: Callable[[str
     assert not any(part in kept for part in ("Ann", "ANN", "IBAN", "3704", "doctor", "DOCTOR", "M%C3", "positive"))
 
 
-def test_every_sizeable_part_of_a_text_is_taken_out() -> None:
+def test_every_long_part_of_a_text_is_removed() -> None:
     text = "Liebe Ann, dein Konto DE89 3704 ist leer & der Arzt sagt <positiv>: 'Krebs'"
     redaction = Redaction([], [text])
     for start in range(len(text) - RUN):
@@ -182,7 +182,7 @@ def test_every_sizeable_part_of_a_text_is_taken_out() -> None:
         ("the amount is 100.", "the amount is ***."),
     ],
 )
-def test_names_and_values_are_taken_out_as_words_of_their_own(said: str, kept: str) -> None:
+def test_names_and_values_are_removed_as_whole_words(said: str, kept: str) -> None:
     assert about_ann(said) == kept
 
 
@@ -196,7 +196,7 @@ def test_names_and_values_are_taken_out_as_words_of_their_own(said: str, kept: s
         "a person is not available: no matching user",
     ],
 )
-def test_an_error_that_shares_the_platforms_own_words_with_a_text_stays_readable(said: str) -> None:
+def test_an_error_that_shares_words_with_a_text_stays_readable(said: str) -> None:
     text = "Please send this message: a person in the window isn't right, and the access token of no user is found."
     assert Redaction([], [text], [{"name": "user", "plan": "not", "code": "100"}]).text(said) == said
 
@@ -215,7 +215,7 @@ def test_an_error_that_shares_the_platforms_own_words_with_a_text_stays_readable
         ("EA\u200bABwzLixnjYBAOsomeOtherPage42", "***"),
     ],
 )
-def test_what_a_screen_would_obey_and_what_nobody_sees_is_removed(said: str, kept: str) -> None:
+def test_control_and_invisible_characters_are_removed(said: str, kept: str) -> None:
     assert redacted(said) == kept
 
 
@@ -233,7 +233,7 @@ def test_an_error_of_any_length_is_cleaned_within_milliseconds() -> None:
 async def test_the_answer_to_a_batch_quotes_no_part_of_it(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
-    """Neither in an error about all of them, nor in one part's error about another part."""
+    """This holds for an error of the whole batch, and for one part's error that quotes another part."""
     ann = msgspec.structs.replace(message, fillings=lambda: ANN)
     bob = msgspec.structs.replace(message, content=Content(text="Bob, your code is 4711-0815"), fillings=dict)
     said = {"error": {"message": "Ann Müller of Köln, code is 4711-0815", "code": 42}}
@@ -246,10 +246,10 @@ async def test_the_answer_to_a_batch_quotes_no_part_of_it(
             assert attempt.outcome.fault.message == "*** of ***,***"
 
 
-async def test_an_error_is_classified_by_what_the_platform_said(
+async def test_an_error_is_classified_before_its_redaction(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
-    """Also where a text quotes the words that decide."""
+    """This holds even if the message text contains the deciding words."""
     quoting = msgspec.structs.replace(message, content=Content(text="no matching user found"))
     error = {"message": "(#100) No matching user found", "code": 100}
     graph.route().mock(return_value=httpx.Response(400, json={"error": error}))
@@ -261,7 +261,7 @@ async def test_an_error_is_classified_by_what_the_platform_said(
     assert outcome.fault.message == "(#100) ***"
 
 
-async def test_a_messages_id_holds_nothing_that_a_screen_would_obey(
+async def test_a_message_id_contains_no_control_characters(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(200, json={"message_id": "m_\x1b[2J\u202e1" + "x" * 9_999}))

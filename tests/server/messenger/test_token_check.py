@@ -1,4 +1,4 @@
-"""A token is refused by an error that waiting would not change, and by nothing else."""
+"""A token is refused only by an error that waiting would not change."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ async def test_an_error_body_refuses_the_token(
         httpx.Response(200, json=[1]),
     ],
 )
-async def test_a_platform_out_of_reach_leaves_the_token_untried(
+async def test_an_unreachable_platform_leaves_the_token_untried(
     reply: httpx.Response, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     graph.get("/v25.0/1001").mock(return_value=reply)
@@ -85,7 +85,7 @@ async def test_a_platform_out_of_reach_leaves_the_token_untried(
 async def test_a_redirect_refuses_the_token_and_is_not_followed(
     status: int, location: str | None, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
-    """The platform redirects nothing: a login page of the network, or another address, has answered."""
+    """The platform sends no redirects: another server has answered, for example a login page of the network."""
     headers = {} if location is None else {"Location": location}
     graph.get("/v25.0/1001").mock(return_value=httpx.Response(status, headers=headers, content=b'{"id": "1001"}'))
 
@@ -98,7 +98,7 @@ async def test_a_redirect_refuses_the_token_and_is_not_followed(
 
 
 @pytest.mark.parametrize("body", [{"error": {"code": 2, "message": "(#2) Try again"}}, {"error": {"code": 190}}])
-async def test_a_redirect_with_an_error_body_refuses_the_token_too(
+async def test_a_redirect_with_an_error_body_refuses_the_token(
     body: dict[str, Any], graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     graph.get("/v25.0/1001").mock(return_value=httpx.Response(302, json=body))
@@ -118,7 +118,7 @@ async def test_a_request_that_cannot_be_written_leaves_the_token_untried(
 
 
 @pytest.mark.parametrize("graph_url", ["https://[graph", "https://graph.example:port", "https://gra\x00ph.example"])
-async def test_an_address_that_cannot_be_read_leaves_the_token_untried(
+async def test_an_invalid_address_leaves_the_token_untried(
     graph: respx.MockRouter, credentials: Credentials, graph_url: str
 ) -> None:
     channel = MessengerChannel(httpx.MockTransport(graph.async_handler), graph_url)
@@ -126,7 +126,7 @@ async def test_an_address_that_cannot_be_read_leaves_the_token_untried(
     assert isinstance(await channel.check_token(credentials), TokenUntried)
 
 
-async def test_a_time_out_leaves_the_token_untried(
+async def test_a_timeout_leaves_the_token_untried(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     graph.get("/v25.0/1001").mock(side_effect=httpx.ReadTimeout)
@@ -144,16 +144,16 @@ async def test_a_time_out_leaves_the_token_untried(
         (httpx.Response(503, text="<html>"), False),
     ],
 )
-async def test_only_the_pages_own_token_is_answered_with_the_page(
+async def test_only_a_page_token_gets_the_page_as_answer(
     reply: httpx.Response, is_own: bool, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
-    """A user's token that may read the page is answered with the user."""
+    """A user's token that may read the page gets the user as answer."""
     graph.get("/v25.0/me", params={"fields": "id"}).mock(return_value=reply)
 
     assert await channel.is_page_token(credentials) is is_own
 
 
-async def test_a_platform_out_of_reach_confirms_no_token(
+async def test_an_unreachable_platform_confirms_no_token(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
 ) -> None:
     graph.get("/v25.0/me").mock(side_effect=httpx.ConnectError("refused"))

@@ -1,4 +1,4 @@
-"""A reply in its usual form, which is read in haste, says what it says when it is read at leisure."""
+"""The fast reader and the complete reader give the same result for every reply."""
 
 import json
 from typing import Any
@@ -45,31 +45,31 @@ OUTER_HEADERS = st.sampled_from([{}, {"retry-after": "5"}, {"x-app-usage": '{"ca
 USUAL = '{"recipient_id":"psid-1","message_id":"m_1"}'
 
 
-def at_leisure(status: int, body: bytes | str) -> Outcome:
+def read_completely(status: int, body: bytes | str) -> Outcome:
     return Reply(status=status, body=as_json(body)).outcome()
 
 
 @given(STATUSES, TEXTS | st.binary())
 @example(200, USUAL)
 @example(200, "[" * 100_000)
-def test_an_outcome_is_the_same_in_haste_and_at_leisure(status: int, body: bytes | str) -> None:
-    assert read_outcome(status, body) == at_leisure(status, body)
+def test_the_fast_and_the_complete_reader_give_the_same_outcome(status: int, body: bytes | str) -> None:
+    assert read_outcome(status, body) == read_completely(status, body)
 
 
 @given(OUTER_HEADERS, BATCHES, st.sampled_from([0, 0, 0, 1, -1]))
-def test_a_batch_is_the_same_in_haste_and_at_leisure(headers: dict[str, str], batch: Any, more: int) -> None:
+def test_the_fast_and_the_complete_reader_give_the_same_batch(headers: dict[str, str], batch: Any, more: int) -> None:
     answer = Answer(status=200, headers=headers, content=json.dumps(batch).encode())
     size = max(1, len(batch) + more if isinstance(batch, list) else 1)
     assert read_batch(answer, size=size) == read_any_batch(answer, size=size)
 
 
 @pytest.mark.parametrize("body", [USUAL, '{"message_id":"m_1"}', '{"message_id":"m_1","attachment_id":"7"}'])
-def test_the_usual_success_is_read_in_haste(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_usual_success_is_read_by_the_fast_reader(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(reply, "as_json")
     assert read_outcome(200, body) == Sent("m_1")
 
 
-def test_the_usual_batch_is_read_in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_usual_batch_is_read_by_the_fast_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(reply, "read_any_batch")
     headers = [{"name": "Date", "value": "today"}, {"name": "X-Page-Usage", "value": '{"call_count":90}'}]
     parts = [{"code": 200, "body": USUAL, "headers": headers}, None]

@@ -1,4 +1,4 @@
-"""One service for all the assertions of a test."""
+"""One service for all assertions of a test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A whole process of the service in this one, seen from outside: calls, scrapes, spans, and a real sandbox."""
+"""A complete service in this process, observed through calls, metrics and spans, with a real sandbox."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -37,7 +37,7 @@ _SAMPLE = re.compile(r"^(?P<name>\w+(?:\{.*\})?) (?P<value>\S+)$", re.MULTILINE)
 
 @dataclass
 class Outside:
-    """What can be done and seen from outside."""
+    """Calls and observations of the service."""
 
     wire: grpc.aio.Channel
     sandbox: Sandbox
@@ -56,7 +56,7 @@ class Outside:
         return str((await DeliveryServiceStub(self.wire).Send(request, metadata=metadata)).message.id)
 
     async def done(self, message_id: str) -> Message:
-        """The message, once it is done."""
+        """Return the message when it is done."""
         return await eventually(lambda: self.message(message_id), lambda message: message.HasField("end_time"))
 
     async def message(self, message_id: str) -> Message:
@@ -72,24 +72,24 @@ class Outside:
         return answer.text
 
     async def samples(self) -> Mapping[str, float]:
-        """Every sample by its name with its labels."""
+        """Return every sample by its name with labels."""
         return {found["name"]: float(found["value"]) for found in _SAMPLE.finditer(await self.scrape())}
 
     def spans(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
 
     async def ended(self, name: str) -> list[ReadableSpan]:
-        """The spans of a call, once there is one: a span ends a moment after the call is answered."""
+        """Return the spans of a call when there is one; a span ends shortly after the answer."""
 
-        async def look() -> list[ReadableSpan]:
+        async def read() -> list[ReadableSpan]:
             return self.spans(name)
 
-        return await eventually(look)
+        return await eventually(read)
 
 
 @asynccontextmanager
 async def seen_from_outside(folder: Path) -> AsyncIterator[Outside]:
-    """A service with metrics, traces and channelz."""
+    """Run a service with metrics, traces and channelz."""
     exporter = InMemorySpanExporter()
     tracing = OtelTracing(exporter, at_once=True)
     store = SqliteStore(folder / "redrive.db")

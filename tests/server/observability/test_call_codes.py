@@ -1,4 +1,4 @@
-"""By which code a call that ended is counted."""
+"""The status code under which a finished call is counted."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from server.api.interceptors.calls import CallInterceptor
 
 
 class Ends:
-    """The codes of the calls that have ended."""
+    """Records the codes of finished calls."""
 
     def __init__(self) -> None:
         self.codes: asyncio.Queue[str] = asyncio.Queue()
@@ -21,7 +21,7 @@ class Ends:
         return self.codes.put_nowait
 
 
-async def _goes_on_for_one_who_has_gone(_: bytes, context: Context) -> None:
+async def _continues_after_the_caller_left(_: bytes, context: Context) -> None:
     await context.write(b"first")
     try:
         await asyncio.Event().wait()
@@ -33,11 +33,11 @@ async def _refuses(_: bytes, context: Context) -> bytes:
     await context.abort(grpc.StatusCode.NOT_FOUND)
 
 
-async def test_a_call_counts_as_what_it_was_told_and_else_as_cancelled() -> None:
+async def test_a_call_counts_with_its_status_and_otherwise_as_cancelled() -> None:
     ends = Ends()
     server = grpc.aio.server(interceptors=[CallInterceptor(ends)])
     handlers: dict[str, Any] = {
-        "Watch": grpc.unary_stream_rpc_method_handler(_goes_on_for_one_who_has_gone),
+        "Watch": grpc.unary_stream_rpc_method_handler(_continues_after_the_caller_left),
         "Find": grpc.unary_unary_rpc_method_handler(_refuses),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Test", handlers),))

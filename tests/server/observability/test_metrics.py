@@ -1,4 +1,4 @@
-"""Metrics as a scraper sees them, of a service at work."""
+"""Metrics of a running service as a scraper reads them."""
 
 import asyncio
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from tests.waiting import eventually
 SERVICE = "/redrive.v1.DeliveryService"
 
 
-async def test_what_was_accepted_and_what_became_of_it_is_counted(outside: Outside) -> None:
+async def test_accepted_messages_and_outcomes_are_counted(outside: Outside) -> None:
     await outside.put_page()
     await outside.put_page("2002", SendMode.SEND_MODE_BATCH)
     await outside.sandbox.control.order({"preset": "unavailable_recipient", "recipients": ["u1"]})
@@ -37,7 +37,7 @@ async def test_what_was_accepted_and_what_became_of_it_is_counted(outside: Outsi
     await outside.done(first)
     await outside.done(second)
     with pytest.raises(grpc.aio.AioRpcError):
-        await outside.message("nobody knows it")
+        await outside.message("unknown")
 
     samples = await outside.samples()
 
@@ -57,9 +57,7 @@ async def test_what_was_accepted_and_what_became_of_it_is_counted(outside: Outsi
     assert samples["process_resident_memory_bytes"] > 0
 
 
-async def test_a_page_on_hold_its_queue_and_a_watcher_are_seen(
-    outside: Outside, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_held_page_its_queue_and_a_watcher_are_shown(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.observability.database_metrics.QUEUE_SECONDS", 0.0)
     await outside.put_page()
     await PageServiceStub(outside.wire).HoldPage(HoldPageRequest(page_id=PAGE, reason="a wrong link"))
@@ -84,7 +82,7 @@ async def test_a_page_on_hold_its_queue_and_a_watcher_are_seen(
     assert ended['redrive_deliveries_total{error_type="",outcome="cancelled"}'] == 2
 
 
-async def test_a_stream_of_recipients_is_seen_while_it_is_open(outside: Outside) -> None:
+async def test_an_open_stream_of_recipients_is_shown(outside: Outside) -> None:
     await outside.put_page()
     stream = DeliveryServiceStub(outside.wire).SendStream()
     await stream.write(SendStreamRequest(header=SendRequest(page_id=PAGE, content=Content(text="Hello"))))
@@ -94,7 +92,7 @@ async def test_a_stream_of_recipients_is_seen_while_it_is_open(outside: Outside)
     await eventually(outside.samples, lambda samples: samples["redrive_send_streams"] == 0)
 
 
-async def test_a_page_that_is_worked_on_shows_its_pace(outside: Outside) -> None:
+async def test_a_sending_page_shows_its_pace(outside: Outside) -> None:
     await outside.put_page()
     await outside.sandbox.control.order({"effect": {"kind": "delay", "seconds": 1.0}})
     await outside.send("u1")
@@ -103,9 +101,7 @@ async def test_a_page_that_is_worked_on_shows_its_pace(outside: Outside) -> None
     await eventually(outside.samples, lambda samples: samples.get(name) == 2_000)
 
 
-async def test_books_that_do_not_balance_are_seen_until_they_do(
-    outside: Outside, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_wrong_counts_are_shown_until_they_are_correct(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.observability.database_metrics.BOOKS_SECONDS", 0.0)
     await outside.put_page()
     message_id = await outside.send("u1", "u2")
@@ -120,11 +116,11 @@ async def test_books_that_do_not_balance_are_seen_until_they_do(
     assert (await outside.samples())["redrive_books_imbalance"] == 1
     assert (
         await imbalance_after("UPDATE messages SET sent = 1, failed = 1") == 2
-    )  # the sum is right, the states are not
+    )  # the sum is right, the statuses are not
     assert await imbalance_after("UPDATE messages SET sent = 2, failed = 0") == 0
 
 
-async def test_gauges_of_a_database_that_is_away_are_missing_and_not_old(
+async def test_gauges_are_missing_while_the_database_is_unavailable(
     outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.observability.database_metrics.QUEUE_SECONDS", 0.0)
@@ -138,7 +134,7 @@ async def test_gauges_of_a_database_that_is_away_are_missing_and_not_old(
     assert not [name for name in samples if name.startswith(("redrive_queue", "redrive_books", "redrive_page_on_hold"))]
 
 
-async def test_channelz_tells_of_the_server_where_it_is_allowed(outside: Outside) -> None:
+async def test_channelz_describes_the_server_when_enabled(outside: Outside) -> None:
     stub = channelz_pb2_grpc.ChannelzStub(outside.wire)
 
     servers = await stub.GetServers(channelz_pb2.GetServersRequest())
@@ -146,7 +142,7 @@ async def test_channelz_tells_of_the_server_where_it_is_allowed(outside: Outside
     assert any(server.data.calls_started for server in servers.server)
 
 
-async def test_many_scrapes_at_once_look_into_the_database_once(
+async def test_many_concurrent_scrapes_read_the_database_once(
     outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await outside.put_page()
@@ -165,7 +161,7 @@ async def test_many_scrapes_at_once_look_into_the_database_once(
     assert reads == 0
 
 
-async def test_scrapes_at_once_share_one_look(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_scrapes_share_one_read(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
 
     def counted(sql: Sql) -> Mapping[str, PageQueue]:

@@ -1,4 +1,4 @@
-"""The log, observed: how commits end."""
+"""Metrics of commits by their result."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from tests.builders import PAGE, page_registered
 
 
 class HeldCommit:
-    """Registers a page, once it is let go."""
+    """A commit that registers a page and waits in its transaction until released."""
 
     def __init__(self) -> None:
         self.has_come, self.may_go = threading.Event(), threading.Event()
@@ -30,11 +30,11 @@ class HeldCommit:
 
 
 def commits(metrics: Metrics, result: str) -> float | None:
-    """How many have ended so."""
+    """Return the number of commits with this result."""
     return metrics.registry.get_sample_value("redrive_commits_total", {"result": result})
 
 
-async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away(tmp_path: Path) -> None:
+async def test_a_cancelled_caller_does_not_count_as_unavailable(tmp_path: Path) -> None:
     metrics, held = Metrics(), HeldCommit()
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         committing = asyncio.create_task(ObservedEventStore(log, metrics, None).commit(held.commit))
@@ -48,7 +48,7 @@ async def test_a_caller_that_goes_away_does_not_count_as_a_database_that_is_away
     assert commits(metrics, "unavailable") == 0
 
 
-async def test_a_log_that_is_away_counts_as_that(tmp_path: Path) -> None:
+async def test_an_unavailable_log_counts_as_unavailable(tmp_path: Path) -> None:
     metrics = Metrics()
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
         observed = ObservedEventStore(log, metrics, None)

@@ -1,9 +1,9 @@
-"""However many pages there are, metrics have a bounded number of labels."""
+"""The number of page labels in the metrics is bounded."""
 
 from server.observability.database_metrics import OTHER_PAGES, PageLabels
 
 
-def test_pages_beyond_the_bound_share_a_label() -> None:
+def test_pages_beyond_the_limit_share_a_label() -> None:
     labels = PageLabels(limit=2)
     values = {"1": 5.0, "2": 1.0, "3": 2.0, "4": 7.0}
 
@@ -11,7 +11,7 @@ def test_pages_beyond_the_bound_share_a_label() -> None:
     assert labels.grouped(values, max) == {"1": 5.0, "2": 1.0, OTHER_PAGES: 7.0}
 
 
-def test_a_page_keeps_its_label_whoever_comes_later() -> None:
+def test_a_page_keeps_its_label_when_others_are_added() -> None:
     labels = PageLabels(limit=1)
     labels.of("9")
 

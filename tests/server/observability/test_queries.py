@@ -1,4 +1,4 @@
-"""The questions that a scrape asks, on both databases."""
+"""Queries of a scrape, on both databases."""
 
 from contextlib import closing
 
@@ -18,20 +18,20 @@ PENDING = Commit(
 )
 
 
-def test_a_whole_log_has_queues_and_balanced_books(database_url: str) -> None:
+def test_a_complete_log_has_queues_and_correct_counts(database_url: str) -> None:
     with closing(opened(database_url)) as store:
         write_everything(store)
         store.write_together([PENDING])
         with store.transaction(commit=False) as sql:
             queues = page_queues(sql)
-            looks = [CountsCheck().imbalance(sql) for _ in range(2)]
+            imbalances = [CountsCheck().imbalance(sql) for _ in range(2)]
 
     assert queues[PAGE].depth == 2
     assert queues[PAGE].age_seconds > 0
-    assert looks == [0, 0]
+    assert imbalances == [0, 0]
 
 
-def test_every_message_is_looked_at_in_the_course_of_time(database_url: str) -> None:
+def test_every_message_is_checked_over_time(database_url: str) -> None:
     books = CountsCheck()
     with closing(opened(database_url)) as store:
         write_everything(store)

@@ -1,4 +1,4 @@
-"""Traces from the caller over the server to the platform."""
+"""Traces from the caller through the server to the platform."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 
-async def test_a_trace_leads_from_the_caller_to_the_platform(outside: Outside) -> None:
+async def test_a_trace_connects_the_caller_and_the_platform(outside: Outside) -> None:
     await outside.put_page()
     message_id = await outside.send("u1", metadata=(("traceparent", TRACEPARENT),))
     await outside.done(message_id)
@@ -35,7 +35,7 @@ async def test_a_trace_leads_from_the_caller_to_the_platform(outside: Outside) -
     assert dict(call.attributes or {})["rpc.grpc.status_code"] == "OK"
     assert request.kind is SpanKind.CLIENT
     assert [link.context for link in request.links] == [call.context]
-    assert request.parent is None  # a trace of its own: a call may bring a hundred thousand of them
+    assert request.parent is None  # a separate trace, because a call may cause a hundred thousand requests
     assert dict(request.attributes or {}) == {
         "redrive.page_id": PAGE,
         "redrive.message_id": message_id,
@@ -45,7 +45,7 @@ async def test_a_trace_leads_from_the_caller_to_the_platform(outside: Outside) -
     }
 
 
-async def test_a_graph_batch_is_one_span_that_counts_what_became_of_it(outside: Outside) -> None:
+async def test_a_graph_batch_is_one_span_with_counts_of_its_outcomes(outside: Outside) -> None:
     await outside.put_page(mode=SendMode.SEND_MODE_BATCH)
     await outside.sandbox.control.order({"preset": "unavailable_recipient", "recipients": ["u1"]})
     await outside.done(await outside.send("u1", "u2", "u3"))
@@ -57,7 +57,7 @@ async def test_a_graph_batch_is_one_span_that_counts_what_became_of_it(outside: 
     assert request.status.status_code is StatusCode.ERROR
 
 
-async def test_trying_a_token_is_part_of_the_call_that_brings_it(outside: Outside) -> None:
+async def test_a_token_check_is_part_of_the_callers_trace(outside: Outside) -> None:
     await outside.put_page()
 
     (call,) = outside.spans("redrive.v1.PageService/PutPage")
@@ -69,16 +69,16 @@ async def test_trying_a_token_is_part_of_the_call_that_brings_it(outside: Outsid
     assert dict(check.attributes or {})["redrive.result"] == "TokenAccepted"
 
 
-async def test_calls_that_fail_or_are_given_up_end_their_spans(outside: Outside) -> None:
+async def test_failed_and_cancelled_calls_end_their_spans(outside: Outside) -> None:
     with pytest.raises(grpc.aio.AioRpcError):
-        await outside.message("nobody knows it")
+        await outside.message("unknown")
 
     (call,) = await outside.ended("redrive.v1.DeliveryService/GetMessage")
     assert dict(call.attributes or {})["rpc.grpc.status_code"] == "NOT_FOUND"
     assert call.status.status_code is StatusCode.UNSET  # the caller's mistake
 
 
-async def test_traceparents_that_are_nonsense_begin_a_trace(outside: Outside) -> None:
+async def test_an_invalid_traceparent_starts_a_new_trace(outside: Outside) -> None:
     with pytest.raises(grpc.aio.AioRpcError):
         await outside.send("u1", metadata=(("traceparent", "00-nonsense"),))
 
@@ -86,7 +86,7 @@ async def test_traceparents_that_are_nonsense_begin_a_trace(outside: Outside) ->
     assert call.parent is None
 
 
-async def test_the_platform_is_not_told_of_traces(outside: Outside) -> None:
+async def test_traces_are_not_sent_to_the_platform(outside: Outside) -> None:
     await outside.put_page()
     await outside.done(await outside.send("u1", metadata=(("traceparent", TRACEPARENT),)))
 
@@ -96,7 +96,7 @@ async def test_the_platform_is_not_told_of_traces(outside: Outside) -> None:
     assert TRACE not in repr(received)
 
 
-def test_without_an_exporter_nothing_of_opentelemetry_is_loaded() -> None:
+def test_without_an_exporter_opentelemetry_is_not_imported() -> None:
     look = "import sys, server.main; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
@@ -110,14 +110,14 @@ def test_without_an_exporter_nothing_of_opentelemetry_is_loaded() -> None:
         {"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"},
     ],
 )
-def test_nobody_asks_for_traces(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_is_off_by_default(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     assert open_tracing() is None
 
 
-def test_the_usual_variables_ask_for_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_variables_enable_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     tracing = open_tracing()
 
@@ -126,7 +126,7 @@ def test_the_usual_variables_ask_for_traces(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(exporter_of("console"), ConsoleSpanExporter)
 
 
-def test_an_exporter_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         TracingRefusedError, match=r"^OTEL_TRACES_EXPORTER must be otlp, console or none, not 'zipkin'$"
     ):

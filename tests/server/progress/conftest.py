@@ -1,4 +1,4 @@
-"""A hub over a log that counts what is read through it."""
+"""Fixtures: a hub over a log that counts reads."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,21 +9,21 @@ from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.progress.hub import ProgressHub
 from tests.builders import wall_clock
-from tests.server.commands.desk import Desk
+from tests.server.commands.command_harness import CommandHarness
 from tests.server.progress.watches import NEVER, CountingLog
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def harness(tmp_path: Path) -> AsyncIterator[CommandHarness]:
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
-        desk = Desk(log)
-        await desk.register_page()
-        yield desk
+        harness = CommandHarness(log)
+        await harness.register_page()
+        yield harness
 
 
 @pytest.fixture
-def log(desk: Desk) -> CountingLog:
-    return CountingLog(desk.log)
+def log(harness: CommandHarness) -> CountingLog:
+    return CountingLog(harness.log)
 
 
 @pytest.fixture

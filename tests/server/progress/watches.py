@@ -1,4 +1,4 @@
-"""Watches of a message, and a log that counts what they cost."""
+"""Watches of a message, and a log that counts reads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -15,12 +15,12 @@ from tests.builders import OWNER
 
 T = TypeVar("T")
 
-NEVER = timedelta(hours=1)  # no heartbeat within a test
+NEVER = timedelta(hours=1)  # no heartbeat during a test
 SOON = timedelta(seconds=0.05)
 
 
 class CountingLog:
-    """Counts what is read through it, and can hold it up or break it."""
+    """Counts reads, and can delay them or make them fail."""
 
     def __init__(self, log: EventLog) -> None:
         self._read = log.read
@@ -38,7 +38,7 @@ class CountingLog:
 
 @asynccontextmanager
 async def watching(hub: ProgressHub, message_id: str) -> AsyncIterator[AsyncIterator[Progress]]:
-    """A watch that ends with the block."""
+    """Start a watch that ends with the block."""
     watch = hub.watch(OWNER, message_id)
     assert isinstance(watch, AsyncGenerator)
     async with aclosing(watch):

@@ -1,4 +1,4 @@
-"""A message's log with what befell its page, as both databases keep it."""
+"""A message's log with the events of its page, on both databases."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ from tests.builders import (
 from tests.databases import opened
 
 COMPLETED = MessageCompleted(message_id=MESSAGE, time=NOW)
-TOLD = (
+EXPECTED = (
     "MessageSubmitted",
     "BatchCreated",
     "PageHeld",
@@ -46,7 +46,7 @@ TOLD = (
 ON_PAGE, OF_MESSAGE = page_stream(PAGE), message_stream(MESSAGE)
 FIRST, SECOND = (batch_stream(MESSAGE, 0, number) for number in (1, 2))
 
-# A message that was resent, on a page that was held before it, meanwhile, and after it.
+# A message that was resent; its page was held before, during and after it.
 WRITTEN: tuple[tuple[str, Event], ...] = (
     (ON_PAGE, page_registered()),
     (ON_PAGE, page_held()),
@@ -84,7 +84,7 @@ async def log(database_url: str) -> AsyncIterator[EventStore]:
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 @pytest.mark.parametrize("part", [1, 2, 500])
 @pytest.mark.parametrize("most_bytes", [1, 700, message_events.MOST_BYTES])
-async def test_each_is_met_once_in_the_logs_order(
+async def test_each_event_appears_once_in_log_order(
     log: EventStore, monkeypatch: pytest.MonkeyPatch, part: int, limit: int, most_bytes: int
 ) -> None:
     monkeypatch.setattr(message_events, "EVENTS_AT_ONCE", part)
@@ -96,20 +96,20 @@ async def test_each_is_met_once_in_the_logs_order(
         assert len(more) <= limit
         found += more
 
-    assert tuple(type(one.event).__name__ for one in found) == TOLD
+    assert tuple(type(one.event).__name__ for one in found) == EXPECTED
     positions = [one.position for one in found]
     assert positions == sorted(set(positions))
 
 
-async def test_batches_can_be_left_out(log: EventStore) -> None:
+async def test_batch_events_can_be_excluded(log: EventStore) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, without_batches=True)
 
     found = (await list_events(log, wanted, after=0, limit=100)).events
 
-    assert [type(one.event).__name__ for one in found] == [name for name in TOLD if name != "BatchCreated"]
+    assert [type(one.event).__name__ for one in found] == [name for name in EXPECTED if name != "BatchCreated"]
 
 
-async def test_a_batch_alone_has_nothing_of_the_page(log: EventStore) -> None:
+async def test_a_single_batch_has_no_page_events(log: EventStore) -> None:
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE, batch_number=2)
 
     assert [one.stream for one in (await list_events(log, wanted, after=0, limit=100)).events] == [SECOND]

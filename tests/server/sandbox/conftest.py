@@ -1,4 +1,4 @@
-"""A sandbox on a real port, and callers of it."""
+"""A sandbox on a real port, and its callers."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -33,7 +33,7 @@ async def graph(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def send(graph: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
-    """Sends one message as JSON."""
+    """Return a function that sends one message as JSON."""
 
     async def send_one(
         recipient: str = "u1", *, page: str = "1001", token: str = TOKEN, metadata: str = "", **options: Any
@@ -50,7 +50,7 @@ def send(graph: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
 
 @pytest.fixture
 def send_batch(sandbox: Sandbox, graph: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
-    """Sends one message to each recipient in a form-encoded batch."""
+    """Return a function that sends one message to each recipient in a form-encoded batch."""
 
     async def send_all(
         recipients: Sequence[str],

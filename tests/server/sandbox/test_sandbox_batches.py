@@ -22,7 +22,7 @@ async def test_parts_are_answered_in_their_order(send_batch: SendBatch) -> None:
     assert [body["recipient_id"] for body in bodies(answer)] == [f"u{number}" for number in range(50)]
 
 
-async def test_parts_have_headers_unless_they_are_not_wanted(send_batch: SendBatch) -> None:
+async def test_parts_have_headers_unless_excluded(send_batch: SendBatch) -> None:
     [part] = (await send_batch(["u1"])).json()
     assert {"name": "Content-Type", "value": "application/json; charset=UTF-8"} in part["headers"]
     assert "X-Page-Usage" in {header["name"] for header in part["headers"]}
@@ -64,18 +64,18 @@ async def test_more_than_50_parts_are_refused_without_a_code(control: SandboxCon
 
 
 @pytest.mark.parametrize("batch", ["[]", "", "{}", "[1]", "nonsense"])
-async def test_a_batch_that_is_none_is_refused(sandbox: Sandbox, graph: httpx.AsyncClient, batch: str) -> None:
+async def test_an_invalid_batch_is_refused(sandbox: Sandbox, graph: httpx.AsyncClient, batch: str) -> None:
     answer = await graph.post(httpx.URL(sandbox.url).join("/"), data={"access_token": "T", "batch": batch})
     assert answer.json()["error"]["type"] == "GraphBatchException"
 
 
-async def test_a_json_batch_that_is_none_is_refused(sandbox: Sandbox, graph: httpx.AsyncClient) -> None:
+async def test_an_invalid_json_batch_is_refused(sandbox: Sandbox, graph: httpx.AsyncClient) -> None:
     answer = await graph.post(httpx.URL(sandbox.url).join("/"), json={"batch": 7})
     assert answer.json()["error"]["type"] == "GraphBatchException"
 
 
 @pytest.mark.parametrize("place", ["body", "relative_url", "part"])
-async def test_a_part_may_bring_its_own_token(
+async def test_a_part_may_have_its_own_token(
     sandbox: Sandbox, graph: httpx.AsyncClient, control: SandboxControl, place: str
 ) -> None:
     await control.token("T-bad", "expire")
@@ -116,7 +116,7 @@ async def test_a_part_may_be_a_token_check(sandbox: Sandbox, graph: httpx.AsyncC
 
 
 @pytest.mark.parametrize("accepts", [True, False])
-async def test_a_null_part_stands_among_the_others(
+async def test_a_null_part_appears_in_its_position(
     control: SandboxControl, send_batch: SendBatch, accepts: bool
 ) -> None:
     await control.order({"preset": "null_part", "recipients": ["u2"], "accepts": accepts})
@@ -129,7 +129,7 @@ async def test_a_null_part_stands_among_the_others(
     ("kind", "code", "body"),
     [("status", 503, "<html>"), ("garbage", 200, '{"recipient_id":"'), ("empty", 200, "")],
 )
-async def test_an_unreadable_part_stands_among_the_others(
+async def test_an_unreadable_part_appears_in_its_position(
     control: SandboxControl, send_batch: SendBatch, kind: str, code: int, body: str
 ) -> None:
     await control.order({"effect": {"kind": kind}, "recipients": ["u2"]})
@@ -141,7 +141,7 @@ async def test_an_unreadable_part_stands_among_the_others(
 
 
 @pytest.mark.parametrize(("kind", "code"), [("status", 503), ("garbage", 200), ("empty", 200)])
-async def test_a_fault_of_the_whole_batch_hides_parts_that_were_accepted(
+async def test_a_fault_of_the_whole_batch_hides_accepted_parts(
     control: SandboxControl, send_batch: SendBatch, kind: str, code: int
 ) -> None:
     await control.order({"effect": {"kind": kind, "whole_batch": True}, "recipients": ["u2"]})
@@ -162,14 +162,14 @@ async def test_a_batch_takes_as_long_as_its_slowest_part(control: SandboxControl
     assert time.monotonic() - begin >= 0.2
 
 
-async def test_a_reset_takes_the_whole_batch_with_it(control: SandboxControl, send_batch: SendBatch) -> None:
+async def test_a_reset_ends_the_whole_batch(control: SandboxControl, send_batch: SendBatch) -> None:
     await control.order({"preset": "network", "recipients": ["u2"]})
     with pytest.raises(httpx.ReadError):
         await send_batch(["u1", "u2", "u3"])
     assert (await control.summary()).by_outcome == {"accepted": 2, "reset": 1}
 
 
-async def test_a_batch_shows_the_limit_that_one_part_met(control: SandboxControl, send_batch: SendBatch) -> None:
+async def test_a_batch_shows_the_limit_of_its_parts(control: SandboxControl, send_batch: SendBatch) -> None:
     await control.order({"preset": "rate_limit", "recipients": ["u2"]})
     answer = await send_batch(["u1", "u2"])
     assert 28 <= int(answer.headers["Retry-After"]) <= 30

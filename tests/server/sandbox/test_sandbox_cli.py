@@ -47,7 +47,7 @@ def test_help_names_every_effect_preset_and_field() -> None:
     assert [word for word in words if word not in text] == []
 
 
-def test_every_order_in_the_help_is_taken() -> None:
+def test_every_order_in_the_help_is_accepted() -> None:
     sent = re.findall(r"sandbox/(\w+) (?:\\\n\s*)?-d '(.*?)'", guide(), re.DOTALL)
     effects = re.findall(r'^  (\{"kind".*\})$', guide(), re.MULTILINE)
     assert (len(sent), len(effects)) == (5, 13)
@@ -58,7 +58,7 @@ def test_every_order_in_the_help_is_taken() -> None:
             msgspec.json.decode(order, type=TokenOrder)
 
 
-def test_the_process_takes_faults_from_a_file_and_stops_on_sigterm(tmp_path: Path) -> None:
+def test_the_process_reads_faults_from_a_file_and_stops_on_sigterm(tmp_path: Path) -> None:
     faults = tmp_path / "faults.json"
     faults.write_text('[{"preset": "unknown_recipient", "recipients": ["u17"]}]')
     with started("--faults", str(faults)) as (process, url):
@@ -69,7 +69,7 @@ def test_the_process_takes_faults_from_a_file_and_stops_on_sigterm(tmp_path: Pat
         assert process.wait(timeout=5) == 0
 
 
-def test_the_process_resets_connections_too(tmp_path: Path) -> None:
+def test_the_process_resets_connections(tmp_path: Path) -> None:
     faults = tmp_path / "faults.json"
     faults.write_text('{"preset": "network", "accepts": true}')
     with started("--faults", str(faults)) as (_, url):
@@ -86,7 +86,7 @@ def test_a_wrong_faults_file_is_refused_by_its_field(tmp_path: Path) -> None:
     assert "[0].preset" in result.output
 
 
-def test_a_taken_port_is_told_in_a_sentence() -> None:
+def test_a_port_in_use_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = CliRunner().invoke(cli, ["--port", str(taken.getsockname()[1])])
     assert result.exit_code == 1

@@ -51,7 +51,7 @@ async def http(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
         ('[{"preset": "slow"}, {"preset": "flood"}]', "[1].preset"),
     ],
 )
-async def test_a_wrong_fault_is_refused_by_its_field_and_nothing_is_placed(
+async def test_a_wrong_fault_is_refused_by_its_field_and_nothing_is_ordered(
     http: httpx.AsyncClient, control: SandboxControl, order: str | bytes, field: str
 ) -> None:
     answer = await http.post("faults", content=order)
@@ -89,7 +89,7 @@ async def test_a_wrong_query_is_refused_by_its_field(
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
 
 
-async def test_one_fault_or_several_can_be_ordered(http: httpx.AsyncClient) -> None:
+async def test_one_or_several_faults_can_be_ordered(http: httpx.AsyncClient) -> None:
     one = await http.post("faults", json={"preset": "slow"})
     several = await http.post("faults", json=[{"preset": "timeout"}, {"preset": "empty", "times": 2}])
     assert (one.status_code, several.status_code) == (201, 201)
@@ -102,7 +102,7 @@ async def test_one_fault_or_several_can_be_ordered(http: httpx.AsyncClient) -> N
     }
 
 
-async def test_a_fault_that_is_listed_can_be_ordered_again(control: SandboxControl) -> None:
+async def test_a_listed_fault_can_be_ordered_again(control: SandboxControl) -> None:
     [placed] = await control.order({"preset": "sent_anyway", "recipients": ["u1"], "share": 0.5})
     [again] = await control.order(placed.order)
     assert again.order == placed.order
@@ -115,7 +115,7 @@ async def test_hits_are_counted(control: SandboxControl, send: Send) -> None:
     assert [fault.hits for fault in await control.faults()] == [2]
 
 
-async def test_one_fault_or_all_can_be_taken_away(control: SandboxControl, send: Send) -> None:
+async def test_one_or_all_faults_can_be_removed(control: SandboxControl, send: Send) -> None:
     await control.order({"preset": "temporary"}, {"preset": "permission"}, {"preset": "bad_content"})
     await control.remove_fault("f1")
     assert (await send()).json()["error"]["code"] == 230
@@ -123,7 +123,7 @@ async def test_one_fault_or_all_can_be_taken_away(control: SandboxControl, send:
     assert (await send()).status_code == 200
 
 
-async def test_taking_away_a_fault_that_is_not_there_is_refused(control: SandboxControl) -> None:
+async def test_removing_an_unknown_fault_is_refused(control: SandboxControl) -> None:
     with pytest.raises(OrderRefusedError, match="f9"):
         await control.remove_fault("f9")
 
@@ -134,7 +134,7 @@ async def test_the_client_names_the_field_of_a_refused_order(control: SandboxCon
     assert refused.value.field == "[1].preset"
 
 
-async def test_a_reset_leaves_only_the_faults_of_the_start() -> None:
+async def test_a_reset_keeps_only_the_faults_of_the_start() -> None:
     fault = FaultOrder(preset="unknown_recipient", recipients=("u1",))
     async with running_sandbox(SandboxSettings(faults=(fault,))) as sandbox, httpx.AsyncClient() as client:
 

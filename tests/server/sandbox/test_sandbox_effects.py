@@ -25,7 +25,7 @@ Send = Callable[..., Awaitable[httpx.Response]]
 @pytest.mark.parametrize(
     ("code", "status"), [(4, 403), (10, 403), (230, 403), (1, 500), (2, 500), (100, 400), (551, 400), (12345, 400)]
 )
-async def test_an_ordered_error_has_the_status_that_the_platform_gives_it(
+async def test_an_ordered_error_has_the_platforms_http_status(
     control: SandboxControl, send: Send, code: int, status: int
 ) -> None:
     await control.order({"effect": {"kind": "error", "code": code}})
@@ -36,14 +36,14 @@ async def test_an_ordered_error_has_the_status_that_the_platform_gives_it(
     assert "error_subcode" not in error
 
 
-async def test_an_error_can_be_ordered_down_to_its_words(control: SandboxControl, send: Send) -> None:
-    words = {"message": "Não", "type": "IGApiException", "is_transient": False}
-    await control.order({"effect": {"kind": "error", "code": 10, "subcode": 2534022, "http_status": 200, **words}})
+async def test_every_field_of_an_error_can_be_ordered(control: SandboxControl, send: Send) -> None:
+    fields = {"message": "Não", "type": "IGApiException", "is_transient": False}
+    await control.order({"effect": {"kind": "error", "code": 10, "subcode": 2534022, "http_status": 200, **fields}})
     answer = await send()
     error = answer.json()["error"]
     assert answer.status_code == 200
     assert error.pop("fbtrace_id")
-    assert error == {"code": 10, "error_subcode": 2534022, **words}
+    assert error == {"code": 10, "error_subcode": 2534022, **fields}
 
 
 async def test_an_error_without_a_code_can_be_ordered(control: SandboxControl, send: Send) -> None:
@@ -78,7 +78,7 @@ async def test_an_error_without_a_code_can_be_ordered(control: SandboxControl, s
         ("unavailable_without_subcode", 200, None),
     ],
 )
-async def test_a_preset_answers_with_its_error(
+async def test_a_preset_answers_its_error(
     control: SandboxControl, send: Send, preset: str, code: int, subcode: int | None
 ) -> None:
     await control.order({"preset": preset, "recipients": ["u17"]})
@@ -89,14 +89,16 @@ async def test_a_preset_answers_with_its_error(
 
 
 @pytest.mark.parametrize("page", ["1001", "1002"])
-async def test_a_missing_page_is_named_by_the_id_of_the_request(control: SandboxControl, send: Send, page: str) -> None:
+async def test_a_missing_page_error_has_the_page_id_of_the_request(
+    control: SandboxControl, send: Send, page: str
+) -> None:
     await control.order({"preset": "page_missing"})
     error = (await send("u17", page=page)).json()["error"]
     assert error["type"] == "GraphMethodException"
     assert error["message"].startswith(f"Unsupported post request. Object with ID '{page}' does not exist")
 
 
-async def test_the_text_of_an_error_can_name_the_page_and_the_recipient(control: SandboxControl, send: Send) -> None:
+async def test_the_text_of_an_error_can_contain_the_page_and_the_recipient(control: SandboxControl, send: Send) -> None:
     await control.order({"effect": {"kind": "error", "code": 803, "message": "{recipient} of {page} {braces}"}})
     assert (await send("u17")).json()["error"]["message"] == "u17 of 1001 {braces}"
 
@@ -115,7 +117,7 @@ async def test_the_text_of_an_error_can_name_the_page_and_the_recipient(control:
         ("unavailable_without_subcode", codes.NO_SUCH_PERSON),
     ],
 )
-def test_a_preset_means_what_its_name_says(preset: str, verdict: codes.Verdict) -> None:
+def test_a_preset_is_classified_as_its_name_says(preset: str, verdict: codes.Verdict) -> None:
     effect = PRESETS[preset].effect
     assert isinstance(effect, ErrorAnswer | UserToken)
     error = effect.error().about(page="1001", recipient="u17")
@@ -147,14 +149,14 @@ async def test_the_sandbox_can_delay_every_answer() -> None:
         assert time.monotonic() - begin >= 0.1
 
 
-async def test_usage_shows_in_the_headers_and_the_message_passes(control: SandboxControl, send: Send) -> None:
+async def test_usage_is_in_the_headers_and_the_message_is_accepted(control: SandboxControl, send: Send) -> None:
     await control.order({"effect": {"kind": "usage", "percent": 97}})
     answer = await send()
     assert answer.status_code == 200
     assert json.loads(answer.headers["X-Page-Usage"])["call_count"] == 97
 
 
-async def test_ordered_headers_replace_the_usual_ones_and_the_message_passes(
+async def test_ordered_headers_replace_the_usual_ones_and_the_message_is_accepted(
     control: SandboxControl, send: Send
 ) -> None:
     ordered = {"x-business-use-case-usage": '{"7":[{"type":"ads_management"}]}', "Retry-After": "30"}
@@ -167,7 +169,7 @@ async def test_ordered_headers_replace_the_usual_ones_and_the_message_passes(
     assert (answer.headers["Retry-After"], "X-App-Usage" in answer.headers) == ("30", True)
 
 
-async def test_ordered_headers_come_with_an_ordered_error(control: SandboxControl, send: Send) -> None:
+async def test_ordered_headers_are_sent_with_an_ordered_error(control: SandboxControl, send: Send) -> None:
     await control.order({"effect": {"kind": "headers", "headers": {"Retry-After": "30"}}})
     await control.order({"effect": {"kind": "error", "code": 100, "user_title": "Button", "user_msg": "Too long"}})
 
@@ -179,9 +181,7 @@ async def test_ordered_headers_come_with_an_ordered_error(control: SandboxContro
 
 
 @pytest.mark.parametrize("headers", [{}, {"a b": "1"}, {"A": "1\n"}, {"A\n": "1"}, {"A": "\r\nB: 2"}, {"A": 1}])
-async def test_headers_that_http_does_not_allow_are_refused(
-    control: SandboxControl, headers: dict[str, object]
-) -> None:
+async def test_invalid_headers_are_refused(control: SandboxControl, headers: dict[str, object]) -> None:
     with pytest.raises(OrderRefusedError, match="headers"):
         await control.order({"effect": {"kind": "headers", "headers": headers}})
 
@@ -195,7 +195,7 @@ async def test_a_timeout_never_answers(control: SandboxControl, send: Send, acce
     assert (arrival.outcome, arrival.accepted) == ("timeout", accepts)
 
 
-async def test_a_silent_request_does_not_hold_up_the_end() -> None:
+async def test_a_request_without_an_answer_does_not_delay_the_stop() -> None:
     body = {"recipient": {"id": "u1"}, "message": {"text": "Hello"}, "access_token": "T"}
     async with httpx.AsyncClient() as client:
         async with running_sandbox() as sandbox:
@@ -217,7 +217,7 @@ async def test_a_reset_breaks_the_connection(control: SandboxControl, send: Send
     assert (arrival.outcome, arrival.accepted) == ("reset", accepts)
 
 
-async def test_a_reset_is_a_reset_not_an_end_of_stream(sandbox: Sandbox) -> None:
+async def test_a_reset_is_not_an_end_of_stream(sandbox: Sandbox) -> None:
     await sandbox.control.order({"preset": "network"})
     url = httpx.URL(sandbox.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -256,12 +256,12 @@ async def test_an_answer_can_be_unreadable(
     assert (arrival.outcome, arrival.accepted) == (outcome, accepts)
 
 
-async def test_a_null_part_lets_single_sends_pass(control: SandboxControl, send: Send) -> None:
+async def test_a_null_part_does_not_affect_single_sends(control: SandboxControl, send: Send) -> None:
     await control.order({"preset": "null_part"})
     assert (await send()).status_code == 200
 
 
-async def test_a_rate_limit_says_when_it_ends(control: SandboxControl, send: Send) -> None:
+async def test_a_rate_limit_gives_its_end(control: SandboxControl, send: Send) -> None:
     await control.order({"effect": {"kind": "rate_limit", "seconds": 90, "code": 80006}})
     answer = await send()
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, 80006)
@@ -272,7 +272,7 @@ async def test_a_rate_limit_says_when_it_ends(control: SandboxControl, send: Sen
 
 
 @pytest.mark.parametrize("knock", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header\r\n\r\n", b"\x16\x03\x01\x02\r\n"])
-async def test_a_caller_who_speaks_no_http_is_refused_in_silence(
+async def test_an_invalid_http_request_is_refused_without_a_log_line(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, knock: bytes
 ) -> None:
     url = httpx.URL(sandbox.url)
@@ -283,7 +283,7 @@ async def test_a_caller_who_speaks_no_http_is_refused_in_silence(
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-async def test_a_fault_of_the_sandbox_itself_is_told(
+async def test_a_defect_of_the_sandbox_is_logged(
     send: Send, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.sandbox.graph_api.answer_call", None)
@@ -291,7 +291,7 @@ async def test_a_fault_of_the_sandbox_itself_is_told(
     assert [record.name for record in caplog.records if record.exc_info] == ["redrive.sandbox"]
 
 
-async def test_a_fault_of_everything_hits_token_checks(graph: httpx.AsyncClient, control: SandboxControl) -> None:
+async def test_a_fault_without_a_target_affects_token_checks(graph: httpx.AsyncClient, control: SandboxControl) -> None:
     await control.order({"preset": "server_error"})
     assert (await graph.get("/1001", params={"access_token": "T"})).status_code == 503
 
@@ -307,14 +307,14 @@ async def test_a_fault_of_everything_hits_token_checks(graph: httpx.AsyncClient,
         {"preset": "server_error", "page": "1002"},
     ],
 )
-async def test_a_fault_of_messages_spares_token_checks(
+async def test_a_fault_of_messages_does_not_affect_token_checks(
     graph: httpx.AsyncClient, control: SandboxControl, order: dict[str, Any]
 ) -> None:
     await control.order(order)
     assert (await graph.get("/1001", params={"access_token": "T"})).json() == {"id": "1001"}
 
 
-def test_a_taken_port_is_an_error() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     async def listen_on(port: int) -> None:
         async with running_sandbox(SandboxSettings(port=port)):
             pass

@@ -12,7 +12,7 @@ from server.sandbox.token_book import fingerprint
 Send = Callable[..., Awaitable[httpx.Response]]
 
 
-async def test_an_arrival_says_what_came_and_what_became_of_it(control: SandboxControl, send: Send) -> None:
+async def test_an_arrival_has_its_request_and_its_outcome(control: SandboxControl, send: Send) -> None:
     begin = time.time()
     message_id = (await send("u1", page="1001", token="T1", metadata="delivery-1")).json()["message_id"]
     [arrival] = (await control.received()).arrivals
@@ -33,7 +33,7 @@ async def test_the_summary_counts_and_names_duplicates(control: SandboxControl, 
     assert (summary.duplicate_count, summary.duplicates) == (1, ["u2"])
 
 
-async def test_two_messages_to_the_same_person_are_duplicates_but_no_repeats(
+async def test_two_messages_to_the_same_recipient_are_duplicates_and_no_repeats(
     control: SandboxControl, send: Send
 ) -> None:
     for metadata in ("m1.1.1", "m2.1.1", "m2.1.2", "m2.3.1"):
@@ -43,22 +43,20 @@ async def test_two_messages_to_the_same_person_are_duplicates_but_no_repeats(
     assert (summary.repeat_count, summary.repeats) == (1, [Repeat("u1", "m2")])
 
 
-async def test_messages_without_a_deliverys_id_count_as_one(control: SandboxControl, send: Send) -> None:
+async def test_messages_without_a_delivery_id_count_as_one(control: SandboxControl, send: Send) -> None:
     for recipient, metadata in (("u1", ""), ("u1", "order-7"), ("u1", "m1.1.x"), ("u2", "")):
         await send(recipient, metadata=metadata)
     assert (await control.summary()).repeats == [Repeat("u1", "")]
 
 
-async def test_a_message_that_was_not_accepted_before_is_no_repeat(control: SandboxControl, send: Send) -> None:
+async def test_a_message_that_was_refused_before_is_no_repeat(control: SandboxControl, send: Send) -> None:
     await control.order({"preset": "temporary", "times": 1})
     for metadata in ("m1.1.1", "m1.2.1"):
         await send("u1", metadata=metadata)
     assert (await control.summary()).repeat_count == 0
 
 
-async def test_a_message_that_arrives_behind_a_bad_answer_counts_as_accepted(
-    control: SandboxControl, send: Send
-) -> None:
+async def test_a_message_accepted_with_an_error_answer_counts_as_accepted(control: SandboxControl, send: Send) -> None:
     await control.order({"preset": "sent_anyway", "times": 1})
     await send("u1")
     await send("u1")
@@ -68,7 +66,7 @@ async def test_a_message_that_arrives_behind_a_bad_answer_counts_as_accepted(
     assert first.message_id.startswith("m_")
 
 
-async def test_arrivals_of_one_recipient_come_with_its_counts(control: SandboxControl, send: Send) -> None:
+async def test_arrivals_of_one_recipient_include_its_counts(control: SandboxControl, send: Send) -> None:
     await control.order({"preset": "temporary", "recipients": ["u1"], "times": 1})
     for recipient in ("u1", "u2", "u1"):
         await send(recipient)
@@ -77,7 +75,7 @@ async def test_arrivals_of_one_recipient_come_with_its_counts(control: SandboxCo
     assert received.counts == RecipientCounts(recipient="u1", received=2, accepted=1)
 
 
-async def test_arrivals_come_in_pages(control: SandboxControl, send: Send) -> None:
+async def test_arrivals_are_listed_in_pages(control: SandboxControl, send: Send) -> None:
     for number in range(5):
         await send(f"u{number}")
     first = await control.received(limit=3)
@@ -87,7 +85,7 @@ async def test_arrivals_come_in_pages(control: SandboxControl, send: Send) -> No
     assert second.next_after is None
 
 
-async def test_recipients_come_in_pages(control: SandboxControl, send: Send) -> None:
+async def test_recipients_are_listed_in_pages(control: SandboxControl, send: Send) -> None:
     for recipient in ("u1", "u2", "u1", "u3"):
         await send(recipient)
     first = await control.recipients(limit=2)
@@ -98,7 +96,7 @@ async def test_recipients_come_in_pages(control: SandboxControl, send: Send) -> 
     assert second.next_after is None
 
 
-async def test_only_the_last_arrivals_are_kept_but_all_are_counted() -> None:
+async def test_only_the_last_arrivals_are_stored_but_all_are_counted() -> None:
     body = {"message": {"text": "Hello"}, "access_token": "T"}
     async with running_sandbox(SandboxSettings(keep_arrivals=2)) as sandbox, httpx.AsyncClient() as client:
         for number in range(5):

@@ -24,7 +24,7 @@ async def test_message_ids_are_unique(send: Send) -> None:
     assert len(set(ids)) == 20
 
 
-async def test_answers_carry_the_usage_headers(send: Send) -> None:
+async def test_answers_have_the_usage_headers(send: Send) -> None:
     headers = (await send()).headers
     usage = {"call_count": 1, "total_cputime": 1, "total_time": 1}
     assert json.loads(headers["X-App-Usage"]) == usage
@@ -54,7 +54,7 @@ async def test_a_send_may_be_a_multipart_form(graph: httpx.AsyncClient) -> None:
     assert answer.json()["recipient_id"] == "u1"
 
 
-async def test_the_token_may_stand_in_the_query_or_a_bearer_header(graph: httpx.AsyncClient) -> None:
+async def test_the_token_may_be_in_the_query_or_a_bearer_header(graph: httpx.AsyncClient) -> None:
     in_query = await graph.post("/1001/messages", params={"access_token": "T"}, json=HELLO)
     in_header = await graph.post("/1001/messages", headers={"Authorization": "Bearer T"}, json=HELLO)
     assert (in_query.status_code, in_header.status_code) == (200, 200)
@@ -106,7 +106,7 @@ async def test_a_wrong_parameter_is_refused_with_100(
         {"notification_type": "NO_PUSH"},
     ],
 )
-async def test_a_right_parameter_is_taken(graph: httpx.AsyncClient, right: dict[str, Any]) -> None:
+async def test_a_valid_parameter_is_accepted(graph: httpx.AsyncClient, right: dict[str, Any]) -> None:
     answer = await graph.post("/1001/messages", json={**HELLO, "access_token": "T", **right})
     assert answer.status_code == 200
 
@@ -137,7 +137,7 @@ async def test_a_token_check_without_a_token_is_refused(graph: httpx.AsyncClient
     assert (await graph.get("/1001", params={"fields": "id"})).json()["error"]["code"] == 190
 
 
-async def test_a_token_check_is_no_message(graph: httpx.AsyncClient, control: SandboxControl) -> None:
+async def test_a_token_check_is_not_a_message(graph: httpx.AsyncClient, control: SandboxControl) -> None:
     await graph.get("/1001", params={"access_token": "T"})
     assert (await control.summary()).received == 0
 

@@ -46,34 +46,34 @@ def hits(book: FaultBook, recipient: str = "u1", page: str = "1001", token: str 
     return decide(book, recipient, page, token).effect is not None
 
 
-def test_a_fault_without_a_target_hits_everyone(book: FaultBook) -> None:
+def test_a_fault_without_a_target_affects_all_recipients(book: FaultBook) -> None:
     place(book, {})
     assert hits(book, "u1")
     assert hits(book, "u2", "1002", "T2")
 
 
 @pytest.mark.parametrize("recipients", [["u1", "u3"], "u1", ["u[1]*", "u1"], ["u?"], "u*", ["x*", "u*"], ["*1"]])
-def test_a_fault_hits_those_whom_its_list_or_patterns_name(book: FaultBook, recipients: object) -> None:
+def test_a_fault_affects_the_recipients_in_its_list_or_patterns(book: FaultBook, recipients: object) -> None:
     place(book, {"recipients": recipients})
     assert hits(book, "u1")
     assert not hits(book, "v2")
 
 
-def test_an_id_is_matched_whole_and_with_its_case(book: FaultBook) -> None:
+def test_an_id_is_matched_completely_and_case_sensitively(book: FaultBook) -> None:
     place(book, {"recipients": ["u1", "v*"]})
     assert not hits(book, "u12")
     assert not hits(book, "U1")
     assert not hits(book, "V1")
 
 
-def test_a_fault_hits_only_its_page_and_only_its_token(book: FaultBook) -> None:
+def test_a_fault_affects_only_its_page_and_only_its_token(book: FaultBook) -> None:
     place(book, {"page": "1001", "token": "T1"})
     assert hits(book, page="1001", token="T1")
     assert not hits(book, page="1002", token="T1")
     assert not hits(book, page="1001", token="T2")
 
 
-def test_a_share_hits_about_that_many_and_always_the_same(book: FaultBook) -> None:
+def test_a_share_affects_about_that_many_and_always_the_same_recipients(book: FaultBook) -> None:
     place(book, {"share": 0.2})
     people = [f"u{number}" for number in range(5_000)]
     first = [person for person in people if hits(book, person)]
@@ -81,7 +81,7 @@ def test_a_share_hits_about_that_many_and_always_the_same(book: FaultBook) -> No
     assert first == [person for person in people if hits(book, person)]
 
 
-def test_another_seed_picks_other_people(clock: Clock) -> None:
+def test_another_seed_selects_other_recipients(clock: Clock) -> None:
     people = [f"u{number}" for number in range(1_000)]
     picked = []
     for seed, order in ((1, {}), (2, {}), (1, {"seed": 2})):
@@ -92,14 +92,14 @@ def test_another_seed_picks_other_people(clock: Clock) -> None:
     assert picked[1] == picked[2]
 
 
-def test_a_share_of_nothing_hits_nobody_and_a_share_of_one_everybody(book: FaultBook) -> None:
+def test_a_share_of_zero_affects_none_and_a_share_of_one_all(book: FaultBook) -> None:
     place(book, {"share": 0, "page": "none"}, {"share": 1, "page": "all"})
     assert not any(hits(book, f"u{number}", "none") for number in range(100))
     assert all(hits(book, f"u{number}", "all") for number in range(100))
 
 
 @given(st.text(min_size=1), st.integers())
-def test_every_recipient_stands_somewhere_between_0_and_1(recipient: str, seed: int) -> None:
+def test_every_recipient_has_a_fixed_point_between_0_and_1(recipient: str, seed: int) -> None:
     assert 0 <= share_point(recipient, seed) < 1
     assert share_point(recipient, seed) == share_point(recipient, seed)
 
@@ -110,7 +110,7 @@ def test_times_counts_for_each_recipient(book: FaultBook) -> None:
     assert [hits(book, "u2") for _ in range(4)] == [True, True, False, False]
 
 
-def test_a_fault_stands_only_within_its_window(book: FaultBook, clock: Clock) -> None:
+def test_a_fault_is_active_only_within_its_window(book: FaultBook, clock: Clock) -> None:
     place(book, {"after_seconds": 10, "for_seconds": 5})
     seen = []
     for clock.now in (1_000, 1_009.9, 1_010, 1_014.9, 1_015):
@@ -135,13 +135,13 @@ def test_delays_and_usage_add_up_and_the_first_other_fault_decides(book: FaultBo
     assert [fault.hits for fault in book.list()] == [2, 2, 2, 1, 1, 0]
 
 
-def test_a_passing_fault_lets_the_message_pass(book: FaultBook) -> None:
+def test_a_delay_accepts_the_message(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "delay", "seconds": 1}})
     assert decide(book) == FaultDecision(delay_seconds=1)
     assert [fault.order.effect for fault in book.list()] == [Delay(seconds=1)]
 
 
-def test_a_rate_limit_runs_from_a_pages_first_hit_and_does_not_come_back(book: FaultBook, clock: Clock) -> None:
+def test_a_rate_limit_starts_at_a_pages_first_hit_and_does_not_repeat(book: FaultBook, clock: Clock) -> None:
     place(book, {"effect": {"kind": "rate_limit", "seconds": 10}})
     clock.now = 1_100
     assert decide(book, "u1", "1001").retry_after == 10
@@ -163,14 +163,14 @@ def test_an_expired_token_is_the_one_in_use_on_each_page(book: FaultBook) -> Non
     assert hits(book, "u2", "1001", "T1")
 
 
-def test_a_renewed_token_passes_again(book: FaultBook) -> None:
+def test_a_renewed_token_is_accepted_again(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "token_expired"}})
     assert hits(book, token="T1")
     book.renew(fingerprint("T1"))
     assert not hits(book, token="T1")
 
 
-def test_a_token_check_does_not_choose_which_token_expired(book: FaultBook) -> None:
+def test_a_token_check_does_not_select_the_expired_token(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "token_expired"}})
     check = Incoming(None, "1001", fingerprint("T0"))
     assert book.decide(check).effect is None
@@ -178,13 +178,13 @@ def test_a_token_check_does_not_choose_which_token_expired(book: FaultBook) -> N
     assert book.decide(Incoming(None, "1001", fingerprint("T1"))).effect is not None
 
 
-def test_a_token_that_the_order_names_is_expired_for_token_checks_at_once(book: FaultBook) -> None:
+def test_a_token_named_in_the_order_is_expired_for_token_checks_at_once(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "token_expired"}, "token": "T1"})
     assert book.decide(Incoming(None, "1001", fingerprint("T1"))).effect is not None
     assert book.decide(Incoming(None, "1001", fingerprint("T2"))).effect is None
 
 
-def test_a_usage_fault_hits_token_checks_too(book: FaultBook) -> None:
+def test_a_usage_fault_affects_token_checks(book: FaultBook) -> None:
     place(book, {"effect": {"kind": "usage", "percent": 80}})
     assert book.decide(Incoming(None, "1001", "t")).usage_percent == 80
     assert [fault.order.effect for fault in book.list()] == [Usage(percent=80)]

@@ -48,7 +48,7 @@ async def test_renewing_a_token_does_not_make_others_invalid(control: SandboxCon
     assert (await send(token="T2")).status_code == 200
 
 
-async def test_a_proof_is_checked_where_a_secret_is_known(
+async def test_a_proof_is_checked_if_a_secret_is_known(
     graph: httpx.AsyncClient, control: SandboxControl, send: Send
 ) -> None:
     await control.token("T1", "allow", app_secret="S")
@@ -59,11 +59,11 @@ async def test_a_proof_is_checked_where_a_secret_is_known(
     assert check.json()["error"]["type"] == "GraphMethodException"
 
 
-async def test_a_proof_is_taken_as_it_is_where_no_secret_is_known(send: Send) -> None:
+async def test_any_proof_is_accepted_without_a_known_secret(send: Send) -> None:
     assert (await send(params={"appsecret_proof": "anything"})).status_code == 200
 
 
-async def test_a_token_expires_in_the_middle_and_its_replacement_passes(
+async def test_a_token_expires_during_sending_and_its_replacement_is_accepted(
     graph: httpx.AsyncClient, control: SandboxControl, send: Send
 ) -> None:
     assert (await send(token="T1")).status_code == 200
@@ -91,7 +91,7 @@ async def test_me_is_the_page_that_the_token_was_used_for(
     assert [arrival.page for arrival in (await control.received()).arrivals] == ["1001", "me"]
 
 
-async def whose(graph: httpx.AsyncClient, node: str, token: str) -> str:
+async def owner_of_token(graph: httpx.AsyncClient, node: str, token: str) -> str:
     answer = await graph.get(f"/{node}", params={"fields": "id", "access_token": token})
     return str(answer.json()["id"])
 
@@ -99,28 +99,26 @@ async def whose(graph: httpx.AsyncClient, node: str, token: str) -> str:
 async def test_me_answers_with_the_page_of_the_token(graph: httpx.AsyncClient, send: Send) -> None:
     await send(page="1001", token="T1")
     await send(page="1002", token="T2")
-    assert [await whose(graph, "me", token) for token in ("T1", "T2")] == ["1001", "1002"]
+    assert [await owner_of_token(graph, "me", token) for token in ("T1", "T2")] == ["1001", "1002"]
 
 
-async def test_a_users_token_may_read_the_page_but_is_not_the_pages(
+async def test_a_users_token_may_read_the_page_but_is_not_a_page_token(
     graph: httpx.AsyncClient, control: SandboxControl, send: Send
 ) -> None:
     await control.order({"preset": "user_token"})
     assert error_of(await send(page="1001", token="T1")) == (190, None)
-    assert await whose(graph, "1001", "T1") == "1001"
-    assert await whose(graph, "me", "T1") == USER_ID
+    assert await owner_of_token(graph, "1001", "T1") == "1001"
+    assert await owner_of_token(graph, "me", "T1") == USER_ID
     assert (await send(page="1001", token="T2")).status_code == 200
-    assert await whose(graph, "me", "T2") == "1001"
+    assert await owner_of_token(graph, "me", "T2") == "1001"
     await control.token("T1", "renew")
     assert (await send(page="1001", token="T1")).status_code == 200
 
 
-async def test_a_users_token_is_found_before_anything_is_sent_with_it(
-    graph: httpx.AsyncClient, control: SandboxControl
-) -> None:
+async def test_a_users_token_is_detected_before_a_send(graph: httpx.AsyncClient, control: SandboxControl) -> None:
     await control.order({"preset": "user_token"})
-    assert await whose(graph, "1001", "T1") == "1001"
-    assert await whose(graph, "me", "T1") == USER_ID
+    assert await owner_of_token(graph, "1001", "T1") == "1001"
+    assert await owner_of_token(graph, "me", "T1") == USER_ID
 
 
 async def test_a_users_token_that_has_expired_fails_its_check(
@@ -139,11 +137,11 @@ async def test_a_users_token_that_has_expired_fails_its_check(
         GraphCredentials("secret-token", "secret-proof"),
     ],
 )
-def test_a_token_does_not_show_in_a_repr(holder: object) -> None:
+def test_a_token_is_not_shown_in_a_repr(holder: object) -> None:
     assert "secret" not in repr(holder)
 
 
-async def test_a_token_shows_by_its_fingerprint_only(control: SandboxControl, send: Send) -> None:
+async def test_a_token_is_shown_by_its_fingerprint_only(control: SandboxControl, send: Send) -> None:
     [placed] = await control.order({"preset": "slow", "token": "other-token"})
     assert placed.order.token == fingerprint("other-token")
     await send(token="secret-token")

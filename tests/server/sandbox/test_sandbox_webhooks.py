@@ -1,4 +1,4 @@
-"""The sandbox tells a webhook of what it took, as the platform does."""
+"""The sandbox sends webhooks for accepted messages, as the platform does."""
 
 import hashlib
 import hmac
@@ -22,7 +22,7 @@ SECRET = "app-secret"
 
 
 class Receiver:
-    """A webhook that keeps what it is told, and answers with the next status, the last one again and again."""
+    """A webhook endpoint that stores requests and answers the next status; the last one is repeated."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -34,16 +34,16 @@ class Receiver:
         return web.Response(status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
     def events(self) -> list[dict[str, Any]]:
-        """What it was told and took, in order."""
+        """Return the events of the accepted requests, in order."""
         return [
             event for body, _ in self.requests for entry in json.loads(body)["entry"] for event in entry["messaging"]
         ]
 
-    async def told(self, at_least: int) -> list[dict[str, Any]]:
-        async def look() -> list[dict[str, Any]]:
+    async def received(self, at_least: int) -> list[dict[str, Any]]:
+        async def read() -> list[dict[str, Any]]:
             return self.events()
 
-        return await eventually(look, lambda events: len(events) >= at_least)
+        return await eventually(read, lambda events: len(events) >= at_least)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def send(sandbox: Sandbox, recipient: str, metadata: str = "m-1.1.0", page
 async def test_a_message_is_echoed_and_delivered(sandbox: Sandbox, receiver: Receiver) -> None:
     mid = (await send(sandbox, "u1")).json()["message_id"]
 
-    echo, delivery = (await receiver.told(2))[:2]
+    echo, delivery = (await receiver.received(2))[:2]
 
     assert (echo["sender"], echo["recipient"]) == ({"id": "1001"}, {"id": "u1"})
     assert echo["message"] == {"is_echo": True, "mid": mid, "metadata": "m-1.1.0"}
@@ -91,7 +91,7 @@ async def test_a_message_is_echoed_and_delivered(sandbox: Sandbox, receiver: Rec
 async def test_bodies_have_the_platforms_form_and_signature(sandbox: Sandbox, receiver: Receiver) -> None:
     await send(sandbox, "u1", page="1001")
     await send(sandbox, "u1", page="2002")
-    await receiver.told(4)
+    await receiver.received(4)
 
     pages = []
     for body, signature in receiver.requests:
@@ -102,13 +102,13 @@ async def test_bodies_have_the_platforms_form_and_signature(sandbox: Sandbox, re
     assert set(pages) == {"1001", "2002"}
 
 
-async def test_a_message_without_metadata_is_echoed_without(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_the_echo_of_a_message_without_metadata_has_none(sandbox: Sandbox, receiver: Receiver) -> None:
     await send(sandbox, "u1", metadata="")
 
-    assert "metadata" not in (await receiver.told(2))[0]["message"]
+    assert "metadata" not in (await receiver.received(2))[0]["message"]
 
 
-async def test_some_people_read_what_they_get_always_the_same(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_a_fixed_share_of_recipients_reads_messages(sandbox: Sandbox, receiver: Receiver) -> None:
     for _ in range(2):
         for number in range(20):
             await send(sandbox, f"u{number}")
@@ -119,9 +119,7 @@ async def test_some_people_read_what_they_get_always_the_same(sandbox: Sandbox, 
     assert all(readers.count(reader) == 2 for reader in readers)
 
 
-async def test_what_arrives_behind_a_bad_answer_is_told_and_what_does_not_is_not(
-    sandbox: Sandbox, receiver: Receiver
-) -> None:
+async def test_accepted_messages_have_webhooks_and_refused_ones_have_none(sandbox: Sandbox, receiver: Receiver) -> None:
     await sandbox.control.order(
         {"preset": "sent_anyway", "recipients": ["u1"]}, {"preset": "unknown_recipient", "recipients": ["u2"]}
     )
@@ -132,7 +130,7 @@ async def test_what_arrives_behind_a_bad_answer_is_told_and_what_does_not_is_not
     assert [event["recipient"]["id"] for event in receiver.events() if "message" in event] == ["u1", "u3"]
 
 
-async def test_what_is_not_answered_with_200_is_told_again(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_a_webhook_without_a_200_answer_is_sent_again(sandbox: Sandbox, receiver: Receiver) -> None:
     receiver.statuses = [503, 500, 200]
     await send(sandbox, "u1", metadata="m-1.1.0")
 
@@ -143,7 +141,7 @@ async def test_what_is_not_answered_with_200_is_told_again(sandbox: Sandbox, rec
     assert status == WebhookStatus(waiting=0, told=status.told, refusals=2, last_answer=200)
 
 
-async def test_a_reset_forgets_what_waits(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_a_reset_clears_waiting_webhooks(sandbox: Sandbox, receiver: Receiver) -> None:
     receiver.statuses = [503]
     await send(sandbox, "u1")
     await eventually(sandbox.control.webhooks, lambda status: status.refusals > 0)
@@ -158,7 +156,7 @@ async def test_a_reset_forgets_what_waits(sandbox: Sandbox, receiver: Receiver) 
     assert {"u2"} == {event["recipient"]["id"] for event in receiver.events()[-3:] if "message" in event}
 
 
-async def test_a_webhook_that_is_away_is_waited_for() -> None:
+async def test_webhooks_wait_for_an_unavailable_endpoint() -> None:
     target = WebhookTarget(url="http://127.0.0.1:9/hook", app_secret=SECRET)
     async with running_sandbox(SandboxSettings(webhook=target)) as sandbox:
         await send(sandbox, "u1")
@@ -166,7 +164,7 @@ async def test_a_webhook_that_is_away_is_waited_for() -> None:
         assert (status.waiting, status.told, status.last_answer) == (2, 0, 0)
 
 
-async def test_without_a_webhook_there_is_nothing_to_ask() -> None:
+async def test_without_a_webhook_endpoint_the_status_is_not_found() -> None:
     async with running_sandbox() as sandbox:
         with pytest.raises(OrderRefusedError, match="--webhook-url"):
             await sandbox.control.webhooks()

@@ -1,4 +1,4 @@
-"""A sandbox, and a process that sends to it."""
+"""Fixtures: a sandbox, and a service process that sends to it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox, running_sandbox
-from tests.server.sending.works import Works, open_works
+from tests.server.sending.service_process import ServiceProcess, open_service
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def idle(database: Path, sandbox: Sandbox) -> AsyncIterator[Works]:
-    """A process that has a page, and sends nothing before it is started."""
-    async with open_works(database, sandbox) as works:
-        await works.put_page()
-        yield works
+async def idle(database: Path, sandbox: Sandbox) -> AsyncIterator[ServiceProcess]:
+    """Yield a process with a registered page that is not started."""
+    async with open_service(database, sandbox) as service:
+        await service.put_page()
+        yield service
 
 
 @pytest.fixture
-async def works(idle: Works) -> Works:
-    """A process at work."""
+async def service(idle: ServiceProcess) -> ServiceProcess:
+    """Return a started process."""
     await idle.start()
     return idle

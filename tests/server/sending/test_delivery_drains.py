@@ -1,4 +1,4 @@
-"""Processes that are told to stop, or lose their lease or a page: nothing more leaves, and the next one goes on."""
+"""Processes that drain, or lose their lease or a page: nothing more leaves, and the next process continues."""
 
 import asyncio
 import queue
@@ -18,63 +18,63 @@ from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from server.sending import dispatcher
 from tests.builders import crowd, people
-from tests.server.sending.works import Works, open_works
+from tests.server.sending.service_process import ServiceProcess, open_service
 from tests.waiting import eventually
 
 SLOW = {"effect": {"kind": "delay", "seconds": 0.4}}
 
 
-# The process is told to stop
+# Drains
 
 
-async def test_a_drain_lets_nothing_more_leave_and_the_next_process_goes_on(database: Path, sandbox: Sandbox) -> None:
-    async with open_works(database, sandbox) as works:
-        await works.put_page(pace=40.0)
-        await works.start()
-        message_id = await works.send(crowd(60))
-        await works.arrived(5)
+async def test_a_drain_sends_nothing_more_and_the_next_process_continues(database: Path, sandbox: Sandbox) -> None:
+    async with open_service(database, sandbox) as service:
+        await service.put_page(pace=40.0)
+        await service.start()
+        message_id = await service.send(crowd(60))
+        await service.arrived(5)
 
-        await works.drain()
+        await service.drain()
 
-        arrived = len(await works.arrivals())
+        arrived = len(await service.arrivals())
         assert arrived < 60
-        assert await works.counts(message_id) == {"SENT": arrived, "PENDING": 60 - arrived}
-        (batch,) = await works.batches(message_id)
+        assert await service.counts(message_id) == {"SENT": arrived, "PENDING": 60 - arrived}
+        (batch,) = await service.batches(message_id)
         assert batch.status == "PENDING"
-        assert isinstance((await works.events(message_id, BatchReleased, 1))[-1], BatchReleased)
+        assert isinstance((await service.events(message_id, BatchReleased, 1))[-1], BatchReleased)
 
-    async with open_works(database, sandbox, worker="worker-2") as works:
-        await works.put_page(access_token="")
-        await works.start()
-        assert (await works.done(message_id)).status == "SENT"
-        assert await works.accepted() == {who.id: 1 for who in crowd(60)}
+    async with open_service(database, sandbox, worker="worker-2") as service:
+        await service.put_page(access_token="")
+        await service.start()
+        assert (await service.done(message_id)).status == "SENT"
+        assert await service.accepted() == {who.id: 1 for who in crowd(60)}
 
 
-async def test_a_drain_waits_for_what_is_on_its_way(works: Works, control: SandboxControl) -> None:
+async def test_a_drain_waits_for_deliveries_in_flight(service: ServiceProcess, control: SandboxControl) -> None:
     await control.order(SLOW)
-    message_id = await works.send(crowd(30))
-    await works.arrived(30)
+    message_id = await service.send(crowd(30))
+    await service.arrived(30)
 
-    await works.drain()
+    await service.drain()
 
-    assert await works.counts(message_id) == {"SENT": 30}
+    assert await service.counts(message_id) == {"SENT": 30}
 
 
-async def test_what_was_dispatched_and_did_not_leave_is_pending_again(works: Works) -> None:
-    await works.put_page(access_token="", pace=8.0)
-    message_id = await works.send(crowd(100))
-    await works.arrived(1)  # the others of its chunk leave one by one, 125 ms apart
+async def test_dispatched_deliveries_that_did_not_leave_are_pending_again(service: ServiceProcess) -> None:
+    await service.put_page(access_token="", pace=8.0)
+    message_id = await service.send(crowd(100))
+    await service.arrived(1)  # the others of its chunk leave 125 ms apart
 
-    await works.drain()
+    await service.drain()
 
-    returned = await works.events(message_id, DeliveriesReturned, 1)
-    counts = await works.counts(message_id)
+    returned = await service.events(message_id, DeliveriesReturned, 1)
+    counts = await service.counts(message_id)
     assert returned
-    assert counts == {"SENT": len(await works.arrivals()), "PENDING": 100 - len(await works.arrivals())}
+    assert counts == {"SENT": len(await service.arrivals()), "PENDING": 100 - len(await service.arrivals())}
 
 
-async def test_a_page_that_is_taken_on_during_a_drain_sends_nothing(
-    idle: Works, monkeypatch: pytest.MonkeyPatch
+async def test_a_page_taken_over_during_a_drain_sends_nothing(
+    idle: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, may_own = asyncio.Event(), asyncio.Event()
     own = idle.ownership.own
@@ -90,7 +90,7 @@ async def test_a_page_that_is_taken_on_during_a_drain_sends_nothing(
     await asked.wait()
 
     draining = asyncio.create_task(idle.dispatcher.drain())
-    await asyncio.sleep(0)  # lets the drain begin
+    await asyncio.sleep(0)  # lets the drain start
     may_own.set()
     await draining
 
@@ -98,36 +98,36 @@ async def test_a_page_that_is_taken_on_during_a_drain_sends_nothing(
     assert await idle.events(message_id, BatchStarted, 1) == []
 
 
-# The lease
+# Leases
 
 
-async def test_nothing_leaves_while_the_lease_is_not_held(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_leaves_without_a_valid_lease(service: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = asyncio.Event()
-    held = works.ownership.held
+    held = service.ownership.held
 
     async def noticed() -> None:
-        if not works.ownership.is_held:
+        if not service.ownership.is_held:
             waits.set()
         await held()
 
-    monkeypatch.setattr(works.ownership, "held", noticed)
-    await works.put_page(access_token="", pace=40.0)
-    message_id = await works.send(crowd(40))
-    await works.arrived(4)
+    monkeypatch.setattr(service.ownership, "held", noticed)
+    await service.put_page(access_token="", pace=40.0)
+    message_id = await service.send(crowd(40))
+    await service.arrived(4)
 
-    works.ownership._held_until = 0.0
+    service.ownership._held_until = 0.0
     await waits.wait()
 
-    arrived = len(await works.arrivals())
+    arrived = len(await service.arrivals())
     assert arrived < 40
-    assert await works.counts(message_id) == {"SENT": arrived, "PENDING": 40 - arrived}
-    await works.ownership.renew()
-    assert (await works.done(message_id)).status == "SENT"
-    assert await works.accepted() == {who.id: 1 for who in crowd(40)}
+    assert await service.counts(message_id) == {"SENT": arrived, "PENDING": 40 - arrived}
+    await service.ownership.renew()
+    assert (await service.done(message_id)).status == "SENT"
+    assert await service.accepted() == {who.id: 1 for who in crowd(40)}
 
 
-async def test_a_page_that_another_living_process_owns_is_left_to_it(
-    idle: Works, monkeypatch: pytest.MonkeyPatch
+async def test_a_page_of_another_running_process_is_left_to_it(
+    idle: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left_alone: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
@@ -151,22 +151,22 @@ async def test_a_page_that_another_living_process_owns_is_left_to_it(
     assert [one.generation for one in await idle.events(message_id, BatchStarted, 1)] == [8]
 
 
-async def test_a_worker_that_lost_its_page_sends_nothing_more(works: Works) -> None:
-    await works.put_page(access_token="", pace=40.0)
-    message_id = await works.send(crowd(60))
-    await works.arrived(4)
+async def test_a_worker_that_lost_its_page_sends_nothing_more(service: ServiceProcess) -> None:
+    await service.put_page(access_token="", pace=40.0)
+    message_id = await service.send(crowd(60))
+    await service.arrived(4)
 
-    await works.lease("other", is_good=True)
-    await works.hand_page_to("other", 7)
+    await service.lease("other", is_good=True)
+    await service.hand_page_to("other", 7)
 
-    await eventually(lambda: is_at_work(works, message_id), lambda at_work: not at_work)
-    arrived = len(await works.arrivals())
+    await eventually(lambda: is_sending(service, message_id), lambda at_work: not at_work)
+    arrived = len(await service.arrivals())
     assert arrived < 60
-    assert await works.counts(message_id) == {"SENT": arrived, "PENDING": 60 - arrived}
-    await works.lease("other", is_good=False)
-    assert (await works.done(message_id)).status == "SENT"
-    assert await works.accepted() == {who.id: 1 for who in crowd(60)}
+    assert await service.counts(message_id) == {"SENT": arrived, "PENDING": 60 - arrived}
+    await service.lease("other", is_good=False)
+    assert (await service.done(message_id)).status == "SENT"
+    assert await service.accepted() == {who.id: 1 for who in crowd(60)}
 
 
-async def is_at_work(works: Works, message_id: str) -> bool:
-    return works.dispatcher.is_running((message_id, 1))
+async def is_sending(service: ServiceProcess, message_id: str) -> bool:
+    return service.dispatcher.is_running((message_id, 1))

@@ -1,4 +1,4 @@
-"""How fast messages leave, and what changes that on the way."""
+"""The pace of deliveries, and what changes it during a send."""
 
 import time
 from collections.abc import Sequence
@@ -20,76 +20,76 @@ from server.sandbox.record import Arrival
 from server.sandbox.runner import Sandbox
 from server.sending.rate_limiter import Pause
 from tests.builders import PAGE, auto, cron, crowd, fault, people
-from tests.server.sending.works import Works, open_works
+from tests.server.sending.service_process import ServiceProcess, open_service
 
 
 def seconds(arrivals: Sequence[Arrival]) -> float:
-    """From the first to the last."""
+    """Return the seconds from the first to the last arrival."""
     return arrivals[-1].time - arrivals[0].time
 
 
 @pytest.mark.parametrize("send_mode", SendMode)
-async def test_a_page_keeps_its_pace(works: Works, send_mode: SendMode) -> None:
-    """60 messages at 40 a second, of which five may leave at once, and in batches the last ten together: 1 second."""
-    await works.put_page(access_token="", pace=40.0, send_mode=send_mode)
+async def test_a_page_keeps_its_pace(service: ServiceProcess, send_mode: SendMode) -> None:
+    """60 messages at 40 per second take 1 second: five may leave at once, or the last ten together in batches."""
+    await service.put_page(access_token="", pace=40.0, send_mode=send_mode)
 
-    await works.done(await works.send(crowd(60)))
+    await service.done(await service.send(crowd(60)))
 
-    assert 0.9 < seconds(await works.arrivals()) < 6.0  # a busy machine takes longer
+    assert 0.9 < seconds(await service.arrivals()) < 6.0  # more on a busy machine
 
 
-async def test_two_messages_share_their_pages_pace(works: Works) -> None:
-    await works.put_page(access_token="", pace=40.0)
-    ids = [await works.send(crowd(25, name)) for name in "ab"]
+async def test_two_messages_share_their_pages_pace(service: ServiceProcess) -> None:
+    await service.put_page(access_token="", pace=40.0)
+    ids = [await service.send(crowd(25, name)) for name in "ab"]
 
     for message_id in ids:
-        await works.done(message_id)
+        await service.done(message_id)
 
-    assert seconds(await works.arrivals()) > 0.9  # 50 at 40 a second, of which a tenth of a second's at once
-
-
-async def test_another_pace_is_heeded_in_mid_send(works: Works) -> None:
-    await works.put_page(access_token="", pace=2.0)
-    message_id = await works.send(crowd(60))  # half a minute
-    await works.arrived(1)
-
-    await works.put_page(access_token="", pace=1_000.0)
-
-    await works.done(message_id, within=5.0)
+    assert seconds(await service.arrivals()) > 0.9  # 50 at 40 per second, with a burst of a tenth of a second
 
 
-async def test_a_new_token_is_used_in_mid_send(works: Works) -> None:
-    await works.put_page(access_token="", pace=40.0)
-    message_id = await works.send(crowd(60))
-    before = await works.arrived(10)
+async def test_a_new_pace_applies_during_a_send(service: ServiceProcess) -> None:
+    await service.put_page(access_token="", pace=2.0)
+    message_id = await service.send(crowd(60))  # would take half a minute
+    await service.arrived(1)
 
-    await works.put_page(access_token="renewed", pace=40.0)
-    arrived_until_then = len(await works.arrivals())
+    await service.put_page(access_token="", pace=1_000.0)
 
-    assert (await works.done(message_id)).status == "SENT"
-    tokens = [arrival.token for arrival in await works.arrivals()]
+    await service.done(message_id, within=5.0)
+
+
+async def test_a_new_token_is_used_during_a_send(service: ServiceProcess) -> None:
+    await service.put_page(access_token="", pace=40.0)
+    message_id = await service.send(crowd(60))
+    before = await service.arrived(10)
+
+    await service.put_page(access_token="renewed", pace=40.0)
+    arrived_until_then = len(await service.arrivals())
+
+    assert (await service.done(message_id)).status == "SENT"
+    tokens = [arrival.token for arrival in await service.arrivals()]
     assert set(tokens[arrived_until_then + 2 :]) == {tokens[-1]}
     assert tokens[-1] != before[0].token
-    generations = [event.token_generation for event in await works.events(message_id, DeliveriesDispatched, 1)]
+    generations = [event.token_generation for event in await service.events(message_id, DeliveriesDispatched, 1)]
     assert generations == sorted(generations)
     assert set(generations) == {1, 2}
 
 
-async def test_after_a_new_token_a_resend_reaches_those_whom_the_old_one_failed(
-    works: Works, control: SandboxControl
+async def test_after_a_new_token_a_resend_reaches_recipients_that_failed_with_the_old_one(
+    service: ServiceProcess, control: SandboxControl
 ) -> None:
     await control.order({"preset": "expired_token"})
-    message_id = await works.send(people("ann", "bob"), retry_policy=auto())
-    failed = await works.done(message_id)
+    message_id = await service.send(people("ann", "bob"), retry_policy=auto())
+    failed = await service.done(message_id)
 
-    await works.put_page(access_token="renewed")
-    await works.resend(message_id)
+    await service.put_page(access_token="renewed")
+    await service.resend(message_id)
 
-    assert (failed.status, failed.retry_count) == ("FAILED", 0)  # no attempt is burned on a dead token
-    assert (await works.done(message_id)).status == "SENT"
+    assert (failed.status, failed.retry_count) == ("FAILED", 0)  # no further attempts with an expired token
+    assert (await service.done(message_id)).status == "SENT"
 
 
-# What the platform asks for
+# Pauses by the platform
 
 LIMITED = Attempted(
     outcome=Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=Scope.PAGE)),
@@ -98,7 +98,7 @@ LIMITED = Attempted(
 
 
 class LimitingChannel:
-    """A channel on which the platform refuses the first message, and asks for a pause shorter than it ever does."""
+    """A channel whose first message is refused with a short Retry-After."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -114,14 +114,14 @@ class LimitingChannel:
 
 
 @pytest.fixture
-async def limited(idle: Works) -> Works:
+async def limited(idle: ServiceProcess) -> ServiceProcess:
     idle.dispatcher._channel = LimitingChannel(idle.dispatcher._channel)
     await idle.put_page(access_token="", pace=10.0)
     await idle.start()
     return idle
 
 
-async def test_nothing_leaves_while_the_platform_asks_for_a_pause(limited: Works) -> None:
+async def test_nothing_leaves_while_the_platform_asks_for_a_pause(limited: ServiceProcess) -> None:
     message_id = await limited.send(crowd(5), retry_policy=auto())
     await limited.done(message_id)
 
@@ -132,7 +132,7 @@ async def test_nothing_leaves_while_the_platform_asks_for_a_pause(limited: Works
     assert len([arrival for arrival in await limited.arrivals() if arrival.time > heard + 0.75]) >= 3
 
 
-async def test_a_pause_leaves_nobody_out(limited: Works) -> None:
+async def test_a_pause_loses_no_recipient(limited: ServiceProcess) -> None:
     message_id = await limited.send(crowd(5), retry_policy=auto())
 
     row = await limited.done(message_id)
@@ -141,7 +141,7 @@ async def test_a_pause_leaves_nobody_out(limited: Works) -> None:
     assert await limited.accepted() == {who.id: 1 for who in crowd(5)}
 
 
-async def test_the_timer_waits_while_the_platform_asks_for_a_pause(limited: Works) -> None:
+async def test_the_timer_waits_while_the_platform_asks_for_a_pause(limited: ServiceProcess) -> None:
     message_id = await limited.send(people("ann"), retry_policy=cron())
     await limited.done(message_id)
 
@@ -151,8 +151,8 @@ async def test_the_timer_waits_while_the_platform_asks_for_a_pause(limited: Work
     assert (await limited.row(message_id)).retry_count == 0
 
 
-async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, sandbox: Sandbox) -> None:
-    async with open_works(database, sandbox) as first:
+async def test_a_pause_survives_a_restart(database: Path, sandbox: Sandbox) -> None:
+    async with open_service(database, sandbox) as first:
         await first.put_page()
         await first.ownership.start()
         await first.ownership.own(PAGE)
@@ -161,7 +161,7 @@ async def test_a_pause_outlives_the_process_that_heard_of_it(database: Path, san
         )
         heard = time.time()
 
-    async with open_works(database, sandbox, worker="worker-2") as second:
+    async with open_service(database, sandbox, worker="worker-2") as second:
         await second.start()
         await second.done(await second.send(crowd(1)))
 

@@ -1,4 +1,4 @@
-"""Receipts beside workers: evidence wins over whatever a worker knows, and whatever it would do next."""
+"""Receipts during deliveries: a receipt overrides a worker's outcome, and its next step."""
 
 import pytest
 
@@ -9,16 +9,16 @@ from domain.receipt_events import ReceiptKind
 from server.sandbox.control import SandboxControl
 from tests.builders import NOW, OWNER, PAGE, crowd, people
 from tests.keyed_ids import IDS
-from tests.server.sending.histories import begun_by, unconfirmed
-from tests.server.sending.works import Works
+from tests.server.sending.earlier_events import started_by, unconfirmed
+from tests.server.sending.service_process import ServiceProcess
 from tests.waiting import eventually
 
 
-async def echo(works: Works, message_id: str, *positions: int, batch: int = 1) -> None:
-    """The platform says that it took these."""
-    attempts = [one for rows in (await works.attempts(message_id)).values() for one in rows]
+async def echo(service: ServiceProcess, message_id: str, *positions: int, batch: int = 1) -> None:
+    """Record the platform's echoes of these deliveries."""
+    attempts = [one for rows in (await service.attempts(message_id)).values() for one in rows]
     who = {(one.batch_number, one.position): one.recipient_id for one in attempts}
-    told = tuple(
+    receipts = tuple(
         ToldReceipt(
             kind=ReceiptKind.ECHO,
             page_id=PAGE,
@@ -29,17 +29,17 @@ async def echo(works: Works, message_id: str, *positions: int, batch: int = 1) -
         )
         for position in positions
     )
-    counts = await works.receipts.record(RecordReceipts(owner=OWNER, receipts=told))
+    counts = await service.receipts.record(RecordReceipts(owner=OWNER, receipts=receipts))
     assert counts.recorded == len(positions)
 
 
-async def statuses(works: Works, message_id: str) -> dict[str, list[str]]:
-    return {who: [one.status for one in attempts] for who, attempts in (await works.attempts(message_id)).items()}
+async def statuses(service: ServiceProcess, message_id: str) -> dict[str, list[str]]:
+    return {who: [one.status for one in attempts] for who, attempts in (await service.attempts(message_id)).items()}
 
 
-async def test_a_take_over_finds_sent_what_was_echoed_meanwhile(idle: Works) -> None:
+async def test_a_takeover_records_echoed_deliveries_as_sent(idle: ServiceProcess) -> None:
     message_id = await idle.send(crowd(5))
-    await begun_by(idle, "dead", message_id, dispatched=[0, 3])
+    await started_by(idle, "dead", message_id, dispatched=[0, 3])
     await echo(idle, message_id, 3)
 
     await idle.start()
@@ -48,48 +48,50 @@ async def test_a_take_over_finds_sent_what_was_echoed_meanwhile(idle: Works) -> 
     assert await idle.counts(message_id) == {"SENT": 4, "UNCONFIRMED": 1}
     taken_over = (await idle.events(message_id, OutcomesRecorded, 1))[0]
     found = {known.position: type(known.outcome) for known in taken_over.outcomes}
-    assert found == {0: Unconfirmed, 3: Sent}, "the log itself does not call it unconfirmed (protocol rule 4)"
+    assert found == {0: Unconfirmed, 3: Sent}, "the log does not record it as unconfirmed (protocol rule 4)"
 
 
-async def test_a_freed_batch_keeps_what_was_echoed(idle: Works) -> None:
+async def test_a_released_batch_keeps_its_echoes(idle: ServiceProcess) -> None:
     message_id = await idle.send(crowd(5))
-    await begun_by(idle, "dead", message_id, dispatched=[0, 3])
+    await started_by(idle, "dead", message_id, dispatched=[0, 3])
     await echo(idle, message_id, 3)
 
     assert await idle.stuck.process(OWNER, message_id) == (1, 1)
 
     assert await idle.counts(message_id) == {"PENDING": 3, "SENT": 1, "UNCONFIRMED": 1}
-    (freed,) = await idle.events(message_id, OutcomesRecorded, 1)
-    assert [type(known.outcome) for known in freed.outcomes] == [Unconfirmed, Sent]
+    (outcomes,) = await idle.events(message_id, OutcomesRecorded, 1)
+    assert [type(known.outcome) for known in outcomes.outcomes] == [Unconfirmed, Sent]
 
 
-async def test_an_echo_that_comes_before_the_answer_is_what_counts(works: Works, control: SandboxControl) -> None:
-    """The answer never comes: by the worker it is unconfirmed."""
+async def test_an_echo_before_the_answer_decides(service: ServiceProcess, control: SandboxControl) -> None:
+    """No answer arrives, so the worker's own outcome is unconfirmed."""
     await control.order({"effect": {"kind": "delay", "seconds": 0.5}}, {"effect": {"kind": "reset"}, "accepts": True})
-    message_id = await works.send(crowd(3))
-    await works.arrived(3)
-    await eventually(lambda: works.counts(message_id), lambda counts: counts == {"SENDING": 3})
+    message_id = await service.send(crowd(3))
+    await service.arrived(3)
+    await eventually(lambda: service.counts(message_id), lambda counts: counts == {"SENDING": 3})
 
-    await echo(works, message_id, 0, 2)
-    assert await works.counts(message_id) == {"SENT": 2, "SENDING": 1}
+    await echo(service, message_id, 0, 2)
+    assert await service.counts(message_id) == {"SENT": 2, "SENDING": 1}
 
-    assert (await works.done(message_id)).status == "PARTIALLY_SENT"
-    assert await works.counts(message_id) == {"SENT": 2, "UNCONFIRMED": 1}
+    assert (await service.done(message_id)).status == "PARTIALLY_SENT"
+    assert await service.counts(message_id) == {"SENT": 2, "UNCONFIRMED": 1}
 
 
-async def test_an_echo_that_comes_after_the_end_makes_the_message_sent(works: Works, control: SandboxControl) -> None:
+async def test_an_echo_after_completion_makes_the_message_sent(
+    service: ServiceProcess, control: SandboxControl
+) -> None:
     await control.order({"effect": {"kind": "reset"}, "accepts": True})
-    message_id = await works.send(crowd(2))
-    assert (await works.done(message_id)).status == "FAILED"
+    message_id = await service.send(crowd(2))
+    assert (await service.done(message_id)).status == "FAILED"
 
-    await echo(works, message_id, 0, 1)
+    await echo(service, message_id, 0, 1)
 
-    row = await works.row(message_id)
-    assert (row.status, await works.counts(message_id)) == ("SENT", {"SENT": 2})
+    row = await service.row(message_id)
+    assert (row.status, await service.counts(message_id)) == ("SENT", {"SENT": 2})
 
 
-async def test_what_was_echoed_before_it_left_never_leaves(idle: Works) -> None:
-    """Nobody knows how that can be; but evidence wins over every state."""
+async def test_a_delivery_with_an_echo_before_its_dispatch_never_leaves(idle: ServiceProcess) -> None:
+    """This should not happen, but a receipt overrides every status."""
     message_id = await idle.send(people("ann", "bob", "cid"))
     await echo(idle, message_id, 1)
 
@@ -101,7 +103,7 @@ async def test_what_was_echoed_before_it_left_never_leaves(idle: Works) -> None:
     assert await idle.events(message_id, DeliveriesReturned, 1)
 
 
-async def test_whoever_was_reached_by_the_first_attempt_is_not_sent_the_second(idle: Works) -> None:
+async def test_a_recipient_reached_by_the_first_attempt_is_not_sent_the_second(idle: ServiceProcess) -> None:
     message_id = await unconfirmed(idle, "ann", "bob")
     await idle.resend(message_id, include_unconfirmed=True)
     await echo(idle, message_id, 0)
@@ -113,32 +115,32 @@ async def test_whoever_was_reached_by_the_first_attempt_is_not_sent_the_second(i
     assert await statuses(idle, message_id) == {"ann": ["SENT", "CANCELLED"], "bob": ["UNCONFIRMED", "SENT"]}
 
 
-async def test_both_attempts_may_turn_out_to_have_arrived(works: Works, control: SandboxControl) -> None:
+async def test_echoes_of_both_attempts_are_recorded(service: ServiceProcess, control: SandboxControl) -> None:
     await control.order({"effect": {"kind": "reset"}, "accepts": True})
-    message_id = await works.send(people("ann"))
-    await works.done(message_id)
-    await works.resend(message_id, include_unconfirmed=True)
-    await works.done(message_id)
+    message_id = await service.send(people("ann"))
+    await service.done(message_id)
+    await service.resend(message_id, include_unconfirmed=True)
+    await service.done(message_id)
 
-    await echo(works, message_id, 0)
-    await echo(works, message_id, 0, batch=2)
+    await echo(service, message_id, 0)
+    await echo(service, message_id, 0, batch=2)
 
-    assert await statuses(works, message_id) == {"ann": ["SENT", "SENT"]}
-    assert await works.counts(message_id) == {"SENT": 1}
+    assert await statuses(service, message_id) == {"ann": ["SENT", "SENT"]}
+    assert await service.counts(message_id) == {"SENT": 1}
 
 
 @pytest.mark.parametrize("echoed", [(0,), (0, 1, 2)])
-async def test_receipts_do_not_disturb_a_batch_that_is_under_way(
-    works: Works, control: SandboxControl, echoed: tuple[int, ...]
+async def test_receipts_do_not_conflict_with_a_batch_in_progress(
+    service: ServiceProcess, control: SandboxControl, echoed: tuple[int, ...]
 ) -> None:
-    """They stand on a stream of their own: the worker's appends do not conflict."""
+    """Receipts have their own stream, so the worker's appends do not conflict."""
     await control.order({"effect": {"kind": "delay", "seconds": 0.3}})
-    message_id = await works.send(people("ann", "bob", "cid"))
-    await works.arrived(3)
+    message_id = await service.send(people("ann", "bob", "cid"))
+    await service.arrived(3)
 
-    await echo(works, message_id, *echoed)
+    await echo(service, message_id, *echoed)
 
-    assert (await works.done(message_id)).status == "SENT"
-    assert await works.counts(message_id) == {"SENT": 3}
-    (batch,) = await works.batches(message_id)
+    assert (await service.done(message_id)).status == "SENT"
+    assert await service.counts(message_id) == {"SENT": 3}
+    (batch,) = await service.batches(message_id)
     assert (batch.status, batch.sent, batch.sending) == ("COMPLETED", 3, 0)

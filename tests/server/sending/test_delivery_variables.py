@@ -1,4 +1,4 @@
-"""What leaves has every variable filled in; who lacks a value is sent nothing, and the others get theirs."""
+"""Variables are filled in everywhere; a recipient without a value fails without a request, the others are sent."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.runner import Sandbox
 from tests.builders import MESSAGE, PAGE, batch_created, message_submitted
-from tests.server.sending.works import KEY, Works
+from tests.server.sending.service_process import KEY, ServiceProcess
 from tests.waiting import eventually
 
 GRAPH = "https://graph.facebook.com/v25.0"
@@ -39,7 +39,7 @@ BEN = Recipient(id="ben", name="Ben")
 
 
 class Platform:
-    """A platform that accepts everything, and keeps what it was sent."""
+    """A platform that accepts every message and stores it."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Any] = {}
@@ -59,20 +59,20 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-async def recorded(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[Works]:
-    """A process at work whose platform keeps what it was sent."""
+async def recorded(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[ServiceProcess]:
+    """Yield a started process whose platform stores the messages."""
     store = SqliteStore(database)
     async with EventStore(store) as log:
         channel = MessengerChannel(httpx.MockTransport(platform.router.async_handler), GRAPH)
-        works = Works(store, log, sandbox, channel, "worker-1", "900")
-        await works.put_page()
-        await works.start()
-        yield works
-        await works.drain()
+        service = ServiceProcess(store, log, sandbox, channel, "worker-1", "900")
+        await service.put_page()
+        await service.start()
+        yield service
+        await service.drain()
 
 
-async def write_as_the_release_before(works: Works, content: Content, *names: str) -> None:
-    """A message as a server of the release before wrote it: one key for all, and no word of other strings."""
+async def write_as_earlier_release(service: ServiceProcess, content: Content, *names: str) -> None:
+    """Append a message as an earlier release wrote it: one key for all recipients, and no list of other strings."""
     vault = Vault(KEY)
     key = vault.new_message_key(MESSAGE)
     submitted = message_submitted(len(names), sealed_content=key.seal_content(content), has_variables=False)
@@ -84,10 +84,10 @@ async def write_as_the_release_before(works: Works, content: Content, *names: st
         ],
         also=vault.keep_message_key(MESSAGE, key),
     )
-    assert isinstance(await works.log.commit(commit), Committed)
+    assert isinstance(await service.log.commit(commit), Committed)
 
 
-async def test_every_string_leaves_filled_in(recorded: Works, platform: Platform) -> None:
+async def test_variables_are_filled_in_in_every_string(recorded: ServiceProcess, platform: Platform) -> None:
     template = Attachment(type="template", template=BUTTONS)
     message_id = await recorded.send([ANN, BEN], content=Content(attachment=template, quick_replies=[REPLY]))
 
@@ -116,7 +116,9 @@ def _without_metadata(messages: Mapping[str, Any]) -> Mapping[str, Any]:
     return {who: {name: value for name, value in one.items() if name != "metadata"} for who, one in messages.items()}
 
 
-async def test_names_that_only_an_address_asks_for_are_kept_for_a_resend(recorded: Works, platform: Platform) -> None:
+async def test_names_used_only_in_an_address_are_kept_for_a_resend(
+    recorded: ServiceProcess, platform: Platform
+) -> None:
     image = Attachment(type="image", url="https://e.org/{{name}}/{{city}}.png")
     refusal = httpx.Response(400, json={"error": {"message": "no", "code": 2, "type": "OAuthException"}})
     route = platform.router.post(f"{GRAPH}/1001/messages")
@@ -132,11 +134,11 @@ async def test_names_that_only_an_address_asks_for_are_kept_for_a_resend(recorde
     assert platform.messages["ann"]["attachment"]["payload"]["url"] == "https://e.org/Ann/H%C3%A0%20N%E1%BB%99i.png"
 
 
-async def test_a_template_that_the_release_before_accepted_with_braces_is_sent_as_it_is(
-    recorded: Works, platform: Platform
+async def test_a_template_with_braces_from_an_earlier_release_is_sent_unchanged(
+    recorded: ServiceProcess, platform: Platform
 ) -> None:
     template = Attachment(type="template", template={"text": "{{city}} {{name}} {{", "{{a}}": "{{b|c}}"})
-    await write_as_the_release_before(recorded, Content(attachment=template, quick_replies=[REPLY]), "Ann", "")
+    await write_as_earlier_release(recorded, Content(attachment=template, quick_replies=[REPLY]), "Ann", "")
 
     await recorded.done(MESSAGE)
 
@@ -146,10 +148,10 @@ async def test_a_template_that_the_release_before_accepted_with_braces_is_sent_a
         assert message["quick_replies"][0]["title"] == "Go, {{name}}"
 
 
-async def test_a_blank_name_that_the_release_before_accepted_fails_for_that_recipient(
-    recorded: Works, platform: Platform
+async def test_a_blank_name_from_an_earlier_release_fails_for_that_recipient(
+    recorded: ServiceProcess, platform: Platform
 ) -> None:
-    await write_as_the_release_before(recorded, Content(text="Hello {{name}}!"), "Ann", "\u200b ", "Cy")
+    await write_as_earlier_release(recorded, Content(text="Hello {{name}}!"), "Ann", "\u200b ", "Cy")
 
     await recorded.done(MESSAGE)
 
@@ -159,34 +161,36 @@ async def test_a_blank_name_that_the_release_before_accepted_fails_for_that_reci
 
 
 @pytest.mark.parametrize("mode", SendMode)
-async def test_a_value_that_is_missing_at_sending_fails_that_delivery_for_good(works: Works, mode: SendMode) -> None:
-    """Send refuses such recipients: here they come behind its back."""
-    await works.put_page(send_mode=mode)
-    message_id = await works.send([ANN, BEN, Recipient(id="cy", variables={"city": "Huế"})], text="In {{city}}")
+async def test_a_value_missing_at_sending_time_is_a_permanent_failure(service: ServiceProcess, mode: SendMode) -> None:
+    """Send refuses such recipients; here they are stored without that check."""
+    await service.put_page(send_mode=mode)
+    message_id = await service.send([ANN, BEN, Recipient(id="cy", variables={"city": "Huế"})], text="In {{city}}")
 
-    await works.done(message_id)
+    await service.done(message_id)
 
-    assert await works.counts(message_id) == {"SENT": 2, "FAILED": 1}
-    (attempt,) = (await works.attempts(message_id))["ben"]
+    assert await service.counts(message_id) == {"SENT": 2, "FAILED": 1}
+    (attempt,) = (await service.attempts(message_id))["ben"]
     assert (attempt.error_type, attempt.error_message) == (
         ErrorType.OTHER,
         "nothing was sent: the recipient lacks {{city}}, which the text asks for",
     )
-    assert await works.accepted() == {"ann": 1, "cy": 1}
-    await works.resend(message_id)
-    assert await works.counts(message_id) == {"SENT": 2, "FAILED": 1}, "another attempt cannot help"
-    assert differences(works.store) == {}
+    assert await service.accepted() == {"ann": 1, "cy": 1}
+    await service.resend(message_id)
+    assert await service.counts(message_id) == {"SENT": 2, "FAILED": 1}, "the failure is permanent"
+    assert differences(service.store) == {}
 
 
-async def test_recipients_who_lack_a_value_say_nothing_of_the_page(works: Works, sandbox: Sandbox) -> None:
-    """They are between the refusals that put a page on hold, and do not interrupt their row."""
-    await works.put_page(access_token="", pace=200.0)  # slow enough that one is answered before the next one leaves
+async def test_recipients_without_a_value_do_not_count_for_page_holds(
+    service: ServiceProcess, sandbox: Sandbox
+) -> None:
+    """They are mixed with the refusals that put a page on hold, and do not interrupt the sequence."""
+    await service.put_page(access_token="", pace=200.0)  # slow enough that each is answered before the next leaves
     await sandbox.control.order({"preset": "policy_block"})
     pairs = [(Recipient(id=f"a{n:02}", variables={"c": "x"}), Recipient(id=f"b{n:02}")) for n in range(45)]
-    await works.send([person for pair in pairs for person in pair], text="{{c}}")
+    await service.send([person for pair in pairs for person in pair], text="{{c}}")
 
     held = await eventually(
-        lambda: works.log.read(lambda sql: pages.find(sql, PAGE)), lambda row: row is not None and row.is_held
+        lambda: service.log.read(lambda sql: pages.find(sql, PAGE)), lambda row: row is not None and row.is_held
     )
 
     assert held is not None

@@ -1,4 +1,4 @@
-"""Large contents: the largest that is accepted leaves without holding up the process; a larger one fails as content."""
+"""Large contents: the largest accepted one does not block the process; a larger one fails as a content error."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,14 +22,14 @@ from server.sandbox.runner import Sandbox
 from server.sending.batch_sender import GRAPH_BATCH_BYTES
 from tests.builders import MESSAGE, PAGE, batch_created, crowd, message_submitted
 from tests.loop_pauses import loop_pauses
-from tests.server.sending.works import KEY, Works
+from tests.server.sending.service_process import KEY, ServiceProcess
 
 LONGEST_PAUSE = 0.05  # seconds of the event loop
-QUOTING = 6  # times as long is JSON that is a form in JSON in a form
+QUOTING = 6  # growth of JSON that is form-encoded, in JSON, in a form
 
 
 class Platform(httpx.AsyncBaseTransport):
-    """A platform that accepts everything, and keeps how large each request was."""
+    """A platform that accepts every message and stores its size."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -51,13 +51,15 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-async def sending(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[Works]:
+async def sending(database: Path, sandbox: Sandbox, platform: Platform) -> AsyncIterator[ServiceProcess]:
     store = SqliteStore(database)
     async with EventStore(store) as log:
-        works = Works(store, log, sandbox, MessengerChannel(platform, "https://graph.example/v25.0"), "worker-1", "900")
-        await works.put_page()
-        yield works
-        await works.drain()
+        service = ServiceProcess(
+            store, log, sandbox, MessengerChannel(platform, "https://graph.example/v25.0"), "worker-1", "900"
+        )
+        await service.put_page()
+        yield service
+        await service.drain()
 
 
 def of_template(template: dict[str, Any]) -> Content:
@@ -65,7 +67,7 @@ def of_template(template: dict[str, Any]) -> Content:
 
 
 def widest() -> Content:
-    """As many values, placeholders and bytes as are accepted."""
+    """Return a content with the maximum number of values, placeholders and bytes."""
     template: dict[str, Any] = {f"k{number:03}": "{{name}}" for number in range(500)}
     template |= {f"k{number:03}": "" for number in range(500, 1_000)}
     template["k999"] = '"é' * ((MAX_TEMPLATE_BYTES - json_size(template) - 500 * 10) // 4)
@@ -77,7 +79,7 @@ def longest() -> Content:
 
 
 def most_replies() -> Content:
-    """Thirteen, each with a payload that variables make as long as is allowed."""
+    """Return a content with 13 quick replies whose payloads reach the limit after filling in."""
     return Content(
         text="{{v}}{{v}}", quick_replies=[QuickReply(title="{{name}}", payload="{{v}}" + "{{w|}}" * 1_000)] * 13
     )
@@ -89,8 +91,8 @@ def people(size: int) -> list[Recipient]:
 
 @pytest.mark.parametrize("content", [widest, longest, most_replies])
 @pytest.mark.parametrize(("send_mode", "size"), [(SendMode.SINGLE, 50), (SendMode.BATCH, 50)])
-async def test_the_largest_contents_leave_without_a_long_pause_of_the_event_loop(
-    sending: Works, platform: Platform, content: Any, send_mode: SendMode, size: int
+async def test_the_largest_contents_do_not_block_the_event_loop(
+    sending: ServiceProcess, platform: Platform, content: Any, send_mode: SendMode, size: int
 ) -> None:
     await sending.put_page(send_mode=send_mode)
     message_id = await sending.send(people(size), content=content())
@@ -104,7 +106,7 @@ async def test_the_largest_contents_leave_without_a_long_pause_of_the_event_loop
     assert max(platform.sizes) < GRAPH_BATCH_BYTES * QUOTING
 
 
-async def test_several_pages_with_large_contents_pause_the_event_loop_no_longer(sending: Works) -> None:
+async def test_several_pages_with_large_contents_do_not_block_the_event_loop(sending: ServiceProcess) -> None:
     pages = [f"20{number:02}" for number in range(6)]
     for page in pages:
         await sending.put_page(page, send_mode=SendMode.BATCH)
@@ -125,8 +127,8 @@ def nested(levels: int) -> dict[str, Any]:
     return innermost
 
 
-async def write_as_a_release_before(works: Works, content: Content, size: int) -> None:
-    """A message that was accepted before contents had limits."""
+async def write_as_earlier_release(service: ServiceProcess, content: Content, size: int) -> None:
+    """Append a message that was accepted before contents had limits."""
     vault = Vault(KEY)
     key = vault.new_message_key(MESSAGE)
     submitted = message_submitted(size, sealed_content=key.seal_content(content), has_variables=False)
@@ -136,11 +138,11 @@ async def write_as_a_release_before(works: Works, content: Content, size: int) -
         StreamEvents(batch_stream(MESSAGE, 0, 1), 0, [batch_created(*who)]),
     ]
     commit = Commit(appends, also=vault.keep_message_key(MESSAGE, key))
-    assert isinstance(await works.log.commit(commit), Committed)
+    assert isinstance(await service.log.commit(commit), Committed)
 
 
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "text"),
     [
         ({"a": "x" * 20 * 2**20}, "the content has 20,9"),
         (
@@ -157,10 +159,10 @@ async def write_as_a_release_before(works: Works, content: Content, size: int) -
     ],
     ids=["huge", "wider list", "wide list", "wide object", "deep", "too large"],
 )
-async def test_a_template_that_a_release_before_accepted_fails_as_content(
-    sending: Works, platform: Platform, template: dict[str, Any], words: str
+async def test_a_template_from_an_earlier_release_fails_as_a_content_error(
+    sending: ServiceProcess, platform: Platform, template: dict[str, Any], text: str
 ) -> None:
-    await write_as_a_release_before(sending, of_template(template), 50)
+    await write_as_earlier_release(sending, of_template(template), 50)
     fine = await sending.send(crowd(3))
 
     async with loop_pauses() as pauses:
@@ -171,14 +173,14 @@ async def test_a_template_that_a_release_before_accepted_fails_as_content(
     assert await sending.counts(MESSAGE) == {"FAILED": 50}
     assert len(platform.sizes) == 3
     (attempt,) = (await sending.attempts(MESSAGE))[crowd(1)[0].id]
-    assert words in attempt.error_message
+    assert text in attempt.error_message
     assert pauses.longest < LONGEST_PAUSE
 
 
-async def test_variables_that_would_fill_in_a_thousand_times_too_much_fail_for_their_recipient(sending: Works) -> None:
-    """Each value is as long as is allowed: filled in they would have 12 million characters."""
+async def test_values_that_fill_in_to_a_huge_text_fail_for_their_recipient(sending: ServiceProcess) -> None:
+    """Each value has the maximum length; the filled-in text would have 12 million characters."""
     text = "{{name}}" * 10_000
-    await write_as_a_release_before(sending, Content(text=text), 5)
+    await write_as_earlier_release(sending, Content(text=text), 5)
 
     async with loop_pauses() as pauses:
         await sending.start()
@@ -188,8 +190,8 @@ async def test_variables_that_would_fill_in_a_thousand_times_too_much_fail_for_t
     assert pauses.longest < LONGEST_PAUSE
 
 
-async def test_what_cannot_be_rendered_fails_and_the_rest_is_sent(
-    sending: Works, monkeypatch: pytest.MonkeyPatch
+async def test_a_delivery_that_cannot_be_rendered_fails_and_the_others_are_sent(
+    sending: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
         raise RecursionError

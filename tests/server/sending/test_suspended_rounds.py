@@ -28,8 +28,8 @@ from tests.builders import (
     resume_message,
     wall_clock,
 )
-from tests.server.sending.test_confirmed_recipients import FIFTY, failed_before, looked_at, resent, rounds
-from tests.server.sending.works import KEY, Works, open_works
+from tests.server.sending.service_process import KEY, ServiceProcess, open_service
+from tests.server.sending.test_confirmed_recipients import FIFTY, failed_before, resent, rounds, run_all_triggers
 from tests.waiting import eventually
 
 ONE = Canary(recipients=1)
@@ -43,18 +43,18 @@ every_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES
 
 
 @pytest.fixture(autouse=True)
-def _frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _frequent_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.background.due_rounds.POLL_SECONDS", 0.05)
 
 
-async def stopped(works: Works, control: SandboxControl, policy: RetryPolicy) -> str:
-    """The id of a message for 50 whose canary of one has failed; the message is done, and the outage over."""
-    message_id = await failed_before(works, policy)
+async def stopped(service: ServiceProcess, control: SandboxControl, policy: RetryPolicy) -> str:
+    """Create a completed message to 50 recipients whose canary of one failed; end the outage, return the message id."""
+    message_id = await failed_before(service, policy)
     await control.order({"preset": "temporary", "recipients": [FIFTY[0]], "times": 1})
-    await works.resend(message_id, canary=ONE)
-    await works.start()
-    await eventually(lambda: works.events(message_id, RetryStopped), lambda found: len(found) == 1)
-    await works.done(message_id)
+    await service.resend(message_id, canary=ONE)
+    await service.start()
+    await eventually(lambda: service.events(message_id, RetryStopped), lambda found: len(found) == 1)
+    await service.done(message_id)
     return message_id
 
 
@@ -64,11 +64,11 @@ def facts(row: MessageRow) -> Sequence[object]:
 
 @every_policy
 async def test_no_automatic_round_follows_a_stopped_canary(
-    idle: Works, control: SandboxControl, policy: RetryPolicy
+    idle: ServiceProcess, control: SandboxControl, policy: RetryPolicy
 ) -> None:
     message_id = await stopped(idle, control, policy)
 
-    await looked_at(idle, message_id)
+    await run_all_triggers(idle, message_id)
     results = await idle.timer.run_now()
 
     assert facts(await idle.row(message_id)) == ("FAILED", True, None, 0)
@@ -77,7 +77,9 @@ async def test_no_automatic_round_follows_a_stopped_canary(
 
 
 @every_policy
-async def test_a_resume_lets_automatic_rounds_go_on(idle: Works, control: SandboxControl, policy: RetryPolicy) -> None:
+async def test_a_resume_restarts_automatic_rounds(
+    idle: ServiceProcess, control: SandboxControl, policy: RetryPolicy
+) -> None:
     message_id = await stopped(idle, control, policy)
 
     await idle.pauses.resume(resume_message(message_id))
@@ -89,22 +91,22 @@ async def test_a_resume_lets_automatic_rounds_go_on(idle: Works, control: Sandbo
     assert len(await idle.events(message_id, MessageResumed)) == 1
 
 
-async def test_a_resume_while_the_page_is_on_hold_counts_after_its_release(
-    idle: Works, control: SandboxControl
+async def test_a_resume_while_the_page_is_on_hold_takes_effect_after_its_release(
+    idle: ServiceProcess, control: SandboxControl
 ) -> None:
     message_id = await stopped(idle, control, auto())
     holds = PageHoldService(idle.log, Vault(KEY), wall_clock)
     await holds.hold(HoldPage(owner=OWNER, page_id=PAGE))
 
     await idle.pauses.resume(resume_message(message_id))
-    await looked_at(idle, message_id)
+    await run_all_triggers(idle, message_id)
     assert (await idle.row(message_id)).retry_count == 0
     await holds.release(ReleasePage(owner=OWNER, page_id=PAGE))
 
     await eventually(lambda: idle.row(message_id), lambda row: row.status == "SENT")
 
 
-async def test_a_second_resume_changes_nothing(idle: Works, control: SandboxControl) -> None:
+async def test_a_second_resume_changes_nothing(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, cron())
 
     for _ in range(2):
@@ -113,20 +115,20 @@ async def test_a_second_resume_changes_nothing(idle: Works, control: SandboxCont
     assert len(await idle.events(message_id, MessageResumed)) == 1
 
 
-async def test_a_resend_of_named_recipients_ends_the_suspension_for_these_alone(
-    idle: Works, control: SandboxControl
+async def test_a_resend_of_named_recipients_ends_the_suspension_for_them_only(
+    idle: ServiceProcess, control: SandboxControl
 ) -> None:
     message_id = await stopped(idle, control, auto())
     await control.order({"preset": "temporary", "times": 1, "recipients": FIFTY})
 
     await idle.resend(message_id, recipient_ids=(FIFTY[1], FIFTY[2]))
-    await looked_at(idle, message_id)
+    await run_all_triggers(idle, message_id)
 
     assert not (await idle.row(message_id)).automatic_rounds_suspended
     assert (await rounds(idle, message_id))[1:] == [(RetryTrigger.MANUAL, 2), (RetryTrigger.AUTO, 2)]
 
 
-async def test_a_resend_of_all_ends_the_suspension(idle: Works, control: SandboxControl) -> None:
+async def test_a_resend_of_all_ends_the_suspension(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, auto())
     await control.order({"preset": "temporary", "times": 1, "recipients": [FIFTY[7]]})
 
@@ -136,16 +138,18 @@ async def test_a_resend_of_all_ends_the_suspension(idle: Works, control: Sandbox
     assert (row.automatic_rounds_suspended, row.retry_count) == (False, 1)
 
 
-async def test_a_dry_run_and_a_resend_of_nobody_leave_it_suspended(idle: Works, control: SandboxControl) -> None:
+async def test_a_dry_run_and_a_resend_without_recipients_leave_it_suspended(
+    idle: ServiceProcess, control: SandboxControl
+) -> None:
     message_id = await stopped(idle, control, auto())
 
     await idle.resend(message_id, validate_only=True)
-    await idle.resend(message_id, recipient_ids=("a stranger",))
+    await idle.resend(message_id, recipient_ids=("unknown",))
 
     assert (await idle.row(message_id)).automatic_rounds_suspended
 
 
-async def test_a_second_canary_that_goes_well_ends_the_suspension(idle: Works, control: SandboxControl) -> None:
+async def test_a_second_successful_canary_ends_the_suspension(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, auto())
 
     await idle.resend(message_id, canary=ONE)
@@ -154,19 +158,21 @@ async def test_a_second_canary_that_goes_well_ends_the_suspension(idle: Works, c
     assert not row.automatic_rounds_suspended
 
 
-async def test_a_second_canary_that_fails_suspends_again(idle: Works, control: SandboxControl) -> None:
+async def test_a_second_failed_canary_suspends_again(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, auto())
     await control.order({"preset": "temporary", "recipients": [FIFTY[0]], "times": 1})
 
     await idle.resend(message_id, canary=ONE)
     await eventually(lambda: idle.events(message_id, RetryStopped), lambda found: len(found) == 2)
-    await looked_at(idle, message_id)
+    await run_all_triggers(idle, message_id)
 
     assert facts(await idle.row(message_id)) == ("FAILED", True, None, 0)
 
 
 @every_policy
-async def test_a_suspended_message_can_be_cancelled(idle: Works, control: SandboxControl, policy: RetryPolicy) -> None:
+async def test_a_suspended_message_can_be_cancelled(
+    idle: ServiceProcess, control: SandboxControl, policy: RetryPolicy
+) -> None:
     message_id = await stopped(idle, control, policy)
 
     await idle.cancels.cancel(cancel_message(message_id))
@@ -175,7 +181,9 @@ async def test_a_suspended_message_can_be_cancelled(idle: Works, control: Sandbo
     assert (row.status, row.automatic_rounds_suspended) == ("CANCELLED", False)
 
 
-async def test_a_message_without_automatic_rounds_is_not_called_suspended(idle: Works, control: SandboxControl) -> None:
+async def test_a_message_without_automatic_rounds_is_not_suspended(
+    idle: ServiceProcess, control: SandboxControl
+) -> None:
     message_id = await stopped(idle, control, RetryPolicy())
 
     assert not (await idle.row(message_id)).automatic_rounds_suspended
@@ -183,7 +191,7 @@ async def test_a_message_without_automatic_rounds_is_not_called_suspended(idle: 
         await idle.pauses.pause(pause_message(message_id))
 
 
-async def test_a_pause_of_a_suspended_message_ends_with_the_same_resume(idle: Works, control: SandboxControl) -> None:
+async def test_one_resume_ends_a_pause_and_a_suspension(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, auto())
     await idle.pauses.pause(pause_message(message_id))
     await idle.sweeper.sweep()
@@ -195,15 +203,15 @@ async def test_a_pause_of_a_suspended_message_ends_with_the_same_resume(idle: Wo
     await eventually(lambda: idle.row(message_id), lambda row: row.status == "SENT")
 
 
-async def test_a_restart_and_a_rebuild_keep_it_suspended(database: Path, sandbox: Sandbox) -> None:
-    async with open_works(database, sandbox) as first:
+async def test_a_suspension_survives_a_restart_and_a_rebuild(database: Path, sandbox: Sandbox) -> None:
+    async with open_service(database, sandbox) as first:
         await first.put_page()
         message_id = await stopped(first, sandbox.control, auto())
         rebuild(first.store)
 
-    async with open_works(database, sandbox, worker="worker-2") as works:
-        await works.start()
-        await looked_at(works, message_id)
+    async with open_service(database, sandbox, worker="worker-2") as service:
+        await service.start()
+        await run_all_triggers(service, message_id)
 
-        assert facts(await works.row(message_id)) == ("FAILED", True, None, 0)
-        assert [one.trigger for one in await works.events(message_id, RetryRequested)] == [RetryTrigger.MANUAL]
+        assert facts(await service.row(message_id)) == ("FAILED", True, None, 0)
+        assert [one.trigger for one in await service.events(message_id, RetryRequested)] == [RetryTrigger.MANUAL]

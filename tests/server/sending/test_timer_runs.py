@@ -1,4 +1,4 @@
-"""The timer's last runs are kept beside the log, and no more than the last."""
+"""Stored results of the timer's last runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -37,11 +37,11 @@ def taken(message_id: str, recipients: int) -> TimerResult:
 IDLE = TimerResult(message_id="m-0", title="Winter", status=TimerStatus.NOTHING_TO_DO)
 
 
-def test_before_the_first_run_there_is_none(store: Store) -> None:
+def test_without_runs_there_are_no_results(store: Store) -> None:
     assert list(last_runs(store)) == []
 
 
-def test_a_run_is_kept_with_what_it_did(store: Store) -> None:
+def test_a_run_is_stored_with_its_results(store: Store) -> None:
     results = [taken("m-1", 40), IDLE, taken("m-2", 2)]
 
     remember(store, 0, *results)
@@ -49,14 +49,14 @@ def test_a_run_is_kept_with_what_it_did(store: Store) -> None:
     assert list(last_runs(store)) == [TimerRun(time=NOW, eligible=3, started=2, recipients=42, results=results)]
 
 
-def test_the_last_twenty_runs_are_kept_newest_first(store: Store) -> None:
+def test_the_last_twenty_runs_are_stored_newest_first(store: Store) -> None:
     for seconds in range(25):
         remember(store, seconds)
 
     assert [run.time for run in last_runs(store)] == [after(seconds) for seconds in range(24, 4, -1)]
 
 
-def test_of_a_run_with_very_many_messages_the_first_are_kept(store: Store) -> None:
+def test_only_the_first_results_of_a_very_large_run_are_stored(store: Store) -> None:
     remember(store, 0, *(taken(f"m-{number}", 1) for number in range(150)))
 
     [run] = last_runs(store)

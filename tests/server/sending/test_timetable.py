@@ -1,4 +1,4 @@
-"""When the retry timer runs."""
+"""Times at which the retry timer runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,14 +26,14 @@ def test_a_timetable_is_seconds_or_a_cron_expression(text: str, next_run: dateti
     assert parse_timetable(text).after(NOON) == next_run
 
 
-def test_a_cron_expression_is_read_in_utc() -> None:
+def test_a_cron_expression_uses_utc() -> None:
     next_run = parse_timetable("0 3 * * *").after(NOON)
 
     assert next_run is not None
     assert next_run.utcoffset() == timedelta(0)
 
 
-def test_a_timer_that_is_off_never_runs_by_itself() -> None:
+def test_a_timer_that_is_off_has_no_next_run() -> None:
     assert parse_timetable("off").after(NOON) is None
 
 
@@ -49,12 +49,12 @@ def test_a_timer_that_is_off_never_runs_by_itself() -> None:
         (" 5  *\t* * * ", NOON + timedelta(minutes=5)),
     ],
 )
-def test_aliases_names_and_rare_days_are_cron_expressions_too(alias: str, next_run: datetime) -> None:
+def test_aliases_names_and_rare_days_are_valid_cron_expressions(alias: str, next_run: datetime) -> None:
     assert parse_timetable(alias).after(NOON) == next_run
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "error"),
     [
         ("0 */15 * * * *", "has six fields, but a cron expression here has five"),
         ("0 */15 * * * *", r"minute hour day-of-month month day-of-week; do you mean '\*/15 \* \* \* \*'\?"),
@@ -95,8 +95,8 @@ def test_aliases_names_and_rare_days_are_cron_expressions_too(alias: str, next_r
         ("True", "neither seconds, nor off"),
     ],
 )
-def test_anything_else_is_refused_with_what_is_probably_meant(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_invalid_timetables_are_refused_with_a_suggestion(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
         parse_timetable(text)
 
 
@@ -110,7 +110,7 @@ CRON_PARTS = st.lists(st.text("0123456789*/-,?LW#@ RHmonsun\t", min_size=1, max_
 
 
 @given(st.one_of(st.text(max_size=40), CRON_PARTS.map(" ".join)))
-def test_any_text_is_a_timetable_that_runs_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_valid_timetable_or_a_value_error(text: str) -> None:
     try:
         timetable = parse_timetable(text)
     except ValueError:
@@ -124,7 +124,7 @@ def test_any_text_is_a_timetable_that_runs_or_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0 */15 * * * *", "@every 5m", "15m", "0", "0 0 30 2 *"])
-def test_a_server_names_the_setting_that_it_does_not_start_with(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_the_error_at_start_names_the_setting(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("REDRIVE_RETRY_INTERVAL", text)
 
     with pytest.raises(SettingsError, match="REDRIVE_RETRY_INTERVAL") as caught:

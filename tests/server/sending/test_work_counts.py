@@ -1,4 +1,4 @@
-"""What 1,000 messages cost in counts, which no load on the machine changes: a release that does more shows here."""
+"""Work per 1,000 messages in counts, which do not depend on the machine's load."""
 
 import sqlite3
 from collections import Counter
@@ -12,15 +12,15 @@ from domain.page_events import SendMode
 from server.messenger.http import HttpClient
 from server.sandbox.runner import Sandbox
 from tests.builders import FAILED, crowd, delivered
-from tests.server.sending.histories import batch_of, write
-from tests.server.sending.works import Works, open_works
+from tests.server.sending.earlier_events import append_events, batch_of
+from tests.server.sending.service_process import ServiceProcess, open_service
 
 MESSAGES = 1_000
 UNPACED = 100_000.0  # messages per second
 
 
 class Costs:
-    """Counts from now on."""
+    """Counts from its creation on."""
 
     def __init__(self) -> None:
         self.statements: Counter[str] = Counter()  # by their first word
@@ -47,36 +47,36 @@ async def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
 
 
 @pytest.fixture
-async def traced(costs: Costs, database: Path, sandbox: Sandbox) -> AsyncIterator[Works]:
-    """A process whose statements, requests and events are counted."""
-    async with open_works(database, sandbox) as works:
-        await works.start()
-        works.log.listen(lambda recorded: costs.events.update(type(one.event).__name__ for one in recorded))
-        yield works
+async def traced(costs: Costs, database: Path, sandbox: Sandbox) -> AsyncIterator[ServiceProcess]:
+    """Yield a process whose statements, requests and events are counted."""
+    async with open_service(database, sandbox) as service:
+        await service.start()
+        service.log.listen(lambda recorded: costs.events.update(type(one.event).__name__ for one in recorded))
+        yield service
 
 
-async def send_all(works: Works, costs: Costs, mode: SendMode) -> None:
-    """From the Send to the end."""
-    await works.put_page(pace=UNPACED, send_mode=mode)
+async def send_all(service: ServiceProcess, costs: Costs, mode: SendMode) -> None:
+    """Send, and wait until the message is done."""
+    await service.put_page(pace=UNPACED, send_mode=mode)
     costs.statements.clear()
     costs.events.clear()
     costs.requests = 0
-    message_id = await works.send(crowd(MESSAGES))
-    await works.done(message_id, within=30.0)
+    message_id = await service.send(crowd(MESSAGES))
+    await service.done(message_id, within=30.0)
 
 
-async def test_a_thousand_in_graph_batches(traced: Works, costs: Costs) -> None:
+async def test_a_thousand_in_graph_batches(traced: ServiceProcess, costs: Costs) -> None:
     await send_all(traced, costs, SendMode.BATCH)
 
     assert costs.requests == 20
     assert costs.events["BatchCreated"] == costs.events["BatchStarted"] == costs.events["BatchCompleted"] == 10
     assert 10 <= costs.events["DeliveriesDispatched"] <= 15
     assert 10 <= costs.events["OutcomesRecorded"] <= 20
-    assert costs.statements["COMMIT"] <= 60  # 33 when it was written
+    assert costs.statements["COMMIT"] <= 60  # 33 when this test was written
     assert sum(costs.statements.values()) <= 900  # 601
 
 
-async def test_a_thousand_one_by_one(traced: Works, costs: Costs) -> None:
+async def test_a_thousand_single_requests(traced: ServiceProcess, costs: Costs) -> None:
     await send_all(traced, costs, SendMode.SINGLE)
 
     assert costs.requests == MESSAGES
@@ -87,14 +87,14 @@ async def test_a_thousand_one_by_one(traced: Works, costs: Costs) -> None:
 
 
 async def test_planning_a_resend_of_a_thousand(costs: Costs, database: Path, sandbox: Sandbox) -> None:
-    async with open_works(database, sandbox) as works:  # which sends nothing
-        await works.put_page()
-        message_id = await works.send(crowd(MESSAGES))
+    async with open_service(database, sandbox) as service:  # not started, so nothing is sent
+        await service.put_page()
+        message_id = await service.send(crowd(MESSAGES))
         for number in range(1, 11):
-            batch = await batch_of(works, message_id, number)
-            await write(works, batch, *delivered(batch, {who.id: FAILED for who in crowd(MESSAGES)}))
+            batch = await batch_of(service, message_id, number)
+            await append_events(service, batch, *delivered(batch, {who.id: FAILED for who in crowd(MESSAGES)}))
         costs.statements.clear()
 
-        await works.resend(message_id)
+        await service.resend(message_id)
 
-    assert sum(costs.statements.values()) <= 80  # 52; 107 where each batch had statements of its own
+    assert sum(costs.statements.values()) <= 80  # 52; 107 with separate statements for each batch

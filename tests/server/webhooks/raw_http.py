@@ -1,4 +1,4 @@
-"""What a stranger can send to the webhook endpoint: bytes, as slowly and as many as it likes."""
+"""Raw HTTP connections to the webhook endpoint, as callers without credentials can make them."""
 
 import asyncio
 import hashlib
@@ -16,19 +16,19 @@ MADE_UP = "sha256=" + "0" * 64
 
 
 def signature_of(body: bytes) -> str:
-    """The platform's, under the tests' secret."""
+    """Return the platform's signature with the tests' secret."""
     return "sha256=" + hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
 def post_head(length: int | str, *fields: str, signature: str = MADE_UP) -> bytes:
-    """A request's head; the length is a number, or `chunked`."""
+    """Return the head of a request; the length is a number or `chunked`."""
     framing = "Transfer-Encoding: chunked" if length == "chunked" else f"Content-Length: {length}"
     lines = ("POST /webhooks HTTP/1.1", "Host: x", framing, f"X-Hub-Signature-256: {signature}", *fields)
     return "\r\n".join((*lines, "", "")).encode()
 
 
-class Stranger:
-    """A connection of its own."""
+class RawClient:
+    """A caller with its own connection."""
 
     def __init__(self, address: str) -> None:
         url = httpx.URL(address)
@@ -42,7 +42,7 @@ class Stranger:
         self._writer.transport.abort()
 
     async def send(self, data: bytes) -> bool:
-        """Whatever it is; False once the endpoint has closed the connection."""
+        """Send any bytes; return False when the endpoint has closed the connection."""
         if self._writer.transport.is_closing():
             return False
         try:
@@ -53,7 +53,7 @@ class Stranger:
         return True
 
     async def answer(self, within: float = 5.0) -> bytes:
-        """Everything until the endpoint closes the connection; fails when it does not."""
+        """Return all bytes until the endpoint closes the connection; fail if it stays open."""
         parts = []
         async with asyncio.timeout(within):
             try:
@@ -64,6 +64,6 @@ class Stranger:
         return b"".join(parts)
 
     async def status(self, within: float = 5.0) -> int:
-        """The status of the answer, after which the connection was closed; 0 without any answer."""
+        """Return the status of the answer after the connection was closed; 0 without an answer."""
         answer = await self.answer(within)
         return int(answer.split(b" ", 2)[1]) if answer else 0

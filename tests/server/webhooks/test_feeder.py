@@ -1,4 +1,4 @@
-"""Receipts go to the server together, and whoever brought some hears what became of them."""
+"""Receipts are sent to the server in groups, and each request gets its group's result."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +10,7 @@ from server.webhooks.feeder import MAX_RECEIPTS, Feeder
 
 
 class Server:
-    """Keeps what it is called with; refuses what it is told to."""
+    """Records calls; refuses a given receipt."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -41,10 +41,10 @@ def receipts(*who: str) -> list[Receipt]:
     return [Receipt(recipient_id=one) for one in who]
 
 
-async def test_what_comes_shortly_after_goes_in_the_same_call(feeder: Feeder, server: Server) -> None:
+async def test_receipts_that_arrive_shortly_after_are_sent_in_the_same_call(feeder: Feeder, server: Server) -> None:
     first = asyncio.create_task(feeder.feed(receipts("ann", "bob")))
     for _ in range(20):
-        await asyncio.sleep(0)  # the loop has turned many times, and no time has passed
+        await asyncio.sleep(0)  # many turns of the loop, without a delay
     second = asyncio.create_task(feeder.feed(receipts("cid")))
 
     await asyncio.gather(first, second)
@@ -52,13 +52,13 @@ async def test_what_comes_shortly_after_goes_in_the_same_call(feeder: Feeder, se
     assert server.calls == [["ann", "bob", "cid"]]
 
 
-async def test_more_than_a_call_may_hold_is_divided(feeder: Feeder, server: Server) -> None:
+async def test_more_receipts_than_a_call_may_have_are_divided(feeder: Feeder, server: Server) -> None:
     await feeder.feed(receipts(*(str(number) for number in range(2 * MAX_RECEIPTS + 1))))
 
     assert [len(call) for call in server.calls] == [MAX_RECEIPTS, MAX_RECEIPTS, 1]
 
 
-async def test_whoever_came_together_hears_that_it_failed_and_the_next_ones_go_on(
+async def test_all_requests_of_a_failed_call_get_the_error_and_the_next_call_continues(
     feeder: Feeder, server: Server
 ) -> None:
     server.refused = "bob"
@@ -69,7 +69,7 @@ async def test_whoever_came_together_hears_that_it_failed_and_the_next_ones_go_o
     assert server.calls[-1] == ["cid"]
 
 
-async def test_whoever_has_gone_does_not_disturb_the_others(feeder: Feeder, server: Server) -> None:
+async def test_a_cancelled_request_does_not_affect_the_others(feeder: Feeder, server: Server) -> None:
     gone = asyncio.create_task(feeder.feed(receipts("ann")))
     await asyncio.sleep(0)
     gone.cancel()

@@ -1,4 +1,4 @@
-"""What is odd in a webhook body loses nothing else of it."""
+"""Unexpected parts of a webhook body do not affect its other parts."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ ENTRY_OF_PAGE = {"id": "1001", "messaging": [ECHO_EVENT]}
 
 @pytest.fixture(autouse=True, scope="module")
 def long_numbers() -> Iterator[None]:
-    """Python writes a number of more than 4,300 digits only where that was asked for."""
+    """Allow integers of more than 4,300 digits to be written."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     yield
@@ -39,24 +39,24 @@ def long_numbers() -> Iterator[None]:
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd)[:12] if not isinstance(odd, int) else "number")
 @pytest.mark.parametrize("name", ["standby", "time", "hop_context", "changes"])
-def test_an_odd_field_of_an_entry_leaves_its_events(name: str, odd: Any) -> None:
+def test_an_invalid_field_of_an_entry_does_not_affect_its_events(name: str, odd: Any) -> None:
     assert receipts_in(body(ECHO_EVENT, **{name: odd})) == [ECHOED]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd)[:12] if not isinstance(odd, int) else "number")
 @pytest.mark.parametrize("name", ["sender", "delivery", "read", "postback", "unheard_of"])
-def test_an_odd_part_that_an_echo_does_not_need_leaves_the_echo(name: str, odd: Any) -> None:
+def test_an_invalid_part_that_an_echo_does_not_need_is_ignored(name: str, odd: Any) -> None:
     assert receipts_in(body({**ECHO_EVENT, name: odd})) == [ECHOED]
 
 
 @pytest.mark.parametrize("odd", [None, 17, "", [], {}, "\ud800", "a\0b"])
-def test_one_odd_message_id_of_a_delivery_leaves_the_others(odd: Any) -> None:
+def test_one_invalid_message_id_of_a_delivery_does_not_affect_the_others(odd: Any) -> None:
     event = {**DELIVERY_EVENT, "delivery": {"mids": ["m_1", odd, "m_2"], "watermark": SEEN_AT}}
 
     assert [one.provider_message_id for one in receipts_in(body(event))] == ["m_1", "m_2"]
 
 
-def test_a_delivery_with_an_odd_time_takes_its_watermark() -> None:
+def test_a_delivery_with_an_invalid_time_gets_its_watermark() -> None:
     event = {**DELIVERY_EVENT, "timestamp": "soon"}
 
     assert [one.time for one in receipts_in(body(event))] == [at(SEEN_AT)] * 2
@@ -79,7 +79,7 @@ UNUSABLE_TIMES: list[Any] = [
 
 @pytest.mark.parametrize("unusable", UNUSABLE_TIMES, ids=lambda time: repr(time)[:12])
 @pytest.mark.parametrize("time_of_entry", [SENT_AT, str(SENT_AT), None])
-def test_events_without_a_usable_time_take_that_of_their_entry_or_of_the_arrival(
+def test_events_without_a_valid_time_get_that_of_their_entry_or_of_the_arrival(
     unusable: Any, time_of_entry: Any
 ) -> None:
     delivery = {"mids": ["m_1", None, 5, "m_2"], "watermark": unusable}
@@ -94,27 +94,27 @@ def test_events_without_a_usable_time_take_that_of_their_entry_or_of_the_arrival
 
 
 @pytest.mark.parametrize("unusable", UNUSABLE_TIMES, ids=lambda time: repr(time)[:12])
-def test_no_other_time_replaces_a_watermark(unusable: Any) -> None:
+def test_a_watermark_is_replaced_by_no_other_time(unusable: Any) -> None:
     """A later watermark would confirm messages that the platform has not named."""
     statuses = [{**READ_EVENT, "read": {"watermark": unusable}}, {**READ_EVENT, "delivery": {"watermark": unusable}}]
 
     assert receipts_in(body(*statuses), received=SEEN_AT) == []
 
 
-def test_a_key_that_comes_twice_loses_no_event() -> None:
+def test_a_duplicate_key_loses_no_event() -> None:
     echo = json.dumps(ECHO_EVENT)
     twice = f'{{"id": "1001", "messaging": [{echo}], "messaging": [{echo}], "standby": [{echo}], "standby": null}}'
 
     assert receipts_in(f'{{"object": "page", "entry": [{twice}]}}'.encode()) == [ECHOED] * 3
 
 
-def test_bytes_that_are_no_text_leave_the_rest() -> None:
+def test_bytes_that_are_not_text_do_not_affect_the_rest() -> None:
     text = json.dumps({**ECHO_EVENT, "note": "?"}).encode().replace(b"?", b"\xff\xfe")
 
     assert receipts_in(b'{"object": "page", "entry": [{"id": "1001", "messaging": [' + text + b"]}]}") == [ECHOED]
 
 
-def test_what_is_not_understood_is_counted_by_kind() -> None:
+def test_unknown_parts_are_counted_by_kind() -> None:
     events = [
         *(None, 17),
         {"sender": PERSON, "postback": {"title": "Start"}},
@@ -148,7 +148,7 @@ anything = st.recursive(
 
 @settings(derandomize=True, deadline=None, max_examples=500)
 @given(anything, st.sampled_from(["entry", "event", "standby event", "messaging", "standby", "id", *NAMES_IN_EVENT]))
-def test_any_json_in_the_place_of_any_part_leaves_all_others(odd: Any, place: str) -> None:
+def test_any_json_in_place_of_a_part_does_not_affect_the_others(odd: Any, place: str) -> None:
     entry: Mapping[str, Any]
     match place:
         case "entry":

@@ -1,4 +1,4 @@
-"""The webhook endpoint, as the platform and strangers meet it; behind it stands a real edge."""
+"""The webhook endpoint with calls of the platform and of callers without credentials, on a real API."""
 
 import asyncio
 import hashlib
@@ -89,7 +89,7 @@ async def post(http: httpx.AsyncClient, address: str, body: bytes) -> int:
 
 
 async def unconfirmed(edge: Edge, *who: str) -> str:
-    """The id of a message that may have reached these people."""
+    """Create a message whose deliveries to these recipients are unconfirmed; return its id."""
     message_id = (await edge.delivery.Send(send_request(*who))).message.id
     await edge.deliver(message_id, dict.fromkeys(who, UNCONFIRMED))
     return message_id
@@ -99,7 +99,7 @@ async def counts(edge: Edge, message_id: str) -> Counts:
     return (await edge.delivery.GetMessage(GetMessageRequest(message_id=message_id))).message.counts
 
 
-# The platform asks
+# Subscriptions
 
 
 async def test_a_subscription_is_verified_by_its_token(http: httpx.AsyncClient, address: str) -> None:
@@ -128,7 +128,7 @@ async def test_another_token_is_refused(http: httpx.AsyncClient, address: str, q
     assert (answer.status_code, answer.text) == (403, "")
 
 
-# The platform tells
+# Events
 
 
 async def test_an_echo_makes_an_unconfirmed_delivery_sent(http: httpx.AsyncClient, edge: Edge, address: str) -> None:
@@ -139,7 +139,7 @@ async def test_an_echo_makes_an_unconfirmed_delivery_sent(http: httpx.AsyncClien
     assert await counts(edge, message_id) == Counts(total=2, sent=1, unconfirmed=1)
 
 
-async def test_bodies_that_come_at_once_go_in_few_calls(
+async def test_concurrent_bodies_are_sent_in_few_calls(
     http: httpx.AsyncClient, edge: Edge, address: str, logs: list[EventDict]
 ) -> None:
     who = [f"p{number}" for number in range(60)]
@@ -155,7 +155,7 @@ async def test_bodies_that_come_at_once_go_in_few_calls(
     assert len(calls) <= 20
 
 
-async def test_a_body_with_more_than_a_call_may_hold_is_divided(
+async def test_a_body_with_more_receipts_than_a_call_may_have_is_divided(
     http: httpx.AsyncClient, edge: Edge, address: str, logs: list[EventDict]
 ) -> None:
     message_id = await unconfirmed(edge, "p0")
@@ -166,7 +166,7 @@ async def test_a_body_with_more_than_a_call_may_hold_is_divided(
     assert [sum((line["recorded"], line["already_known"])) for line in calls] == [1_000, 1_000, 300]
 
 
-async def test_what_tells_of_no_delivery_is_answered_with_200(http: httpx.AsyncClient, address: str) -> None:
+async def test_a_body_without_receipts_is_answered_with_200(http: httpx.AsyncClient, address: str) -> None:
     person_writes = {"sender": {"id": "7001"}, "message": {"mid": "m_9", "text": "Hi"}}
 
     assert await post(http, address, body_of(person_writes)) == 200
@@ -177,7 +177,7 @@ async def test_a_signed_body_that_cannot_be_read_is_a_bad_request(http: httpx.As
     assert await post(http, address, b"[1, 2") == 400
 
 
-async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
+async def test_no_part_of_a_body_and_no_secret_is_logged(
     http: httpx.AsyncClient, edge: Edge, address: str, logs: list[EventDict]
 ) -> None:
     message_id = await unconfirmed(edge, "p0")
@@ -192,7 +192,7 @@ async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
     assert APP_SECRET not in repr(settings(edge.address))
 
 
-# Strangers
+# Callers without credentials
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ async def test_nothing_of_a_body_and_no_secret_stands_in_the_log(
     ],
     ids=["none", "empty", "no digest", "zeros", "sha1", "another body", "another secret"],
 )
-async def test_what_is_not_signed_with_the_apps_secret_is_refused(
+async def test_a_body_without_a_valid_signature_is_refused(
     http: httpx.AsyncClient, edge: Edge, address: str, headers: dict[str, str]
 ) -> None:
     message_id = await unconfirmed(edge, "p0")
@@ -219,8 +219,8 @@ async def test_what_is_not_signed_with_the_apps_secret_is_refused(
     assert await counts(edge, message_id) == Counts(total=1, unconfirmed=1)
 
 
-async def test_who_does_not_sign_need_not_send_a_body(address: str) -> None:
-    """Refused before anything of it was read."""
+async def test_a_request_without_a_signature_is_refused_before_its_body(address: str) -> None:
+    """The endpoint reads no part of the body."""
     url = httpx.URL(address)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(b"POST /webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
@@ -235,7 +235,7 @@ async def test_a_body_that_is_too_large_is_refused(http: httpx.AsyncClient, addr
     assert await post(http, address, b"x" * (MAX_BODY + 1)) == 413
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_body_ends_with_a_timeout(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webhooks.app.BODY_SECONDS", 0.1)
     url = httpx.URL(address)
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -249,12 +249,12 @@ async def test_a_body_that_does_not_come_is_not_waited_for(address: str, monkeyp
     await writer.wait_closed()
 
 
-async def test_other_paths_and_methods_are_not_there(http: httpx.AsyncClient, address: str) -> None:
+async def test_other_paths_and_methods_are_not_found(http: httpx.AsyncClient, address: str) -> None:
     assert (await http.get(httpx.URL(address).join("/"))).status_code == 404
     assert (await http.delete(address)).status_code == 405
 
 
-# The server is away
+# An unavailable server
 
 
 def free_port() -> int:
@@ -263,7 +263,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_while_the_server_is_away_bodies_shall_come_again(
+async def test_bodies_are_answered_with_503_while_the_server_is_unavailable(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     monkeypatch.setattr("server.webhooks.runner.CALL_SECONDS", 0.5)
@@ -273,10 +273,10 @@ async def test_while_the_server_is_away_bodies_shall_come_again(
     assert [line["code"] for line in logs if line["event"] == "receipts_not_recorded"] == ["UNAVAILABLE"]
 
 
-async def test_a_token_of_the_release_before_is_named_in_the_log(
+async def test_a_token_of_the_earlier_release_is_named_in_the_log(
     http: httpx.AsyncClient, tmp_path: Path, logs: list[EventDict]
 ) -> None:
-    """Its scope `pages` records no receipts any more: the platform brings them again, until the token is another."""
+    """Its scope `pages` no longer allows receipts: the platform repeats them until the token is replaced."""
     callers = Callers(tmp_path)
     async with guarded_edge(callers) as edge:
         before = callers.token("webhooks", Scope.PAGES)
@@ -292,7 +292,7 @@ async def test_a_token_of_the_release_before_is_named_in_the_log(
     assert not any(token in repr(logs) for token in (before, now))
 
 
-async def test_what_is_being_recorded_when_it_stops_is_answered_first(
+async def test_receipts_in_progress_are_answered_before_the_endpoint_stops(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, go = asyncio.Event(), asyncio.Event()
@@ -306,6 +306,6 @@ async def test_what_is_being_recorded_when_it_stops_is_answered_first(
     async with running_webhooks(settings("127.0.0.1:1")) as address:
         posting = asyncio.create_task(post(http, address, body_of(echo("m-1", 0))))
         await asked.wait()
-        asyncio.get_running_loop().call_later(0.1, go.set)  # while it stops
+        asyncio.get_running_loop().call_later(0.1, go.set)  # while the endpoint stops
 
     assert await posting == 200

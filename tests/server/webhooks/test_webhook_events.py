@@ -1,4 +1,4 @@
-"""What is read out of the platform's webhook bodies."""
+"""Receipts in the platform's webhook bodies."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ PERSON = {"id": "7001"}
 SENT_AT = 1_700_000_000_123
 SEEN_AT = 1_700_000_000_456
 
-# As the platform's documents show them
+# In the form of the platform's documentation
 ECHO_EVENT = {
     "sender": PAGE,
     "recipient": PERSON,
@@ -46,11 +46,11 @@ def receipt(kind: ReceiptKind.ValueType, time: int, **fields: Any) -> Receipt:
 ECHOED = receipt(ECHO, SENT_AT, delivery_id="m-1.1.0", provider_message_id="m_1")
 
 
-def test_an_echo_names_the_delivery_and_the_platforms_id() -> None:
+def test_an_echo_has_the_delivery_id_and_the_platforms_id() -> None:
     assert receipts_in(body(ECHO_EVENT)) == [ECHOED]
 
 
-def test_an_echo_of_a_conversation_that_another_app_holds_counts_too() -> None:
+def test_an_echo_of_a_conversation_that_another_app_controls_counts_too() -> None:
     assert receipts_in(body(ECHO_EVENT, key="standby")) == [ECHOED]
 
 
@@ -111,11 +111,11 @@ def test_many_entries_and_events_come_in_order() -> None:
         [],
     ],
 )
-def test_what_tells_of_no_delivery_is_passed_over_and_the_rest_is_read(event: Any) -> None:
+def test_events_without_receipts_are_ignored_and_the_others_are_read(event: Any) -> None:
     assert receipts_in(body(event, ECHO_EVENT)) == [ECHOED]
 
 
-def test_other_objects_than_pages_are_passed_over() -> None:
+def test_objects_other_than_pages_are_ignored() -> None:
     entry = {"id": "1001", "messaging": [ECHO_EVENT]}
 
     assert receipts_in(json.dumps({"object": "instagram", "entry": [entry]}).encode()) == []
@@ -127,12 +127,12 @@ def test_other_objects_than_pages_are_passed_over() -> None:
 @pytest.mark.parametrize(
     "unreadable", [b"", b"[]", b"null", b"\xff\xfe", b'{"object": 1}', b'{"entry": 5}', b'{"a":' * 9_999]
 )
-def test_what_is_no_object_with_entries_is_unreadable(unreadable: bytes) -> None:
+def test_a_body_without_an_object_and_entries_is_unreadable(unreadable: bytes) -> None:
     with pytest.raises(UnreadableError):
         receipts_in(unreadable)
 
 
-def test_nothing_of_a_body_stands_in_the_error() -> None:
+def test_the_error_contains_no_part_of_a_body() -> None:
     with pytest.raises(UnreadableError) as caught:
         receipts_in(b'{"object": "page", "entry": "secret-text"}')
 
@@ -161,8 +161,8 @@ events = st.fixed_dictionaries(
 
 @settings(derandomize=True, deadline=None, max_examples=500)
 @given(st.lists(events, min_size=1, max_size=3), ids)
-def test_whatever_comes_is_a_request_that_the_contract_takes_or_nothing(found: list[Any], page: Any) -> None:
-    """One receipt that breaks a rule would keep the platform bringing all of them again."""
+def test_any_body_gives_a_valid_request_or_none(found: list[Any], page: Any) -> None:
+    """One invalid receipt would make the platform repeat all of them."""
     receipts = receipts_in(body(*found, id=page))
 
     if receipts:

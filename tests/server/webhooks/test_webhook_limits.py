@@ -1,4 +1,4 @@
-"""What strangers may take of the webhook endpoint: so many connections, bytes and seconds, and no more."""
+"""Limits on connections, bytes and seconds of callers without credentials at the webhook endpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ from server.webhooks.connections import Connections
 from server.webhooks.refusals import RefusalLog
 from server.webhooks.runner import running_webhooks
 from server.webhooks.settings import WebhookSettings
-from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, Stranger, post_head, signature_of
+from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, RawClient, post_head, signature_of
 from tests.waiting import eventually
 
 NOTHING_NEW = b'{"object": "page", "entry": []}'
@@ -35,17 +35,17 @@ def logs() -> Iterator[list[EventDict]]:
 
 
 async def status_of(address: str, *parts: bytes) -> int:
-    async with Stranger(address) as stranger:
+    async with RawClient(address) as caller:
         for part in parts:
-            await stranger.send(part)
-        return await stranger.status()
+            await caller.send(part)
+        return await caller.status()
 
 
 # Time
 
 
 @pytest.mark.parametrize(
-    ("begun", "status"),
+    ("incomplete", "status"),
     [
         (b"", 0),
         (b"P", 408),
@@ -55,21 +55,21 @@ async def status_of(address: str, *parts: bytes) -> int:
         (b"\x16\x03\x01\x02\x00\x01", 408),
     ],
 )
-async def test_a_half_sent_head_is_not_waited_for(
-    address: str, monkeypatch: pytest.MonkeyPatch, begun: bytes, status: int
+async def test_an_incomplete_head_ends_with_a_timeout(
+    address: str, monkeypatch: pytest.MonkeyPatch, incomplete: bytes, status: int
 ) -> None:
     monkeypatch.setattr("server.webhooks.connections.HEAD_SECONDS", 0.1)
 
-    assert await status_of(address, begun) == status
+    assert await status_of(address, incomplete) == status
 
 
-async def test_a_head_that_comes_line_by_line_gets_no_more_time(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_head_sent_line_by_line_gets_no_more_time(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webhooks.connections.HEAD_SECONDS", 0.3)
-    async with Stranger(address) as stranger:
-        await stranger.send(b"POST /webhooks HTTP/1.1\r\n")
-        answer = asyncio.create_task(stranger.status())
+    async with RawClient(address) as caller:
+        await caller.send(b"POST /webhooks HTTP/1.1\r\n")
+        answer = asyncio.create_task(caller.status())
         for number in range(40):
-            await stranger.send(b"X-%d: 1\r\n" % number)
+            await caller.send(b"X-%d: 1\r\n" % number)
             await asyncio.wait([answer], timeout=0.05)
 
         assert await answer == 408
@@ -77,7 +77,7 @@ async def test_a_head_that_comes_line_by_line_gets_no_more_time(address: str, mo
 
 @pytest.mark.parametrize("parts", [(b"",), (b"{",), (b"{", b'"a"', b": ")])
 @pytest.mark.parametrize("length", [1_000, "chunked"])
-async def test_a_half_sent_body_is_not_waited_for(
+async def test_an_incomplete_body_ends_with_a_timeout(
     address: str, monkeypatch: pytest.MonkeyPatch, length: int | str, parts: tuple[bytes, ...]
 ) -> None:
     monkeypatch.setattr("server.webhooks.app.BODY_SECONDS", 0.2)
@@ -86,7 +86,7 @@ async def test_a_half_sent_body_is_not_waited_for(
     assert await status_of(address, post_head(length), *framed) == 408
 
 
-async def test_a_connection_has_an_end_whatever_it_does(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_connection_has_a_maximum_duration(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webhooks.connections.LIFE_SECONDS", 0.2)
 
     assert await status_of(address, post_head(1_000), b"{") == 0
@@ -96,39 +96,41 @@ async def test_a_connection_has_an_end_whatever_it_does(address: str, monkeypatc
 
 
 @pytest.mark.parametrize("more", [1, 15 * 2**20, 2**40])
-async def test_a_body_that_says_to_be_too_large_is_refused_unread(address: str, more: int) -> None:
+async def test_a_body_announced_as_too_large_is_refused_unread(address: str, more: int) -> None:
     assert await status_of(address, post_head(MAX_BODY + more)) == 413
 
 
-async def test_a_body_in_chunks_is_read_up_to_the_limit(address: str) -> None:
+async def test_a_chunked_body_is_read_up_to_the_limit(address: str) -> None:
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
     assert await status_of(address, post_head("chunked"), *[chunk] * 40) == 413
 
 
 @pytest.mark.parametrize("size", [1, 2, 1_000])
-async def test_small_chunks_take_no_more_than_a_body(address: str, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Framing counts too: what is behind it is dropped, so that the body never becomes whole."""
+async def test_small_chunks_use_no_more_bytes_than_a_body(
+    address: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The framing counts too: bytes beyond the limit are dropped, so the body is never complete."""
     monkeypatch.setattr("server.webhooks.app.BODY_SECONDS", 1.0)
     chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
-    async with Stranger(address) as stranger:
-        await stranger.send(post_head("chunked"))
-        await stranger.send(chunk * (3 * MAX_BODY // size // 6))
-        await stranger.send(b"0\r\n\r\n")
+    async with RawClient(address) as caller:
+        await caller.send(post_head("chunked"))
+        await caller.send(chunk * (3 * MAX_BODY // size // 6))
+        await caller.send(b"0\r\n\r\n")
 
-        assert await stranger.status(within=15) in (403, 408, 413)
+        assert await caller.status(within=15) in (403, 408, 413)
 
 
-async def test_the_largest_body_is_taken(address: str) -> None:
+async def test_the_largest_body_is_accepted(address: str) -> None:
     body = NOTHING_NEW.ljust(MAX_BODY)
 
     assert await status_of(address, post_head(len(body), signature=signature_of(body)), body) == 200
 
 
-async def test_bodies_in_flight_are_bounded_in_all(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bytes_of_all_bodies_in_flight_are_bounded(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webhooks.app.MAX_IN_FLIGHT", 100_000)
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(Stranger(address))
+        first = await stack.enter_async_context(RawClient(address))
         await first.send(post_head(90_001) + b"x" * 90_000)
 
         async def refused() -> int:
@@ -152,7 +154,7 @@ async def test_a_compressed_body_is_refused_unread(address: str, encoding: str) 
 
 
 @pytest.mark.parametrize("encoding", ["identity", "", "Identity"])
-async def test_a_body_that_is_not_compressed_may_say_so(address: str, encoding: str) -> None:
+async def test_a_body_may_declare_that_it_is_not_compressed(address: str, encoding: str) -> None:
     head = post_head(len(NOTHING_NEW), f"Content-Encoding: {encoding}", signature=signature_of(NOTHING_NEW))
 
     assert await status_of(address, head, NOTHING_NEW) == 200
@@ -165,7 +167,7 @@ async def test_a_long_query_is_refused(address: str, size: int) -> None:
     assert await status_of(address, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) in (400, 414)
 
 
-async def test_a_head_without_an_end_is_refused(address: str) -> None:
+async def test_an_endless_head_is_refused(address: str) -> None:
     lines = [b"X-%d: %b\r\n" % (number, b"x" * 1_000) for number in range(64)]
 
     assert await status_of(address, b"GET /webhooks HTTP/1.1\r\n", *lines) == 431
@@ -180,7 +182,7 @@ async def test_connections_are_bounded_and_free_again_when_they_end(
     monkeypatch.setattr("server.webhooks.connections.MAX_CONNECTIONS", 5)
     async with AsyncExitStack() as stack:
         for _ in range(5):
-            idle = await stack.enter_async_context(Stranger(address))
+            idle = await stack.enter_async_context(RawClient(address))
             await idle.send(b"GET /")
         await eventually(lambda: status_of(address, SUBSCRIBE.encode()), lambda status: status == 503)
         assert await status_of(address) == 503
@@ -201,7 +203,7 @@ def test_a_public_address_has_a_share_of_the_connections_and_a_proxy_has_all(mon
     assert taken(*[f"1.2.3.{number}" for number in range(30)]) == 20
 
 
-def test_a_connection_that_ended_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_ended_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webhooks.connections.MAX_OF_PEER", 1)
     connections = Connections(RefusalLog())
 
@@ -212,24 +214,24 @@ def test_a_connection_that_ended_counts_no_more(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_connection_answers_one_request(address: str) -> None:
-    """What is sent behind it is dropped."""
-    async with Stranger(address) as stranger:
-        await stranger.send(SUBSCRIBE.encode() * 2_000)
+    """Bytes after the request are dropped."""
+    async with RawClient(address) as caller:
+        await caller.send(SUBSCRIBE.encode() * 2_000)
 
-        answer = await stranger.answer()
+        answer = await caller.answer()
 
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"HTTP/1.1 200 OK\r\n" in answer
     assert b"Connection: close\r\n" in answer
 
 
-async def test_what_follows_an_upgrade_is_dropped(address: str) -> None:
+async def test_bytes_after_an_upgrade_are_dropped(address: str) -> None:
     upgrade = SUBSCRIBE.replace("\r\n\r\n", "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").encode()
 
     assert await status_of(address, upgrade, b"x" * 50_000) == 200
 
 
-# Silence
+# Information
 
 
 REFUSED = {
@@ -260,10 +262,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED)
 async def test_no_answer_names_a_program_or_a_version(address: str, request_: bytes) -> None:
-    async with Stranger(address) as stranger:
-        await stranger.send(request_)
+    async with RawClient(address) as caller:
+        await caller.send(request_)
 
-        answer = await stranger.answer()
+        answer = await caller.answer()
 
     assert answer.startswith(b"HTTP/1.")
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -271,24 +273,24 @@ async def test_no_answer_names_a_program_or_a_version(address: str, request_: by
     assert b"200 OK" in head or not body.strip() or b"417" in head
 
 
-async def test_an_error_of_the_endpoint_itself_shows_nothing(
+async def test_an_error_of_the_endpoint_shows_no_details(
     address: str, monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a private text")
 
     monkeypatch.setattr("server.webhooks.app.read_body", broken)
-    async with Stranger(address) as stranger:
-        await stranger.send(post_head(1, signature=signature_of(b"x")) + b"x")
+    async with RawClient(address) as caller:
+        await caller.send(post_head(1, signature=signature_of(b"x")) + b"x")
 
-        answer = await stranger.answer()
+        answer = await caller.answer()
 
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert answer.endswith(b"\r\n\r\n")
     assert "private" not in repr(logs) + answer.decode()
 
 
-async def test_many_refusals_are_few_lines_of_log(
+async def test_many_refusals_give_few_log_lines(
     address: str, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
@@ -304,7 +306,7 @@ async def test_many_refusals_are_few_lines_of_log(
     ]
 
 
-def test_a_line_says_how_many_refusals_there_were_since_the_last(
+def test_a_log_line_has_the_number_of_refusals_since_the_last(
     logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([100.0, 101.0, 109.0, 110.5])

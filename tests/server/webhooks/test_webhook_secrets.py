@@ -1,4 +1,4 @@
-"""What cannot be a secret of the webhook endpoint, and what the refusal says."""
+"""Invalid secrets of the webhook endpoint, and their error messages."""
 
 import secrets
 
@@ -13,7 +13,7 @@ FINE = {VERIFY_TOKEN: "verify-me-5e4f", APP_SECRET: "app-secret-7a6b"}
 
 @pytest.mark.parametrize("name", FINE)
 @pytest.mark.parametrize(
-    ("secret", "words"),
+    ("secret", "text"),
     [
         ("", "is not set"),
         (" ", "is blank"),
@@ -39,22 +39,24 @@ FINE = {VERIFY_TOKEN: "verify-me-5e4f", APP_SECRET: "app-secret-7a6b"}
         ("app-\udcffsecret-7a6b", "holds U+DCFF a control character (character 5 of 16), which cannot be seen"),
     ],
 )
-def test_what_cannot_be_a_secret_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, name: str, secret: str, words: str
+def test_an_invalid_secret_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, secret: str, text: str
 ) -> None:
-    monkeypatch.setattr("server.cli.webhooks.configure", lambda _level: None)  # it would outlive the test
+    monkeypatch.setattr(
+        "server.cli.webhooks.configure", lambda _level: None
+    )  # the log configuration would remain after the test
     result = CliRunner().invoke(cli, ["webhooks", "--listen=127.0.0.1:0"], env={**FINE, name: secret})
 
     assert result.exit_code == 1
-    assert f"redrive-server webhooks does not start: {name} {words}: " in result.output
+    assert f"redrive-server webhooks does not start: {name} {text}: " in result.output
     assert not any(value in result.output for value in FINE.values())
 
 
 @pytest.mark.parametrize("secret", ["four", "two words", "schlüssel-7a6b", "ключ-от-замка", "🔑" * 8, "x" * 500])
-def test_what_can_be_seen_can_be_a_secret(secret: str) -> None:
+def test_visible_characters_are_valid_in_a_secret(secret: str) -> None:
     assert secret_problem(secret) == ""
 
 
-def test_a_secret_of_chance_is_never_refused() -> None:
+def test_a_random_secret_is_always_accepted() -> None:
     assert {secret_problem(secrets.token_hex(16)) for _ in range(100)} == {""}
     assert {secret_problem(secrets.token_urlsafe(16)) for _ in range(100)} == {""}

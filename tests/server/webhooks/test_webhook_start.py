@@ -1,4 +1,4 @@
-"""What keeps the webhook endpoint from starting."""
+"""Conditions that prevent the start of the webhook endpoint."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +16,7 @@ async def address() -> AsyncIterator[str]:
         yield listening
 
 
-async def test_a_certificate_without_its_key_is_refused_and_not_left_out(tmp_path: Path) -> None:
+async def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     alone = WebhookSettings(server="x:1", verify_token="v", app_secret="s", client_cert=tmp_path / "client.pem")
 
     with pytest.raises(ValueError, match="go together"):
@@ -24,7 +24,7 @@ async def test_a_certificate_without_its_key_is_refused_and_not_left_out(tmp_pat
             pass
 
 
-async def test_a_taken_port_is_an_error(address: str) -> None:
+async def test_a_port_in_use_is_an_error(address: str) -> None:
     taken = WebhookSettings(port=httpx.URL(address).port or 0, server="x:1", verify_token="v", app_secret="s")
 
     with pytest.raises(OSError, match="address already in use"):
