@@ -7,15 +7,16 @@ import random
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 from redrive import Client
 from server.sandbox.control import SandboxControl
+from tests.e2e.programs import Program, start_program
 
 PROGRAM = Path(sys.executable).with_name("redrive-server")
 # Lowers the limit of open files, then replaces itself by the program. A preexec_fn would run Python after a fork in a
@@ -38,7 +39,7 @@ def free_port() -> int:
             return port
 
 
-async def listening(port: int, process: Process | None = None) -> None:
+async def listening(port: int, process: Program | None = None) -> None:
     """Wait until the port accepts connections; if a process is given, wait until this process listens on it."""
     async with asyncio.timeout(START_SECONDS):
         while True:
@@ -57,7 +58,7 @@ async def _accepts(port: int) -> bool:
     return True
 
 
-def _listens(process: Process, port: int) -> bool:
+def _listens(process: Program, port: int) -> bool:
     assert process.returncode is None, f"the process ended; is port {port} in use?"
     connections = psutil.Process(process.pid).net_connections("tcp")
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
@@ -67,10 +68,16 @@ class ServerProcess:
     """A `redrive-server` process that can be killed and restarted on the same database and port."""
 
     def __init__(
-        self, folder: Path, graph_url: str, settings: Mapping[str, str], *, open_files: int | None = None
+        self,
+        folder: Path,
+        graph_url: str,
+        settings: Mapping[str, str],
+        *,
+        open_files: int | None = None,
+        is_forked: bool = True,
     ) -> None:
-        limited = (sys.executable, "-c", LIMITED, str(open_files), str(PROGRAM))
-        self._command = (str(PROGRAM),) if open_files is None else limited
+        self._open_files = open_files
+        self._is_forked = is_forked
         self.port = free_port()
         self.database = folder / "redrive.db"
         self.log = folder / "server.log"
@@ -81,7 +88,7 @@ class ServerProcess:
             "REDRIVE_GRAPH_URL": graph_url,
             **settings,
         }
-        self._process: Process | None = None
+        self._process: Program | None = None
 
     @property
     def address(self) -> str:
@@ -97,10 +104,16 @@ class ServerProcess:
     async def start(self) -> None:
         """Start the server, and wait until it accepts connections."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=self.environment, stdout=log, stderr=log
-            )
+            self._process = await self._started(log)
         await listening(self.port, self._process)
+
+    async def _started(self, log: IO[bytes]) -> Program:
+        if self._open_files is None:
+            return await start_program(
+                "redrive-server", environment=self.environment, stdout=log, stderr=log, is_forked=self._is_forked
+            )
+        command = (sys.executable, "-c", LIMITED, str(self._open_files), str(PROGRAM))
+        return await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log)
 
     async def kill(self) -> None:
         """Send SIGKILL and wait."""
@@ -124,10 +137,15 @@ class ServerProcess:
 
 @asynccontextmanager
 async def running_server(
-    folder: Path, graph_url: str, settings: Mapping[str, str] | None = None, *, open_files: int | None = None
+    folder: Path,
+    graph_url: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    open_files: int | None = None,
+    is_forked: bool = True,
 ) -> AsyncIterator[ServerProcess]:
     """Run a server, and kill it at the end."""
-    server = ServerProcess(folder, graph_url, settings or {}, open_files=open_files)
+    server = ServerProcess(folder, graph_url, settings or {}, open_files=open_files, is_forked=is_forked)
     await server.start()
     try:
         yield server
@@ -148,12 +166,8 @@ class SandboxProcess:
 async def running_sandbox_process(*options: str, **environment: str) -> AsyncIterator[SandboxProcess]:
     """Run a sandbox, and kill it at the end."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(str(PROGRAM), "sandbox", f"--port={port}", *options),
-        env={**os.environ, **environment},
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-    )
+    command = ("sandbox", f"--port={port}", *options)
+    process = await start_program("redrive-server", *command, environment={**os.environ, **environment})
     try:
         await listening(port, process)
         sandbox = SandboxProcess(port)
@@ -165,14 +179,17 @@ async def running_sandbox_process(*options: str, **environment: str) -> AsyncIte
 
 
 @asynccontextmanager
-async def running_webhooks_process(port: int, server: str, log: Path, **environment: str) -> AsyncIterator[Process]:
+async def running_webhooks_process(
+    port: int, server: str, log: Path, environment: Mapping[str, str], *, is_forked: bool = True
+) -> AsyncIterator[Program]:
     """Run a webhook endpoint that reports to a server and logs to a file; kill it at the end."""
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(PROGRAM, "webhooks", f"--listen=127.0.0.1:{port}", f"--server={server}"),
-            env={**os.environ, **environment},
+        process = await start_program(
+            *("redrive-server", "webhooks", f"--listen=127.0.0.1:{port}", f"--server={server}"),
+            environment={**os.environ, **environment},
             stdout=output,
             stderr=output,
+            is_forked=is_forked,
         )
     try:
         await listening(port, process)

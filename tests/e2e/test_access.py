@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,10 +17,11 @@ from server.main import cli
 from tests.builders import page_registered
 from tests.databases import opened
 from tests.e2e.processes import SandboxProcess, running_server
+from tests.e2e.programs import start_program
 from tests.server.auth.certified import Authority
 from tests.server.eventstore.whole_log import append
 
-CLI = Path(sys.executable).with_name("redrive")
+CLI = "redrive"
 
 
 class Ran(NamedTuple):
@@ -30,9 +30,9 @@ class Ran(NamedTuple):
     errors: str
 
 
-async def run(program: Path, *arguments: str, **environment: str) -> Ran:
-    process = await asyncio.create_subprocess_exec(
-        program, *arguments, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+async def run(program: str, *arguments: str, **environment: str) -> Ran:
+    process = await start_program(
+        program, *arguments, environment={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
     )
     output, errors = await process.communicate()
     assert process.returncode is not None

@@ -1,9 +1,7 @@
 """The command line against a real server: send, list failures, resend."""
 
-import asyncio
 import json
 import os
-import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e.processes import SandboxProcess, ServerProcess
-
-PROGRAM = Path(sys.executable).with_name("redrive")
+from tests.e2e.programs import start_program
 
 
 class Ran(NamedTuple):
@@ -26,7 +23,7 @@ class Ran(NamedTuple):
 
 async def _redrive(server: ServerProcess, *arguments: str) -> Ran:
     environment = {**os.environ, "REDRIVE_SERVER": server.address, "REDRIVE_PAGE_TOKEN": "EAAG-secret-token"}
-    process = await asyncio.create_subprocess_exec(PROGRAM, *arguments, env=environment, stdout=PIPE, stderr=PIPE)
+    process = await start_program("redrive", *arguments, environment=environment, stdout=PIPE, stderr=PIPE)
     output, errors = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, output.decode(), errors.decode())

@@ -1,10 +1,8 @@
 """`redrive send --watch` continues while an automatic retry is due, against a real server."""
 
-import asyncio
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +13,7 @@ from redrive import Client
 from redrive.v1.message_pb2 import MessageStatus
 from tests.e2e.campaign import PAGE, put_page
 from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
-
-PROGRAM = Path(sys.executable).with_name("redrive")
+from tests.e2e.programs import Program, start_program
 
 
 @pytest.fixture
@@ -29,7 +26,7 @@ async def failing_once(client: Client, sandbox: SandboxProcess) -> None:
 class Watching:
     """A running `redrive send --watch`; its lines are read as they arrive."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Program) -> None:
         self._process = process
         self.lines: list[str] = []
 
@@ -61,10 +58,10 @@ class Watching:
 
 
 async def sending(server: ServerProcess, *options: str) -> Watching:
-    process = await asyncio.create_subprocess_exec(
-        *(PROGRAM, "send", "--page", PAGE, "--text", "Hi", "--recipient", "u1", "--recipient", "u2", "--watch"),
+    process = await start_program(
+        *("redrive", "send", "--page", PAGE, "--text", "Hi", "--recipient", "u1", "--recipient", "u2", "--watch"),
         *options,
-        env={**os.environ, "REDRIVE_SERVER": server.address},
+        environment={**os.environ, "REDRIVE_SERVER": server.address},
         stdout=PIPE,
     )
     return Watching(process)

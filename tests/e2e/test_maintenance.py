@@ -5,7 +5,7 @@ import base64
 import os
 import re
 import signal
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +22,8 @@ from server.eventstore.rebuild import differences
 from tests.builders import PAGE
 from tests.databases import opened
 from tests.e2e.campaign import recipients, watch_until_done
-from tests.e2e.processes import PROGRAM, SandboxProcess, ServerProcess, client_of, running_server
+from tests.e2e.processes import SandboxProcess, ServerProcess, client_of, running_server
+from tests.e2e.programs import Program, start_program
 from tests.server.eventstore.whole_log import write_everything, write_many
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -36,9 +37,9 @@ class Ended(NamedTuple):
     err: str
 
 
-async def started(command: str, url: str) -> Process:
+async def started(command: str, url: str) -> Program:
     environment = {**os.environ, "REDRIVE_DATABASE_URL": url}
-    return await asyncio.create_subprocess_exec(PROGRAM, *command.split(), env=environment, stdout=PIPE, stderr=PIPE)
+    return await start_program("redrive-server", *command.split(), environment=environment, stdout=PIPE, stderr=PIPE)
 
 
 async def run(command: str, url: str) -> Ended:

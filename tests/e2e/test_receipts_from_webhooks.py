@@ -1,9 +1,8 @@
 """Webhooks from the sandbox through the endpoint to the server: echoes confirm unconfirmed deliveries."""
 
-import asyncio
 import json
 import os
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from tests.e2e.campaign import (
     watch_until_done,
 )
 from tests.e2e.processes import (
-    PROGRAM,
     SandboxProcess,
     ServerProcess,
     client_of,
@@ -32,6 +30,7 @@ from tests.e2e.processes import (
     running_server,
     running_webhooks_process,
 )
+from tests.e2e.programs import Program, start_program
 from tests.waiting import eventually
 
 SECRET = {"REDRIVE_WEBHOOK_APP_SECRET": "app-secret-7a6b"}
@@ -58,8 +57,8 @@ async def server(tmp_path: Path, sandbox: SandboxProcess) -> AsyncIterator[Serve
 
 
 @pytest.fixture
-async def webhooks(tmp_path: Path, hook: int, server: ServerProcess) -> AsyncIterator[Process]:
-    async with running_webhooks_process(hook, server.address, tmp_path / "webhooks.log", **SECRETS) as process:
+async def webhooks(tmp_path: Path, hook: int, server: ServerProcess) -> AsyncIterator[Program]:
+    async with running_webhooks_process(hook, server.address, tmp_path / "webhooks.log", SECRETS) as process:
         yield process
 
 
@@ -73,7 +72,7 @@ async def all_deliveries(client: Client, message_id: str) -> list[Delivery]:
 
 
 async def test_an_echo_confirms_a_delivery_whose_response_was_lost(
-    server: ServerProcess, sandbox: SandboxProcess, webhooks: Process, client: Client
+    server: ServerProcess, sandbox: SandboxProcess, webhooks: Program, client: Client
 ) -> None:
     await sandbox.control.order(
         {"effect": {"kind": "timeout"}, "accepts": True, "share": 0.1, "seed": 1},
@@ -110,7 +109,7 @@ async def test_echoes_wait_while_the_server_is_down(
         message = await _send_until(client, people=1_000, sent=100)
     await server.kill()
 
-    async with running_webhooks_process(hook, server.address, tmp_path / "webhooks.log", **SECRETS):
+    async with running_webhooks_process(hook, server.address, tmp_path / "webhooks.log", SECRETS):
         await eventually(sandbox.control.webhooks, lambda status: status.last_answer == 503, within=30)
         assert (await sandbox.control.webhooks()).told == 0
         await server.start()
@@ -129,7 +128,7 @@ async def test_echoes_wait_while_the_server_is_down(
 
 
 async def test_an_echo_before_the_kill_prevents_unconfirmed(
-    server: ServerProcess, sandbox: SandboxProcess, webhooks: Process
+    server: ServerProcess, sandbox: SandboxProcess, webhooks: Program
 ) -> None:
     """Echoes arrive at once; answers arrive only after half a second."""
     await sandbox.control.order({"effect": {"kind": "delay", "seconds": 0.5}})
@@ -158,7 +157,7 @@ async def _send_until(client: Client, people: int, sent: int) -> Message:
 
 
 async def test_the_endpoint_exits_with_0_and_logs_no_secret(
-    tmp_path: Path, sandbox: SandboxProcess, webhooks: Process, client: Client
+    tmp_path: Path, sandbox: SandboxProcess, webhooks: Program, client: Client
 ) -> None:
     await put_page(client)
     await send_and_wait(client, send_request(recipients(10)))
@@ -176,7 +175,7 @@ async def test_the_endpoint_exits_with_0_and_logs_no_secret(
 @pytest.mark.parametrize("missing", SECRETS)
 async def test_the_endpoint_does_not_start_without_a_secret(missing: str) -> None:
     environment = {**os.environ, **SECRETS, missing: ""}
-    process = await asyncio.create_subprocess_exec(PROGRAM, "webhooks", env=environment, stdout=PIPE, stderr=PIPE)
+    process = await start_program("redrive-server", "webhooks", environment=environment, stderr=PIPE)
 
     _, errors = await process.communicate()
 

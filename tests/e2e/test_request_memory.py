@@ -45,7 +45,7 @@ class Guarded:
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
     settings = {"REDRIVE_AUTH_FILE": str(tmp_path / "callers.json")}
     (tmp_path / "callers.json").write_text("{}")
-    async with running_server(tmp_path, "http://127.0.0.1:1", settings) as server:
+    async with running_server(tmp_path, "http://127.0.0.1:1", settings, is_forked=False) as server:
         yield Guarded(server, settings)
 
 

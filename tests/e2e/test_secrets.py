@@ -84,7 +84,7 @@ async def run(tmp_path: Path, sandbox: SandboxProcess) -> Run:
         {"effect": {"kind": "garbage"}, "recipients": ["u4"], "times": 1},
     )
     outputs: dict[str, str] = {}
-    async with running_server(tmp_path, sandbox.graph_url, settings) as server:
+    async with running_server(tmp_path, sandbox.graph_url, settings, is_forked=False) as server:
         async with client_of(server) as client:
             outputs["answers"] = await _campaign(client, sandbox)
             outputs["errors"] = await _errors(client, server)

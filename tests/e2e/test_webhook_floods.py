@@ -1,11 +1,11 @@
 """Memory of the webhook endpoint process under floods from callers without credentials."""
 
 import asyncio
-from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.processes import free_port, running_webhooks_process
+from tests.e2e.programs import Program
 from tests.server.webhooks.raw_http import APP_SECRET, SUBSCRIBE, VERIFY_TOKEN, RawClient, post_head
 from tests.waiting import eventually
 
@@ -31,7 +31,7 @@ FLOODS = {
 }
 
 
-def memory(process: Process, line: str) -> float:
+def memory(process: Program, line: str) -> float:
     """Return memory in MiB: VmRSS (current) or VmHWM (peak)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.split(f"{line}:")[1].split()[0]) / 1_024
@@ -57,7 +57,7 @@ async def answers(address: str) -> bool:
 async def test_a_flood_uses_little_memory_and_the_platform_gets_answers(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "webhooks.log"
     address = f"http://127.0.0.1:{port}"
-    async with running_webhooks_process(port, "127.0.0.1:1", log, **SECRETS) as process:
+    async with running_webhooks_process(port, "127.0.0.1:1", log, SECRETS, is_forked=False) as process:
         before, most = memory(process, "VmRSS"), {}
         for name, (head, part, parts) in FLOODS.items():
             await asyncio.gather(*(flood(address, head, part, parts) for _ in range(AT_ONCE)))

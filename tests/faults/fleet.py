@@ -3,9 +3,7 @@
 import asyncio
 import os
 import signal
-import sys
 import time
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import NamedTuple
 
 from redrive import Client
 from tests.e2e.processes import free_port
+from tests.e2e.programs import Program, start_program
 
-SERVER = (sys.executable, "-m", "tests.faults.sliced_server")
 AGAIN_SECONDS = 0.2  # before a server that found no database is started again
 START_SECONDS = 5.0  # allowed start-up time on a busy machine
 WAKE_SECONDS = 1.0  # allowed time after SIGCONT
@@ -39,7 +37,7 @@ class Member:
         self.unavailable: list[Span] = []
         self.bad_exits: list[str] = []
         self._environment = {**os.environ, **settings, "REDRIVE_LISTEN": self.address}
-        self._process: Process | None = None
+        self._process: Program | None = None
         self._lock = asyncio.Lock()  # one fault at a time
         self._up = asyncio.Event()
         self._up.set()
@@ -52,8 +50,8 @@ class Member:
             await self._up.wait()
             with self.log.open("ab") as log:
                 self._began = log.tell()
-                self._process = await asyncio.create_subprocess_exec(
-                    *SERVER, env=self._environment, stdout=log, stderr=log
+                self._process = await start_program(
+                    "sliced-server", environment=self._environment, stdout=log, stderr=log
                 )
             code = await self._process.wait()
             if not self._is_ours and self._has_listened(self._began):
