@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import server.sandbox.runner
-import server.webhooks.runner  # noqa: F401 - the commands import these two late
 from redrive.cli.main import main as redrive
 from server.main import cli as redrive_server
 from tests.faults.sliced_server import main as sliced_server
