@@ -15,12 +15,12 @@ from domain import message as messages
 from domain.batch import BATCH_SIZE
 from domain.batch_decisions import Events
 from domain.batch_events import BatchCreated, BatchRecipient, RecordedOutcome
-from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.batch_plan import BatchPlan, batch_count, split_into_batches
 from domain.event import Event
 from domain.message import Message
 from domain.message_events import MessageSubmitted, RetryRequested
 from domain.page_events import PageRegistered, SendMode
-from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger
+from domain.retry import DEFAULT_SELECTION, OnUnconfirmed, RetryPolicy, RetryTrigger
 from domain.streams import batch_stream, message_stream, page_stream
 from projections.message_rows import find
 from server.commands.resend_planning import ResendCriteria, RetryPlan, plan_retry
@@ -56,7 +56,7 @@ class Archive:
 
     def _carry_out(self, campaign: Campaign) -> None:
         message = self._submitted(campaign)
-        sent_by = campaign.time + batches_needed(campaign.recipients) * _A_BATCH
+        sent_by = campaign.time + batch_count(campaign.recipients) * _A_BATCH
         message = self._completed(message, sent_by)
         message = self._resent(campaign, message, sent_by + timedelta(minutes=1))
         self._completed(message, sent_by + timedelta(minutes=2))
@@ -67,7 +67,7 @@ class Archive:
         staged = messages.stage(message, owner=_OWNER, page_id=campaign.page_id, worker=_WORKER, now=campaign.time)
         message = self._append(message, staged)
         plan = _plan(message, first_batch=1, round_=0, time=campaign.time)
-        created = [plan.created(index, some) for index, some in enumerate(_groups(campaign))]
+        created = [plan.batch_created(index, some) for index, some in enumerate(_groups(campaign))]
         self._write(_first(one) for one in created)
         message = self._append(message, _submission(campaign, message))
         self._write(self._delivered(campaign, one) for one in created)
@@ -82,7 +82,9 @@ class Archive:
             if not retry.recipients:
                 break
             plan = _plan(message, first_batch=message.batches + 1, round_=number, time=time)
-            created = [plan.created(index, some) for index, some in enumerate(in_batches(retry.recipients))]
+            created = [
+                plan.batch_created(index, some) for index, some in enumerate(split_into_batches(retry.recipients))
+            ]
             message = self._append(message, _retry(plan, retry, message), *map(_beginning, created))
             self._write(self._delivered(campaign, one) for one in created)
         return message
@@ -92,7 +94,7 @@ class Archive:
             row = find(sql, message.id)
             if row is None:
                 raise NotWrittenError(message.id)
-            return plan_retry(sql, row, ResendCriteria(selection=PLAIN, after=after))
+            return plan_retry(sql, row, ResendCriteria(selection=DEFAULT_SELECTION, after=after))
 
     def _delivered(self, campaign: Campaign, created: BatchCreated) -> Commit:
         """Return the events of a batch from its claim to its completion."""
@@ -179,7 +181,7 @@ def _submission(campaign: Campaign, message: Message) -> MessageSubmitted:
         on_unconfirmed=OnUnconfirmed.HOLD,
         stage=message.stage,
         total=campaign.recipients,
-        batches=batches_needed(campaign.recipients),
+        batches=batch_count(campaign.recipients),
         duplicates_dropped=0,
         has_variables=False,
         time=campaign.time,
@@ -192,9 +194,9 @@ def _retry(plan: BatchPlan, retry: RetryPlan, message: Message) -> RetryRequeste
         round=plan.round,
         trigger=RetryTrigger.MANUAL,
         requested_by=_OWNER,
-        selection=PLAIN,
+        selection=DEFAULT_SELECTION,
         first_batch=plan.first_batch,
-        batches=batches_needed(len(retry.recipients)),
+        batches=batch_count(len(retry.recipients)),
         recipients=len(retry.recipients),
         last_recipient=retry.after,
         retry_count=message.retry_count,

@@ -17,10 +17,10 @@ from domain import batch_decisions
 from domain.batch import BATCH_SIZE, Batch, apply, fold
 from domain.batch_events import BatchEvent, RecordedOutcome
 from domain.batch_plan import BatchPlan
+from domain.commands import Recipient
 from domain.content import Content
 from domain.message_events import MessageSubmitted
 from domain.outcome import Sent
-from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed, RetryPolicy
 from domain.streams import batch_stream, message_stream
 from server.commands.send import new_batches

@@ -1,4 +1,4 @@
-"""A batch: at most 100 deliveries of a message, sent by one worker at a time."""
+"""The Batch aggregate: at most 100 deliveries of a message, sent by one worker at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,7 +25,7 @@ BATCH_SIZE = 100
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who works on the batch: the number is the version of its BatchStarted."""
+    """The worker that holds the batch; the number is the version of its BatchStarted event."""
 
     number: int
     worker: str
@@ -33,7 +33,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events of a batch's stream amount to; `version` is the last one's, positions count from 0."""
+    """The state of a batch after all events of its stream.
+
+    `version` is the version of the last event. Positions count from 0.
+    """
 
     message_id: str
     number: int
@@ -52,26 +55,26 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     messages_per_second: float = 0.0
 
     def positions(self, status: DeliveryStatus) -> tuple[int, ...]:
-        """The positions that stand at a status, in order."""
-        return tuple(position for position, found in self.statuses.items() if found is status)
+        """Return the positions whose delivery has this status, in order."""
+        return tuple(position for position, current in self.statuses.items() if current is status)
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """Positions that have not left."""
+        """The positions that are not dispatched."""
         return self.positions(DeliveryStatus.PENDING)
 
     def is_sending(self, position: int) -> bool:
-        """The delivery at a position is dispatched without an outcome."""
+        """Return whether the delivery at a position is dispatched without an outcome."""
         return self.statuses[position] is DeliveryStatus.SENDING
 
     @property
     def sending(self) -> tuple[int, ...]:
-        """Positions dispatched without an outcome."""
+        """The positions that are dispatched without an outcome."""
         return self.positions(DeliveryStatus.SENDING)
 
 
 def fold(events: Iterable[Event]) -> Batch:
-    """The batch that a whole stream amounts to; its first event is BatchCreated."""
+    """Return the batch after all events of its stream, of which the first is BatchCreated."""
     batch: Batch | None = None
     for event in events:
         batch = _created(event) if batch is None else evolve(batch, event)
@@ -100,7 +103,7 @@ def _created(event: Event) -> Batch:
 
 
 def evolve(batch: Batch, event: Event) -> Batch:
-    """The batch after one more event."""
+    """Return the batch after one more event."""
     changed = msgspec.structs.replace(batch, version=batch.version + 1)
     match event:
         case BatchStarted():
@@ -127,12 +130,14 @@ def _with(batch: Batch, statuses: Mapping[int, DeliveryStatus]) -> Batch:
 
 
 def apply(batch: Batch, events: Sequence[BatchEvent]) -> Batch:
-    """The batch after some more events."""
+    """Return the batch after more events."""
     for event in events:
         batch = evolve(batch, event)
     return batch
 
 
-def evidence(batch: Batch, outcomes: Sequence[RecordedOutcome], status: DeliveryStatus) -> tuple[RecordedOutcome, ...]:
-    """The outcomes that say something new: those of deliveries at this status."""
+def outcomes_with_status(
+    batch: Batch, outcomes: Sequence[RecordedOutcome], status: DeliveryStatus
+) -> tuple[RecordedOutcome, ...]:
+    """Return the outcomes of deliveries that have this status."""
     return tuple(known for known in outcomes if batch.statuses.get(known.position) is status)

@@ -1,10 +1,10 @@
-"""What may happen to a batch next: each decision gives the events to append, none when there is nothing to do."""
+"""The decisions about a batch: each returns the events to append, none if there is nothing to do."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from domain.batch import Batch, apply, evidence
+from domain.batch import Batch, apply, outcomes_with_status
 from domain.batch_events import (
     BatchCancelled,
     BatchCompleted,
@@ -22,7 +22,7 @@ from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Unconfirmed
 
 Events = tuple[BatchEvent, ...]
-Receipts = Mapping[int, RecordedOutcome]  # what is known to have been sent, by position
+Receipts = Mapping[int, RecordedOutcome]  # outcomes of deliveries that a receipt proves as sent, by position
 
 NO_RECEIPTS: Receipts = MappingProxyType({})
 
@@ -43,7 +43,10 @@ def start(
     now: datetime,
     receipts: Receipts = NO_RECEIPTS,
 ) -> Events:
-    """Claims the batch; what another claim left without an outcome is sent by its receipt, or else unconfirmed."""
+    """Claim the batch.
+
+    A delivery that an earlier claim left SENDING becomes SENT if it has a receipt, else UNCONFIRMED.
+    """
     if batch.completed:
         return ()
     started = BatchStarted(
@@ -54,22 +57,22 @@ def start(
         lease_expire_time=lease_expire_time,
         time=now,
     )
-    given_up = _give_up_sending(batch, receipts, claim=batch.version + 1, now=now)
-    return _completed_if_over(batch, (started, *given_up), now)
+    ended = _end_sending(batch, receipts, claim=batch.version + 1, now=now)
+    return _completed_if_none_open(batch, (started, *ended), now)
 
 
 def dispatch(batch: Batch, positions: Sequence[int], *, token_generation: int, now: datetime) -> Events:
-    """Writes down that these are about to leave."""
+    """Record that the pending ones of these positions are about to be sent."""
     pending = set(batch.pending)
-    leaving = tuple(position for position in positions if position in pending)
-    if batch.claim is None or not leaving:
+    dispatched = tuple(position for position in positions if position in pending)
+    if batch.claim is None or not dispatched:
         return ()
     return (
         DeliveriesDispatched(
             message_id=batch.message_id,
             batch_number=batch.number,
             claim=batch.claim.number,
-            positions=leaving,
+            positions=dispatched,
             token_generation=token_generation,
             time=now,
         ),
@@ -77,34 +80,34 @@ def dispatch(batch: Batch, positions: Sequence[int], *, token_generation: int, n
 
 
 def record(batch: Batch, outcomes: Sequence[RecordedOutcome], *, now: datetime) -> Events:
-    """Records outcomes under the batch's claim; with the last one the batch is complete."""
-    known = evidence(batch, outcomes, DeliveryStatus.SENDING)
+    """Record outcomes under the batch's claim; the last outcome completes the batch."""
+    known = outcomes_with_status(batch, outcomes, DeliveryStatus.SENDING)
     if batch.claim is None or not known:
         return ()
     recorded = OutcomesRecorded(
         message_id=batch.message_id, batch_number=batch.number, claim=batch.claim.number, outcomes=known, time=now
     )
-    return _completed_if_over(batch, (recorded,), now)
+    return _completed_if_none_open(batch, (recorded,), now)
 
 
 def record_late(batch: Batch, outcomes: Sequence[RecordedOutcome], *, now: datetime) -> Events:
-    """Records what a worker knows after its claim was taken from it: only unconfirmed deliveries change."""
-    known = evidence(batch, outcomes, DeliveryStatus.UNCONFIRMED)
+    """Record outcomes that a worker learns after it lost its claim: only unconfirmed deliveries change."""
+    known = outcomes_with_status(batch, outcomes, DeliveryStatus.UNCONFIRMED)
     if not known:
         return ()
     return (LateOutcomesRecorded(message_id=batch.message_id, batch_number=batch.number, outcomes=known, time=now),)
 
 
 def return_unsent(batch: Batch, positions: Sequence[int], *, now: datetime) -> Events:
-    """Takes back what provably did not leave: pending again, or cancelled where the batch is."""
+    """Return deliveries that were provably not sent to PENDING, or to CANCELLED if the batch is cancelled."""
     sending = set(batch.sending)
     unsent = tuple(position for position in positions if position in sending)
     to = DeliveryStatus.CANCELLED if batch.cancelled else DeliveryStatus.PENDING
     return _returned(batch, unsent, to, now)
 
 
-def drop(batch: Batch, positions: Sequence[int], *, now: datetime) -> Events:
-    """Cancels pending deliveries of people who are known to have been sent to by now."""
+def cancel_positions(batch: Batch, positions: Sequence[int], *, now: datetime) -> Events:
+    """Cancel pending deliveries, for recipients that another attempt is known to have reached."""
     pending = set(batch.pending)
     return _returned(
         batch, tuple(position for position in positions if position in pending), DeliveryStatus.CANCELLED, now
@@ -112,33 +115,37 @@ def drop(batch: Batch, positions: Sequence[int], *, now: datetime) -> Events:
 
 
 def cancel(batch: Batch, *, now: datetime) -> Events:
-    """Cancels what is pending; what is sending comes to its own end."""
+    """Cancel pending deliveries; deliveries that are being sent get their own outcome."""
     if batch.completed or batch.cancelled:
         return ()
     cancelled = BatchCancelled(message_id=batch.message_id, batch_number=batch.number, time=now)
-    return _completed_if_over(batch, (cancelled,), now)
+    return _completed_if_none_open(batch, (cancelled,), now)
 
 
 def release(batch: Batch, *, now: datetime, receipts: Receipts = NO_RECEIPTS) -> Events:
-    """Lets the batch go, so that anybody may claim it; what was sending is sent by its receipt, or else unconfirmed."""
+    """Release the claim, so that any worker may claim the batch.
+
+    A delivery that is SENDING becomes SENT if it has a receipt, else UNCONFIRMED.
+    """
     if batch.completed or batch.claim is None:
         return ()
-    given_up = _give_up_sending(batch, receipts, claim=batch.claim.number, now=now)
-    ended = _completed_if_over(batch, given_up, now)
-    if len(ended) > len(given_up):
-        return ended
+    ended = _end_sending(batch, receipts, claim=batch.claim.number, now=now)
+    completed = _completed_if_none_open(batch, ended, now)
+    if len(completed) > len(ended):
+        return completed
     released = BatchReleased(message_id=batch.message_id, batch_number=batch.number, claim=batch.claim.number, time=now)
-    return (*given_up, released)
+    return (*ended, released)
 
 
-def _give_up_sending(batch: Batch, receipts: Receipts, *, claim: int, now: datetime) -> Events:
+def _end_sending(batch: Batch, receipts: Receipts, *, claim: int, now: datetime) -> Events:
     if not batch.sending:
         return ()
-    unknown = Unconfirmed(WORKER_LOST)
-    lost = tuple(receipts.get(p) or RecordedOutcome(position=p, outcome=unknown, time=now) for p in batch.sending)
-    return (
-        OutcomesRecorded(message_id=batch.message_id, batch_number=batch.number, claim=claim, outcomes=lost, time=now),
+    lost = Unconfirmed(WORKER_LOST)
+    outcomes = tuple(receipts.get(p) or RecordedOutcome(position=p, outcome=lost, time=now) for p in batch.sending)
+    recorded = OutcomesRecorded(
+        message_id=batch.message_id, batch_number=batch.number, claim=claim, outcomes=outcomes, time=now
     )
+    return (recorded,)
 
 
 def _returned(batch: Batch, positions: tuple[int, ...], to: DeliveryStatus, now: datetime) -> Events:
@@ -152,10 +159,10 @@ def _returned(batch: Batch, positions: tuple[int, ...], to: DeliveryStatus, now:
         to=to,
         time=now,
     )
-    return _completed_if_over(batch, (returned,), now)
+    return _completed_if_none_open(batch, (returned,), now)
 
 
-def _completed_if_over(batch: Batch, events: Events, now: datetime) -> Events:
+def _completed_if_none_open(batch: Batch, events: Events, now: datetime) -> Events:
     if any(status.is_open for status in apply(batch, events).statuses.values()):
         return events
     return (*events, BatchCompleted(message_id=batch.message_id, batch_number=batch.number, time=now))

@@ -1,4 +1,4 @@
-"""What happens to a batch; outcomes come in chunks, since one event per delivery costs 3-4 times as much."""
+"""The events of a batch. Outcomes are recorded in chunks: one event per delivery was measured 3-4 times slower."""
 
 from datetime import datetime
 
@@ -10,11 +10,12 @@ from domain.outcome import Outcome
 
 
 class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Who stands at a position of a batch; the attempt is the recipient's n-th.
+    """The recipient at one position of a batch.
 
-    `origin_batch` and `origin_position` tell a resend where the recipient's variables stand; both 0 in the first round.
-    The name is empty: only a release before wrote it in the clear, and not with the batch's sealed names.
-    `content_round` is the round whose Resend brought the content of this attempt; 0 is the original content.
+    - `name`: empty; an earlier release stored clear names here, now they are in the batch's `sealed_names`.
+    - `attempt_number`: counts this recipient's attempts from 1.
+    - `origin_batch`, `origin_position`: where a resend finds the recipient's variables; both 0 in the first round.
+    - `content_round`: the round whose Resend supplied the content of this attempt; 0 is the original content.
     """
 
     id: str
@@ -26,7 +27,7 @@ class BatchRecipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True,
 
 
 class RecordedOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the delivery at a position, and when it was known."""
+    """The outcome of the delivery at a position, and the time at which it was known."""
 
     position: int
     outcome: Outcome
@@ -34,20 +35,20 @@ class RecordedOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchEvent(Event, frozen=True, kw_only=True):
-    """An event of one batch."""
+    """An event of one batch's stream."""
 
     message_id: str
     batch_number: int
 
 
 class BatchCreated(BatchEvent, frozen=True, kw_only=True):
-    """Deliveries planned.
+    """The deliveries of the batch are planned.
 
-    `sealed_names` and `sealed_variables` hold what stands at each position, sealed with a key of that person's own;
-    empty where there are none (of variables, those that the text asks for), and in resends, which find them at their
-    origin. Where nothing is `sealed_by_person`, as releases before wrote it, the variables are sealed together, with
-    the message's key. `messages_per_second` caps the batches of
-    its round together; 0 does not.
+    - `sealed_names`, `sealed_variables`: the name and the used variables at each position, each sealed with its
+      person's key. They are empty if there are none, and in resends, which read them from the origin batch.
+    - `sealed_by_person`: false in events of earlier releases, which sealed all variables together with the message's
+      key.
+    - `messages_per_second`: the limit of all batches of the round together; 0 for none.
     """
 
     page_id: str
@@ -61,7 +62,10 @@ class BatchCreated(BatchEvent, frozen=True, kw_only=True):
 
 
 class BatchStarted(BatchEvent, frozen=True, kw_only=True):
-    """A worker claimed the batch: this event's version is the claim's number, `generation` its page ownership's."""
+    """A worker claimed the batch.
+
+    The event's version is the number of the claim. `generation` is the generation of the worker's page lease.
+    """
 
     worker: str
     generation: int
@@ -69,7 +73,7 @@ class BatchStarted(BatchEvent, frozen=True, kw_only=True):
 
 
 class DeliveriesDispatched(BatchEvent, frozen=True, kw_only=True):
-    """These are about to leave; durable before the first does."""
+    """The deliveries at these positions are about to be sent; durable before the first request."""
 
     claim: int
     positions: tuple[int, ...]
@@ -77,20 +81,20 @@ class DeliveriesDispatched(BatchEvent, frozen=True, kw_only=True):
 
 
 class OutcomesRecorded(BatchEvent, frozen=True, kw_only=True):
-    """What became of some that were sending."""
+    """Outcomes of deliveries that were SENDING."""
 
     claim: int
     outcomes: tuple[RecordedOutcome, ...]
 
 
 class LateOutcomesRecorded(BatchEvent, frozen=True, kw_only=True):
-    """Evidence that came after the deliveries were called unconfirmed."""
+    """Outcomes that became known after the deliveries were recorded as unconfirmed."""
 
     outcomes: tuple[RecordedOutcome, ...]
 
 
 class DeliveriesReturned(BatchEvent, frozen=True, kw_only=True):
-    """These provably did not leave: `to` is PENDING or CANCELLED."""
+    """The deliveries at these positions were provably not sent; `to`, PENDING or CANCELLED, is their new status."""
 
     claim: int
     positions: tuple[int, ...]
@@ -98,14 +102,14 @@ class DeliveriesReturned(BatchEvent, frozen=True, kw_only=True):
 
 
 class BatchReleased(BatchEvent, frozen=True, kw_only=True):
-    """Nobody works on it: anybody may claim it."""
+    """The claim ended; any worker may claim the batch."""
 
     claim: int
 
 
 class BatchCancelled(BatchEvent, frozen=True, kw_only=True):
-    """What was pending never leaves."""
+    """Pending deliveries are cancelled."""
 
 
 class BatchCompleted(BatchEvent, frozen=True, kw_only=True):
-    """No delivery of it is open."""
+    """No delivery of the batch is open."""

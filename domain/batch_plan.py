@@ -1,4 +1,4 @@
-"""The plan of a round: recipients put into batches of 100, numbered on from the message's last."""
+"""The plan of a round: recipients in batches of 100, numbered on from the message's last batch."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the batches of one append belong; `first_batch` is the number of the first, a cap of 0 is none."""
+    """What all batches of one append share.
+
+    `first_batch` is the number of the first one. `messages_per_second` is the limit of the round; 0 for none.
+    """
 
     message_id: str
     page_id: str
@@ -25,7 +28,7 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     messages_per_second: float = 0.0
 
-    def created(
+    def batch_created(
         self,
         index: int,
         recipients: Sequence[BatchRecipient],
@@ -34,7 +37,7 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
         sealed_names: bytes = b"",
         sealed_by_person: bool = False,
     ) -> BatchCreated:
-        """The event of the plan's n-th batch, from 0."""
+        """Return the event for the batch at `index` of the plan, counted from 0."""
         return BatchCreated(
             message_id=self.message_id,
             batch_number=self.first_batch + index,
@@ -50,12 +53,12 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def batches_needed(recipients: int) -> int:
-    """How many batches of 100 hold so many recipients."""
+def batch_count(recipients: int) -> int:
+    """Return the number of batches for this number of recipients."""
     return -(-recipients // BATCH_SIZE)
 
 
-def in_batches(recipients: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The recipients, 100 at a time."""
+def split_into_batches(recipients: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the recipients in groups of 100."""
     for start in range(0, len(recipients), BATCH_SIZE):
         yield recipients[start : start + BATCH_SIZE]

@@ -1,25 +1,27 @@
-"""A canary: a round of resends that goes to a few first, and on to the rest only if that goes well."""
+"""A canary: a resend round that goes to a few recipients first, and to the rest only if few of them fail."""
 
 import msgspec
 
-MAX_CANARY = 10_000  # recipients: one slice of a round, so that a canary is planned whole or not at all
+MAX_CANARY_RECIPIENTS = 10_000  # recipients: one slice of a round, so that a canary is planned in one append
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many go first, and which share of them may fail or stay unconfirmed (0 to 1)."""
+    """The number of recipients that go first, and the share of them (0 to 1) that may fail or stay unconfirmed."""
 
     recipients: int
     max_failure_share: float = 0.0
 
     def allows(self, failures: int) -> bool:
-        """The rest may follow after so many of the canary's recipients failed or are unconfirmed."""
+        """Return whether the rest may follow after this number of failed and unconfirmed deliveries."""
         return failures / self.recipients <= self.max_failure_share
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """A canary as it was planned: `rest` recipients are to follow, `waiting` those of them who were named.
+    """A planned canary.
 
-    Whoever has changed since the position `as_of` of the log does not follow.
+    - `rest`: the number of recipients that follow the canary.
+    - `waiting`: those of them that the resend names.
+    - `as_of`: a log position; recipients that changed since then do not follow.
     """
 
     canary: Canary
@@ -29,7 +31,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenRound(msgspec.Struct, frozen=True, kw_only=True):
-    """A round that is not all planned yet. With a trial these batches are its canary's, and nothing follows before."""
+    """A round that is not completely planned.
+
+    If it has a trial, these batches are the canary, and the rest waits for its result.
+    """
 
     round: int
     trial: Trial | None
@@ -38,6 +43,6 @@ class OpenRound(msgspec.Struct, frozen=True, kw_only=True):
     has_passed: bool = False
 
     @property
-    def waits(self) -> bool:
-        """Its canary is not decided."""
+    def awaits_canary(self) -> bool:
+        """Whether its canary is undecided."""
         return self.trial is not None and not self.has_passed

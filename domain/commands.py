@@ -1,5 +1,10 @@
-"""What callers ask for, after every field was checked."""
+"""The commands: validated requests of callers.
 
+In each command `owner` is the caller. `sees` is the owner whose messages and pages the caller may use: the caller
+itself if empty, or ANY_OWNER for an administrator.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -8,16 +13,31 @@ from domain.canary import Canary
 from domain.content import Content
 from domain.fault import ErrorType
 from domain.page_events import SendMode
-from domain.receipt_events import ReceiptKind
+from domain.receipts import ReceiptKind
 from domain.retry import OnUnconfirmed, RetryPolicy
 from domain.stop_policy import StopPolicy
 
 
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A person to send to, by page-scoped id, with the values for placeholders.
+
+    The garbage collector does not track it (`gc=False`): it holds only texts, and a request has thousands of them.
+    """
+
+    id: str
+    name: str = ""
+    variables: Mapping[str, str] = {}
+
+    def variable_values(self) -> Mapping[str, str]:
+        """Return the values by variable, including `name`; a variable called `name` overrides the recipient's name."""
+        return {"name": self.name, **self.variables}
+
+
 class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Send a message, not before its schedule_time; its recipients come beside it, all at once or as a stream."""
+    """Send a message, not before its schedule_time; the recipients are passed separately, as a list or a stream."""
 
     owner: str
-    sees: str = ""  # whose pages the owner may send through; its own and those shared with it, where nothing is said
+    sees: str = ""
     request_id: str = ""
     page_id: str
     title: str = ""
@@ -30,13 +50,14 @@ class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Resend to those who failed; empty lists name nothing, and 0 is no sequence and no cap.
+    """Resend to recipients that failed.
 
-    With a `content` the round sends that instead of the message's own.
+    Empty lists select all. A sequence of 0 is none; 0 messages per second is no limit. With a `content` the round sends
+    that instead of the message's own.
     """
 
     owner: str
-    sees: str = ""  # whose messages the owner may change; its own, where nothing is said
+    sees: str = ""
     request_id: str = ""
     message_id: str
     recipient_ids: tuple[str, ...] = ()
@@ -51,7 +72,7 @@ class ResendMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Stop a message for good."""
+    """Cancel a message; this is final."""
 
     owner: str
     sees: str = ""
@@ -60,7 +81,7 @@ class CancelMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PauseMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold a message back."""
+    """Pause a message."""
 
     owner: str
     sees: str = ""
@@ -69,7 +90,7 @@ class PauseMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResumeMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Let a paused message go on."""
+    """Resume a paused message."""
 
     owner: str
     sees: str = ""
@@ -78,10 +99,10 @@ class ResumeMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Register a page or change it; what is empty or 0 is kept, and has its default for a new page."""
+    """Register a page or change it; an empty or 0 field keeps its value, or gets the default for a new page."""
 
     owner: str
-    sees: str = ""  # whose pages the owner may change; its own and those shared with it, where nothing is said
+    sees: str = ""
     request_id: str = ""
     page_id: str
     name: str = ""
@@ -95,7 +116,7 @@ class PutPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HoldPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Let nothing more of a page leave."""
+    """Hold a page: it sends nothing until it is released."""
 
     owner: str
     sees: str = ""
@@ -105,7 +126,7 @@ class HoldPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleasePage(msgspec.Struct, frozen=True, kw_only=True):
-    """Let a held page go on."""
+    """Release a held page."""
 
     owner: str
     sees: str = ""
@@ -114,7 +135,7 @@ class ReleasePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharePage(msgspec.Struct, frozen=True, kw_only=True):
-    """Let these callers use a page, and no others but its owner."""
+    """Share a page with these callers and no others besides its owner."""
 
     owner: str
     sees: str = ""
@@ -133,11 +154,11 @@ class TransferPage(msgspec.Struct, frozen=True, kw_only=True):
     new_owner: str
 
 
-class ToldReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the platform says of something that a page sent to a person.
+class ReportedReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform reports about messages that a page sent to a recipient.
 
-    An echo names the delivery and the platform's id for it. What was delivered or read is named by that id, or else it
-    is all that was sent up to the watermark.
+    An echo names the delivery and the platform's message id. A DELIVERED or READ receipt names that id, or covers all
+    messages up to the watermark.
     """
 
     kind: ReceiptKind
@@ -150,14 +171,14 @@ class ToldReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordReceipts(msgspec.Struct, frozen=True, kw_only=True):
-    """Take in what the platform says; the same may come again, and in any order."""
+    """Record receipts from the platform; they may arrive repeatedly and in any order."""
 
     owner: str
-    receipts: tuple[ToldReceipt, ...]
+    receipts: tuple[ReportedReceipt, ...]
 
 
 class ErasePerson(msgspec.Struct, frozen=True, kw_only=True):
-    """Forget a person, in every message of every owner."""
+    """Erase a person's data in every message of every owner."""
 
     owner: str
     request_id: str = ""
@@ -165,7 +186,7 @@ class ErasePerson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CleanupDeliveries(msgspec.Struct, frozen=True, kw_only=True):
-    """Remove what is shown of deliveries that are over for so many days."""
+    """Remove sent and cancelled deliveries that have not changed for this number of days from the read models."""
 
     owner: str
     request_id: str = ""

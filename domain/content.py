@@ -1,4 +1,4 @@
-"""What is sent: the content of a message, and every string of it with a recipient's variables filled in."""
+"""The content of a message, and filling in a recipient's variables in each of its strings."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from domain.placeholders import Fillable, Placeholder, is_blank, is_web_address
-from domain.template_size import MAX_TEMPLATE_BYTES, excess, json_size
+from domain.template_size import MAX_TEMPLATE_BYTES, exceeded_limit, json_size
 
-# Characters after filling in. The platform's limits for message.text, a quick reply and an address; a string of a
-# template with placeholders has no longer one than a text, and all of them together are bounded.
+# Limits in characters after filling in. The platform documents those of the text, of a quick reply and of a URL. A
+# template's string with placeholders has the limit of a text; MAX_TEMPLATE_LENGTH limits all such strings together.
 MAX_TEXT_LENGTH = 2_000
 MAX_URL_LENGTH = 2_048
 MAX_TITLE_LENGTH = 20
@@ -24,7 +24,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """A file by its address, or a template by its payload; type in the platform's own words."""
+    """A file, given by its URL, or a template, given by its payload; `type` is the platform's value."""
 
     type: str
     url: str = ""
@@ -33,7 +33,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuickReply(msgspec.Struct, frozen=True, kw_only=True):
-    """A button under the text."""
+    """A quick reply button below the text."""
 
     content_type: str = "text"
     title: str = ""
@@ -41,7 +41,7 @@ class QuickReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as its sender wrote it; enum-like fields hold the platform's own words."""
+    """The content as the sender wrote it, with placeholders; enum-like fields hold the platform's values."""
 
     text: str = ""
     attachment: Attachment | None = None
@@ -55,7 +55,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StringRule(msgspec.Struct, frozen=True, kw_only=True):
-    """What must hold for a string once it is filled in: its limit in characters, and whether it may be blank."""
+    """The rule for a string after it is filled in; `limit` is in characters."""
 
     limit: int
     is_required: bool = False
@@ -74,115 +74,118 @@ TEMPLATE_PAYLOAD = StringRule(limit=MAX_TEXT_LENGTH, is_payload=True)
 
 
 class ContentString(msgspec.Struct, frozen=True):
-    """One string of a content: the path of its field, what it says, and the rule for it."""
+    """One string of a content: the path of its field, its text and its rule."""
 
     path: str
     text: str
     rule: StringRule
 
 
-Change = Callable[[ContentString], str]
+StringChange = Callable[[ContentString], str]
 
 
 class ContentProblem(msgspec.Struct, frozen=True):
-    """Why a recipient cannot be sent a content, in words that do not show it; `missing` names variables they lack."""
+    """Why a content cannot be sent to a recipient.
+
+    `words` does not quote the content. `missing` names the variables that the recipient lacks.
+    """
 
     words: str
     missing: Sequence[str] = ()
 
 
-def content_excess(content: Content) -> str | None:
-    """Return which limit a content exceeds for every recipient, in words that do not show it.
+def exceeded_content_limit(content: Content) -> str | None:
+    """Return which limit a content exceeds for every recipient, without quoting the content; None if none.
 
-    Releases before accepted templates of any size, so what the log holds has to be looked at too.
+    Earlier releases accepted templates of any size, so stored contents have to be checked too.
     """
     template = content.attachment.template if content.attachment is not None else None
-    words = None if template is None else excess(template)
+    words = None if template is None else exceeded_limit(template)
     return words and f"content.attachment.template {words}"
 
 
-def strings_of(content: Content) -> Sequence[ContentString]:
-    """Return every string of a content in which placeholders are filled in, but for empty ones that may be empty."""
+def content_strings(content: Content) -> Sequence[ContentString]:
+    """Return every string of a content that may hold placeholders; empty optional strings are left out."""
     found: list[ContentString] = []
-    _changed(content, _noting(found))
+    _with_changed_strings(content, _collect_into(found))
     return found
 
 
 def template_strings(template: dict[str, Any]) -> Sequence[ContentString]:
     """Return every string of a template's values, with its path inside the template."""
     found: list[ContentString] = []
-    _changed_value("", "", template, _noting(found))
+    _with_changed_value("", "", template, _collect_into(found))
     return found
 
 
-def _noting(found: list[ContentString]) -> Change:
-    def note(string: ContentString) -> str:
+def _collect_into(found: list[ContentString]) -> StringChange:
+    def collect(string: ContentString) -> str:
         if string.text or string.rule.is_required:
             found.append(string)
         return string.text
 
-    return note
+    return collect
 
 
-def filled(content: Content, fillings: Mapping[str, str]) -> Content | ContentProblem:
-    """Return the content as one recipient gets it, or why they cannot; for many recipients, see FillableContent."""
-    return FillableContent(content).filled(fillings)
+def fill(content: Content, variables: Mapping[str, str]) -> Content | ContentProblem:
+    """Return the content for one recipient, or why it cannot be sent; use FillableContent for many recipients."""
+    return FillableContent(content).fill(variables)
 
 
 class FillableContent:
-    """A content within its limits (see content_excess), parsed once to be filled in for many recipients.
+    """A content within its limits (see content_excess), parsed once and filled in for many recipients.
 
-    `text_only` leaves placeholders outside the text as they are written: releases before did not know them.
+    `text_only` leaves placeholders outside the text unfilled, as earlier releases did.
     """
 
     def __init__(self, content: Content, *, text_only: bool = False) -> None:
         self._content = content
-        strings = [one for one in strings_of(content) if "{{" in one.text and (one.path == "text" or not text_only)]
+        strings = [
+            one for one in content_strings(content) if "{{" in one.text and (one.path == "text" or not text_only)
+        ]
         parsed = [(string, Fillable(string.text, is_url=string.rule.is_url)) for string in strings]
-        self._asking = [(string, fillable) for string, fillable in parsed if fillable.count]
+        self._with_placeholders = [(string, fillable) for string, fillable in parsed if fillable.count]
         self._placeholders: Mapping[str, Placeholder] = {
-            written: placeholder
-            for _, fillable in self._asking
-            for written, placeholder in fillable.placeholders.items()
+            source: placeholder
+            for _, fillable in self._with_placeholders
+            for source, placeholder in fillable.placeholders.items()
         }
         self.variables = frozenset(placeholder.name for placeholder in self._placeholders.values())
-        self.count = sum(fillable.count for _, fillable in self._asking)
+        self.count = sum(fillable.count for _, fillable in self._with_placeholders)
         template = content.attachment.template if content.attachment is not None else None
-        self.template_size = 0 if template is None else json_size(template)  # bytes, as it is written
-        self._fixed_size = self.template_size - sum(json_size(one.text) for one, _ in self._asking_in_template())
+        self.template_size = 0 if template is None else json_size(template)  # bytes, before filling in
+        in_template = [string.text for string, _ in self._with_placeholders if string.path.startswith(_TEMPLATE_PATH)]
+        self._fixed_size = self.template_size - sum(map(json_size, in_template))
 
     @property
     def is_plain(self) -> bool:
-        """Whether the releases before fill it in alike: it asks for variables in its text only, without defaults."""
+        """Whether earlier releases fill it in the same way: all placeholders are in the text, without defaults."""
         has_defaults = any(placeholder.default is not None for placeholder in self._placeholders.values())
-        return not has_defaults and all(string.path == "text" for string, _ in self._asking)
+        return not has_defaults and all(string.path == "text" for string, _ in self._with_placeholders)
 
-    def filled(self, fillings: Mapping[str, str]) -> Content | ContentProblem:
-        """Return the content as a recipient with these fillings gets it, or why they cannot."""
-        if not self._asking:
+    def fill(self, variables: Mapping[str, str]) -> Content | ContentProblem:
+        """Return the content for a recipient with these variable values, or why it cannot be sent."""
+        if not self._with_placeholders:
             return self._content
-        texts = self._texts(fillings)
+        texts = self._texts(variables)
         return texts if isinstance(texts, ContentProblem) else self._with(texts)
 
-    def problem(self, fillings: Mapping[str, str]) -> ContentProblem | None:
-        """Return why a recipient with these fillings cannot be sent the content, or None."""
-        texts = self._texts(fillings)
+    def problem(self, variables: Mapping[str, str]) -> ContentProblem | None:
+        """Return why the content cannot be sent to a recipient with these variable values; None if it can."""
+        texts = self._texts(variables)
         return texts if isinstance(texts, ContentProblem) else None
 
-    def _asking_in_template(self) -> Sequence[tuple[ContentString, Fillable]]:
-        return [(string, fillable) for string, fillable in self._asking if string.path.startswith(_TEMPLATE_PATH)]
-
-    def _texts(self, fillings: Mapping[str, str]) -> Mapping[str, str] | ContentProblem:
-        """Return each string that asks for something, filled in, by its path."""
-        values, missing = self._values(fillings)
+    def _texts(self, variables: Mapping[str, str]) -> Mapping[str, str] | ContentProblem:
+        """Return each string with placeholders, filled in, by its path."""
+        values, missing = self._values(variables)
         if missing:
-            return self._lacks(missing)
+            return self._missing_variables(missing)
         texts: dict[str, str] = {}
-        for string, fillable in self._asking:
-            if (words := _too_long(string, fillable.least_length(values))) is not None:
-                return ContentProblem(words)  # without making it first: it may be a thousand times too long
-            text = texts[string.path] = fillable.filled(values)
-            if (words := _broken(string, text)) is not None:
+        for string, fillable in self._with_placeholders:
+            if (words := _length_problem(string, fillable.least_length(values))) is not None:
+                return ContentProblem(words)  # before the text is built: it may be a thousand times too long
+            text = texts[string.path] = fillable.fill(values)
+            if (words := _rule_problem(string, text)) is not None:
                 return ContentProblem(words)
         return texts if not self.template_size else self._within_template_limits(texts)
 
@@ -190,108 +193,109 @@ class FillableContent:
         in_template = [text for path, text in texts.items() if path.startswith(_TEMPLATE_PATH)]
         length = sum(map(len, in_template))
         if length > MAX_TEMPLATE_LENGTH:
-            return _too_large_template(f"{length:,} characters", MAX_TEMPLATE_LENGTH)
+            return _template_problem(f"{length:,} characters", MAX_TEMPLATE_LENGTH)
         size = self._fixed_size + sum(map(json_size, in_template))
         if size > MAX_TEMPLATE_BYTES:
-            return _too_large_template(f"{size:,} bytes as JSON", MAX_TEMPLATE_BYTES)
+            return _template_problem(f"{size:,} bytes as JSON", MAX_TEMPLATE_BYTES)
         return texts
 
-    def _values(self, fillings: Mapping[str, str]) -> tuple[Mapping[str, str], set[str]]:
+    def _values(self, variables: Mapping[str, str]) -> tuple[Mapping[str, str], set[str]]:
         """Return the value of each placeholder, and the names of variables that are missing."""
         values: dict[str, str] = {}
         missing: set[str] = set()
-        for written, placeholder in self._placeholders.items():
-            value = placeholder.value(fillings)
+        for source, placeholder in self._placeholders.items():
+            value = placeholder.value(variables)
             if value is None:
                 missing.add(placeholder.name)
             else:
-                values[written] = value
+                values[source] = value
         return values, missing
 
-    def _lacks(self, missing: set[str]) -> ContentProblem:
+    def _missing_variables(self, missing: set[str]) -> ContentProblem:
         fields = [
             string.path
-            for string, fillable in self._asking
+            for string, fillable in self._with_placeholders
             if any(one.name in missing and one.default is None for one in fillable.placeholders.values())
         ]
         names = ", ".join("{{" + name + "}}" for name in sorted(missing))
-        asking = "the content" if len(fields) > 1 else _shown(fields[0])
-        return ContentProblem(f"lacks {names}, which {asking} asks for", tuple(sorted(missing)))
+        field = "the content" if len(fields) > 1 else _definite_name(fields[0])
+        return ContentProblem(f"lacks {names}, which {field} asks for", tuple(sorted(missing)))
 
     def _with(self, texts: Mapping[str, str]) -> Content:
         if texts.keys() == {"text"}:
             return msgspec.structs.replace(self._content, text=texts["text"])
-        return _changed(self._content, lambda string: texts.get(string.path, string.text))
+        return _with_changed_strings(self._content, lambda string: texts.get(string.path, string.text))
 
 
-def _too_large_template(size: str, limit: int) -> ContentProblem:
+def _template_problem(size: str, limit: int) -> ContentProblem:
     return ContentProblem(f"makes a content.attachment.template of {size}; at most {limit:,} are allowed")
 
 
-def _too_long(string: ContentString, length: int) -> str | None:
+def _length_problem(string: ContentString, length: int) -> str | None:
     if length <= string.rule.limit:
         return None
-    return f"makes {_a(string.path)} of {length:,} characters; at most {string.rule.limit:,} are allowed"
+    return f"makes {_indefinite_name(string.path)} of {length:,} characters; at most {string.rule.limit:,} are allowed"
 
 
-def _broken(string: ContentString, text: str) -> str | None:
-    """Return which rule a string breaks once it is filled in, in words that do not show it."""
+def _rule_problem(string: ContentString, text: str) -> str | None:
+    """Return which rule a filled-in text breaks, without quoting the text; None if none."""
     rule = string.rule
-    if (words := _too_long(string, len(text))) is not None:
+    if (words := _length_problem(string, len(text))) is not None:
         return words
     if rule.is_url and not is_web_address(text):
-        return f"makes {_a(string.path)} that is no http or https address"
+        return f"makes {_indefinite_name(string.path)} that is no http or https address"
     if rule.is_required and is_blank(text):
-        return f"makes {_a(string.path)} that is blank"
+        return f"makes {_indefinite_name(string.path)} that is blank"
     return None
 
 
-def _a(path: str) -> str:
+def _indefinite_name(path: str) -> str:
     return "a text" if path == "text" else f"a content.{path}"
 
 
-def _shown(path: str) -> str:
+def _definite_name(path: str) -> str:
     return "the text" if path == "text" else f"content.{path}"
 
 
-def _changed(content: Content, change: Change) -> Content:
-    """Return the content with each of its strings changed: the one place that knows which strings there are."""
+def _with_changed_strings(content: Content, change: StringChange) -> Content:
+    """Return the content with each of its strings changed. Only this function knows which strings a content has."""
     text = change(ContentString("text", content.text, TEXT))
-    attachment = content.attachment and _changed_attachment(content.attachment, change)
+    attachment = content.attachment and _with_changed_attachment(content.attachment, change)
     replies = [
-        _changed_reply(f"quick_replies[{index}]", reply, change) for index, reply in enumerate(content.quick_replies)
+        _with_changed_reply(f"quick_replies[{index}]", reply, change)
+        for index, reply in enumerate(content.quick_replies)
     ]
     return msgspec.structs.replace(content, text=text, attachment=attachment, quick_replies=tuple(replies))
 
 
-def _changed_attachment(attachment: Attachment, change: Change) -> Attachment:
+def _with_changed_attachment(attachment: Attachment, change: StringChange) -> Attachment:
     url = change(ContentString("attachment.url", attachment.url, URL))
     template = attachment.template
     if template is not None:
-        template = _changed_value(_TEMPLATE_PATH, "", template, change)
+        template = _with_changed_value(_TEMPLATE_PATH, "", template, change)
     return msgspec.structs.replace(attachment, url=url, template=template)
 
 
-def _changed_reply(path: str, reply: QuickReply, change: Change) -> QuickReply:
+def _with_changed_reply(path: str, reply: QuickReply, change: StringChange) -> QuickReply:
     rule = TITLE if reply.content_type == "text" else OTHER_TITLE
     title = change(ContentString(f"{path}.title", reply.title, rule))
     payload = change(ContentString(f"{path}.payload", reply.payload, PAYLOAD))
     return msgspec.structs.replace(reply, title=title, payload=payload)
 
 
-def _changed_value(path: str, key: str, value: Any, change: Change) -> Any:
-    """Return a template's value with its strings changed; the entries of a list have the key of the list."""
+def _with_changed_value(path: str, key: str, value: Any, change: StringChange) -> Any:
+    """Return a template's value with its strings changed; `key` is the value's key, for list entries the list's key."""
     if isinstance(value, str):
         return change(ContentString(path, value, template_rule(key)))
     if isinstance(value, dict):
-        return {name: _changed_value(_joined(path, name), name, inner, change) for name, inner in value.items()}
+        return {name: _with_changed_value(_child_path(path, name), name, one, change) for name, one in value.items()}
     if isinstance(value, list):
-        return [_changed_value(f"{path}[{index}]", key, inner, change) for index, inner in enumerate(value)]
+        return [_with_changed_value(f"{path}[{index}]", key, one, change) for index, one in enumerate(value)]
     return value
 
 
 def template_rule(key: str) -> StringRule:
-    """Return the rule for a template's string, which its key decides: url and image_url hold addresses."""
+    """Return the rule for a template's string by its key, for example URL for `url` and `image_url`."""
     if _URL_KEY.fullmatch(key):
         return URL
     if key in _NEVER_BLANK_KEYS:
@@ -299,7 +303,7 @@ def template_rule(key: str) -> StringRule:
     return TEMPLATE_PAYLOAD if key == "payload" else TEMPLATE_STRING
 
 
-def _joined(path: str, key: str) -> str:
+def _child_path(path: str, key: str) -> str:
     if _PLAIN_KEY.fullmatch(key):
         return f"{path}.{key}" if path else key
     return f"{path}[{msgspec.json.encode(key[:64]).decode()}]"

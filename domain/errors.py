@@ -1,4 +1,4 @@
-"""What can go wrong for a caller, as one tree.
+"""The errors that a caller can get, as one tree.
 
 RedriveError
 ├── InvalidRequest          fields that break a rule, each with its path
@@ -9,17 +9,17 @@ RedriveError
 │   └── PageNotYoursToShare the page may be used, but its owner decides who else may
 ├── AlreadyExists
 │   └── RequestIdReused     the same request_id with another payload
-├── PreconditionFailed      the state of things forbids it now
+├── PreconditionFailed      the current state forbids the request
 │   ├── PageNotRegistered
 │   ├── TokenRefused        the platform refuses the page's token
 │   ├── MessageIsCancelled
 │   ├── MessageIsDone
 │   ├── MessageIsArchived   its events were moved to a file
-│   └── CanaryUnderWay      one at a time
-├── Aborted                 somebody else was faster: do it again
+│   └── CanaryUnderWay      a message has one canary at a time
+├── Aborted                 a concurrent request won: repeat the call
 │   └── StreamInProgress
-└── Unavailable             the log cannot be written or read now
-    └── OlderReleaseLives   while servers are renewed: what those of the release before would not understand
+└── Unavailable             the event store cannot be read or written now
+    └── OlderReleaseRunning servers of an earlier release are running and could not read the new event
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ from typing import ClassVar, NamedTuple
 
 
 class Violation(NamedTuple):
-    """One field that breaks a rule: its path in the request, and the rule in words."""
+    """A field that breaks a rule: its path in the request, and the rule as text."""
 
     field: str
     description: str
 
 
 class RedriveError(Exception):
-    """The root; `reason` is stable, for programs; the text is for people and holds no secret."""
+    """The base class. `reason` is a stable code for programs; the text is for people and contains no secret."""
 
     reason: ClassVar[str] = "UNKNOWN"
 
@@ -56,7 +56,7 @@ class InvalidRequest(RedriveError):
 
 
 class NotFound(RedriveError):
-    """There is no such thing, or it is not the caller's."""
+    """The object does not exist, or the caller may not use it."""
 
 
 class MessageNotFound(NotFound):
@@ -87,20 +87,20 @@ class CleanupNotFound(NotFound):
 
 
 class PersonNotFound(NotFound):
-    """No message knows such a person."""
+    """No message has this recipient."""
 
     reason = "PERSON_NOT_FOUND"
 
     def __init__(self, recipient_id: str) -> None:
-        super().__init__("no message knows such a person", recipient_id=recipient_id)
+        super().__init__("no message has this person as a recipient", recipient_id=recipient_id)
 
 
 class NotAllowed(RedriveError):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated, but not allowed to do this."""
 
 
 class PageNotYours(NotAllowed):
-    """The page belongs to another caller, who is not named, and is not shared with this one by name."""
+    """The page belongs to another caller and is not shared with this one by name; the error does not name the owner."""
 
     reason = "PAGE_NOT_YOURS"
 
@@ -110,7 +110,7 @@ class PageNotYours(NotAllowed):
 
 
 class PageNotYoursToShare(NotAllowed):
-    """The page may be used, but only its owner or an admin decides who uses it."""
+    """The caller may use the page, but only its owner or an administrator decides who else may."""
 
     reason = "PAGE_NOT_YOURS_TO_SHARE"
 
@@ -119,7 +119,7 @@ class PageNotYoursToShare(NotAllowed):
 
 
 class AlreadyExists(RedriveError):
-    """What was to be made is there already."""
+    """The object to create exists already."""
 
 
 class RequestIdReused(AlreadyExists):
@@ -132,7 +132,7 @@ class RequestIdReused(AlreadyExists):
 
 
 class PreconditionFailed(RedriveError):
-    """The state of things forbids it now; `subject` is the thing that stands in the way."""
+    """The current state forbids the request; `subject` names the object whose state is in the way."""
 
     def __init__(self, message: str, *, subject: str, **metadata: str) -> None:
         super().__init__(message, **metadata)
@@ -156,7 +156,7 @@ class TokenRefused(PreconditionFailed):
 
 
 class MessageIsCancelled(PreconditionFailed):
-    """A cancel is final."""
+    """The message is cancelled, and a cancel is final."""
 
     reason = "MESSAGE_CANCELLED"
 
@@ -166,7 +166,7 @@ class MessageIsCancelled(PreconditionFailed):
 
 
 class MessageIsDone(PreconditionFailed):
-    """Nothing is left to stop."""
+    """The message is done: nothing is left to pause or cancel."""
 
     reason = "MESSAGE_DONE"
 
@@ -176,7 +176,7 @@ class MessageIsDone(PreconditionFailed):
 
 
 class CanaryUnderWay(PreconditionFailed):
-    """One canary at a time."""
+    """The message has an undecided canary; there can be only one at a time."""
 
     reason = "CANARY_UNDER_WAY"
 
@@ -186,7 +186,7 @@ class CanaryUnderWay(PreconditionFailed):
 
 
 class MessageIsArchived(PreconditionFailed):
-    """Its events stand in a file: nothing is done with it any more, and its past cannot be asked here."""
+    """The message's events are in an archive file: it cannot be changed, and its history is not available here."""
 
     reason = "MESSAGE_ARCHIVED"
 
@@ -196,7 +196,7 @@ class MessageIsArchived(PreconditionFailed):
 
 
 class Aborted(RedriveError):
-    """Somebody else was faster."""
+    """A concurrent request changed the same object first."""
 
     reason = "CONCURRENT_CHANGE"
 
@@ -208,7 +208,10 @@ class StreamInProgress(Aborted):
 
 
 class Unavailable(RedriveError):
-    """The log cannot be written or read now; nothing was done, or a repeat with the same request_id finds it done."""
+    """The event store cannot be read or written now.
+
+    Either nothing was written, or a repeat with the same request_id returns the answer of the first call.
+    """
 
     reason = "LOG_UNAVAILABLE"
 
@@ -217,8 +220,8 @@ class Unavailable(RedriveError):
         self.retry_after = retry_after
 
 
-class OlderReleaseLives(Unavailable):
-    """Servers of the release before, which are still at work, would not understand what is to be written."""
+class OlderReleaseRunning(Unavailable):
+    """Servers of an earlier release are still running and could not read the event that the request needs."""
 
     reason = "OLDER_RELEASE_LIVES"
 

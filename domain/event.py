@@ -1,7 +1,7 @@
-"""What every event of the log has in common."""
+"""The base class of all events, and an event with its place in the event store."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,10 +13,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestStamp(msgspec.Struct, frozen=True, kw_only=True):
-    """Which request made an event, so that a repeat of it is recognised and gets the first answer."""
+    """The request that caused an event, so that a repeat of the request gets the first answer."""
 
     owner: str
     method: str
     request_id: str
     payload_hash: str
     answer: dict[str, Any] = {}
+
+
+class RecordedEvent(NamedTuple):
+    """An event with its `position` in the whole log and its `version` in its stream."""
+
+    position: int
+    stream: str
+    version: int
+    event: Event

@@ -1,4 +1,4 @@
-"""Why an attempt did not succeed: the platform's error, and what it means for the next attempt."""
+"""A fault: why an attempt did not succeed, and whether another attempt can."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class ErrorType(StrEnum):
-    """The six words that people sort failures by."""
+    """The six types by which failures are listed, counted and resent."""
 
     ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105 - the name of an error, not a secret
     RATE_LIMIT = "RATE_LIMIT"
@@ -17,7 +17,7 @@ class ErrorType(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whom else the same fault would hit."""
+    """Which other attempts would get the same fault."""
 
     RECIPIENT = "RECIPIENT"
     PAGE = "PAGE"
@@ -27,17 +27,17 @@ class Scope(StrEnum):
 
 
 class RetryRule(StrEnum):
-    """When another attempt can succeed without a person's doing."""
+    """When an automatic retry can succeed."""
 
     AUTOMATIC = "AUTOMATIC"
-    NEW_TOKEN = "NEW_TOKEN"  # noqa: S105 - once the page has another token, or is released from a hold
+    NEW_TOKEN = "NEW_TOKEN"  # noqa: S105 - after the page gets a new token or is released from a hold
     NEVER = "NEVER"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A classified error; code and subcode are 0 where the platform gave none.
+    """A classified error; code and subcode are 0 if the platform gave none.
 
-    Of a code that is not listed in the table of codes, scope and retry rule are guesses.
+    If the code is not listed in domain/graph_codes.py, scope and retry rule are guesses.
     """
 
     code: int = 0

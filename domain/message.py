@@ -1,17 +1,18 @@
-"""A message: what was asked for, and what its sender may still ask."""
+"""The Message aggregate: its id, its state, folded from its events, and the decisions about it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
-from domain.archive_events import MessageArchived
 from domain.canary import OpenRound
 from domain.errors import CanaryUnderWay, MessageIsArchived, MessageIsCancelled, MessageIsDone, StreamInProgress
 from domain.event import Event, RequestStamp
 from domain.message_events import (
     MessageAbandoned,
+    MessageArchived,
     MessageCancelled,
     MessageCompleted,
     MessagePaused,
@@ -25,9 +26,12 @@ from domain.message_events import (
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger, RetryType
 from domain.stop_policy import Stop
 
+_VERSION_8 = "8"  # RFC 9562: a UUID whose content the application defines
+_VERSION_INDEX = 14  # of the version digit in a UUID's text
 
-class Life(StrEnum):
-    """How far a message has come into being."""
+
+class SubmissionState(StrEnum):
+    """Whether a message is submitted: STAGED while a stream still adds recipients, ABANDONED if the stream broke."""
 
     UNKNOWN = "UNKNOWN"
     STAGED = "STAGED"
@@ -36,20 +40,20 @@ class Life(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events of a message's stream amount to; `version` is the last one's.
+    """The state of a message after all events of its stream; `version` is the version of the last event.
 
-    `contents` holds the corrected contents, sealed, by the round that brought them. The content of `replaced_round`
-    replaces all older ones; 0 if none does.
+    `corrected_contents` maps a round to the corrected content, sealed, that its Resend supplied. The content of
+    `replaced_round` replaces all older contents; 0 means that none does.
     """
 
     id: str
     version: int = 0
-    life: Life = Life.UNKNOWN
+    submission_state: SubmissionState = SubmissionState.UNKNOWN
     owner: str = ""
     page_id: str = ""
     title: str = ""
     sealed_content: bytes = b""
-    contents: Mapping[int, bytes] = {}
+    corrected_contents: Mapping[int, bytes] = {}
     replaced_round: int = 0
     has_variables: bool = True
     fills_every_string: bool = False
@@ -61,31 +65,31 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 0
     retry_count: int = 0
     paused: bool = False
-    stop: Stop | None = None  # why the service itself paused it
-    going_on_since: int = 0  # the version of a person's last decision to go on: a resume, or a resend by hand
+    stop: Stop | None = None  # why the service paused it
+    continued_at_version: int = 0  # the version of the last resume or manual resend
     cancelled: bool = False
     completed: bool = False
     open_round: OpenRound | None = None
-    automatic_from_batch: int = 0  # automatic rounds take recipients of this batch and later ones; 0: all
+    automatic_from_batch: int = 0  # automatic rounds take recipients of this batch and later batches; 0 for all
     suspended: bool = False  # no automatic round starts: see domain.automatic_rounds
-    archived_in: str = ""  # the file that has its events
+    archived_in: str = ""  # the archive file that holds its events
 
 
 def evolve(message: Message, event: Event) -> Message:
-    """The message after one more event."""
+    """Return the message after one more event."""
     changed = msgspec.structs.replace(message, version=message.version + 1)
     match event:
         case MessageStaged():
             return msgspec.structs.replace(
                 changed,
-                life=Life.STAGED,
+                submission_state=SubmissionState.STAGED,
                 owner=event.owner,
                 page_id=event.page_id,
                 worker=event.worker,
                 stage=changed.version,
             )
         case MessageAbandoned():
-            return msgspec.structs.replace(changed, life=Life.ABANDONED)
+            return msgspec.structs.replace(changed, submission_state=SubmissionState.ABANDONED)
         case MessageSubmitted():
             return _submitted(changed, event)
         case RetryRequested():
@@ -96,11 +100,13 @@ def evolve(message: Message, event: Event) -> Message:
                 retry_count=event.retry_count,
                 completed=False,
                 open_round=_open_after(message.open_round, event),
-                contents=_contents_after(message.contents, event),
+                corrected_contents=_contents_after(message.corrected_contents, event),
                 replaced_round=event.round if event.replaces_content else message.replaced_round,
                 automatic_from_batch=event.automatic_from_batch,
                 suspended=message.suspended and not _is_new_resend(message, event),
-                going_on_since=changed.version if event.trigger is RetryTrigger.MANUAL else message.going_on_since,
+                continued_at_version=changed.version
+                if event.trigger is RetryTrigger.MANUAL
+                else message.continued_at_version,
             )
         case MessagePaused() | MessageStopped() | MessageResumed() | MessageCancelled() | RetryStopped():
             return _interrupted(changed, event)
@@ -125,7 +131,7 @@ def _interrupted(
                 stop=None,
                 suspended=False,
                 automatic_from_batch=from_batch,
-                going_on_since=message.version,
+                continued_at_version=message.version,
             )
         case MessageCancelled():
             return msgspec.structs.replace(message, cancelled=True, stop=None, suspended=False, open_round=None)
@@ -137,7 +143,7 @@ def _interrupted(
 def _submitted(message: Message, event: MessageSubmitted) -> Message:
     return msgspec.structs.replace(
         message,
-        life=Life.SUBMITTED,
+        submission_state=SubmissionState.SUBMITTED,
         owner=event.owner,
         page_id=event.page_id,
         title=event.title,
@@ -152,11 +158,11 @@ def _submitted(message: Message, event: MessageSubmitted) -> Message:
 
 
 def _archived(message: Message, event: MessageArchived) -> Message:
-    """What came before it may be gone from the stream."""
+    """Return the state from the event alone: earlier events may have been removed from the stream."""
     return msgspec.structs.replace(
         message,
         version=event.version,
-        life=Life.SUBMITTED,
+        submission_state=SubmissionState.SUBMITTED,
         owner=event.owner,
         completed=True,
         archived_in=event.file,
@@ -164,7 +170,7 @@ def _archived(message: Message, event: MessageArchived) -> Message:
 
 
 def check_not_archived(message: Message) -> None:
-    """Raises MessageIsArchived: nothing is decided without a message's events."""
+    """Raise MessageIsArchived for an archived message: no decision is possible without its events."""
     if message.archived_in:
         raise MessageIsArchived(message.id, message.archived_in)
 
@@ -174,14 +180,15 @@ def _contents_after(before: Mapping[int, bytes], slice_: RetryRequested) -> Mapp
 
 
 def _is_new_resend(message: Message, slice_: RetryRequested) -> bool:
-    """A resend by hand began; later slices of one that began before do not count."""
+    """Return whether the slice is the first one of a manual resend."""
     return slice_.trigger is RetryTrigger.MANUAL and slice_.round > message.round
 
 
 def _open_after(before: OpenRound | None, slice_: RetryRequested) -> OpenRound | None:
-    """Opened by a canary, or by a slice that says that the round goes on, and ended by its last slice.
+    """Return the round that has more slices to come after this one, if any.
 
-    Slices of other rounds say nothing of it.
+    A canary, or a slice with `goes_on`, opens a round. The round's last slice ends it. Slices of other rounds change
+    nothing.
     """
     if slice_.trial is not None or slice_.goes_on:
         return OpenRound(round=slice_.round, trial=slice_.trial, first_batch=slice_.first_batch, batches=slice_.batches)
@@ -191,7 +198,7 @@ def _open_after(before: OpenRound | None, slice_: RetryRequested) -> OpenRound |
 
 
 def fold(message_id: str, events: Iterable[Event]) -> Message:
-    """The message that a whole stream amounts to."""
+    """Return the message after all events of its stream."""
     message = Message(id=message_id)
     for event in events:
         message = _archived(message, event) if isinstance(event, MessageArchived) else evolve(message, event)
@@ -199,54 +206,61 @@ def fold(message_id: str, events: Iterable[Event]) -> Message:
 
 
 def stage(message: Message, *, owner: str, page_id: str, worker: str, now: datetime) -> MessageStaged:
-    """Begins to take recipients; raises StreamInProgress while another stream of the same request is open."""
-    if message.life not in (Life.UNKNOWN, Life.ABANDONED):
+    """Start to take recipients from a stream.
+
+    Raises StreamInProgress while another stream of the same request is open.
+    """
+    if message.submission_state not in (SubmissionState.UNKNOWN, SubmissionState.ABANDONED):
         raise StreamInProgress("a stream with this request_id is open or done", message_id=message.id)
     return MessageStaged(message_id=message.id, owner=owner, page_id=page_id, worker=worker, time=now)
 
 
 def abandon(message: Message, *, cause: str, now: datetime) -> MessageAbandoned | None:
-    """Gives up what was staged; None when nothing is (a submit was faster, or it was given up before)."""
-    if message.life is not Life.STAGED:
+    """Abandon the staged recipients; None if nothing is staged (submitted or abandoned already)."""
+    if message.submission_state is not SubmissionState.STAGED:
         return None
     return MessageAbandoned(message_id=message.id, cause=cause, time=now)
 
 
 def cancel(
-    message: Message, *, somebody_waits: bool, requested_by: str, request: RequestStamp | None, now: datetime
+    message: Message, *, has_retryable_recipients: bool, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> MessageCancelled | None:
-    """Stops it for good; None when that was done before; raises MessageIsDone when nothing is left to stop.
+    """Cancel the message; None if it is cancelled already. Raises MessageIsDone if nothing is left to cancel.
 
-    `somebody_waits`: the timer would find somebody to retry.
+    `has_retryable_recipients`: the retry timer would find a retryable recipient.
     """
     if message.cancelled:
         return None
-    _check_not_done(message, somebody_waits=somebody_waits)
+    _check_not_done(message, has_retryable_recipients=has_retryable_recipients)
     return MessageCancelled(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
 
 def pause(
-    message: Message, *, somebody_waits: bool, requested_by: str, request: RequestStamp | None, now: datetime
+    message: Message, *, has_retryable_recipients: bool, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> MessagePaused | None:
-    """Holds it back; None when that was done before; raises MessageIsCancelled, and MessageIsDone as `cancel` does."""
+    """Pause the message; None if it is paused already.
+
+    Raises MessageIsCancelled, and MessageIsDone as `cancel` does.
+    """
     _check_not_cancelled(message)
     if message.paused:
         return None
-    _check_not_done(message, somebody_waits=somebody_waits)
+    _check_not_done(message, has_retryable_recipients=has_retryable_recipients)
     return MessagePaused(message_id=message.id, requested_by=requested_by, request=request, time=now)
 
 
 def stop(
     message: Message, reason: Stop, *, decided_at: int, pending_deliveries: int, now: datetime
 ) -> MessageStopped | None:
-    """Pause a message on behalf of the service; None when nothing is pending, or it is held back or over already.
+    """Pause a message on behalf of the service; None if nothing is pending, or it is paused, cancelled or completed.
 
-    Also None when a person decided to go on after the version `decided_at`: the reason is older than that decision.
+    Also None if a person resumed or resent the message after version `decided_at`: that decision is newer than the
+    reason.
     """
-    is_held_back = message.paused or message.cancelled or message.completed
-    if message.life is not Life.SUBMITTED or is_held_back or not pending_deliveries:
+    is_not_sending = message.paused or message.cancelled or message.completed
+    if message.submission_state is not SubmissionState.SUBMITTED or is_not_sending or not pending_deliveries:
         return None
-    if message.going_on_since > decided_at:
+    if message.continued_at_version > decided_at:
         return None
     return MessageStopped(message_id=message.id, stop=reason, time=now)
 
@@ -254,10 +268,7 @@ def stop(
 def resume(
     message: Message, *, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> MessageResumed | None:
-    """End its pause and the suspension of its automatic rounds; None when there is neither.
-
-    Raises MessageIsCancelled.
-    """
+    """End the pause and the suspension of automatic rounds; None if there is neither. Raises MessageIsCancelled."""
     _check_not_cancelled(message)
     if not (message.paused or message.suspended):
         return None
@@ -265,23 +276,23 @@ def resume(
 
 
 def awaits_automatic_round(message: Message) -> bool:
-    """The policy still allows an automatic round (whether anybody is left for it, the read model knows)."""
-    is_held_back = message.paused or message.suspended
-    return not is_held_back and message.open_round is None and _has_rounds_left(message)
+    """Return whether the policy allows another automatic round; the read model knows if a recipient is retryable."""
+    is_blocked = message.paused or message.suspended
+    return not is_blocked and message.open_round is None and _has_rounds_left(message)
 
 
 def _has_rounds_left(message: Message) -> bool:
-    if message.cancelled or message.life is not Life.SUBMITTED:
+    if message.cancelled or message.submission_state is not SubmissionState.SUBMITTED:
         return False
     return message.retry_policy.has_rounds_left(message.retry_count)
 
 
-def _check_not_done(message: Message, *, somebody_waits: bool) -> None:
-    """A message whose next round is due later, or suspended, is done, but there is something left to stop."""
+def _check_not_done(message: Message, *, has_retryable_recipients: bool) -> None:
+    """Raise MessageIsDone, unless a completed message still has an automatic round to come, due later or suspended."""
     starts_at_once = message.retry_policy.type is RetryType.AUTO and message.retry_policy.delay is None
     is_later = message.suspended or not starts_at_once
-    is_waiting = somebody_waits and is_later and _has_rounds_left(message)
-    if message.completed and not is_waiting:
+    has_round_to_come = has_retryable_recipients and is_later and _has_rounds_left(message)
+    if message.completed and not has_round_to_come:
         raise MessageIsDone(message.id)
 
 
@@ -291,17 +302,17 @@ def _check_not_cancelled(message: Message) -> None:
 
 
 def check_resendable(message: Message, *, with_canary: bool = False) -> None:
-    """Raises MessageIsCancelled: nothing is resent after a cancel. What is paused waits for the resume.
+    """Check that the message may be resent; a paused message may: its deliveries wait for the resume.
 
-    Raises CanaryUnderWay for a second canary beside one that is not decided.
+    Raises MessageIsCancelled, and CanaryUnderWay for a second canary while the first is undecided.
     """
     _check_not_cancelled(message)
-    if with_canary and message.open_round is not None and message.open_round.waits:
+    if with_canary and message.open_round is not None and message.open_round.awaits_canary:
         raise CanaryUnderWay(message.id)
 
 
 def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: datetime) -> RetryStopped | None:
-    """Ends a round whose canary is over, when too many of it failed; None when the rest may follow."""
+    """End a round whose canary has finished with too many failures; None if the rest may be resent to."""
     opened = message.open_round
     if opened is None or opened.trial is None or opened.has_passed:
         return None
@@ -321,41 +332,58 @@ def stop_after_canary(message: Message, *, failed: int, unconfirmed: int, now: d
 def replaces_content(message: Message, selection: RetrySelection) -> bool:
     """Return whether a corrected content also replaces the older contents of pending and later deliveries.
 
-    While the message is held back it does, but a person who names recipients means these alone.
+    It does while the message is paused, unless the resend names recipients: then it is for these recipients only.
     """
     return message.paused and not selection.recipients_named
 
 
 def resume_corrected(message: Message, *, requested_by: str, now: datetime) -> MessageResumed | None:
-    """Let a message go on that the service stopped, once its content is replaced; None for any other."""
+    """Resume a message that the service stopped, after its content was replaced; None for any other message."""
     if message.stop is None:
         return None
     return MessageResumed(message_id=message.id, requested_by=requested_by, time=now)
 
 
 def content_in_force(message: Message, content_round: int) -> bytes:
-    """Return the sealed content of a delivery that was planned with the content of a round; 0 is the original.
+    """Return the sealed content for a delivery that was planned with the content of a round; 0 is the original.
 
-    Raise KeyError if that round brought no content: a wrong text must not be sent.
+    Raises KeyError if that round has no content of its own: a wrong text must not be sent.
     """
     in_force = max(content_round, message.replaced_round)
-    return message.contents[in_force] if in_force else message.sealed_content
+    return message.corrected_contents[in_force] if in_force else message.sealed_content
 
 
 def next_retry_count(message: Message, trigger: RetryTrigger) -> int:
-    """Automatic rounds, once one more of this trigger is counted."""
+    """Return the number of automatic rounds after one more round with this trigger."""
     return message.retry_count + (trigger is not RetryTrigger.MANUAL)
 
 
 def complete(
-    message: Message, *, open_deliveries: int, somebody_waits: bool = False, now: datetime
+    message: Message, *, open_deliveries: int, has_retryable_recipients: bool = False, now: datetime
 ) -> MessageCompleted | None:
-    """Ends it when nothing is open; None when it is not to be ended: a paused one still has its rounds to come.
+    """Complete the message if nothing is open; None if it must not complete yet, as when it is paused with a round due.
 
-    `somebody_waits`: an automatic round would find somebody to retry.
+    `has_retryable_recipients`: an automatic round would find a retryable recipient.
     """
-    if message.life is not Life.SUBMITTED or message.completed or open_deliveries or message.open_round is not None:
+    if (
+        message.submission_state is not SubmissionState.SUBMITTED
+        or message.completed
+        or open_deliveries
+        or message.open_round is not None
+    ):
         return None
-    if message.paused and somebody_waits and _has_rounds_left(message):
+    if message.paused and has_retryable_recipients and _has_rounds_left(message):
         return None
     return MessageCompleted(message_id=message.id, time=now)
+
+
+def keyed_message_id(digest: bytes) -> str:
+    """Return a message id made from 16 secret or random bytes: a UUID of version 8."""
+    number = int.from_bytes(digest[:16], "big")
+    number &= ~(0xF << 76) & ~(0x3 << 62)
+    return str(UUID(int=number | (0x8 << 76) | (0x2 << 62)))
+
+
+def is_keyed(message_id: str) -> bool:
+    """Return whether the id was made with the server's secret; earlier releases made UUIDs of versions 4 and 5."""
+    return len(message_id) == 36 and message_id[_VERSION_INDEX] == _VERSION_8

@@ -1,4 +1,4 @@
-"""What happens to a message; a few events in its life."""
+"""The events of a message."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ class MessageEvent(Event, frozen=True, kw_only=True):
 
 
 class MessageStaged(MessageEvent, frozen=True, kw_only=True):
-    """A stream of recipients began, taken by a worker; nothing is sent before MessageSubmitted."""
+    """A worker started to take a stream of recipients; nothing is sent before MessageSubmitted."""
 
     owner: str
     page_id: str
@@ -25,19 +25,21 @@ class MessageStaged(MessageEvent, frozen=True, kw_only=True):
 
 
 class MessageAbandoned(MessageEvent, frozen=True, kw_only=True):
-    """The stream broke off: what was staged never existed."""
+    """The stream broke off; its staged recipients count as never sent."""
 
     cause: str
 
 
 class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
-    """The whole request was accepted; the content is sealed with the message's key, `stage` tells its batches.
+    """The whole request was accepted.
 
-    The title is sealed text (server/crypto/labels.py), or clear text of a release before.
-    `has_variables`: some recipient's content takes more than the name, and its variables have to be opened.
-    `fills_every_string` is true where placeholders have defaults or are outside the text: a server of the release
-    before would send those as they are written. Without it only the text is filled in.
-    Nothing leaves before the `schedule_time`, if there is one.
+    - `title` is sealed text (server/crypto/labels.py); an earlier release wrote clear text.
+    - `sealed_content` is sealed with the message's key.
+    - `stage` identifies the batches of this submission.
+    - `has_variables`: the content uses variables besides the name, so a worker has to decrypt them.
+    - `fills_every_string`: a placeholder has a default or is outside the text. Servers of an earlier release would send
+      such placeholders unfilled. If false, only the text is filled in.
+    - `schedule_time`: nothing is sent before this time.
     """
 
     owner: str
@@ -58,18 +60,23 @@ class MessageSubmitted(MessageEvent, frozen=True, kw_only=True):
 
 
 class RetryRequested(MessageEvent, frozen=True, kw_only=True):
-    """A round of resends, or a slice of it; its batches stand in the same append.
+    """A resend round, or one slice of it; the BatchCreated events of the slice are in the same append.
 
-    `retry_count` counts automatic rounds, this one included; `tick` names the timer's run for CRON, or when the round
-    was due by the message's own schedule. `last_recipient` is
-    where the slice ended, so that the round can be gone on with. A request, the reason, whom the round does not take,
-    and a `trial` (the slice is a canary, what follows is the rest) stand on the first slice, and so does that the round
-    `goes_on`: the servers plan it to its end, and whoever asked may be answered before. A slice of nobody says that
-    nobody was left. `messages_per_second` caps the round; 0 does not. `sealed_content`, sealed with the message's key,
-    is the corrected content of the round, on the first slice. With `replaces_content` it also replaces every older
-    content of the message, for all deliveries that have not left.
-    The reason is sealed text, as a title is. `automatic_from_batch` limits the automatic
-    rounds that follow to recipients with an attempt in this batch or a later one; 0 does not limit them.
+    In every slice:
+    - `retry_count`: the number of automatic rounds, including this one.
+    - `tick`: identifies the retry timer's run (CRON), or the time at which the message's own schedule made it due.
+    - `last_recipient`: the last recipient of the slice; planning continues after it. A slice without recipients records
+      that no recipient was left.
+    - `messages_per_second`: the limit of the round; 0 for none.
+    - `automatic_from_batch`: later automatic rounds take only recipients with an attempt in this batch or a later one;
+      0 for no limit.
+
+    Only in the first slice:
+    - `request`, `reason` (sealed text, as a title is) and `skipped` (how many recipients the round skips, by reason).
+    - `trial`: this slice is a canary, and the rest of the round follows it.
+    - `goes_on`: more slices follow. The servers plan them in the background, so the caller may get its answer earlier.
+    - `sealed_content`: the corrected content of the round, sealed with the message's key.
+    - `replaces_content`: this content also replaces every older content, for all deliveries that are not sent yet.
     """
 
     round: int
@@ -94,9 +101,9 @@ class RetryRequested(MessageEvent, frozen=True, kw_only=True):
 
 
 class RetryStopped(MessageEvent, frozen=True, kw_only=True):
-    """Too many of a round's canary failed or are unconfirmed: the rest is not resent to.
+    """Too many deliveries of a round's canary failed or are unconfirmed, so the rest of the round is not resent.
 
-    `suspends_automatic_rounds` is false only in events that were recorded before this rule existed.
+    `suspends_automatic_rounds` is false only in events of releases without this rule.
     """
 
     round: int
@@ -107,31 +114,45 @@ class RetryStopped(MessageEvent, frozen=True, kw_only=True):
 
 
 class MessagePaused(MessageEvent, frozen=True, kw_only=True):
-    """Nothing leaves, and no automatic round starts, until it is resumed; the message is not done meanwhile."""
+    """Until it is resumed, nothing is sent, no automatic round starts, and the message is not done."""
 
     requested_by: str
     request: RequestStamp | None = None
 
 
 class MessageStopped(MessageEvent, frozen=True, kw_only=True):
-    """The service paused the message by itself, since more attempts would fail like those before."""
+    """The service paused the message, because more attempts would fail for the same reason."""
 
     stop: Stop
 
 
 class MessageResumed(MessageEvent, frozen=True, kw_only=True):
-    """It goes on where it was."""
+    """Sending continues where it was paused."""
 
     requested_by: str
     request: RequestStamp | None = None
 
 
 class MessageCancelled(MessageEvent, frozen=True, kw_only=True):
-    """Nothing more leaves, ever; what has left is not recalled."""
+    """Nothing more is sent; deliveries already sent are not recalled."""
 
     requested_by: str
     request: RequestStamp | None = None
 
 
 class MessageCompleted(MessageEvent, frozen=True, kw_only=True):
-    """No delivery is open, and no automatic round is due at once; with nothing left to hold back, a pause is over."""
+    """No delivery is open, and no automatic round is due at once. This ends a pause too."""
+
+
+class MessageArchived(Event, frozen=True, kw_only=True):
+    """All earlier events of the message were moved from the event store to an archive file.
+
+    It is the last event of the message's stream; `version` is its own version. `digest` is the file's SHA-256.
+    """
+
+    message_id: str
+    owner: str
+    version: int
+    events: int
+    file: str
+    digest: str

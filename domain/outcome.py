@@ -1,4 +1,4 @@
-"""What became of one attempt, as a value."""
+"""The outcome of one attempt: sent, failed or unconfirmed."""
 
 import msgspec
 
@@ -6,19 +6,19 @@ from domain.fault import Fault
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """The platform accepted the message under this id (empty where it accepted without naming one)."""
+    """The platform accepted the message and gave it this id (empty if the answer has none)."""
 
     provider_message_id: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The platform is known not to have accepted the message."""
+    """The platform did not accept the message."""
 
     fault: Fault
 
 
 class Unconfirmed(msgspec.Struct, frozen=True, tag="unconfirmed"):
-    """The message may have been accepted; no answer says so."""
+    """The platform may have accepted the message; no answer proves it."""
 
     fault: Fault
 

@@ -1,4 +1,4 @@
-"""A page: whose token sends, how fast, and in which way."""
+"""The Page aggregate: its state, folded from its events, and the decisions about it."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,7 +7,7 @@ import msgspec
 
 from domain.event import Event, RequestStamp
 from domain.fault import Fault
-from domain.owner import ANYBODY, may_change_page, may_share_page, may_use_page
+from domain.owner import ANY_OWNER, may_change_page, may_share_page, may_use_page
 from domain.page_events import (
     Hold,
     PageEvent,
@@ -23,7 +23,7 @@ from domain.page_events import (
 
 
 class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What may change without another token; the pace in messages per second."""
+    """The settings that may change without a new token."""
 
     name: str
     messages_per_second: float
@@ -31,9 +31,9 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events of a page's stream amount to; generation 0 = not registered.
+    """The state of a page after all events of its stream; token generation 0 means not registered.
 
-    Without an `owner` it was registered with a release that kept none, and every caller may use it.
+    A page without an `owner` was registered with a release that recorded no owners: every caller may use it.
     """
 
     id: str
@@ -42,28 +42,28 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     token_generation: int = 0
     hold: Hold | None = None
     owner: str = ""
-    shared_with: tuple[str, ...] = (ANYBODY,)
+    shared_with: tuple[str, ...] = (ANY_OWNER,)
 
     @property
     def is_registered(self) -> bool:
-        """It was put at least once."""
+        """Whether PutPage registered the page."""
         return self.token_generation > 0
 
     def is_open_to(self, wanted: str) -> bool:
-        """Return whether an owner, or ANYBODY, may see it and send through it."""
+        """Return whether an owner, or ANY_OWNER, may read it and send through it."""
         return may_use_page(self.owner, self.shared_with, wanted)
 
     def may_be_changed_by(self, wanted: str) -> bool:
-        """Return whether an owner, or ANYBODY, may replace its token, change its settings, hold and release it."""
+        """Return whether an owner, or ANY_OWNER, may replace its token, change its settings, hold and release it."""
         return may_change_page(self.owner, self.shared_with, wanted)
 
     def may_be_shared_by(self, wanted: str) -> bool:
-        """Return whether an owner, or ANYBODY, may decide who uses it."""
+        """Return whether an owner, or ANY_OWNER, may decide who uses it."""
         return may_share_page(self.owner, wanted)
 
 
 def evolve(page: Page, event: Event) -> Page:
-    """The page after one more event."""
+    """Return the page after one more event."""
     changed = msgspec.structs.replace(page, version=page.version + 1)
     match event:
         case PageRegistered():
@@ -85,12 +85,12 @@ def evolve(page: Page, event: Event) -> Page:
 
 
 def fold(page_id: str, events: Iterable[Event]) -> Page:
-    """The page that a whole stream amounts to."""
+    """Return the page after all events of its stream."""
     return apply(Page(id=page_id), events)
 
 
 def apply(page: Page, events: Iterable[Event]) -> Page:
-    """The page after some more events."""
+    """Return the page after more events."""
     for event in events:
         page = evolve(page, event)
     return page
@@ -164,19 +164,19 @@ def _replaced(page: Page, requested_by: str, *, token_verified: bool, now: datet
 
 
 def _stamped(events: tuple[PageEvent, ...], request: RequestStamp | None) -> tuple[PageEvent, ...]:
-    """The request stands on the last event."""
+    """Return the events with the request on the last one."""
     return (*events[:-1], msgspec.structs.replace(events[-1], request=request))
 
 
-def hold(page: Page, wish: Hold, *, request: RequestStamp | None, now: datetime) -> tuple[PageEvent, ...]:
-    """Holds the page by hand; one that is held for a fault stays held for that."""
+def hold(page: Page, new_hold: Hold, *, request: RequestStamp | None, now: datetime) -> tuple[PageEvent, ...]:
+    """Hold the page at a person's request; a page that is held already keeps its hold."""
     if page.hold is not None:
         return ()
-    return (PageHeld(page_id=page.id, hold=wish, requested_by=wish.held_by, request=request, time=now),)
+    return (PageHeld(page_id=page.id, hold=new_hold, requested_by=new_hold.held_by, request=request, time=now),)
 
 
-def hold_for(page: Page, fault: Fault, *, token_generation: int, now: datetime) -> tuple[PageEvent, ...]:
-    """Holds the page for a fault of its present token; what an earlier one met says nothing (protocol rule 15)."""
+def hold_for_fault(page: Page, fault: Fault, *, token_generation: int, now: datetime) -> tuple[PageEvent, ...]:
+    """Hold the page for a fault of its current token; faults of an earlier token are ignored (protocol rule 15)."""
     if page.hold is not None or token_generation != page.token_generation:
         return ()
     return (PageHeld(page_id=page.id, hold=Hold(reason=fault.message, fault=fault), time=now),)
@@ -185,7 +185,10 @@ def hold_for(page: Page, fault: Fault, *, token_generation: int, now: datetime) 
 def release(
     page: Page, *, released_by: str, ended_pause: str = "", request: RequestStamp | None, now: datetime
 ) -> tuple[PageEvent, ...]:
-    """Lets a held page go on, after a fault under a new generation, and ends a pause (why there is one, if any)."""
+    """Release a held page and end a pause; `ended_pause` is the reason of the pause, empty if there is none.
+
+    After a fault the token gets a new generation, so late failures of earlier attempts do not hold the page again.
+    """
     if page.hold is None and not ended_pause:
         return ()
     was_fault = page.hold is not None and page.hold.fault is not None
@@ -205,7 +208,7 @@ def release(
 def share(
     page: Page, callers: Iterable[str], *, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> tuple[PageEvent, ...]:
-    """Shares the page with these callers, and with no others; its owner needs no place among them."""
+    """Share the page with these callers and no others; the owner may use the page in any case."""
     shared_with = _without(page.owner, callers)
     if shared_with == page.shared_with:
         return ()
@@ -216,7 +219,7 @@ def share(
 def transfer(
     page: Page, owner: str, *, requested_by: str, request: RequestStamp | None, now: datetime
 ) -> tuple[PageEvent, ...]:
-    """Gives the page to another owner. Those that it is shared with keep it; the owner of before does not."""
+    """Give the page to another owner. It stays shared with the same callers; the previous owner loses access."""
     if owner == page.owner:
         return ()
     transferred = PageTransferred(

@@ -1,6 +1,7 @@
-"""What happens to a page; its secrets are stored elsewhere, encrypted.
+"""The events of a page. Its secrets are not in the log: an encrypted table holds them.
 
-Its name and a person's reason for a hold are sealed text (server/crypto/labels.py), or clear text of a release before.
+The page's name and a person's reason for a hold are sealed text (server/crypto/labels.py); an earlier release wrote
+clear text.
 """
 
 from enum import StrEnum
@@ -12,14 +13,14 @@ from domain.fault import Fault
 
 
 class SendMode(StrEnum):
-    """One request per message, or up to 50 messages in one."""
+    """One message per HTTP request, or up to 50."""
 
     SINGLE = "SINGLE"
     BATCH = "BATCH"
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Why nothing of a page leaves: a fault that would hit everybody, or a person's wish (no fault)."""
+    """Why a page does not send: a fault that every recipient would get, or a person's request (`fault` is None)."""
 
     reason: str
     held_by: str = ""
@@ -29,8 +30,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 class PageEvent(Event, frozen=True, kw_only=True):
     """An event of one page's stream.
 
-    `requested_by` is the caller who asked for the change. It is empty for a change that the service made by itself, and
-    in events of releases that did not record it.
+    `requested_by` is the caller that requested the change; empty if the service made the change, and in events of
+    releases that did not record it.
     """
 
     page_id: str
@@ -38,7 +39,7 @@ class PageEvent(Event, frozen=True, kw_only=True):
 
 
 class PageRegistered(PageEvent, frozen=True, kw_only=True):
-    """A page was put for the first time, and belongs to the caller who did; its token is generation 1."""
+    """The caller registered the page and owns it; its token is generation 1."""
 
     name: str
     messages_per_second: float
@@ -48,7 +49,7 @@ class PageRegistered(PageEvent, frozen=True, kw_only=True):
 
 
 class PageSettingsChanged(PageEvent, frozen=True, kw_only=True):
-    """The name, the pace or the way of sending was put; `changed` names those that differ from before."""
+    """PutPage set the name, the rate limit and the send mode; `changed` names the settings that differ."""
 
     name: str
     messages_per_second: float
@@ -58,7 +59,7 @@ class PageSettingsChanged(PageEvent, frozen=True, kw_only=True):
 
 
 class PageTokenReplaced(PageEvent, frozen=True, kw_only=True):
-    """The page has another token."""
+    """The page has a new token."""
 
     token_generation: int
     token_verified: bool
@@ -66,17 +67,17 @@ class PageTokenReplaced(PageEvent, frozen=True, kw_only=True):
 
 
 class PageHeld(PageEvent, frozen=True, kw_only=True):
-    """Nothing of the page leaves until it is released."""
+    """The page sends nothing until it is released."""
 
     hold: Hold
     request: RequestStamp | None = None
 
 
 class PageReleased(PageEvent, frozen=True, kw_only=True):
-    """The page goes on.
+    """The page sends again.
 
-    After a fault the token counts as another one: what failed before may succeed now, and late failures of attempts
-    from before do not hold the page again. `ended_pause` is why the page was paused, if a person ended a pause.
+    After a fault the token counts as a new one: failed deliveries may succeed now, and late failures of earlier
+    attempts do not hold the page again. `ended_pause` is the reason of the pause that a person ended, if any.
     """
 
     released_by: str
@@ -86,14 +87,14 @@ class PageReleased(PageEvent, frozen=True, kw_only=True):
 
 
 class PageShared(PageEvent, frozen=True, kw_only=True):
-    """From now on the page is shared with these callers, and with no others."""
+    """The page is shared with these callers and no others."""
 
     shared_with: tuple[str, ...]
     request: RequestStamp | None = None
 
 
 class PageTransferred(PageEvent, frozen=True, kw_only=True):
-    """The page belongs to another caller; the callers that it is shared with are in `shared_with`."""
+    """The page has a new owner; `shared_with` names the callers that it is shared with."""
 
     owner: str
     shared_with: tuple[str, ...]

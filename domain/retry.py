@@ -1,4 +1,4 @@
-"""Who may be tried again: the policy, what a resend selects, and the verdict on each recipient."""
+"""Retries: the policy, what a resend selects, and whether it takes a recipient."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,14 +7,14 @@ import msgspec
 
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
-from domain.retry_delay import RetryDelay, chance_of, delay_after
+from domain.retry_delay import RetryDelay, delay_after, jitter_chance
 
 DEFAULT_MAX_RETRY_ATTEMPTS = 3
 MAX_RETRY_ATTEMPTS = 10
 
 
 class RetryType(StrEnum):
-    """Who starts a resend."""
+    """Who starts the retry rounds of a message: a person, the end of a round (AUTO), or the retry timer (CRON)."""
 
     MANUAL = "MANUAL"
     AUTO = "AUTO"
@@ -22,7 +22,7 @@ class RetryType(StrEnum):
 
 
 class RetryTrigger(StrEnum):
-    """What started one round."""
+    """What started one resend round."""
 
     MANUAL = "MANUAL"
     AUTO = "AUTO"
@@ -30,16 +30,16 @@ class RetryTrigger(StrEnum):
 
 
 class OnUnconfirmed(StrEnum):
-    """What becomes of deliveries that may have arrived."""
+    """What automatic rounds do with unconfirmed deliveries."""
 
     HOLD = "HOLD"
     RESEND = "RESEND"
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_retry_attempts` counts retries after the first attempt.
+    """When and how often failed deliveries are retried; `max_retry_attempts` counts retries after the first attempt.
 
-    Without a `delay` AUTO starts its rounds at once, and CRON by the server's timetable.
+    Without a `delay` an AUTO round starts at once, and a CRON round at the next run of the server's retry timer.
     """
 
     type: RetryType = RetryType.MANUAL
@@ -48,27 +48,28 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def max_attempts(self) -> int:
-        """Attempts that one recipient may have, the first included."""
+        """The attempts that one recipient may have, including the first."""
         return 1 + self.max_retry_attempts
 
     def has_rounds_left(self, retry_count: int) -> bool:
-        """After so many automatic rounds there may be another."""
+        """Return whether another automatic round is allowed after this number of them."""
         return self.type is not RetryType.MANUAL and retry_count < self.max_retry_attempts
 
     def next_round(self, message_id: str, retry_count: int, ended: datetime) -> datetime | None:
-        """When the next round is due by the message's own schedule, after one that ended; None when it has none."""
+        """Return when the next round is due by the message's own schedule; None if it has none, or no rounds left."""
         if self.delay is None or not self.has_rounds_left(retry_count):
             return None
-        return ended + delay_after(self.delay, retry_count, chance_of(message_id, retry_count))
+        return ended + delay_after(self.delay, retry_count, jitter_chance(message_id, retry_count))
 
 
 class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resend asks for. `recipients_named` tells that recipients were named; who they were, its batches tell.
+    """Which recipients a resend round selects.
 
-    With `as_of_sequence` nobody is taken who has changed since that position of the log; 0 stands for none.
-    `content_changed` says that the round brings a corrected content.
-    `from_batch` is set on automatic rounds only: they take recipients with an attempt in this batch or a later one, 0
-    for all recipients (domain.automatic_rounds has the rule).
+    - `recipients_named`: the resend names recipients; the round's batches hold their ids.
+    - `as_of_sequence`: recipients that changed after this position of the log are skipped; 0 for none.
+    - `content_changed`: the round has a corrected content.
+    - `from_batch`: an automatic round takes only recipients with an attempt in this batch or a later one; 0 for all
+      (domain.automatic_rounds has the rules).
     """
 
     recipients_named: bool = False
@@ -79,16 +80,16 @@ class RetrySelection(msgspec.Struct, frozen=True, kw_only=True):
     from_batch: int = 0
 
     @property
-    def names_something(self) -> bool:
-        """Naming takes permanent errors too: a person insists."""
+    def is_explicit(self) -> bool:
+        """Whether a person named recipients or error types; such a resend also takes permanent errors."""
         return self.recipients_named or bool(self.error_types)
 
 
-PLAIN = RetrySelection()
+DEFAULT_SELECTION = RetrySelection()
 
 
 class SkipReason(StrEnum):
-    """Why a recipient is not taken."""
+    """Why a resend does not take a recipient."""
 
     ALREADY_SENT = "ALREADY_SENT"
     IN_PROGRESS = "IN_PROGRESS"
@@ -102,22 +103,23 @@ class SkipReason(StrEnum):
     CHANGED_SINCE = "CHANGED_SINCE"
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the verdict on a recipient depends on; recipients of equal standing are judged alike.
+class RetryState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides whether a resend takes a recipient; recipients with equal values get the same answer.
 
-    `maybe_sent`: some attempt may have arrived, the last or one before. `token_replaced`: the page has had another
-    token since the last attempt.
+    - `attempts_exhausted`: the recipient has had the maximum number of attempts.
+    - `maybe_sent`: the last attempt or an earlier one may have arrived.
+    - `token_replaced`: the page has had a new token since the last attempt.
     """
 
-    state: DeliveryStatus
-    used_up: bool
+    status: DeliveryStatus
+    attempts_exhausted: bool
     error_type: ErrorType | None = None
     retry: RetryRule | None = None
     maybe_sent: bool = False
     token_replaced: bool = False
 
 
-_CLOSED = {
+_SKIPPED_STATUSES = {
     DeliveryStatus.SENT: SkipReason.ALREADY_SENT,
     DeliveryStatus.PENDING: SkipReason.IN_PROGRESS,
     DeliveryStatus.SENDING: SkipReason.IN_PROGRESS,
@@ -125,26 +127,28 @@ _CLOSED = {
 }
 
 
-def verdict(standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnconfirmed) -> SkipReason | None:
-    """Why a resend skips such a recipient; None when it takes it."""
-    if standing.state in _CLOSED:
-        return _CLOSED[standing.state]
+def skip_reason(standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed) -> SkipReason | None:
+    """Return why a resend skips such a recipient; None if it takes it."""
+    if standing.status in _SKIPPED_STATUSES:
+        return _SKIPPED_STATUSES[standing.status]
     if selection.error_types and standing.error_type not in selection.error_types:
         return SkipReason.OTHER_ERROR_TYPE
-    if standing.used_up:
+    if standing.attempts_exhausted:
         return SkipReason.ATTEMPTS_USED_UP
-    asked_for = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
-    if standing.maybe_sent and not asked_for:
+    takes_unconfirmed = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
+    if standing.maybe_sent and not takes_unconfirmed:
         return SkipReason.UNCONFIRMED
-    if standing.state is DeliveryStatus.UNCONFIRMED:
+    if standing.status is DeliveryStatus.UNCONFIRMED:
         return None
-    return None if selection.names_something else why_hopeless(standing, content_changed=selection.content_changed)
+    return (
+        None if selection.is_explicit else permanent_failure_reason(standing, content_changed=selection.content_changed)
+    )
 
 
-def why_hopeless(standing: Standing, *, content_changed: bool = False) -> SkipReason | None:
-    """Why another attempt would fail the same way, if it would.
+def permanent_failure_reason(standing: RetryState, *, content_changed: bool = False) -> SkipReason | None:
+    """Return why another attempt would fail in the same way; None if it can succeed.
 
-    With a corrected content an error of type OTHER may pass: the platform's words about a content are of that type.
+    With a corrected content an error of type OTHER may disappear, because errors about a content have that type.
     """
     if content_changed and standing.error_type is ErrorType.OTHER:
         return None

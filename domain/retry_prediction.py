@@ -1,4 +1,4 @@
-"""What a resend would come to for a recipient, by cause: a dry run's answer."""
+"""The prediction of a resend's result for a recipient, which a dry run returns."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ import msgspec
 
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType
-from domain.retry import SkipReason, Standing, why_hopeless
+from domain.retry import RetryState, SkipReason, permanent_failure_reason
 
 
-class Cause(StrEnum):
-    """Why a resend would reach somebody, or would not."""
+class PredictedCause(StrEnum):
+    """Why a resend would or would not reach a recipient."""
 
     RETRYABLE_NOW = "RETRYABLE_NOW"
     OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
@@ -28,34 +28,34 @@ class Cause(StrEnum):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """A cause, and the type of the last error of those whom it is true of, if they have one."""
+    """A cause, and the type of the last error of the recipients that it applies to, if they have one."""
 
-    cause: Cause
+    cause: PredictedCause
     error_type: ErrorType | None = None
 
 
-def predicted(
-    standing: Standing,
+def predict(
+    standing: RetryState,
     skipped: SkipReason | None,
     *,
     outside_window: bool,
     page_is_held: bool,
     content_changed: bool = False,
 ) -> Prediction:
-    """What to expect of recipients of a standing; `skipped` is why a resend does not take them, if it does not.
+    """Return the prediction for recipients with this standing; `skipped` is why the resend skips them, if it does.
 
-    Who is taken because somebody insisted will fail again all the same.
+    A recipient with a permanent error that a person named is taken, but predicted to fail again.
     """
-    reason = skipped or _why_in_vain(standing, content_changed=content_changed)
+    reason = skipped or _why_failing_again(standing, content_changed=content_changed)
     if reason is None:
-        cause = Cause.PAGE_ON_HOLD if page_is_held else Cause.RETRYABLE_NOW
+        cause = PredictedCause.PAGE_ON_HOLD if page_is_held else PredictedCause.RETRYABLE_NOW
     elif reason is SkipReason.PERMANENT_ERROR:
-        cause = Cause.OUTSIDE_WINDOW if outside_window else Cause.WILL_FAIL_AGAIN
+        cause = PredictedCause.OUTSIDE_WINDOW if outside_window else PredictedCause.WILL_FAIL_AGAIN
     else:
-        cause = Cause(reason)
+        cause = PredictedCause(reason)
     return Prediction(cause, standing.error_type)
 
 
-def _why_in_vain(standing: Standing, *, content_changed: bool) -> SkipReason | None:
-    is_failed = standing.state is DeliveryStatus.FAILED
-    return why_hopeless(standing, content_changed=content_changed) if is_failed else None
+def _why_failing_again(standing: RetryState, *, content_changed: bool) -> SkipReason | None:
+    is_failed = standing.status is DeliveryStatus.FAILED
+    return permanent_failure_reason(standing, content_changed=content_changed) if is_failed else None

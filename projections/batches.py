@@ -1,6 +1,7 @@
-"""Batches: a row each, with the counts of its own deliveries."""
+"""The batches table: a row for each batch, with the counts of its own deliveries."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,7 @@ from domain.batch_events import (
     BatchStarted,
 )
 from domain.delivery import DeliveryStatus
+from domain.event import RecordedEvent
 from domain.message_events import (
     MessageAbandoned,
     MessagePaused,
@@ -20,8 +22,7 @@ from domain.message_events import (
     MessageSubmitted,
 )
 from projections.new_batches import NewBatches
-from projections.recorded import Recorded
-from projections.sql import Given, Micros, Sql, micros, one_of
+from projections.sql import BulkRows, Micros, Sql, in_condition, micros
 
 TABLES = (
     """
@@ -62,16 +63,17 @@ TABLES = (
 )
 
 
-# When a pending batch may be claimed: 0 at once, else its message's schedule_time, and never while that is paused.
-NEVER = 2**62
+# The time from which a pending batch may be claimed: the message's schedule_time, 0 without one, NEVER while it is
+# paused.
+NEVER_DUE = 2**62
 _DUE = f"""
-    COALESCE((SELECT CASE WHEN is_paused = 1 THEN {NEVER} ELSE schedule_time END
+    COALESCE((SELECT CASE WHEN is_paused = 1 THEN {NEVER_DUE} ELSE schedule_time END
               FROM messages WHERE messages.message_id = :message_id), 0)
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - a constant of this module
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as its readers see it; `lease_expire_time` is that of its claim."""
+    """A row of the batches table; `lease_expire_time` belongs to its claim."""
 
     message_id: str
     number: int
@@ -94,8 +96,8 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     end_time: Micros | None
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of batches that are there, but for the counts."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Apply an event to existing batches, except for the counts (see add_counts)."""
     event = recorded.event
     if isinstance(event, BatchEvent):
         _change(sql, event)
@@ -103,7 +105,7 @@ def apply(sql: Sql, recorded: Recorded) -> None:
         case MessageSubmitted() if event.stage:
             _publish(sql, event.message_id)
         case MessagePaused() | MessageStopped() | MessageResumed():
-            _settle_due_times(sql, event.message_id)
+            _update_due_times(sql, event.message_id)
         case MessageAbandoned():
             sql.execute("DELETE FROM batches WHERE message_id = :message_id", {"message_id": event.message_id})
 
@@ -123,8 +125,8 @@ def _change(sql: Sql, event: BatchEvent) -> None:
 _NEW = (("number", int), ("total", int), ("position", int))
 
 
-def create(sql: Sql, new: NewBatches) -> None:
-    """All of them pending; those of a stream that is open are STAGED: nobody sees or claims them."""
+def insert(sql: Sql, new: NewBatches) -> None:
+    """Insert new batches as PENDING, or as STAGED while the message's stream is open: then no worker claims them."""
     sql.execute(
         f"""
         INSERT INTO batches (message_id, number, stage, round, page_id, status, total, pending, create_time, position,
@@ -134,9 +136,9 @@ def create(sql: Sql, new: NewBatches) -> None:
                     THEN 'PENDING' ELSE 'STAGED' END,
                total, total, :time, position, {_DUE}
         FROM given
-        """,  # noqa: S608 - here and below: our own words
-        new.common,
-        Given(
+        """,  # noqa: S608 - here and below: constants of this module
+        new.shared_parameters,
+        BulkRows(
             _NEW,
             [
                 (event.batch_number, len(event.recipients), position)
@@ -155,8 +157,8 @@ def _publish(sql: Sql, message_id: str) -> None:
     )
 
 
-def _settle_due_times(sql: Sql, message_id: str) -> None:
-    """Of those that nobody has claimed."""
+def _update_due_times(sql: Sql, message_id: str) -> None:
+    """Set the due times of a message's unclaimed batches."""
     sql.execute(
         f"""
         UPDATE batches SET due_time = {_DUE}
@@ -209,21 +211,21 @@ _ADD_COUNTS = """
 
 
 def add_counts(sql: Sql, event: BatchEvent, changes: Mapping[DeliveryStatus, int]) -> None:
-    """Adds to the counts of a batch's own deliveries, by status."""
+    """Add changes, by status, to the counts of a batch's own deliveries."""
     counts = {status.value: changes.get(status, 0) for status in DeliveryStatus}
     sql.execute(_ADD_COUNTS, {**counts, "message_id": event.message_id, "number": event.batch_number})
 
 
 def _rows(sql: Sql, condition: str, parameters: dict[str, object]) -> Sequence[BatchRow]:
-    found = sql.rows(f"SELECT * FROM batches WHERE {condition}", parameters)  # noqa: S608 - conditions of our own words
+    found = sql.rows(f"SELECT * FROM batches WHERE {condition}", parameters)  # noqa: S608 - conditions of this module
     return [msgspec.convert(dict(row), BatchRow) for row in found]
 
 
-def of_message(
+def list_of_message(
     sql: Sql, message_id: str, *, statuses: Sequence[str] = (), after: int = 0, limit: int
 ) -> Sequence[BatchRow]:
-    """A message's batches by number."""
-    in_statuses, parameters = one_of("status", "status", statuses)
+    """Return a message's batches, ordered by number, after the number `after`."""
+    in_statuses, parameters = in_condition("status", "status", statuses)
     condition = f"message_id = :message_id AND {in_statuses} AND number > :after ORDER BY number LIMIT :limit"
     return _rows(sql, condition, {**parameters, "message_id": message_id, "after": after, "limit": limit})
 
@@ -237,43 +239,44 @@ _OF_OTHER_ROUNDS = """
 def claimable_of_page(
     sql: Sql, page_id: str, limit: int, *, but_for: Collection[tuple[str, int]] = ()
 ) -> Sequence[BatchRow]:
-    """A page's batches that are started, or pending and due: in the order in which they were planned, or fell due.
+    """Return a page's batches that are started, or pending and due, ordered by the time of their planning or due time.
 
-    What is not due yet, or paused, is not even looked at; what is pending of some messages' rounds is passed over.
+    The index skips batches that are paused or not due yet. Pending batches of the rounds (message id, round) in
+    `but_for` are left out.
     """
     of_others = _OF_OTHER_ROUNDS if but_for else ""
     rows = sql.rows(
         f"""
         SELECT * FROM (
             SELECT * FROM (
-                SELECT batches.*, create_time AS turn FROM batches
+                SELECT batches.*, create_time AS ready_time FROM batches
                 WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time = 0 {of_others}
                 ORDER BY position LIMIT :limit
             ) AS at_once
             UNION ALL
             SELECT * FROM (
-                SELECT batches.*, due_time AS turn FROM batches
+                SELECT batches.*, due_time AS ready_time FROM batches
                 WHERE page_id = :page_id AND status IN ('PENDING', 'STARTED') AND due_time > 0 AND due_time <= :now
                       {of_others}
                 ORDER BY due_time, position LIMIT :limit
             ) AS scheduled
         ) AS claimable
-        ORDER BY turn, position LIMIT :limit
+        ORDER BY ready_time, position LIMIT :limit
         """,  # noqa: S608
         {"page_id": page_id, "limit": limit, "now": sql.clock()},
-        Given((("message_id", str), ("round", int)), sorted(but_for)) if but_for else None,
+        BulkRows((("message_id", str), ("round", int)), sorted(but_for)) if but_for else None,
     )
     return [msgspec.convert(dict(row), BatchRow) for row in rows]
 
 
 def started_of_page(sql: Sql, page_id: str, limit: int) -> Sequence[BatchRow]:
-    """A page's batches that are started, in the order in which they were planned."""
+    """Return a page's started batches, in the order in which they were planned."""
     condition = "page_id = :page_id AND status = 'STARTED' AND due_time = 0 ORDER BY position LIMIT :limit"
     return _rows(sql, condition, {"page_id": page_id, "limit": limit})
 
 
 def open_of_message(sql: Sql, message_id: str, *, after: int = 0, limit: int) -> Sequence[BatchRow]:
-    """A message's batches that are pending or started, by number, after the last one seen."""
+    """Return a message's pending and started batches, ordered by number, after the number `after`."""
     condition = (
         "message_id = :message_id AND status IN ('PENDING', 'STARTED') AND number > :after ORDER BY number LIMIT :limit"
     )
@@ -281,7 +284,7 @@ def open_of_message(sql: Sql, message_id: str, *, after: int = 0, limit: int) ->
 
 
 def count_open(sql: Sql, message_id: str) -> int:
-    """How many batches of a message are pending or started."""
+    """Return the number of a message's pending and started batches."""
     row = sql.row(
         "SELECT COUNT(*) AS batches FROM batches WHERE message_id = :message_id AND status IN ('PENDING', 'STARTED')",
         {"message_id": message_id},
@@ -290,13 +293,13 @@ def count_open(sql: Sql, message_id: str) -> int:
 
 
 def pages_with_work(sql: Sql) -> Sequence[str]:
-    """Pages that have batches to claim now, or started ones; those on hold only for what is started."""
+    """Return the pages with batches that are started, or pending and due; for pages on hold only started ones count."""
     found = sql.rows(
         """
         SELECT page_id FROM pages
         WHERE (SELECT 1 FROM batches WHERE batches.page_id = pages.page_id AND status IN ('PENDING', 'STARTED')
                AND due_time <= :now AND (pages.is_held = 0 OR status = 'STARTED') LIMIT 1) IS NOT NULL
-        """,  # one look-up each: what is scheduled or paused may be very much, and stay for long
+        """,  # one index look-up per page: there may be very many scheduled or paused batches, for a long time
         {"now": sql.clock()},
     )
     return [row["page_id"] for row in found]
@@ -309,3 +312,40 @@ def pending_of(sql: Sql, message_id: str, number: int) -> int:
         {"message_id": message_id, "number": number},
     )
     return row["pending"] if row else 0
+
+
+class BatchesResult(NamedTuple):
+    """The result of a range of batches: whether all have ended, and how many deliveries did not succeed."""
+
+    have_ended: bool
+    failed: int
+    unconfirmed: int
+
+
+def result_of(sql: Sql, message_id: str, *, first: int, count: int) -> BatchesResult:
+    """Return the result of `count` batches of a message, starting with the number `first`."""
+    row = sql.row(
+        """
+        SELECT COUNT(end_time) AS ended, SUM(failed) AS failed, SUM(unconfirmed) AS unconfirmed
+        FROM batches WHERE message_id = :message_id AND number BETWEEN :first AND :last
+        """,
+        {"message_id": message_id, "first": first, "last": first + count - 1},
+    )
+    if row is None or row["ended"] < count:
+        return BatchesResult(have_ended=False, failed=0, unconfirmed=0)
+    return BatchesResult(have_ended=True, failed=row["failed"], unconfirmed=row["unconfirmed"])
+
+
+_SUMS = ", ".join(f"SUM({status.value.lower()}) AS {status.value.lower()}" for status in DeliveryStatus)
+
+
+def attempt_counts_by_round(
+    sql: Sql, message_id: str, rounds: Sequence[int]
+) -> Mapping[int, Mapping[DeliveryStatus, int]]:
+    """Return the number of attempts by status for each of a message's rounds."""
+    in_rounds, parameters = in_condition("round", "round", rounds)
+    rows = sql.rows(
+        f"SELECT round, {_SUMS} FROM batches WHERE message_id = :message_id AND {in_rounds} GROUP BY round",  # noqa: S608
+        {**parameters, "message_id": message_id},
+    )
+    return {row["round"]: {status: row[status.value.lower()] for status in DeliveryStatus} for row in rows}

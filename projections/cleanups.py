@@ -1,19 +1,19 @@
-"""Cleanups: a row each, with how far it is, from which any process goes on with it."""
+"""The cleanups table: a row for each cleanup, with its progress, so that any process can continue it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from domain.cleanup_events import (
+from domain.event import RecordedEvent
+from domain.retention_events import (
     CleanupCompleted,
     CleanupCounted,
     CleanupEvent,
     CleanupStarted,
     DeliveriesCleaned,
 )
-from projections.recorded import Recorded
-from projections.removable import Cursor
+from projections.removable_deliveries import CleanupCursor
 from projections.sql import Micros, Row, Sql, micros
 
 TABLES = (
@@ -36,7 +36,10 @@ TABLES = (
 
 
 class CleanupRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A cleanup as its readers see it; `version` is that of its stream. The total is None until it is counted."""
+    """A row of the cleanups table.
+
+    `version` is the version of the cleanup's stream. `deliveries_total` is None until the deliveries are counted.
+    """
 
     cleanup_id: str
     before_time: Micros
@@ -51,17 +54,17 @@ class CleanupRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_done(self) -> bool:
-        """Nothing is left to remove."""
+        """Whether all deliveries are removed."""
         return self.state == "DONE"
 
     @property
-    def cursor(self) -> Cursor:
-        """Where it goes on."""
-        return Cursor(self.last_message, self.last_batch)
+    def cursor(self) -> CleanupCursor:
+        """The place after which the cleanup continues."""
+        return CleanupCursor(self.last_message, self.last_batch)
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of cleanups."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Apply an event to the cleanups."""
     event = recorded.event
     match event:
         case CleanupStarted():
@@ -69,7 +72,7 @@ def apply(sql: Sql, recorded: Recorded) -> None:
         case CleanupCounted():
             _set(sql, recorded.version, event, "deliveries_total = :total", {"total": event.deliveries})
         case DeliveriesCleaned():
-            _go_on(sql, recorded.version, event)
+            _advance(sql, recorded.version, event)
         case CleanupCompleted():
             _set(sql, recorded.version, event, "state = 'DONE', end_time = :time", {"time": micros(event.time)})
 
@@ -84,7 +87,7 @@ def _start(sql: Sql, event: CleanupStarted) -> None:
     )
 
 
-def _go_on(sql: Sql, version: int, event: DeliveriesCleaned) -> None:
+def _advance(sql: Sql, version: int, event: DeliveriesCleaned) -> None:
     last = event.parts[-1]
     _set(
         sql,
@@ -100,21 +103,21 @@ def _go_on(sql: Sql, version: int, event: DeliveriesCleaned) -> None:
 
 
 def _set(sql: Sql, version: int, event: CleanupEvent, assignments: str, values: Mapping[str, Any]) -> None:
-    statement = f"UPDATE cleanups SET {assignments}, version = :version WHERE cleanup_id = :cleanup_id"  # noqa: S608 - our own words
+    statement = f"UPDATE cleanups SET {assignments}, version = :version WHERE cleanup_id = :cleanup_id"  # noqa: S608 - constants
     sql.execute(statement, {**values, "version": version, "cleanup_id": event.cleanup_id})
 
 
 def find(sql: Sql, cleanup_id: str) -> CleanupRow | None:
-    """A cleanup, or None."""
+    """Return a cleanup; None if there is none with this id."""
     row = sql.row("SELECT * FROM cleanups WHERE cleanup_id = :cleanup_id", {"cleanup_id": cleanup_id})
-    return _cleanup(row) if row else None
+    return _cleanup_row(row) if row else None
 
 
 def oldest_running(sql: Sql) -> CleanupRow | None:
-    """The one that is worked off first, or None when none is left."""
+    """Return the oldest running cleanup, which is processed first; None if none is running."""
     row = sql.row("SELECT * FROM cleanups WHERE state = 'RUNNING' ORDER BY create_time, cleanup_id LIMIT 1")
-    return _cleanup(row) if row else None
+    return _cleanup_row(row) if row else None
 
 
-def _cleanup(row: Row) -> CleanupRow:
+def _cleanup_row(row: Row) -> CleanupRow:
     return msgspec.convert(dict(row), CleanupRow)

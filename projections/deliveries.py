@@ -1,4 +1,4 @@
-"""Deliveries: a row for every attempt, and how events change it."""
+"""The deliveries table: a row for each attempt, and how events change it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from domain.batch_events import (
     RecordedOutcome,
 )
 from domain.delivery import status_of
+from domain.event import RecordedEvent
 from domain.message_events import MessageAbandoned
 from domain.outcome import Failed, Sent, Unconfirmed
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded
 from projections.new_batches import NewBatches
-from projections.recorded import Recorded
-from projections.sql import Given, Sql, micros
+from projections.sql import BulkRows, Sql, micros
 
 TABLES = (
     """
@@ -51,14 +51,14 @@ TABLES = (
     CREATE INDEX IF NOT EXISTS deliveries_by_error ON deliveries (message_id, error_type, batch_number, position)
     WHERE error_type IS NOT NULL
     """,
-    # The key comes last: of indexes that look alike while a table is empty, PostgreSQL plans with the newest, and keeps
-    # to that plan; by the other one each row would cost a walk through all of the message.
+    # The key must be created last. While the table is empty, all indexes look equal to PostgreSQL's planner, which then
+    # takes the newest one and keeps that plan. With another index each row would cost a scan of the whole message.
     "CREATE UNIQUE INDEX IF NOT EXISTS deliveries_key ON deliveries (message_id, batch_number, position)",
 )
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of attempts that are there; called by recipients, which counts what changes."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Apply an event to existing attempts; projections.recipients calls it, and counts the changes."""
     event = recorded.event
     match event:
         case DeliveriesDispatched():
@@ -70,13 +70,13 @@ def apply(sql: Sql, recorded: Recorded) -> None:
         case BatchCancelled():
             _cancel(sql, event)
         case ReceiptsRecorded():
-            _heed_receipts(sql, event)
+            _apply_receipts(sql, event)
         case MessageAbandoned():
             sql.execute("DELETE FROM deliveries WHERE message_id = :message_id", {"message_id": event.message_id})
 
 
-def create(sql: Sql, new: NewBatches) -> None:
-    """Those of new batches."""
+def insert(sql: Sql, new: NewBatches) -> None:
+    """Insert the attempts of new batches."""
     sql.execute(
         """
         INSERT INTO deliveries (message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
@@ -84,17 +84,17 @@ def create(sql: Sql, new: NewBatches) -> None:
         SELECT :message_id, batch_number, position, recipient_id, recipient_name, attempt_number,
                'PENDING', :time, :time FROM given
         """,
-        new.common,
+        new.shared_parameters,
         new.attempts,
     )
 
 
-_OF_GIVEN = """
+_WHERE_GIVEN = """
     FROM given WHERE deliveries.message_id = :message_id AND deliveries.batch_number = :batch_number
                  AND deliveries.position = given.position
 """
-# Evidence wins (protocol rule 4): what has a receipt is sent, whatever its worker says before or after.
-_WITHOUT_RECEIPT = f"{_OF_GIVEN} AND deliveries.has_receipt = 0"
+# A receipt overrides outcomes (protocol rule 4): a delivery with a receipt stays SENT after any outcome.
+_WITHOUT_RECEIPT = f"{_WHERE_GIVEN} AND deliveries.has_receipt = 0"
 
 
 def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, token_generation: int | None) -> None:
@@ -103,7 +103,7 @@ def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, to
         UPDATE deliveries SET status = :status, update_time = :time,
                               token_generation = COALESCE(:token_generation, token_generation)
         {_WITHOUT_RECEIPT}
-        """,  # noqa: S608 - here and below: our own words
+        """,  # noqa: S608 - here and below: constants of this module
         {
             "message_id": event.message_id,
             "batch_number": event.batch_number,
@@ -111,7 +111,7 @@ def _move(sql: Sql, event: BatchEvent, positions: Sequence[int], status: str, to
             "token_generation": token_generation,
             "time": micros(event.time),
         },
-        Given((("position", int),), [(position,) for position in positions]),
+        BulkRows((("position", int),), [(position,) for position in positions]),
     )
 
 
@@ -139,7 +139,7 @@ _FAILED = (
 
 
 def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) -> None:
-    place = {"message_id": event.message_id, "batch_number": event.batch_number}
+    batch = {"message_id": event.message_id, "batch_number": event.batch_number}
     if sent := [_sent_row(known) for known in outcomes if isinstance(known.outcome, Sent)]:
         sql.execute(
             f"""
@@ -148,8 +148,8 @@ def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) ->
                    update_time = given.time, sent_time = given.time, failed_time = NULL
             {_WITHOUT_RECEIPT}
             """,  # noqa: S608
-            place,
-            Given(_SENT, sent),
+            batch,
+            BulkRows(_SENT, sent),
         )
     if failed := [_failed_row(known, known.outcome) for known in outcomes if not isinstance(known.outcome, Sent)]:
         sql.execute(
@@ -159,13 +159,13 @@ def _record(sql: Sql, event: BatchEvent, outcomes: Sequence[RecordedOutcome]) ->
                    retry = given.retry, update_time = given.time, sent_time = NULL, failed_time = given.time
             {_WITHOUT_RECEIPT}
             """,  # noqa: S608
-            place,
-            Given(_FAILED, failed),
+            batch,
+            BulkRows(_FAILED, failed),
         )
 
 
 def _sent_row(known: RecordedOutcome) -> tuple[Any, ...]:
-    assert isinstance(known.outcome, Sent)  # noqa: S101 - told apart by the caller
+    assert isinstance(known.outcome, Sent)  # noqa: S101 - the caller checks it
     return known.position, known.outcome.provider_message_id, micros(known.time)
 
 
@@ -177,24 +177,24 @@ def _failed_row(known: RecordedOutcome, outcome: Failed | Unconfirmed) -> tuple[
     )
 
 
-def _heed_receipts(sql: Sql, event: ReceiptsRecorded) -> None:
-    place = {"message_id": event.message_id, "batch_number": event.batch_number}
-    for kind, statement in _OF_KIND.items():
-        if told := [_told(receipt) for receipt in event.receipts if receipt.kind is kind]:
-            sql.execute(statement, {**place, "update_time": micros(event.time)}, Given(_SENT, told))
+def _apply_receipts(sql: Sql, event: ReceiptsRecorded) -> None:
+    batch = {"message_id": event.message_id, "batch_number": event.batch_number}
+    for kind, statement in _RECEIPT_STATEMENTS.items():
+        if rows := [_receipt_row(receipt) for receipt in event.receipts if receipt.kind is kind]:
+            sql.execute(statement, {**batch, "update_time": micros(event.time)}, BulkRows(_SENT, rows))
 
 
-_OF_KIND = {
+_RECEIPT_STATEMENTS = {
     ReceiptKind.ECHO: f"""
         UPDATE deliveries SET status = 'SENT', has_receipt = 1, provider_message_id = given.provider_message_id,
                error_code = 0, error_subcode = 0, error_message = '', error_type = NULL, retry = NULL,
                update_time = :update_time, sent_time = given.time, failed_time = NULL
-        {_OF_GIVEN}
+        {_WHERE_GIVEN}
     """,  # noqa: S608
-    ReceiptKind.DELIVERED: f"UPDATE deliveries SET delivered_time = given.time {_OF_GIVEN}",  # noqa: S608
-    ReceiptKind.READ: f"UPDATE deliveries SET read_time = given.time {_OF_GIVEN}",  # noqa: S608
+    ReceiptKind.DELIVERED: f"UPDATE deliveries SET delivered_time = given.time {_WHERE_GIVEN}",  # noqa: S608
+    ReceiptKind.READ: f"UPDATE deliveries SET read_time = given.time {_WHERE_GIVEN}",  # noqa: S608
 }
 
 
-def _told(receipt: Receipt) -> tuple[Any, ...]:
+def _receipt_row(receipt: Receipt) -> tuple[Any, ...]:
     return receipt.position, receipt.provider_message_id, micros(receipt.time)

@@ -1,45 +1,48 @@
-"""Reports on how attempts went, of a message or of a page: sums of what stands in outcomes."""
+"""Delivery reports of a message or a page: sums over the outcomes tables."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from projections.message_rows import MessageRow, message_row
 from projections.outcomes import HOUR
-from projections.sql import Given, Micros, Sql
+from projections.sql import BulkRows, Micros, Sql
 
-COMMONEST = 10  # errors of a report
-FOREVER = 2**62
+MAX_ERRORS = 10  # errors of a report
+MAX_TIME = 2**62
 
 
 class ReportFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report is about: a message, or else a page; and in which time, the whole hours of which are meant."""
+    """The subject of a report: a message or a page, and a time range, which is extended to whole hours."""
 
     owner: str
     message_id: str = ""
     page_id: str = ""
     start: Micros = 0
-    end: Micros = FOREVER
+    end: Micros = MAX_TIME
 
     @property
     def is_limited(self) -> bool:
-        """It is about a certain time."""
-        return (self.start, self.end) != (0, FOREVER)
+        """Whether the report has a time range."""
+        return (self.start, self.end) != (0, MAX_TIME)
 
     def parameters(self) -> dict[str, object]:
-        """As the statements name them."""
+        """Return the parameters of the SQL statements."""
         start, end = self.start // HOUR * HOUR, -(-self.end // HOUR) * HOUR
-        return {**msgspec.structs.asdict(self), "start": start, "end": min(end, FOREVER)}
+        return {**msgspec.structs.asdict(self), "start": start, "end": min(end, MAX_TIME)}
 
     @property
     def of_owner(self) -> str:
-        """The condition on the owner, if one is meant."""
-        return "" if self.owner == ANYBODY else "AND owner = :owner"
+        """The SQL condition for the owner; empty for ANY_OWNER."""
+        return "" if self.owner == ANY_OWNER else "AND owner = :owner"
 
     @property
     def attempts(self) -> str:
-        """The attempts that it is about, by table and condition; a row below 0 was not counted from its beginning."""
+        """The SQL table and condition for the attempts of the report.
+
+        Rows below 0 are left out: their hours were only partly counted.
+        """
         if self.message_id:
             subject = "outcomes WHERE message_id = :message_id"
         else:
@@ -47,20 +50,20 @@ class ReportFilter(msgspec.Struct, frozen=True, kw_only=True):
         return f"{subject} AND hour >= :start AND hour < :end AND deliveries > 0"
 
 
-class EndingCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Attempts by how they ended."""
+class OutcomeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of attempts by outcome."""
 
     sent: int
     failed: int
     unconfirmed: int
 
     @property
-    def made(self) -> int:
-        """All of them."""
+    def total(self) -> int:
+        """The number of all attempts."""
         return self.sent + self.failed + self.unconfirmed
 
 
-class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorCountRow(msgspec.Struct, frozen=True, kw_only=True):
     """Failed and unconfirmed attempts with the same error."""
 
     error_type: str
@@ -70,67 +73,75 @@ class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: int
 
 
-_ENDINGS = ", ".join(
+_OUTCOME_SUMS = ", ".join(
     f"CAST(COALESCE(SUM(CASE status WHEN '{status.upper()}' THEN deliveries END), 0) AS BIGINT) AS {status}"
     for status in ("sent", "failed", "unconfirmed")
 )
 
 
-def by_attempt(sql: Sql, wanted: ReportFilter) -> Mapping[int, EndingCounts]:
-    """Attempts by their number, in order."""
-    statement = f"SELECT attempt_number AS part, {_ENDINGS} FROM {wanted.attempts} GROUP BY attempt_number ORDER BY 1"  # noqa: S608 - here and below: our own words
+def counts_by_attempt(sql: Sql, wanted: ReportFilter) -> Mapping[int, OutcomeCounts]:
+    """Return the counts by attempt number, in order."""
+    statement = f"""
+        SELECT attempt_number AS part, {_OUTCOME_SUMS} FROM {wanted.attempts} GROUP BY attempt_number ORDER BY 1
+    """  # noqa: S608 - here and below: constants of this module
     return _by_part(sql, statement, wanted)
 
 
-def by_hour(sql: Sql, wanted: ReportFilter) -> Mapping[Micros, EndingCounts]:
-    """Attempts by the hour in which their outcome was known, in order."""
-    return _by_part(sql, f"SELECT hour AS part, {_ENDINGS} FROM {wanted.attempts} GROUP BY hour ORDER BY 1", wanted)  # noqa: S608
+def counts_by_hour(sql: Sql, wanted: ReportFilter) -> Mapping[Micros, OutcomeCounts]:
+    """Return the counts by the hour in which the outcome became known, in order."""
+    statement = f"SELECT hour AS part, {_OUTCOME_SUMS} FROM {wanted.attempts} GROUP BY hour ORDER BY 1"  # noqa: S608
+    return _by_part(sql, statement, wanted)
 
 
-def _by_part(sql: Sql, statement: str, wanted: ReportFilter) -> Mapping[int, EndingCounts]:
+def _by_part(sql: Sql, statement: str, wanted: ReportFilter) -> Mapping[int, OutcomeCounts]:
     rows = sql.rows(statement, wanted.parameters())
     return {
-        row["part"]: EndingCounts(sent=row["sent"], failed=row["failed"], unconfirmed=row["unconfirmed"])
+        row["part"]: OutcomeCounts(sent=row["sent"], failed=row["failed"], unconfirmed=row["unconfirmed"])
         for row in rows
     }
 
 
-def commonest_errors(sql: Sql, wanted: ReportFilter) -> Sequence[ErrorRow]:
-    """The commonest errors, commonest first."""
+def most_common_errors(sql: Sql, wanted: ReportFilter) -> Sequence[ErrorCountRow]:
+    """Return the most common errors, the most common first."""
     rows = sql.rows(
         f"""
         SELECT error_type, error_code, error_subcode, MIN(error_message) AS error_message,
                CAST(SUM(deliveries) AS BIGINT) AS deliveries
         FROM {wanted.attempts} AND error_type <> ''
         GROUP BY error_type, error_code, error_subcode
-        ORDER BY 5 DESC, error_type, error_code, error_subcode LIMIT {COMMONEST}
+        ORDER BY 5 DESC, error_type, error_code, error_subcode LIMIT {MAX_ERRORS}
         """,  # noqa: S608
         wanted.parameters(),
     )
-    return [msgspec.convert(dict(row), ErrorRow) for row in rows]
+    return [msgspec.convert(dict(row), ErrorCountRow) for row in rows]
 
 
-def first_attempts(sql: Sql, wanted: ReportFilter, message_ids: Sequence[str]) -> Mapping[str, EndingCounts]:
-    """How the first attempts of messages went, of those that have any."""
+def first_attempt_counts(sql: Sql, wanted: ReportFilter, message_ids: Sequence[str]) -> Mapping[str, OutcomeCounts]:
+    """Return the counts of first attempts by message; messages without attempts are left out."""
     rows = sql.rows(
         f"""
-        SELECT outcomes.message_id, {_ENDINGS} FROM given CROSS JOIN outcomes
+        SELECT outcomes.message_id, {_OUTCOME_SUMS} FROM given CROSS JOIN outcomes
         WHERE outcomes.message_id = given.message_id AND outcomes.hour >= :start AND outcomes.hour < :end
           AND outcomes.attempt_number = 1 AND outcomes.deliveries > 0
         GROUP BY outcomes.message_id
         """,  # noqa: S608
         wanted.parameters(),
-        Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+        BulkRows((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
     return {
-        row["message_id"]: EndingCounts(sent=row["sent"], failed=row["failed"], unconfirmed=row["unconfirmed"])
+        row["message_id"]: OutcomeCounts(sent=row["sent"], failed=row["failed"], unconfirmed=row["unconfirmed"])
         for row in rows
     }
 
 
-def messages(sql: Sql, wanted: ReportFilter, *, before: tuple[Micros, str] | None, limit: int) -> Sequence[MessageRow]:
-    """A page's messages by age, newest first, after the last one seen; for a certain time those with attempts in it."""
-    time, message_id = before or (FOREVER, "")
+def list_messages(
+    sql: Sql, wanted: ReportFilter, *, before: tuple[Micros, str] | None, limit: int
+) -> Sequence[MessageRow]:
+    """Return a page's messages, newest first, older than `before` (creation time and id of the last one listed).
+
+    With a time range only messages with attempts in it are returned.
+    """
+    time, message_id = before or (MAX_TIME, "")
     has_attempts = """
         AND create_time < :end AND EXISTS (
             SELECT 1 FROM outcomes

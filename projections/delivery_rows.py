@@ -1,6 +1,6 @@
-"""Attempts as their readers see them: the row, and the lists of them.
+"""Queries of the deliveries table.
 
-A list costs what it shows, however many attempts the message has and whatever the filter leaves out.
+The cost of a list depends on the rows it returns, not on the number of the message's attempts or on the filter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from domain.delivery import DeliveryStatus
-from projections.sql import Micros, Sql, one_of
+from projections.sql import Micros, Sql, in_condition
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt as its readers see it."""
+    """A row of the deliveries table."""
 
     message_id: str
     batch_number: int
@@ -35,7 +35,7 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attempts a list shows; what is empty does not filter."""
+    """Which attempts a list returns; an empty field does not filter."""
 
     message_id: str
     recipient_id: str = ""
@@ -43,11 +43,11 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     error_types: tuple[str, ...] = ()
 
 
-def attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int) -> Sequence[DeliveryRow]:
-    """A message's attempts by batch and position, after the last one seen."""
+def list_attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int) -> Sequence[DeliveryRow]:
+    """Return a message's attempts, ordered by batch and position, after the batch and position `after`."""
     statement, parameters = _statement(wanted)
-    place = {"message_id": wanted.message_id, "batch_number": after[0], "position": after[1], "limit": limit}
-    return [msgspec.convert(dict(row), DeliveryRow) for row in sql.rows(statement, {**parameters, **place})]
+    start = {"message_id": wanted.message_id, "batch_number": after[0], "position": after[1], "limit": limit}
+    return [msgspec.convert(dict(row), DeliveryRow) for row in sql.rows(statement, {**parameters, **start})]
 
 
 Statement = tuple[str, Mapping[str, object]]
@@ -70,32 +70,32 @@ def _statement(wanted: DeliveryFilter) -> Statement:
 
 
 def _of_recipient(wanted: DeliveryFilter) -> Statement:
-    """A few attempts; + keeps the planner to the recipient's index."""
-    in_statuses, statuses = one_of("status", "status", wanted.statuses)
-    in_types, types = one_of("error_type", "error_type", wanted.error_types)
+    """Return the statement for the attempts of one recipient; the + makes SQLite use the recipient's index."""
+    in_statuses, statuses = in_condition("status", "status", wanted.statuses)
+    in_types, types = in_condition("error_type", "error_type", wanted.error_types)
     statement = f"""
         SELECT * FROM deliveries
         WHERE message_id = :message_id AND recipient_id = :recipient_id AND {in_statuses} AND {in_types}
           AND (+batch_number, position) > (:batch_number, :position)
         ORDER BY +batch_number, position LIMIT :limit
-    """  # noqa: S608 - here and below: our own words
+    """  # noqa: S608 - here and below: constants of this module
     return statement, {**statuses, **types, "recipient_id": wanted.recipient_id}
 
 
 def _of_error_types(wanted: DeliveryFilter) -> Statement:
-    """The attempts with an error stand in an index by type and place: those of several types are merged."""
-    in_statuses, statuses = one_of("status", "status", wanted.statuses)
-    _, types = one_of("error_type", "error_type", wanted.error_types)
+    """Return the statement for some error types: an index is ordered by type and position, so the types are merged."""
+    in_statuses, statuses = in_condition("status", "status", wanted.statuses)
+    _, types = in_condition("error_type", "error_type", wanted.error_types)
     of_each = [f"{_OF_MESSAGE} AND error_type = :{name} AND {in_statuses}" for name in types]
     return f"{' UNION ALL '.join(of_each)} {_IN_ORDER}", {**statuses, **types}
 
 
 def _of_statuses(wanted: DeliveryFilter) -> Statement:
-    """Batches know how many deliveries they have of each status: those that have none are passed over."""
-    in_statuses, statuses = one_of("deliveries.status", "status", wanted.statuses)
-    in_types, types = one_of("deliveries.error_type", "error_type", wanted.error_types)
+    """Return the statement for some statuses: batches whose counts show no such delivery are skipped."""
+    in_statuses, statuses = in_condition("deliveries.status", "status", wanted.statuses)
+    in_types, types = in_condition("deliveries.error_type", "error_type", wanted.error_types)
     has_some = " OR ".join(f"batches.{DeliveryStatus(status).value.lower()} > 0" for status in wanted.statuses)
-    # + keeps SQLite's planner from going on from each batch to all that follow.
+    # Without the + SQLite's planner would scan, for each batch, all following batches too.
     statement = f"""
         SELECT deliveries.* FROM batches CROSS JOIN deliveries
         WHERE batches.message_id = :message_id AND batches.number >= :batch_number AND ({has_some})

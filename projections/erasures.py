@@ -1,10 +1,10 @@
-"""Erasures: who was erased, and when in the log's order; no name of theirs stays in any read model."""
+"""The erasures table: erased persons, and the log position of their erasure."""
 
 from collections.abc import Sequence
 
-from domain.person_events import PersonErased
-from projections.recorded import Recorded
-from projections.sql import Given, Sql
+from domain.event import RecordedEvent
+from domain.retention_events import PersonErased
+from projections.sql import BulkRows, Sql
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS erasures (recipient_id TEXT PRIMARY KEY, position BIGINT NOT NULL)",
@@ -12,12 +12,12 @@ TABLES = (
 )
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """Blanks the person's names, and marks all that was planned for them so far."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Blank the erased person's names, and mark them as erased in all messages so far."""
     event = recorded.event
     if not isinstance(event, PersonErased):
         return
-    given = Given((("message_id", str),), [(message_id,) for message_id in event.messages])
+    given = BulkRows((("message_id", str),), [(message_id,) for message_id in event.messages])
     for statement in (_BLANK_RECIPIENTS, _BLANK_DELIVERIES):
         sql.execute(statement, {"recipient_id": event.recipient_id}, given)
     sql.execute(
@@ -39,8 +39,8 @@ _BLANK_DELIVERIES = """
 """
 
 
-def messages_of(sql: Sql, recipient_id: str) -> Sequence[str]:
-    """The messages that know a person who was not erased since; a look-up in each message there is."""
+def messages_of_person(sql: Sql, recipient_id: str) -> Sequence[str]:
+    """Return the messages that have a person as a recipient, not erased since; one look-up per existing message."""
     rows = sql.rows(
         """
         SELECT message_id FROM messages
@@ -53,13 +53,13 @@ def messages_of(sql: Sql, recipient_id: str) -> Sequence[str]:
 
 
 def is_erased(sql: Sql, recipient_id: str) -> bool:
-    """Somebody asked for it before."""
+    """Return whether the person was erased at any time."""
     row = sql.row("SELECT 1 FROM erasures WHERE recipient_id = :recipient_id", {"recipient_id": recipient_id})
     return row is not None
 
 
-def erased_people(sql: Sql, recipient_ids: Sequence[str]) -> frozenset[str]:
-    """Those who were erased at any time."""
+def ever_erased(sql: Sql, recipient_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of the recipients that were erased at any time."""
     if not recipient_ids:
         return frozenset()
     rows = sql.rows(
@@ -67,13 +67,13 @@ def erased_people(sql: Sql, recipient_ids: Sequence[str]) -> frozenset[str]:
         SELECT given.recipient_id FROM given
         WHERE (SELECT position FROM erasures WHERE erasures.recipient_id = given.recipient_id) IS NOT NULL
         """,
-        given=Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+        given=BulkRows((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
     )
     return frozenset(row["recipient_id"] for row in rows)
 
 
-def erased_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
-    """Those of a message's recipients who were erased after it was planned."""
+def erased_recipients(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of a message's recipients that were erased after it was planned."""
     rows = sql.rows(
         """
         SELECT given.recipient_id FROM given
@@ -81,6 +81,6 @@ def erased_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> fro
                WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id) = 1
         """,
         {"message_id": message_id},
-        Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+        BulkRows((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
     )
     return frozenset(row["recipient_id"] for row in rows)

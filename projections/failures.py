@@ -1,13 +1,13 @@
-"""Failures: how many recipients of a message stand under each error type."""
+"""The failures table: the number of failed and unconfirmed recipients of a message by error type."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from domain.event import RecordedEvent
 from domain.fault import ErrorType
 from domain.message_events import MessageAbandoned
-from projections.recorded import Recorded
-from projections.sql import Given, Micros, Row, Sql
+from projections.sql import BulkRows, Micros, Row, Sql
 
 TABLES = (
     """
@@ -22,7 +22,7 @@ TABLES = (
 
 
 class ErrorTypeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's recipients under one error type: when the first and the last of them failed, and the last's error."""
+    """A message's recipients with one error type, the time of their first and last failure, and the last error."""
 
     message_id: str
     error_type: str
@@ -34,14 +34,14 @@ class ErrorTypeRow(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """An abandoned message never had failures; all else comes through add_counts."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Delete the failures of an abandoned message; other events use add_counts."""
     if isinstance(recorded.event, MessageAbandoned):
         sql.execute("DELETE FROM failures WHERE message_id = :message_id", {"message_id": recorded.event.message_id})
 
 
 def add_counts(sql: Sql, message_id: str, changes: Mapping[str, int]) -> None:
-    """Adds to a message's failures by error type."""
+    """Add changes, by error type, to a message's failures."""
     if not any(changes.values()):
         return
     sql.execute(
@@ -51,24 +51,24 @@ def add_counts(sql: Sql, message_id: str, changes: Mapping[str, int]) -> None:
         ON CONFLICT (message_id, error_type) DO UPDATE SET recipients = failures.recipients + excluded.recipients
         """,
         {"message_id": message_id},
-        Given((("error_type", str), ("change", int)), list(changes.items())),
+        BulkRows((("error_type", str), ("change", int)), list(changes.items())),
     )
 
 
-def by_type(sql: Sql, message_id: str) -> Mapping[ErrorType, int]:
-    """Failed and unconfirmed recipients of a message by the type of their last error, commonest first."""
-    return by_type_of_each(sql, [message_id])[message_id]
+def counts_by_type(sql: Sql, message_id: str) -> Mapping[ErrorType, int]:
+    """Return the number of a message's failed and unconfirmed recipients by their last error type, largest first."""
+    return counts_by_type_of_each(sql, [message_id])[message_id]
 
 
-def by_type_of_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Mapping[ErrorType, int]]:
-    """The same of several messages."""
+def counts_by_type_of_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Mapping[ErrorType, int]]:
+    """Return the result of by_type for each of several messages."""
     rows = sql.rows(
         """
         SELECT failures.* FROM given CROSS JOIN failures
         WHERE failures.message_id = given.message_id AND failures.recipients > 0
         ORDER BY failures.recipients DESC, failures.error_type
         """,
-        given=Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+        given=BulkRows((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
     found: dict[str, dict[ErrorType, int]] = {message_id: {} for message_id in message_ids}
     for row in rows:
@@ -76,8 +76,8 @@ def by_type_of_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Mapp
     return found
 
 
-def summed_up(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:
-    """Failed and unconfirmed recipients of messages by the type of their last error, of each the commonest first."""
+def summarize(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:
+    """Return a row for each message and last error type, in the order of the messages, the largest type first."""
     rows = sql.rows(
         f"""
         SELECT failures.message_id, failures.error_type, failures.recipients,
@@ -88,9 +88,9 @@ def summed_up(sql: Sql, message_ids: Sequence[str]) -> Sequence[ErrorTypeRow]:
                ) AS latest
         FROM given CROSS JOIN failures
         WHERE failures.message_id = given.message_id AND failures.recipients > 0
-        ORDER BY given.place, failures.recipients DESC, failures.error_type
-        """,  # noqa: S608 - our own words
-        given=Given((("place", int), ("message_id", str)), list(enumerate(message_ids))),
+        ORDER BY given.row_index, failures.recipients DESC, failures.error_type
+        """,  # noqa: S608 - constants of this module
+        given=BulkRows((("row_index", int), ("message_id", str)), list(enumerate(message_ids))),
     )
     return [_error_type_row(row) for row in rows]
 
@@ -101,7 +101,7 @@ _OF_TYPE = """
 
 
 def _error_type_row(row: Row) -> ErrorTypeRow:
-    """What the last of them met is one value: four would be four searches for him."""
+    """Return the row with the last error split up; the query joins its four values so that one search finds them."""
     last_time, code, subcode, message = row["latest"].split(" ", 3)
     return ErrorTypeRow(
         message_id=row["message_id"],

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from projections.sql import Row, Sql, one_of
+from projections.sql import Row, Sql, in_condition
 
 _STATES = ("pending", "sending", "sent", "failed", "unconfirmed", "cancelled")
 
 
 def counts_of(sql: Sql, message_ids: Collection[str]) -> Sequence[Row]:
     """Return the counts of these messages."""
-    condition, parameters = one_of("message_id", "id", sorted(message_ids))
+    condition, parameters = in_condition("message_id", "id", sorted(message_ids))
     return _rows(sql, condition, parameters) if message_ids else ()
 
 

@@ -1,25 +1,27 @@
-"""Messages as their readers see them: the row, and the questions asked of it."""
+"""Queries of the messages table."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from domain.delivery import DeliveryStatus
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from domain.retry import OnUnconfirmed, RetryPolicy, RetryType
 from domain.stop_policy import Stop
 from projections import pages
 from projections.page_pauses import PauseRow
 from projections.pages import HoldRow, PageState
 from projections.policy_columns import policy_of, stop_of
-from projections.sql import Given, Micros, Row, Sql, one_of
+from projections.sql import BulkRows, Micros, Row, Sql, in_condition
 
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as its readers see it; `next_retry_time` is set while one with a retry schedule of its own waits.
+    """A row of the messages table, with the hold and pause of its page.
 
-    `canary_round` is the round whose canary is under way, or whose rest is not all planned; 0 for none. Automatic
-    rounds take recipients of the batch `automatic_from_batch` and later ones (0: all), and none while `suspended`.
+    - `next_retry_time`: when the next round is due, while a message with its own retry schedule waits for it.
+    - `canary_round`: the round that is not completely planned, for example because its canary is undecided; 0 for none.
+    - `automatic_from_batch`: automatic rounds take recipients of this batch and later ones; 0 for all.
+    - `suspended`: no automatic round starts.
     """
 
     message_id: str
@@ -54,17 +56,17 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Something of it may still leave or be answered, even to somebody who turned out to have been reached."""
+        """Whether a delivery or a batch is open: a batch may still be open when all its recipients are SENT."""
         return self.open_deliveries > 0 or self.batches_completed < self.batches_total
 
     @property
     def automatic_rounds_suspended(self) -> bool:
-        """Its policy has automatic rounds, and a stopped canary holds them back."""
+        """Whether the policy has automatic rounds that a stopped canary suspends."""
         return self.suspended and self.retry_policy.type is not RetryType.MANUAL
 
     @property
     def open_deliveries(self) -> int:
-        """Pending and sending."""
+        """The number of recipients that are pending or sending."""
         return self.counts[DeliveryStatus.PENDING] + self.counts[DeliveryStatus.SENDING]
 
 
@@ -72,7 +74,7 @@ _COUNTS = {status: status.value.lower() for status in DeliveryStatus}  # the col
 
 
 def message_row(row: Row) -> MessageRow:
-    """A row of the table, as its readers see it."""
+    """Return the MessageRow for a database row."""
     return MessageRow(
         message_id=row["message_id"],
         owner=row["owner"],
@@ -105,7 +107,7 @@ def message_row(row: Row) -> MessageRow:
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages a list shows; what is empty does not filter, nor does the owner ANYBODY."""
+    """Which messages a list returns; an empty field and the owner ANY_OWNER do not filter."""
 
     owner: str
     page_id: str = ""
@@ -114,7 +116,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(sql: Sql, message_id: str) -> MessageRow | None:
-    """A message that was submitted, or None."""
+    """Return a submitted message; None if there is none with this id."""
     row = sql.row(
         "SELECT * FROM messages WHERE message_id = :message_id AND is_visible = 1", {"message_id": message_id}
     )
@@ -122,28 +124,28 @@ def find(sql: Sql, message_id: str) -> MessageRow | None:
 
 
 def find_owned(sql: Sql, owner: str, message_id: str) -> MessageRow | None:
-    """Return an owner's message (or ANYBODY's) that was submitted, or None.
+    """Return a submitted message of an owner (or ANY_OWNER); None if there is none with this id.
 
-    The database compares the owner: another owner's message costs what an unknown id costs, and its row is not read.
+    The database compares the owner: another owner's message takes as long as an unknown id, and its row is not read.
     """
     row = sql.row(
         f"""
         SELECT * FROM messages WHERE message_id = :message_id AND is_visible = 1
-          {"" if owner == ANYBODY else "AND owner = :owner"}
-        """,  # noqa: S608 - a condition of our own words
+          {"" if owner == ANY_OWNER else "AND owner = :owner"}
+        """,  # noqa: S608 - a constant condition
         {"message_id": message_id, "owner": owner},
     )
     return _with_page_states(sql, [message_row(row)])[0] if row else None
 
 
 def find_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, MessageRow]:
-    """Those of the messages that were submitted, by id."""
+    """Return those of the messages that were submitted, by id."""
     rows = sql.rows(
         """
         SELECT messages.* FROM given CROSS JOIN messages
         WHERE messages.message_id = given.message_id AND messages.is_visible = 1
         """,
-        given=Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+        given=BulkRows((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
     return {found.message_id: found for found in _with_page_states(sql, [message_row(row) for row in rows])}
 
@@ -157,7 +159,7 @@ def _with_state(message: MessageRow, state: PageState | None) -> MessageRow:
     return msgspec.structs.replace(message, page_hold=state.hold, page_pause=state.pause) if state else message
 
 
-def newest(
+def list_newest(
     sql: Sql,
     wanted: MessageFilter,
     *,
@@ -165,23 +167,23 @@ def newest(
     before: tuple[Micros, str] | None,
     limit: int,
 ) -> Sequence[MessageRow]:
-    """Messages by age, newest first, that come after `before` (creation time and id of the last one seen).
+    """Return messages, newest first, older than `before` (creation time and id of the last one listed).
 
-    `among` names the only ones that may be shown; empty names all.
+    With `among` only these ids are returned; empty means all.
     """
-    in_statuses, statuses = one_of("status", "status", wanted.statuses)
-    in_among, ids = one_of("message_id", "id", among)
+    in_statuses, statuses = in_condition("status", "status", wanted.statuses)
+    in_among, ids = in_condition("message_id", "id", among)
     time, message_id = before or (2**62, "")
     rows = sql.rows(
         f"""
         SELECT * FROM messages
         WHERE is_visible = 1 AND {in_statuses} AND {in_among}
-          {"" if wanted.owner == ANYBODY else "AND owner = :owner"}
+          {"" if wanted.owner == ANY_OWNER else "AND owner = :owner"}
           {"AND page_id = :page_id" if wanted.page_id else ""}
           {"AND failed + unconfirmed > 0" if wanted.with_failures else ""}
           AND (create_time, message_id) < (:time, :message_id)
         ORDER BY create_time DESC, message_id DESC LIMIT :limit
-        """,  # noqa: S608 - conditions of our own words
+        """,  # noqa: S608 - constant conditions
         {
             **statuses,
             **ids,
@@ -195,21 +197,21 @@ def newest(
     return _with_page_states(sql, [message_row(row) for row in rows])
 
 
-def owned(sql: Sql, owner: str, message_ids: Collection[str]) -> frozenset[str]:
-    """Which of these messages are the owner's."""
+def owned_among(sql: Sql, owner: str, message_ids: Collection[str]) -> frozenset[str]:
+    """Return those of the messages that belong to the owner."""
     rows = sql.rows(
         """
         SELECT messages.message_id FROM given CROSS JOIN messages
         WHERE messages.message_id = given.message_id AND messages.owner = :owner
         """,
         {"owner": owner},
-        Given((("message_id", str),), [(message_id,) for message_id in message_ids]),
+        BulkRows((("message_id", str),), [(message_id,) for message_id in message_ids]),
     )
     return frozenset(row["message_id"] for row in rows)
 
 
 def open_of_page(sql: Sql, page_id: str) -> Sequence[str]:
-    """A page's messages that are not done."""
+    """Return a page's messages that are not completed."""
     rows = sql.rows(
         "SELECT message_id FROM messages WHERE is_completed = 0 AND page_id = :page_id", {"page_id": page_id}
     )
@@ -217,7 +219,7 @@ def open_of_page(sql: Sql, page_id: str) -> Sequence[str]:
 
 
 def unfinished(sql: Sql) -> Sequence[str]:
-    """Messages with no open delivery that are not called completed yet: the sweep decides on them."""
+    """Return messages without an open delivery that are not completed yet: the reconciler completes them."""
     rows = sql.rows(
         "SELECT message_id FROM messages WHERE is_completed = 0 AND is_visible = 1 AND pending + sending = 0"
         " AND batches_completed >= batches_total"
@@ -226,12 +228,12 @@ def unfinished(sql: Sql) -> Sequence[str]:
 
 
 def with_canary(sql: Sql) -> Sequence[str]:
-    """Messages with a canary that is not decided, or whose rest is not all planned: the sweep looks after them."""
+    """Return messages with a round that is not completely planned: the reconciler continues it."""
     return [row["message_id"] for row in sql.rows("SELECT message_id FROM messages WHERE canary_round > 0")]
 
 
 def changed_late(sql: Sql) -> Sequence[str]:
-    """AUTO messages with failures and rounds left that changed after their end: late news may ask for a round."""
+    """Return AUTO messages with failures and rounds left that changed after their end, and may be retryable again."""
     rows = sql.rows(
         """
         SELECT message_id FROM messages
@@ -244,22 +246,22 @@ def changed_late(sql: Sql) -> Sequence[str]:
 
 
 def cancelled_with_pending(sql: Sql) -> Sequence[str]:
-    """Cancelled messages of which some deliveries still stand as pending."""
+    """Return cancelled messages that still have pending deliveries."""
     rows = sql.rows("SELECT message_id FROM messages WHERE is_completed = 0 AND is_cancelled = 1 AND pending > 0")
     return [row["message_id"] for row in rows]
 
 
 def staged(sql: Sql) -> Sequence[tuple[str, str]]:
-    """Messages whose stream of recipients is open, each with the worker that takes it."""
+    """Return messages whose stream of recipients is open, each with the worker that receives it."""
     rows = sql.rows("SELECT message_id, worker FROM messages WHERE is_completed = 0 AND is_visible = 0")
     return [(row["message_id"], row["worker"]) for row in rows]
 
 
 def due_for_timer(sql: Sql, *, after: str, limit: int, own_schedules: bool = True) -> Sequence[MessageRow]:
-    """CRON messages that are done, neither cancelled nor suspended, have failures and automatic rounds left; by id.
+    """Return CRON messages for the retry timer, ordered by id, after the id `after`.
 
-    A paused one is not done; those of a page on hold wait for its release; those with a schedule of their own can be
-    left out.
+    They are completed (so not paused), neither cancelled nor suspended, have failures and automatic rounds left, and
+    their page is not on hold. `own_schedules=False` leaves out messages with their own schedule.
     """
     rows = sql.rows(
         f"""
@@ -270,14 +272,17 @@ def due_for_timer(sql: Sql, *, after: str, limit: int, own_schedules: bool = Tru
           AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.page_id = messages.page_id AND pages.is_held = 1)
           {"" if own_schedules else "AND retry_delay = ''"}
         ORDER BY message_id LIMIT :limit
-        """,  # noqa: S608 - our own words
+        """,  # noqa: S608 - a constant condition
         {"after": after, "limit": limit},
     )
     return [message_row(row) for row in rows]
 
 
 def due_by_own_schedule(sql: Sql, *, after: tuple[Micros, str], until: Micros, limit: int) -> Sequence[MessageRow]:
-    """Messages with failures whose next round falls due after the last one seen, and by this time, in that order."""
+    """Return messages with failures whose own schedule makes a round due by `until`, ordered by due time and id.
+
+    `after` is the due time and id of the last one listed.
+    """
     rows = sql.rows(
         """
         SELECT * FROM messages

@@ -1,4 +1,4 @@
-"""Messages: a row each, with the counts of its recipients, and how events change it."""
+"""The messages table: a row for each message, with the counts of its recipients, and how events change it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import msgspec
 
 from domain.batch_events import RecordedOutcome
 from domain.delivery import DeliveryStatus
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import (
     MessageAbandoned,
     MessageCancelled,
@@ -24,7 +24,6 @@ from domain.outcome import Sent
 from domain.retry import RetryTrigger
 from domain.stop_policy import is_counted
 from projections.policy_columns import delay_column, policy_of, stop_column, stop_policy_column
-from projections.recorded import Recorded
 from projections.sql import Micros, Sql, micros
 
 TABLES = (
@@ -104,8 +103,8 @@ _ASSIGNMENTS: Mapping[type[Event], str] = {
 }
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What a message's own events change."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Apply a message's own events, except for the counts (see settle)."""
     event = recorded.event
     if isinstance(event, MessageEvent) and type(event) in _ASSIGNMENTS:
         _set(sql, event, _ASSIGNMENTS[type(event)])
@@ -150,13 +149,13 @@ def _insert(sql: Sql, event: MessageStaged | MessageSubmitted, *, visible: bool)
     )
 
 
-def _is_there(sql: Sql, message_id: str) -> bool:
-    """A stream staged it before."""
+def _is_staged(sql: Sql, message_id: str) -> bool:
+    """Return whether a stream inserted the message before it was submitted."""
     return sql.row("SELECT 1 FROM messages WHERE message_id = :message_id", {"message_id": message_id}) is not None
 
 
 def _submit(sql: Sql, event: MessageSubmitted) -> None:
-    if not _is_there(sql, event.message_id):
+    if not _is_staged(sql, event.message_id):
         _insert(sql, event, visible=True)
     sql.execute(
         """
@@ -182,7 +181,10 @@ def _submit(sql: Sql, event: MessageSubmitted) -> None:
 
 
 def _request_retry(sql: Sql, event: RetryRequested) -> None:
-    """Slices of two rounds may come by turns. `canary_round` is one that is open: see domain.canary.OpenRound."""
+    """Apply a slice of a round; slices of two rounds may alternate.
+
+    `canary_round` is the open round, see domain.canary.OpenRound.
+    """
     sql.execute(
         """
         UPDATE messages SET round = CASE WHEN round > :round THEN round ELSE :round END,
@@ -192,13 +194,13 @@ def _request_retry(sql: Sql, event: RetryRequested) -> None:
                retry_count = :retry_count, batches_total = :batches_total,
                is_completed = 0, end_time = NULL, next_retry_time = NULL, update_time = :time,
                automatic_from_batch = :automatic_from_batch,
-               is_suspended = CASE WHEN :is_by_hand = 1 AND round < :round THEN 0 ELSE is_suspended END
+               is_suspended = CASE WHEN :is_manual = 1 AND round < :round THEN 0 ELSE is_suspended END
         WHERE message_id = :message_id
         """,
         {
             "message_id": event.message_id,
             "automatic_from_batch": event.automatic_from_batch,
-            "is_by_hand": int(event.trigger is RetryTrigger.MANUAL),
+            "is_manual": int(event.trigger is RetryTrigger.MANUAL),
             "round": event.round,
             "retry_count": event.retry_count,
             "batches_total": event.first_batch + event.batches - 1,
@@ -223,13 +225,13 @@ def _stop(sql: Sql, event: MessageStopped) -> None:
 
 def _set(sql: Sql, event: MessageEvent, assignments: str) -> None:
     sql.execute(
-        f"UPDATE messages SET {assignments}, update_time = :time WHERE message_id = :message_id",  # noqa: S608 - own words
+        f"UPDATE messages SET {assignments}, update_time = :time WHERE message_id = :message_id",  # noqa: S608 - constants
         {"message_id": event.message_id, "time": micros(event.time)},
     )
 
 
 def _plan_next_round(sql: Sql, event: MessageCompleted | MessageResumed) -> None:
-    """Set when it is due, if the message is done and has a schedule of its own."""
+    """Set the due time of the next round, if the message is completed and has its own schedule."""
     row = sql.row(
         """
         SELECT retry_type, max_retry_attempts, retry_delay, retry_count FROM messages
@@ -245,10 +247,10 @@ def _plan_next_round(sql: Sql, event: MessageCompleted | MessageResumed) -> None
 
 
 class RecentAttempts(msgspec.Struct):
-    """A message's attempts that its stop policy counts, as one transaction changes them.
+    """The changes of one transaction to the attempts that a message's stop policy counts.
 
-    They are counted since the message was sent, resumed or resent by hand, or since its page was released, and as they
-    were known first: later evidence about an unconfirmed attempt changes nothing here.
+    They are counted since the message was sent, resumed or resent manually, or since its page was released. An attempt
+    counts with its first outcome: a later receipt for an unconfirmed attempt changes nothing here.
     """
 
     is_reset: bool = False
@@ -256,17 +258,17 @@ class RecentAttempts(msgspec.Struct):
     failures: int = 0
 
     def reset(self) -> None:
-        """Start at 0."""
+        """Restart the counts at 0."""
         self.is_reset, self.attempts, self.failures = True, 0, 0
 
     def add(self, outcomes: Sequence[RecordedOutcome]) -> None:
-        """Count attempts; unconfirmed ones are failures here."""
+        """Count attempts; unconfirmed ones count as failures."""
         counted = [known.outcome for known in outcomes if is_counted(known.outcome)]
         self.attempts += len(counted)
         self.failures += sum(not isinstance(outcome, Sent) for outcome in counted)
 
 
-_SETTLE = """
+_UPDATE_COUNTS = """
     UPDATE messages SET
         sequence = :position,
         update_time = COALESCE(:time, update_time),
@@ -293,7 +295,7 @@ _SETTLE = """
 """
 
 
-def settle(
+def add_counts(
     sql: Sql,
     message_id: str,
     changes: Mapping[DeliveryStatus, int],
@@ -304,9 +306,9 @@ def settle(
     update_time: Micros | None,
     position: int,
 ) -> None:
-    """Adds to the counts of a message's recipients, and brings its status and sequence up to date."""
+    """Add to the counts of a message's recipients, and update its status and sequence."""
     sql.execute(
-        _SETTLE,
+        _UPDATE_COUNTS,
         {
             **{status.value: changes.get(status, 0) for status in DeliveryStatus},
             "TOTAL": sum(changes.values()),

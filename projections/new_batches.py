@@ -1,59 +1,59 @@
-"""New batches: those of one message that one append brings."""
+"""The new batches of one message in one append."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Self
 
 from domain.batch_events import BatchCreated
-from projections.recorded import Recorded
-from projections.sql import Given, Parameters, micros
+from domain.event import RecordedEvent
+from projections.sql import BulkRows, Parameters, micros
 
 _Common = tuple[str, str, int, int, datetime]
 
 
 class NewBatches(NamedTuple):
-    """Batches of one round, on one page, that were planned at the same time, and where each stands in the log."""
+    """Batches of one round that were planned together, and the log position of each."""
 
     created: Sequence[BatchCreated]
     log_positions: Sequence[int]
 
     @classmethod
-    def of(cls, recorded: Iterable[Recorded]) -> Self:
-        """Made from events that have the same `in_common`, one at least."""
+    def from_recorded(cls, recorded: Iterable[RecordedEvent]) -> Self:
+        """Return the batches of one or more events with the same result of `group_key`."""
         found = [(one.event, one.position) for one in recorded if isinstance(one.event, BatchCreated)]
         return cls([event for event, _ in found], [position for _, position in found])
 
     @property
     def first(self) -> BatchCreated:
-        """The event of the first of them."""
+        """The event of the first batch."""
         return self.created[0]
 
     @property
-    def common(self) -> Parameters:
-        """What all of them have in common."""
+    def shared_parameters(self) -> Parameters:
+        """The SQL parameters that all batches share."""
         first = self.first
         named = {"message_id": first.message_id, "page_id": first.page_id, "stage": first.stage, "round": first.round}
         return {**named, "time": micros(first.time)}
 
     @property
     def recipients(self) -> int:
-        """How many they are for."""
+        """The number of recipients of all batches."""
         return sum(len(batch.recipients) for batch in self.created)
 
     @property
-    def bring_content(self) -> bool:
-        """Whether their round brings a corrected content, which all of their recipients get then."""
+    def has_new_content(self) -> bool:
+        """Whether the round has a corrected content, which all recipients get."""
         return self.first.round > 0 and self.first.recipients[0].content_round == self.first.round
 
     @property
-    def numbers(self) -> Given:
-        """Which they are."""
-        return Given((("number", int),), [(batch.batch_number,) for batch in self.created])
+    def numbers(self) -> BulkRows:
+        """The numbers of the batches."""
+        return BulkRows((("number", int),), [(batch.batch_number,) for batch in self.created])
 
     @property
-    def attempts(self) -> Given:
-        """Their attempts."""
-        return Given(
+    def attempts(self) -> BulkRows:
+        """The attempts of all batches."""
+        return BulkRows(
             _ATTEMPT,
             [
                 (batch.batch_number, position, one.id, one.name, one.attempt_number)
@@ -69,8 +69,8 @@ _ATTEMPT = (
 )
 
 
-def in_common(recorded: Recorded) -> _Common | None:
-    """What batches have in common that go together; None of any other event."""
+def group_key(recorded: RecordedEvent) -> _Common | None:
+    """Return the key by which BatchCreated events are grouped; None for other events."""
     event = recorded.event
     if not isinstance(event, BatchCreated):
         return None

@@ -1,6 +1,6 @@
-"""Outcomes: how many attempts ended how, by the hour, of each message and of each page; what reports are made of.
+"""The outcomes tables: the number of attempts by outcome and hour, for each message and each page.
 
-A report reads a row for each hour, attempt number and error, however many attempts there are.
+Reports use them: a report reads one row per hour, attempt number and error, not one per attempt.
 """
 
 from collections import Counter
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from domain.batch_events import BatchEvent, LateOutcomesRecorded, OutcomesRecorded, RecordedOutcome
 from domain.delivery import status_of
 from domain.outcome import Outcome, Sent
-from domain.receipt_events import ReceiptsRecorded
-from projections.sql import Columns, Given, Micros, Parameters, Sql, micros
+from domain.receipts import ReceiptsRecorded
+from projections.sql import BulkRows, Columns, Micros, Parameters, Sql, micros
 
 _TABLE = """
     CREATE TABLE IF NOT EXISTS {table} (
@@ -37,8 +37,8 @@ TABLES = (
 HOUR = 3_600_000_000  # microseconds
 
 
-class Ending(NamedTuple):
-    """What attempts have in common that ended alike; without an error its fields are empty and 0."""
+class OutcomeKey(NamedTuple):
+    """The key by which attempts are counted; without an error the error fields are empty or 0."""
 
     hour: Micros
     attempt_number: int
@@ -48,33 +48,33 @@ class Ending(NamedTuple):
     error_subcode: int
 
 
-Endings = Iterable[tuple[Ending, str, int]]  # with the text of each, and how many ended so
-Subject = tuple[str, ...]  # whose attempts: a message's, or an owner's on a page
+KeyedCounts = Iterable[tuple[OutcomeKey, str, int]]  # the key, the error text and the number of attempts
+Subject = tuple[str, ...]  # (message id), or (owner, page id)
 
 
-class OutcomeTally:
-    """What one transaction changes of outcomes: written at its end, a statement a table.
+class OutcomeDeltas:
+    """The changes of one transaction to the outcomes tables, written at its end with one statement per table.
 
-    An ending keeps the text that it was met with first, in the order of the log. One that adds up to 0 is written too:
-    how events are put together makes no difference.
+    Each key keeps the error text of its first event in log order. A change of 0 is written too, so that the rows do not
+    depend on how events are grouped into transactions.
     """
 
     def __init__(self) -> None:
-        self._deliveries: Counter[tuple[str, Ending]] = Counter()
-        self._texts: dict[tuple[str, Ending], str] = {}
+        self._deliveries: Counter[tuple[str, OutcomeKey]] = Counter()
+        self._texts: dict[tuple[str, OutcomeKey], str] = {}
 
-    def add(self, message_id: str, endings: Endings, *, sign: int = 1) -> None:
-        """So many more of the message's attempts ended like this, or so many less."""
+    def add(self, message_id: str, endings: KeyedCounts, *, sign: int = 1) -> None:
+        """Add these attempts of a message to the counts, or subtract them with `sign` -1."""
         for ending, text, deliveries in endings:
             self._deliveries[message_id, ending] += sign * deliveries
             self._texts.setdefault((message_id, ending), text)
 
     def write(self, sql: Sql) -> None:
-        """Brings the tables up to date."""
+        """Update the tables."""
         if not self._deliveries:
             return
-        _add(sql, "outcomes", ("message_id",), self._summed({one: (one,) for one, _ in self._deliveries}))
-        _add(sql, "page_outcomes", ("owner", "page_id"), self._summed(self._pages(sql)))
+        _upsert(sql, "outcomes", ("message_id",), self._rows({one: (one,) for one, _ in self._deliveries}))
+        _upsert(sql, "page_outcomes", ("owner", "page_id"), self._rows(self._pages(sql)))
 
     def _pages(self, sql: Sql) -> Mapping[str, Subject]:
         messages = dict.fromkeys(message_id for message_id, _ in self._deliveries)
@@ -83,13 +83,13 @@ class OutcomeTally:
             SELECT messages.message_id, messages.owner, messages.page_id FROM given CROSS JOIN messages
             WHERE messages.message_id = given.message_id
             """,
-            given=Given((("message_id", str),), [(message_id,) for message_id in messages]),
+            given=BulkRows((("message_id", str),), [(message_id,) for message_id in messages]),
         )
         return {row["message_id"]: (row["owner"], row["page_id"]) for row in found}
 
-    def _summed(self, subjects: Mapping[str, Subject]) -> Sequence[Sequence[Any]]:
-        """The rows of a table, by the subject of each message."""
-        rows: dict[tuple[Subject, Ending], list[Any]] = {}
+    def _rows(self, subjects: Mapping[str, Subject]) -> Sequence[Sequence[Any]]:
+        """Return the rows of a table, summed by the subject of each message."""
+        rows: dict[tuple[Subject, OutcomeKey], list[Any]] = {}
         for (message_id, ending), deliveries in self._deliveries.items():
             if (subject := subjects.get(message_id)) is not None:
                 row = rows.setdefault((subject, ending), [*subject, *ending, self._texts[message_id, ending], 0])
@@ -103,40 +103,43 @@ _ENDING: Columns = (
 )
 
 
-def _add(sql: Sql, table: str, subject: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _upsert(sql: Sql, table: str, subject: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     columns: Columns = (*((name, str) for name in subject), *_ENDING)
     names = ", ".join(name for name, _ in columns)
-    key = ", ".join((*subject, *Ending._fields))
+    key = ", ".join((*subject, *OutcomeKey._fields))
     sql.execute(
         f"""
         INSERT INTO {table} ({names}) SELECT {names} FROM given WHERE 1 = 1
         ON CONFLICT ({key}) DO UPDATE SET deliveries = {table}.deliveries + excluded.deliveries
-        """,  # noqa: S608 - our own words
-        given=Given(columns, rows),
+        """,  # noqa: S608 - constants of this module
+        given=BulkRows(columns, rows),
     )
 
 
 @contextmanager
-def counting(
-    sql: Sql, event: BatchEvent, place: Parameters, positions: Given, tally: OutcomeTally, *, are_first: bool
+def count_changes(
+    sql: Sql, event: BatchEvent, place: Parameters, positions: BulkRows, tally: OutcomeDeltas, *, are_first: bool
 ) -> Iterator[None]:
-    """Counts how attempts end while their rows are changed; `are_first`: first attempts, and no receipts about them."""
+    """Count outcomes while the body changes the delivery rows.
+
+    `are_first`: all are first attempts without receipts, so the event alone has the outcomes, and no rows are read.
+    """
     if isinstance(event, OutcomesRecorded) and are_first:
         yield
         tally.add(event.message_id, _first_endings(event.outcomes))
     elif isinstance(event, OutcomesRecorded | LateOutcomesRecorded | ReceiptsRecorded):
-        tally.add(event.message_id, _known_endings(sql, place, positions), sign=-1)
+        tally.add(event.message_id, _stored_endings(sql, place, positions), sign=-1)
         yield
-        tally.add(event.message_id, _known_endings(sql, place, positions))
+        tally.add(event.message_id, _stored_endings(sql, place, positions))
     else:
         yield
 
 
-def _first_endings(outcomes: Sequence[RecordedOutcome]) -> Endings:
-    """How first attempts ended that had not ended before, by what an event says of them."""
+def _first_endings(outcomes: Sequence[RecordedOutcome]) -> KeyedCounts:
+    """Yield the counts of first attempts from an event's outcomes."""
     for hour, of_hour in _by_hour(outcomes).items():
-        for (status, kind, code, subcode, text), how_many in Counter(map(_told, of_hour)).items():
-            yield Ending(hour, 1, status, kind, code, subcode), text, how_many
+        for (status, kind, code, subcode, text), count in Counter(map(_status_and_error, of_hour)).items():
+            yield OutcomeKey(hour, 1, status, kind, code, subcode), text, count
 
 
 def _by_hour(outcomes: Sequence[RecordedOutcome]) -> Mapping[Micros, Sequence[Outcome]]:
@@ -157,27 +160,27 @@ def _hour(time: datetime) -> Micros:
 _SENT = ("SENT", "", 0, 0, "")
 
 
-def _told(outcome: Outcome) -> tuple[str, str, int, int, str]:
+def _status_and_error(outcome: Outcome) -> tuple[str, str, int, int, str]:
     if isinstance(outcome, Sent):
         return _SENT
     fault = outcome.fault
     return status_of(outcome).value, fault.type.value, fault.code, fault.subcode, fault.message
 
 
-_KNOWN = f"""
-    SELECT COALESCE(touched.sent_time, touched.failed_time) / {HOUR} * {HOUR} AS hour, touched.attempt_number,
-           touched.status, COALESCE(touched.error_type, '') AS error_type, touched.error_code, touched.error_subcode,
-           touched.error_message, COUNT(*) AS how_many
-    FROM given CROSS JOIN deliveries touched
-    WHERE touched.message_id = :message_id AND touched.batch_number = :batch_number
-      AND touched.position = given.position AND touched.status IN ('SENT', 'FAILED', 'UNCONFIRMED')
-    GROUP BY COALESCE(touched.sent_time, touched.failed_time) / {HOUR} * {HOUR}, touched.attempt_number, touched.status,
-             touched.error_type, touched.error_code, touched.error_subcode, touched.error_message
-    ORDER BY MIN(touched.position)
-"""  # noqa: S608 - our own words
+_STORED_ENDINGS = f"""
+    SELECT COALESCE(affected.sent_time, affected.failed_time) / {HOUR} * {HOUR} AS hour, affected.attempt_number,
+           affected.status, COALESCE(affected.error_type, '') AS error_type, affected.error_code,
+           affected.error_subcode, affected.error_message, COUNT(*) AS attempts
+    FROM given CROSS JOIN deliveries affected
+    WHERE affected.message_id = :message_id AND affected.batch_number = :batch_number
+      AND affected.position = given.position AND affected.status IN ('SENT', 'FAILED', 'UNCONFIRMED')
+    GROUP BY COALESCE(affected.sent_time, affected.failed_time) / {HOUR} * {HOUR}, affected.attempt_number,
+             affected.status, affected.error_type, affected.error_code, affected.error_subcode, affected.error_message
+    ORDER BY MIN(affected.position)
+"""  # noqa: S608 - constants of this module
 
 
-def _known_endings(sql: Sql, place: Parameters, positions: Given) -> Endings:
-    """How those of a batch's deliveries ended that have, by what stands in the database."""
-    for row in sql.rows(_KNOWN, place, positions):
-        yield Ending(*(row[column] for column in Ending._fields)), row["error_message"], row["how_many"]
+def _stored_endings(sql: Sql, place: Parameters, positions: BulkRows) -> KeyedCounts:
+    """Yield the counts of a batch's deliveries at these positions that have an outcome, from the database."""
+    for row in sql.rows(_STORED_ENDINGS, place, positions):
+        yield OutcomeKey(*(row[column] for column in OutcomeKey._fields)), row["error_message"], row["attempts"]

@@ -1,7 +1,7 @@
-"""Pauses that the platform asked for, by page: why, and until when.
+"""The page_pauses table: pauses that the platform asked for, by page.
 
-They come and go with its answers, so no event holds them, and no rebuild makes them again. A row stays after its pause;
-readers compare it with the database's clock.
+A pause is not an event, because it depends only on the platform's last answers. A rebuild does not restore the table.
+A row stays after the end of its pause; readers compare it with the database's clock.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from domain.fault import ErrorType, Fault
-from projections.sql import Given, Micros, Row, Sql
+from projections.sql import BulkRows, Micros, Row, Sql
 
 TABLE = """
     CREATE TABLE IF NOT EXISTS page_pauses (
@@ -25,7 +25,7 @@ TABLE = """
 
 
 class PauseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the platform wants nothing of a page now, since when and until when; no error type if no error said so."""
+    """A row of the page_pauses table; `error_type` is None if usage headers, not an error, caused the pause."""
 
     reason: str
     error_code: int
@@ -36,7 +36,7 @@ class PauseRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record(sql: Sql, page_id: str, reason: str, fault: Fault | None, *, until: Micros) -> None:
-    """Record a pause; of two at once the longer one is kept, and it began when the first did."""
+    """Record a pause. If another pause is not over, the later end counts, and the start of the earlier one stays."""
     sql.execute(
         """
         INSERT INTO page_pauses (page_id, pause_reason, pause_code, pause_subcode, pause_error_type, pause_time,
@@ -62,22 +62,22 @@ def record(sql: Sql, page_id: str, reason: str, fault: Fault | None, *, until: M
     )
 
 
-def forget(sql: Sql, page_id: str) -> None:
+def delete(sql: Sql, page_id: str) -> None:
     """End a page's pause."""
     sql.execute("DELETE FROM page_pauses WHERE page_id = :page_id", {"page_id": page_id})
 
 
 def of_pages(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PauseRow]:
-    """Return the pauses under way of these pages."""
+    """Return the current pauses of these pages."""
     rows = sql.rows(
         "SELECT page_pauses.* FROM given CROSS JOIN page_pauses WHERE page_pauses.page_id = given.page_id",
-        given=Given((("page_id", str),), [(page_id,) for page_id in page_ids]),
+        given=BulkRows((("page_id", str),), [(page_id,) for page_id in page_ids]),
     )
-    return {row["page_id"]: pause for row in rows if (pause := pause_in(sql, row)) is not None}
+    return {row["page_id"]: pause for row in rows if (pause := current_pause(sql, row)) is not None}
 
 
-def pause_in(sql: Sql, row: Row) -> PauseRow | None:
-    """Return the pause in a row that a page's pause may be joined to; None if there is none, or it is over."""
+def current_pause(sql: Sql, row: Row) -> PauseRow | None:
+    """Return the pause in a row with the columns of page_pauses; None if there is none, or it is over."""
     if row["pause_until"] is None or row["pause_until"] <= sql.clock():
         return None
     return PauseRow(

@@ -1,12 +1,13 @@
-"""Pages: a row each; their secrets stand elsewhere."""
+"""The pages table: a row for each page. Its secrets are in an encrypted table."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from domain.event import RecordedEvent
 from domain.fault import ErrorType
-from domain.owner import ANYBODY, may_use_page
+from domain.owner import ANY_OWNER, may_use_page
 from domain.page_events import (
     PageHeld,
     PageRegistered,
@@ -17,9 +18,8 @@ from domain.page_events import (
     PageTransferred,
     SendMode,
 )
-from projections.page_pauses import PauseRow, pause_in
-from projections.recorded import Recorded
-from projections.sql import Given, Micros, Row, Sql, micros
+from projections.page_pauses import PauseRow, current_pause
+from projections.sql import BulkRows, Micros, Row, Sql, micros
 
 TABLES = (
     """
@@ -46,7 +46,7 @@ TABLES = (
 )
 
 
-# shared_with holds callers' names, each with a blank on both sides, which no name contains: " crm  shop "; " * ": all.
+# shared_with lists callers, each between two spaces, which no name contains: " crm  shop ". " * " means every caller.
 
 _WITH_PAUSES = """
     SELECT pages.*, pause_reason, pause_code, pause_subcode, pause_error_type, pause_time, pause_until
@@ -55,7 +55,7 @@ _WITH_PAUSES = """
 
 
 class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a page is on hold, and since when; no error type for a hold by hand."""
+    """Why a page is on hold, and since when; `error_type` is None if a person holds it."""
 
     reason: str
     held_by: str
@@ -66,14 +66,14 @@ class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageState(NamedTuple):
-    """What keeps a page from sending."""
+    """The hold and the pause of a page, if any."""
 
     hold: HoldRow | None = None
     pause: PauseRow | None = None
 
 
 class PageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A page as its readers see it; the pace in messages per second."""
+    """A row of the pages table, with its current pause."""
 
     page_id: str
     name: str
@@ -85,21 +85,21 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     update_time: Micros
     hold: HoldRow | None = None
     pause: PauseRow | None = None
-    owner: str = ""  # none: registered with a release that kept no owners, and every caller may use it
-    shared_with: tuple[str, ...] = (ANYBODY,)
+    owner: str = ""  # empty: registered with a release that recorded no owners; every caller may use the page
+    shared_with: tuple[str, ...] = (ANY_OWNER,)
 
     @property
     def is_held(self) -> bool:
-        """Nothing of it leaves."""
+        """Whether the page is on hold."""
         return self.hold is not None
 
     def is_open_to(self, wanted: str) -> bool:
-        """Return whether an owner, or ANYBODY, may see it and send through it."""
+        """Return whether an owner, or ANY_OWNER, may read it and send through it."""
         return may_use_page(self.owner, self.shared_with, wanted)
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of pages."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Apply an event to the pages."""
     event = recorded.event
     match event:
         case PageRegistered():
@@ -218,15 +218,15 @@ def _transfer(sql: Sql, event: PageTransferred) -> None:
 
 
 def _joined(callers: Iterable[str]) -> str:
-    return "".join(map(_with_blanks, callers))
+    return "".join(map(_with_spaces, callers))
 
 
-def _with_blanks(caller: str) -> str:
+def _with_spaces(caller: str) -> str:
     return f" {caller} "
 
 
 def find(sql: Sql, page_id: str) -> PageRow | None:
-    """A registered page, or None."""
+    """Return a registered page; None if there is none with this id."""
     row = sql.row(f"{_WITH_PAUSES} WHERE pages.page_id = :page_id", {"page_id": page_id})
     return _page_row(sql, row) if row else None
 
@@ -236,27 +236,27 @@ _USABLE = (
 )
 
 
-def in_order(sql: Sql, wanted: str, *, after: str, limit: int) -> Sequence[PageRow]:
-    """Pages that an owner may use, or all of them for ANYBODY, by id, after the last one seen."""
-    usable = "" if wanted == ANYBODY else f"AND {_USABLE}"
+def list_usable(sql: Sql, wanted: str, *, after: str, limit: int) -> Sequence[PageRow]:
+    """Return the pages that an owner may use, or all pages for ANY_OWNER, ordered by id, after the id `after`."""
+    usable = "" if wanted == ANY_OWNER else f"AND {_USABLE}"
     rows = sql.rows(
         f"{_WITH_PAUSES} WHERE pages.page_id > :after {usable} ORDER BY pages.page_id LIMIT :limit",
-        {"after": after, "limit": limit, "wanted": wanted, "shared": _with_blanks(wanted)},
+        {"after": after, "limit": limit, "wanted": wanted, "shared": _with_spaces(wanted)},
     )
     return [_page_row(sql, row) for row in rows]
 
 
-def without_owner(sql: Sql) -> int:
-    """Return how many pages every caller may use: they were registered with a release that kept no owners."""
+def count_without_owner(sql: Sql) -> int:
+    """Return the number of pages without an owner, which an earlier release registered: every caller may use them."""
     row = sql.row("SELECT COUNT(*) AS pages FROM pages WHERE owner = ''")
     return row["pages"] if row else 0
 
 
 def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
-    """Why those of the pages that are on hold are."""
+    """Return the holds of those of the pages that are on hold."""
     rows = sql.rows(
         "SELECT pages.* FROM given CROSS JOIN pages WHERE pages.page_id = given.page_id AND pages.is_held = 1",
-        given=Given((("page_id", str),), [(page_id,) for page_id in page_ids]),
+        given=BulkRows((("page_id", str),), [(page_id,) for page_id in page_ids]),
     )
     return {row["page_id"]: _hold_row(row) for row in rows}
 
@@ -269,18 +269,18 @@ def states(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PageState]:
         FROM given CROSS JOIN pages LEFT JOIN page_pauses ON page_pauses.page_id = pages.page_id
         WHERE pages.page_id = given.page_id AND (pages.is_held = 1 OR page_pauses.page_id IS NOT NULL)
         """,
-        given=Given((("page_id", str),), [(page_id,) for page_id in page_ids]),
+        given=BulkRows((("page_id", str),), [(page_id,) for page_id in page_ids]),
     )
     return {row["page_id"]: _state(sql, row) for row in rows}
 
 
 def _state(sql: Sql, row: Row) -> PageState:
-    return PageState(_hold_row(row) if row["is_held"] else None, pause_in(sql, row))
+    return PageState(_hold_row(row) if row["is_held"] else None, current_pause(sql, row))
 
 
 def _page_row(sql: Sql, row: Row) -> PageRow:
     hold, pause = _state(sql, row)
-    return PageRow(  # field by field: a conversion of the whole row takes a fifth of the time of a list
+    return PageRow(  # field by field: msgspec.convert of the row would take a fifth of a list's time
         page_id=row["page_id"],
         name=row["name"],
         messages_per_second=row["messages_per_second"],

@@ -1,4 +1,4 @@
-"""Retry and stop policies as columns of the messages' table."""
+"""Retry policies, stop policies and stops as columns of the messages table."""
 
 from functools import lru_cache
 
@@ -11,18 +11,18 @@ from projections.sql import Row
 
 
 def delay_column(delay: RetryDelay | None) -> str:
-    """A message's own schedule as the table keeps it; empty when it has none."""
+    """Return the column for a message's own schedule; empty if it has none."""
     return msgspec.json.encode(delay).decode() if delay is not None else ""
 
 
 def policy_of(row: Row) -> RetryPolicy:
-    """The policy in a row."""
+    """Return the retry policy in a row."""
     return _policy(row["retry_type"], row["max_retry_attempts"], row["retry_delay"])
 
 
 @lru_cache(maxsize=1_000)
 def _policy(retry_type: str, max_retry_attempts: int, delay: str) -> RetryPolicy:
-    """Few are ever seen, each of them in thousands of messages."""
+    """Return the policy for these columns; cached, because thousands of messages have the same few policies."""
     return RetryPolicy(
         type=RetryType(retry_type),
         max_retry_attempts=max_retry_attempts,
@@ -31,20 +31,20 @@ def _policy(retry_type: str, max_retry_attempts: int, delay: str) -> RetryPolicy
 
 
 def stop_policy_column(policy: StopPolicy) -> str:
-    """Return a stop policy as it is kept; empty for the default."""
+    """Return the column for a stop policy; empty for the default."""
     return "" if policy == StopPolicy() else msgspec.json.encode(policy).decode()
 
 
 def stop_policy_of(column: str) -> StopPolicy:
-    """Return the stop policy that a column keeps."""
+    """Return the stop policy in a column."""
     return msgspec.json.decode(column, type=StopPolicy) if column else StopPolicy()
 
 
 def stop_column(stop: Stop) -> str:
-    """Return the reason for a stop as it is kept."""
+    """Return the column for a stop."""
     return msgspec.json.encode(stop).decode()
 
 
 def stop_of(column: str) -> Stop | None:
-    """Return the reason for a stop that a column keeps; None where there is none."""
+    """Return the stop in a column; None if it is empty."""
     return msgspec.json.decode(column, type=Stop) if column else None

@@ -1,15 +1,15 @@
-"""All read models together: what they are made of, and how events change them."""
+"""All read models: their tables, and the application of events to them."""
 
 from collections.abc import Iterable
 from itertools import groupby
 
 from domain.batch_events import BatchCompleted, BatchEvent, OutcomesRecorded
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import MessageAbandoned, MessageEvent, MessageResumed, RetryRequested
 from domain.page_events import PageHeld, PageReleased
 from domain.retry import RetryTrigger
 from projections import (
-    archivable,
+    archivable_messages,
     batches,
     cleanups,
     deliveries,
@@ -17,19 +17,18 @@ from projections import (
     failures,
     message_rows,
     messages,
+    new_batches_projector,
     outcomes,
     pages,
-    planned,
     receipts,
     recipients,
-    removable,
+    removable_deliveries,
     requests,
     sealed_names,
 )
-from projections.new_batches import NewBatches, in_common
-from projections.recorded import Recorded
+from projections.count_deltas import CountDeltas
+from projections.new_batches import NewBatches, group_key
 from projections.sql import Sql, micros
-from projections.tally import Tally
 
 TABLES = (
     *messages.TABLES,
@@ -45,7 +44,7 @@ TABLES = (
     *erasures.TABLES,
     *sealed_names.TABLES,
 )
-NAMES = (
+TABLE_NAMES = (
     "messages",
     "batches",
     "deliveries",
@@ -63,28 +62,28 @@ NAMES = (
 
 
 def create(sql: Sql) -> None:
-    """Makes the tables that are not there."""
+    """Create the tables that do not exist."""
     for statement in TABLES:
         sql.execute(statement)
 
 
 def drop(sql: Sql) -> None:
-    """Drops all of them: the log can make them again."""
-    for name in NAMES:
+    """Drop all tables; a rebuild restores them from the log."""
+    for name in TABLE_NAMES:
         sql.execute(f"DROP TABLE IF EXISTS {name}")
 
 
-def apply(sql: Sql, recorded: Iterable[Recorded], tally: Tally) -> None:
-    """Brings every read model up to date with events of the log, in its order; the tally is written at the end."""
-    for common, together in groupby(recorded, in_common):
+def apply(sql: Sql, recorded: Iterable[RecordedEvent], tally: CountDeltas) -> None:
+    """Apply events to every read model, in log order; the caller writes the tally at the end of the transaction."""
+    for common, together in groupby(recorded, group_key):
         if common is not None:
-            planned.apply(sql, NewBatches.of(together), tally)
+            new_batches_projector.apply(sql, NewBatches.from_recorded(together), tally)
             continue
         for one in together:
             _apply(sql, one, tally)
 
 
-def _apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
+def _apply(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
     messages.apply(sql, recorded)
     batches.apply(sql, recorded)
     recipients.apply(sql, recorded, tally)
@@ -93,16 +92,16 @@ def _apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     requests.apply(sql, recorded)
     pages.apply(sql, recorded)
     cleanups.apply(sql, recorded)
-    removable.apply(sql, recorded)
-    archivable.apply(sql, recorded)
+    removable_deliveries.apply(sql, recorded)
+    archivable_messages.apply(sql, recorded)
     erasures.apply(sql, recorded)
     sealed_names.apply(sql, recorded)
-    tally.pasts.heed(recorded.event)
+    tally.prior_states.invalidate_after(recorded.event)
     _count(sql, recorded, tally)
     _count_recent_attempts(sql, recorded.event, tally)
 
 
-def _count_recent_attempts(sql: Sql, event: Event, tally: Tally) -> None:
+def _count_recent_attempts(sql: Sql, event: Event, tally: CountDeltas) -> None:
     match event:
         case OutcomesRecorded():
             tally.recent_attempts(event.message_id).add(event.outcomes)
@@ -113,16 +112,16 @@ def _count_recent_attempts(sql: Sql, event: Event, tally: Tally) -> None:
                 tally.recent_attempts(message_id).reset()
 
 
-def _count(sql: Sql, recorded: Recorded, tally: Tally) -> None:
+def _count(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
     match recorded.event:
         case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):
-                tally.move(message_id, recorded.position)  # watchers are to see why it does not move
+                tally.record_position(message_id, recorded.position)  # so that watchers of the message see the hold
         case MessageAbandoned(message_id=message_id):
-            tally.forget(message_id)
+            tally.discard(message_id)
         case MessageEvent(message_id=message_id, time=time):
-            tally.move(message_id, recorded.position, micros(time))
+            tally.record_position(message_id, recorded.position, micros(time))
         case BatchEvent(message_id=message_id) as event:
-            tally.move(message_id, recorded.position)
+            tally.record_position(message_id, recorded.position)
             if isinstance(event, BatchCompleted):
                 tally.complete_batch(message_id)

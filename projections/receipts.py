@@ -1,16 +1,16 @@
-"""Receipts: a row for every delivery that the platform has echoed, so that what it says later finds its way.
+"""The receipts table: a row for each delivery with an echo, by which later receipts find the delivery.
 
-Deliveries and reads name a person and the platform's id, or a time, never ours. An index for that on the deliveries
-themselves would cost every send; these rows cost only where echoes come in.
+DELIVERED and READ receipts have the recipient and the platform's message id, or a time, but not our delivery id. An
+index for them on the deliveries table would slow down every send; these rows cost only when an echo arrives.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from domain.owner import ANYBODY
-from domain.receipt_events import ReceiptKind, ReceiptsRecorded
-from projections.recorded import Recorded
-from projections.sql import Given, Micros, Row, Sql, micros
+from domain.event import RecordedEvent
+from domain.owner import ANY_OWNER
+from domain.receipts import ReceiptKind, ReceiptsRecorded
+from projections.sql import BulkRows, Micros, Row, Sql, micros
 
 TABLES = (
     """
@@ -33,11 +33,11 @@ _NAME_COLUMNS = (
     *(("page_id", str), ("recipient_id", str), ("message_id", str)),
     *(("batch_number", int), ("position", int)),
 )
-MOST_AT_ONCE = 100  # deliveries that one watermark marks, newest first
+MAX_COVERED = 100  # deliveries that one watermark covers, newest first
 
 
-class Place(NamedTuple):
-    """Where a delivery stands."""
+class DeliveryLocation(NamedTuple):
+    """The place of a delivery: its batch's stream, and its position."""
 
     message_id: str
     stage: int
@@ -45,8 +45,8 @@ class Place(NamedTuple):
     position: int
 
 
-class Name(NamedTuple):
-    """A delivery by what it was sent with: its page, its recipient, and its id in parts."""
+class DeliveryReference(NamedTuple):
+    """A delivery as a receipt names it: page, recipient, and the parts of the delivery id."""
 
     page_id: str
     recipient_id: str
@@ -55,28 +55,28 @@ class Name(NamedTuple):
     position: int
 
 
-class Person(NamedTuple):
-    """A page's recipient, as one owner (or ANYBODY) may see them."""
+class PageRecipient(NamedTuple):
+    """A recipient of a page, for messages of one owner (or ANY_OWNER)."""
 
     owner: str
     page_id: str
     recipient_id: str
 
 
-class Marked(NamedTuple):
-    """A delivery that was sent up to a watermark, and whether it is known to have come so far."""
+class CoveredDelivery(NamedTuple):
+    """A delivery that was sent up to a watermark, and whether DELIVERED and READ are recorded for it."""
 
-    place: Place
+    location: DeliveryLocation
     is_delivered: bool
     is_read: bool
 
     def is_known(self, kind: ReceiptKind) -> bool:
-        """A receipt of this kind has come."""
+        """Return whether a receipt of this kind is recorded."""
         return self.is_read if kind is ReceiptKind.READ else self.is_delivered
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """What events change of receipts."""
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Insert the receipts of an event's echoes."""
     event = recorded.event
     if not isinstance(event, ReceiptsRecorded):
         return
@@ -89,7 +89,7 @@ def apply(sql: Sql, recorded: Recorded) -> None:
         sql.execute(
             _INSERT,
             {"message_id": event.message_id, "batch_number": event.batch_number},
-            Given((("position", int), ("provider_message_id", str), ("time", int)), echoes),
+            BulkRows((("position", int), ("provider_message_id", str), ("time", int)), echoes),
         )
 
 
@@ -106,8 +106,8 @@ _INSERT = """
 """
 
 
-def sent_as(sql: Sql, person: Person, provider_message_id: str) -> Place | None:
-    """The delivery to a person that the platform has echoed under this id, or None."""
+def find_by_provider_id(sql: Sql, person: PageRecipient, provider_message_id: str) -> DeliveryLocation | None:
+    """Return the delivery to a person whose echo had this platform id; None if there is none."""
     row = sql.row(
         """
         SELECT * FROM receipts
@@ -115,13 +115,13 @@ def sent_as(sql: Sql, person: Person, provider_message_id: str) -> Place | None:
           AND provider_message_id = :provider_message_id
         LIMIT 1
         """,
-        {**person._asdict(), "anybody": ANYBODY, "provider_message_id": provider_message_id},
+        {**person._asdict(), "anybody": ANY_OWNER, "provider_message_id": provider_message_id},
     )
     return None if row is None else _place(row)
 
 
-def sent_until(sql: Sql, person: Person, watermark: Micros) -> Sequence[Marked]:
-    """What was sent to a person up to a time, newest first, at most 100."""
+def sent_until(sql: Sql, person: PageRecipient, watermark: Micros) -> Sequence[CoveredDelivery]:
+    """Return the deliveries to a person up to a time, newest first, at most MAX_COVERED."""
     rows = sql.rows(
         """
         SELECT receipts.*, deliveries.delivered_time, deliveries.read_time
@@ -133,23 +133,26 @@ def sent_until(sql: Sql, person: Person, watermark: Micros) -> Sequence[Marked]:
           AND receipts.sent_time <= :watermark
         ORDER BY receipts.sent_time DESC LIMIT :limit
         """,
-        {**person._asdict(), "anybody": ANYBODY, "watermark": watermark, "limit": MOST_AT_ONCE},
+        {**person._asdict(), "anybody": ANY_OWNER, "watermark": watermark, "limit": MAX_COVERED},
     )
-    return [Marked(_place(row), row["delivered_time"] is not None, row["read_time"] is not None) for row in rows]
+    return [
+        CoveredDelivery(_place(row), row["delivered_time"] is not None, row["read_time"] is not None) for row in rows
+    ]
 
 
-def _place(row: Row) -> Place:
-    return Place(row["message_id"], row["stage"], row["batch_number"], row["position"])
+def _place(row: Row) -> DeliveryLocation:
+    return DeliveryLocation(row["message_id"], row["stage"], row["batch_number"], row["position"])
 
 
-def named(sql: Sql, owner: str, names: Sequence[Name | None]) -> Sequence[Place | None]:
-    """Return where deliveries are.
+def locate(sql: Sql, owner: str, names: Sequence[DeliveryReference | None]) -> Sequence[DeliveryLocation | None]:
+    """Return the place of each delivery, in order.
 
-    None for those without a name, and for what the page has not sent to this recipient for this owner.
+    It is None for an entry without a name, and for a delivery that the page did not send to this recipient for this
+    owner.
     """
     rows = sql.rows(
         """
-        SELECT given.place, given.position, batches.message_id, batches.stage, batches.number AS batch_number
+        SELECT given.row_index, given.position, batches.message_id, batches.stage, batches.number AS batch_number
         FROM given CROSS JOIN messages CROSS JOIN batches CROSS JOIN deliveries
         WHERE messages.message_id = given.message_id AND messages.is_visible = 1 AND messages.is_archived = 0
           AND :owner IN (messages.owner, :anybody) AND messages.page_id = given.page_id
@@ -157,11 +160,11 @@ def named(sql: Sql, owner: str, names: Sequence[Name | None]) -> Sequence[Place 
           AND deliveries.message_id = given.message_id AND deliveries.batch_number = given.batch_number
           AND deliveries.position = given.position AND deliveries.recipient_id = given.recipient_id
         """,
-        {"owner": owner, "anybody": ANYBODY},
-        Given(
-            (("place", int), *_NAME_COLUMNS),
-            [(place, *name) for place, name in enumerate(names) if name is not None],
+        {"owner": owner, "anybody": ANY_OWNER},
+        BulkRows(
+            (("row_index", int), *_NAME_COLUMNS),
+            [(index, *name) for index, name in enumerate(names) if name is not None],
         ),
     )
-    found = {row["place"]: _place(row) for row in rows}
-    return [found.get(place) for place in range(len(names))]
+    found = {row["row_index"]: _place(row) for row in rows}
+    return [found.get(index) for index in range(len(names))]

@@ -1,17 +1,17 @@
-"""Recipients as their readers see them: each once, as all of its attempts left it."""
+"""Queries of the recipients table."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from projections.delivery_rows import DeliveryFilter
-from projections.sql import Given, Micros, Sql, one_of
+from projections.sql import BulkRows, Micros, Sql, in_condition
 
 _WITH_ERROR = frozenset(("FAILED", "UNCONFIRMED"))  # states
 
 
 class RecipientRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipient, and the attempt that it stands by."""
+    """A recipient with the result of its deciding attempt."""
 
     message_id: str
     recipient_id: str
@@ -27,10 +27,13 @@ class RecipientRow(msgspec.Struct, frozen=True, kw_only=True):
     origin_position: int
 
 
-def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> Sequence[RecipientRow]:
-    """A message's recipients by id, after the last one seen; the filter is about the attempt that each stands by."""
-    in_states, states = one_of("state", "state", wanted.statuses)
-    in_types, types = one_of("error_type", "error_type", wanted.error_types)
+def list_recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> Sequence[RecipientRow]:
+    """Return a message's recipients, ordered by id, after the id `after`.
+
+    The filter applies to the deciding attempt of each recipient.
+    """
+    in_states, states = in_condition("state", "state", wanted.statuses)
+    in_types, types = in_condition("error_type", "error_type", wanted.error_types)
     rows = sql.rows(
         f"""
         SELECT * FROM recipients
@@ -38,7 +41,7 @@ def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> S
           {"AND recipient_id = :recipient_id" if wanted.recipient_id else ""}
           {"AND state IN ('FAILED', 'UNCONFIRMED')" if _has_error(wanted) else ""}
         ORDER BY recipient_id LIMIT :limit
-        """,  # noqa: S608 - conditions of our own words
+        """,  # noqa: S608 - constant conditions
         {
             **states,
             **types,
@@ -52,18 +55,18 @@ def recipients(sql: Sql, wanted: DeliveryFilter, *, after: str, limit: int) -> S
 
 
 def _has_error(wanted: DeliveryFilter) -> bool:
-    """Then those who failed stand in an index of their own."""
+    """Return whether only failed and unconfirmed recipients match, which have an index of their own."""
     return bool(wanted.error_types) or (bool(wanted.statuses) and _WITH_ERROR.issuperset(wanted.statuses))
 
 
-def origins_of(sql: Sql, people: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, int]]:
-    """Where recipients stood in their messages' first rounds: the batch's number, and the position."""
+def origins(sql: Sql, people: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, int]]:
+    """Return the batch number and position of recipients in the first round, by message id and recipient id."""
     rows = sql.rows(
         """
         SELECT given.message_id, given.recipient_id, recipients.origin_batch, recipients.origin_position
         FROM given CROSS JOIN recipients
         WHERE recipients.message_id = given.message_id AND recipients.recipient_id = given.recipient_id
         """,
-        given=Given((("message_id", str), ("recipient_id", str)), people),
+        given=BulkRows((("message_id", str), ("recipient_id", str)), people),
     )
     return {(row["message_id"], row["recipient_id"]): (row["origin_batch"], row["origin_position"]) for row in rows}

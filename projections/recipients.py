@@ -1,4 +1,4 @@
-"""Recipients: a row each, folded from all of its attempts, so that the books cannot drift (protocol rule 8)."""
+"""The recipients table: a row for each recipient, computed from all of its attempts (protocol rule 8)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from domain.batch_events import (
     OutcomesRecorded,
 )
 from domain.delivery import DeliveryStatus, status_of
+from domain.event import RecordedEvent
 from domain.message_events import MessageAbandoned
 from domain.outcome import Outcome, Sent
-from domain.receipt_events import ReceiptKind, ReceiptsRecorded
+from domain.receipts import ReceiptKind, ReceiptsRecorded
 from projections import batches, deliveries, failures, outcomes
-from projections.pasts import Past
-from projections.recorded import Recorded
-from projections.sql import Given, Sql, micros
-from projections.tally import Tally
-from projections.touched import Change, Standing, Touched
+from projections.affected_deliveries import AffectedDeliveries, CountChange, CountKey
+from projections.count_deltas import CountDeltas
+from projections.prior_state import PriorState
+from projections.sql import BulkRows, Sql, micros
 
 TABLES = (
     """
@@ -64,22 +64,22 @@ TABLES = (
 )
 
 
-def known_among(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
-    """Those of the recipients that the message has, staged or submitted."""
+def existing_recipients(sql: Sql, message_id: str, recipient_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of the recipients that the message has, staged or submitted."""
     rows = sql.rows(
         """
         SELECT given.recipient_id FROM given
         WHERE (SELECT 1 FROM recipients
                WHERE recipients.message_id = :message_id AND recipients.recipient_id = given.recipient_id) IS NOT NULL
-        """,  # one look-up each: a join makes PostgreSQL read all that a growing message has
+        """,  # one look-up each: with a join PostgreSQL reads all recipients of the growing message
         {"message_id": message_id},
-        Given((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
+        BulkRows((("recipient_id", str),), [(recipient_id,) for recipient_id in recipient_ids]),
     )
     return frozenset(row["recipient_id"] for row in rows)
 
 
-def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
-    """What events change of attempts that are there, of their recipients, and of everything that is counted."""
+def apply(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
+    """Apply an event to existing attempts, their recipients and all counts."""
     event = recorded.event
     if isinstance(event, MessageAbandoned):
         deliveries.apply(sql, recorded)
@@ -87,7 +87,7 @@ def apply(sql: Sql, recorded: Recorded, tally: Tally) -> None:
     elif isinstance(event, BatchEvent) and (positions := _positions(event)):
         _change(sql, recorded, event, positions, tally)
     elif isinstance(event, ReceiptsRecorded):
-        deliveries.apply(sql, recorded)  # that something was delivered or read changes nothing that is counted
+        deliveries.apply(sql, recorded)  # DELIVERED and READ receipts change no counts
 
 
 def _positions(event: BatchEvent) -> Sequence[int]:
@@ -103,57 +103,60 @@ def _positions(event: BatchEvent) -> Sequence[int]:
     return ()
 
 
-def _change(sql: Sql, recorded: Recorded, event: BatchEvent, positions: Sequence[int], tally: Tally) -> None:
-    place = {"message_id": event.message_id, "batch_number": event.batch_number}
-    touched = Touched(place, Given((("position", int),), [(position,) for position in positions]))
-    past = tally.pasts.before(sql, event)
-    is_asked, has_retries = _is_asked(event, past), past.has_retries or past.is_cleaned
-    before = touched.attempts(sql) if is_asked else _attempts_before(sql, event, touched)
-    are_first = not (is_asked or has_retries)
-    with outcomes.counting(sql, event, place, touched.positions, tally.outcomes, are_first=are_first):
+def _change(sql: Sql, recorded: RecordedEvent, event: BatchEvent, positions: Sequence[int], tally: CountDeltas) -> None:
+    batch = {"message_id": event.message_id, "batch_number": event.batch_number}
+    affected = AffectedDeliveries(batch, BulkRows((("position", int),), [(position,) for position in positions]))
+    prior = tally.prior_states.before(sql, event)
+    reads_counts, has_retries = _reads_counts(event, prior), prior.has_retries or prior.is_cleaned
+    before = affected.count_attempts(sql) if reads_counts else _attempts_before(sql, event, affected)
+    are_first = not (reads_counts or has_retries)
+    with outcomes.count_changes(sql, event, batch, affected.positions, tally.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
-    attempts = Change(before, touched.attempts(sql) if is_asked else _attempts_after(event, before))
+    attempts = CountChange(before, affected.count_attempts(sql) if reads_counts else _attempts_after(event, before))
     batches.add_counts(sql, event, attempts.by_state)
     if has_retries:
-        change = touched.fold(sql, attempts, is_cleaned=past.is_cleaned)
+        change = affected.update_recipients(sql, attempts, is_cleaned=prior.is_cleaned)
     else:
         change = attempts
-        touched.fold_only_attempt(sql)
+        affected.update_single_attempt_recipients(sql)
     is_dispatch = isinstance(event, DeliveriesDispatched)
-    # An AUTO message that was updated after its end may have failures to retry: a receipt never brings any.
+    # The reconciler looks for new failures in AUTO messages updated after their end; a receipt never adds a failure.
     time = None if isinstance(event, ReceiptsRecorded) else micros(event.time)
     tally.add(event.message_id, change.by_state, time, is_started=is_dispatch)
     failures.add_counts(sql, event.message_id, change.by_error_type)
 
 
-def _is_asked(event: BatchEvent, past: Past) -> bool:
-    """Some attempts stand as sent whatever the event says, or were removed: what there is is asked, not reckoned."""
-    return past.is_cleaned or past.is_echoed or isinstance(event, ReceiptsRecorded)
+def _reads_counts(event: BatchEvent, prior: PriorState) -> bool:
+    """Return whether the counts must be read from the database.
+
+    They cannot be computed from the event if receipts override it, or if a cleanup removed attempts.
+    """
+    return prior.is_cleaned or prior.is_echoed or isinstance(event, ReceiptsRecorded)
 
 
-def _attempts_before(sql: Sql, event: BatchEvent, touched: Touched) -> Counter[Standing]:
-    """What the attempts were: only what is pending is dispatched, and only what is sending has its outcome recorded."""
+def _attempts_before(sql: Sql, event: BatchEvent, affected: AffectedDeliveries) -> Counter[CountKey]:
+    """Return the counts before the event: only PENDING attempts are dispatched, only SENDING ones get an outcome."""
     match event:
         case DeliveriesDispatched():
-            return Counter({Standing(DeliveryStatus.PENDING, None): len(event.positions)})
+            return Counter({CountKey(DeliveryStatus.PENDING, None): len(event.positions)})
         case OutcomesRecorded():
-            return Counter({Standing(DeliveryStatus.SENDING, None): len(event.outcomes)})
-    return touched.attempts(sql)
+            return Counter({CountKey(DeliveryStatus.SENDING, None): len(event.outcomes)})
+    return affected.count_attempts(sql)
 
 
-def _attempts_after(event: BatchEvent, before: Counter[Standing]) -> Counter[Standing]:
-    """What the attempts are that stand before the event."""
+def _attempts_after(event: BatchEvent, before: Counter[CountKey]) -> Counter[CountKey]:
+    """Return the counts after the event."""
     match event:
         case DeliveriesDispatched():
-            return Counter({Standing(DeliveryStatus.SENDING, None): len(event.positions)})
+            return Counter({CountKey(DeliveryStatus.SENDING, None): len(event.positions)})
         case DeliveriesReturned():
-            return Counter({Standing(event.to, None): len(event.positions)})
+            return Counter({CountKey(event.to, None): len(event.positions)})
         case OutcomesRecorded() | LateOutcomesRecorded():
             return Counter(_standing_of(known.outcome) for known in event.outcomes)
-    after = Counter(before)  # cancelled: whatever was pending
-    after[Standing(DeliveryStatus.CANCELLED, None)] += after.pop(Standing(DeliveryStatus.PENDING, None), 0)
+    after = Counter(before)  # BatchCancelled: all pending attempts become cancelled
+    after[CountKey(DeliveryStatus.CANCELLED, None)] += after.pop(CountKey(DeliveryStatus.PENDING, None), 0)
     return after
 
 
-def _standing_of(outcome: Outcome) -> Standing:
-    return Standing(status_of(outcome), None if isinstance(outcome, Sent) else outcome.fault.type.value)
+def _standing_of(outcome: Outcome) -> CountKey:
+    return CountKey(status_of(outcome), None if isinstance(outcome, Sent) else outcome.fault.type.value)

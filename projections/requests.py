@@ -1,12 +1,11 @@
-"""Requests: what each request_id asked for, and the answer it got (protocol rule 13)."""
+"""The requests table: the payload hash and the answer of each request_id (protocol rule 13)."""
 
 import json
 from typing import Any
 
 import msgspec
 
-from domain.event import Event, RequestStamp
-from projections.recorded import Recorded
+from domain.event import Event, RecordedEvent, RequestStamp
 from projections.sql import Sql
 
 TABLES = (
@@ -24,21 +23,21 @@ TABLES = (
 
 
 class AnsweredRequest(msgspec.Struct, frozen=True):
-    """A request that was carried out."""
+    """A request that was executed, with its answer."""
 
     payload_hash: str
     answer: dict[str, Any]
 
 
-def stamp_of(event: Event) -> RequestStamp | None:
-    """The request that made an event, if a request with an id did."""
+def request_of(event: Event) -> RequestStamp | None:
+    """Return the request that caused an event; None if it had no request_id."""
     stamp: RequestStamp | None = getattr(event, "request", None)
     return stamp
 
 
-def apply(sql: Sql, recorded: Recorded) -> None:
-    """Remembers the request that made an event; the unique key is the last guard against carrying it out twice."""
-    stamp = stamp_of(recorded.event)
+def apply(sql: Sql, recorded: RecordedEvent) -> None:
+    """Record the request that caused an event; the unique key prevents that it is executed twice."""
+    stamp = request_of(recorded.event)
     if stamp is None:
         return
     sql.execute(
@@ -57,12 +56,12 @@ def apply(sql: Sql, recorded: Recorded) -> None:
 
 
 def is_known(sql: Sql, stamp: RequestStamp) -> bool:
-    """A request with this id was carried out."""
+    """Return whether a request with this id was executed."""
     return find(sql, stamp.owner, stamp.method, stamp.request_id) is not None
 
 
 def find(sql: Sql, owner: str, method: str, request_id: str) -> AnsweredRequest | None:
-    """The first request with this id, or None."""
+    """Return the request with this id; None if there is none."""
     row = sql.row(
         """
         SELECT payload_hash, answer FROM requests

@@ -1,6 +1,6 @@
-"""The little of SQL that projections and queries use, the same for every database.
+"""The interface between read models and databases, the same for SQLite and PostgreSQL.
 
-Statements name their parameters `:like_this`. Times are microseconds since 1970 (UTC), truth values 0 and 1.
+Statements name their parameters `:like_this`. Times are microseconds since 1970 (UTC); Booleans are 0 and 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,57 +17,59 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-Columns = tuple[tuple[str, type[int] | type[str]], ...]  # of many rows: the name of each, and what it holds
+Columns = tuple[tuple[str, type[int] | type[str]], ...]  # the name and the type of each column
 
 
-class Given(NamedTuple):
-    """Many rows for one statement, which calls them `given`: a single call for the database, whatever their number."""
+class BulkRows(NamedTuple):
+    """Many rows for one statement, which reads them as the table `given`: one database call for all rows."""
 
     columns: Columns
     rows: Sequence[Sequence[Any]]
 
     def as_json(self) -> str:
-        """The rows as the parameter that carries them."""
+        """Return the rows as one JSON parameter."""
         return msgspec.json.encode(self.rows).decode()
 
 
 class Sql(Protocol):
-    """One connection, inside a transaction; `log_position` is the column of an event's position in the log."""
+    """One connection inside a transaction; `log_position` names the column of stored_events with the log position."""
 
     log_position: str
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
-        """Runs a statement; where it fails, a later call may be the one that raises.
+    def execute(self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None) -> None:
+        """Run a statement; if it fails, a later call may raise the error.
 
-        Whoever asks what it changed says RETURNING, and reads the rows.
+        To get the changed rows, use RETURNING and rows().
         """
         ...
 
-    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
-        """All rows of a query."""
+    def rows(
+        self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None
+    ) -> Sequence[Row]:
+        """Return all rows of a query."""
         ...
 
     def clock(self) -> Micros:
-        """The database's clock: leases are measured by it."""
+        """Return the database's time, by which leases are measured."""
         ...
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
-        """The first row of a query, if any."""
+        """Return the first row of a query; None if there is none."""
         ...
 
 
 def micros(time: datetime) -> Micros:
-    """A time as the database keeps it."""
+    """Return a time as the database stores it."""
     return (time - _EPOCH) // _MICROSECOND
 
 
 def from_micros(value: Micros) -> datetime:
-    """A time as the domain keeps it."""
+    """Return a stored time as a datetime."""
     return _EPOCH + timedelta(microseconds=value)
 
 
-def one_of(column: str, name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
-    """A condition that a column is one of the values, and its parameters; an empty list of values is always true."""
+def in_condition(column: str, name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Return an SQL condition that a column has one of the values, and its parameters; true if there are no values."""
     if not values:
         return "1 = 1", {}
     parameters = {f"{name}_{index}": value for index, value in enumerate(values)}

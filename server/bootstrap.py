@@ -211,7 +211,7 @@ def _gate(settings: Settings, log: EventLog, open_files: int) -> Gate:
 
 async def _warn_of_pages_without_owner(log: EventLog) -> None:
     """Log pages of older releases: any caller with the scope may change them until an admin sets their owner."""
-    if count := await log.read(pages.without_owner):
+    if count := await log.read(pages.count_without_owner):
         logger.warning("pages_without_owner", pages=count, mend="redrive page transfer PAGE CALLER, as an admin")
 
 

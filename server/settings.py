@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from domain.pace import SLOWEST_PACE
+from domain.adaptive_rate import MIN_LIMIT
 from server.background.timetable import parse_timetable
 
 AUTHENTICATED_RATE = 1_000.0  # default requests per second of an authenticated caller
@@ -192,7 +192,7 @@ class Settings(AccessSettings):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:50051"
     database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///redrive.db"
     graph_url: Annotated[str, AfterValidator(_graph_url)] = "https://graph.facebook.com/v25.0"
-    messages_per_second: float = Field(default=10.0, ge=SLOWEST_PACE, le=100_000, allow_inf_nan=False)
+    messages_per_second: float = Field(default=10.0, ge=MIN_LIMIT, le=100_000, allow_inf_nan=False)
     retry_interval: Annotated[str, BeforeValidator(str), AfterValidator(_timetable)] = "900"
     lease_seconds: float = Field(default=600.0, ge=1)
     heartbeat_seconds: float = Field(default=15.0, gt=0)

@@ -1,4 +1,4 @@
-"""Domain values with defaults: a test names only what it is about."""
+"""Builders of domain values with defaults, so that a test gives only the values that matter to it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from domain import batch_decisions
 from domain.batch import Batch
 from domain.batch_decisions import Events
 from domain.batch_events import BatchCreated, BatchEvent, BatchRecipient, RecordedOutcome
-from domain.commands import CancelMessage, PauseMessage, PutPage, ResendMessage, ResumeMessage, SendMessage
+from domain.commands import CancelMessage, PauseMessage, PutPage, Recipient, ResendMessage, ResumeMessage, SendMessage
 from domain.content import Content
 from domain.event import RequestStamp
 from domain.fault import ErrorType, Fault, RetryRule, Scope
@@ -35,8 +35,7 @@ from domain.page_events import (
     PageTokenReplaced,
     PageTransferred,
 )
-from domain.recipient import Recipient
-from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
+from domain.retry import DEFAULT_SELECTION, OnUnconfirmed, RetryPolicy, RetryTrigger, RetryType
 from domain.retry_delay import FixedInterval, RetryDelay
 from domain.stop_policy import Stop, StopCause, StopPolicy
 
@@ -50,12 +49,12 @@ LEASE = timedelta(minutes=10)
 
 
 def after(seconds: float) -> datetime:
-    """A moment after NOW."""
+    """Return NOW plus this number of seconds."""
     return NOW + timedelta(seconds=seconds)
 
 
 def wall_clock() -> datetime:
-    """The time of day, for tests that run real services."""
+    """Return the current time, for tests that run real services."""
     return datetime.now(UTC)
 
 
@@ -93,9 +92,9 @@ def batch_recipients(*ids: str, attempt: int = 1, origin: tuple[int, int] = (0, 
 
 
 def batch_created(*recipients: str | BatchRecipient, **fields: Any) -> BatchCreated:
-    people = [batch_recipients(who)[0] if isinstance(who, str) else who for who in recipients or ("ann", "bob")]
+    entries = [batch_recipients(one)[0] if isinstance(one, str) else one for one in recipients or ("ann", "bob")]
     defaults = {"message_id": MESSAGE, "batch_number": 1, "page_id": PAGE, "stage": 0, "round": 0, "time": NOW}
-    return BatchCreated(**{**defaults, **fields, "recipients": tuple(people)})
+    return BatchCreated(**{**defaults, **fields, "recipients": tuple(entries)})
 
 
 def new_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
@@ -112,7 +111,7 @@ def claimed_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
 
 
 def dispatched_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
-    """A claimed batch all of whose deliveries are about to leave."""
+    """Return a claimed batch whose deliveries are all dispatched."""
     batch = claimed_batch(*recipients, **fields)
     return batches.apply(batch, batch_decisions.dispatch(batch, batch.pending, token_generation=1, now=NOW))
 
@@ -120,13 +119,13 @@ def dispatched_batch(*recipients: str | BatchRecipient, **fields: Any) -> Batch:
 def delivered(
     batch: Batch, outcomes: Mapping[str, Outcome], *, token_generation: int = 1, now: datetime = NOW
 ) -> Events:
-    """All that happens to a pending batch when these outcomes come of it; recipients who are not named are sent to."""
-    events: list[BatchEvent] = list(start(batch, now=now))
-    claimed = batches.apply(batch, events)
+    """Return the events that send a pending batch with these outcomes by recipient id; other recipients are SENT."""
+    started: list[BatchEvent] = list(start(batch, now=now))
+    claimed = batches.apply(batch, started)
     dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=token_generation, now=now)
-    came = [known(p, outcomes.get(batch.recipients[p].id, SENT), now) for p in claimed.pending]
-    recorded = batch_decisions.record(batches.apply(claimed, dispatched), came, now=now)
-    return (*events, *dispatched, *recorded)
+    all_outcomes = [known(p, outcomes.get(batch.recipients[p].id, SENT), now) for p in claimed.pending]
+    recorded = batch_decisions.record(batches.apply(claimed, dispatched), all_outcomes, now=now)
+    return (*started, *dispatched, *recorded)
 
 
 # Messages
@@ -164,7 +163,7 @@ def retry_requested(trigger: RetryTrigger = RetryTrigger.MANUAL, **fields: Any) 
         "message_id": MESSAGE,
         "round": 1,
         "requested_by": OWNER,
-        "selection": PLAIN,
+        "selection": DEFAULT_SELECTION,
         "first_batch": 2,
         "batches": 1,
         "recipients": 1,
@@ -196,7 +195,7 @@ def cron(max_retry_attempts: int = 3, delay: RetryDelay | None = None) -> RetryP
 
 
 def each(seconds: float) -> RetryDelay:
-    """The same wait before each automatic round."""
+    """Return the same delay before each automatic round."""
     return FixedInterval(interval=timedelta(seconds=seconds))
 
 
@@ -244,7 +243,7 @@ def page_released(token_generation: int = 3, page_id: str = PAGE) -> PageRelease
     )
 
 
-# What callers ask for
+# Commands
 
 
 def people(*ids: str) -> Sequence[Recipient]:
@@ -252,7 +251,7 @@ def people(*ids: str) -> Sequence[Recipient]:
 
 
 def crowd(size: int, prefix: str = "u") -> Sequence[Recipient]:
-    """So many people, their ids in alphabetical order."""
+    """Return this number of recipients with ids in alphabetical order."""
     return people(*(f"{prefix}{number:05}" for number in range(size)))
 
 

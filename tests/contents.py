@@ -10,5 +10,5 @@ def contents(sql: Sql) -> Mapping[str, Sequence[Row]]:
     """Return the rows of every read model in a fixed order; equal databases give equal results."""
     return {
         name: sorted((dict(row) for row in sql.rows(f"SELECT * FROM {name}")), key=repr)  # noqa: S608 - our own names
-        for name in read_models.NAMES
+        for name in read_models.TABLE_NAMES
     }

@@ -1,6 +1,6 @@
 """Ids that a server with the tests' key creates."""
 
-from domain.message_id import keyed_message_id
+from domain.message import keyed_message_id
 from server.crypto.key_ring import SealingKey
 from server.crypto.keyed_ids import MESSAGE_IDS, KeyedIds
 from server.crypto.vault import Vault

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded
 from tests.builders import MESSAGE, NOW, after
 
 

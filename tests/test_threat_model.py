@@ -12,20 +12,18 @@ from typing import Any
 from msgspec import inspect
 
 from domain import (
-    archive_events,
     batch_events,
-    cleanup_events,
     message_events,
     page_events,
-    person_events,
-    receipt_events,
+    receipts,
+    retention_events,
 )
 from domain.event import Event
 from server.eventstore.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/security.md").read_text()
-EVENTS = (archive_events, batch_events, cleanup_events, message_events, page_events, person_events, receipt_events)
+EVENTS = (message_events, batch_events, retention_events, message_events, page_events, retention_events, receipts)
 
 
 def section(title: str) -> str:

@@ -20,7 +20,7 @@ def caller(context: Context) -> str:  # noqa: ARG001 - of the call that runs; he
 
 
 def sees(context: Context) -> str:  # noqa: ARG001
-    """Whose messages the call may see and change: an owner's, or ANYBODY's (an admin)."""
+    """Whose messages the call may see and change: an owner's, or ANY_OWNER's (an admin)."""
     return CALLER.get().sees
 
 

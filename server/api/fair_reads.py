@@ -10,8 +10,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from domain.event import Event
-from projections.recorded import Recorded
+from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.api.caller import CALLER
 from server.api.interceptors.limits import Exhausted
@@ -171,7 +170,7 @@ class CallerLog:
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """Return the events of some streams in the log's order, after a position; raises Unavailable."""
         async with self._slot():
             return await self._log.recorded_in(streams, after=after, limit=limit)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 
 
 class Scope(StrEnum):
@@ -30,14 +30,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: str  # the owner of the messages that it sends
     scopes: frozenset[Scope]
-    sees: str  # the owner whose messages it may see and change, or ANYBODY
-    serves: str = ANYBODY  # the owner for whose messages it may record receipts
+    sees: str  # the owner whose messages it may see and change, or ANY_OWNER
+    serves: str = ANY_OWNER  # the owner for whose messages it may record receipts
 
 
 def caller_with(owner: str, scopes: frozenset[Scope]) -> Caller:
     """Return an authenticated caller; the scope admin includes all others, and sees every owner."""
     is_admin = Scope.ADMIN in scopes
-    return Caller(owner=owner, scopes=frozenset(Scope) if is_admin else scopes, sees=ANYBODY if is_admin else owner)
+    return Caller(owner=owner, scopes=frozenset(Scope) if is_admin else scopes, sees=ANY_OWNER if is_admin else owner)
 
 
 _LOCAL = "local"

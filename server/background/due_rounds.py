@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import structlog
 
 from domain.errors import Unavailable
+from domain.event import RecordedEvent
 from domain.page_events import PageEvent
 from domain.retry import RetryTrigger
 from projections import message_rows, pages
 from projections.message_rows import MessageRow
-from projections.recorded import Recorded
 from projections.sql import Micros, Sql, from_micros
 from server.cluster.page_leases import closed_for, is_owned_by_another
 from server.commands.resend_planning import awaiting_automatic_round
@@ -43,7 +43,7 @@ class DueRounds:
         self._waiting: dict[str, float] = {}  # messages that are due, and when to look at them again
         log.listen(self._hear)
 
-    def _hear(self, recorded: Sequence[Recorded]) -> None:
+    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
         if any(isinstance(one.event, PageEvent) for one in recorded):
             self._look_back_at = 0.0
 

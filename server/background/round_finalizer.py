@@ -11,13 +11,13 @@ import structlog
 
 from domain.batch_events import BatchCompleted, LateOutcomesRecorded
 from domain.errors import Unavailable
+from domain.event import RecordedEvent
 from domain.message import Message, complete
 from domain.message_events import MessageCancelled, MessageCompleted, MessageResumed
 from domain.retry import RetryTrigger, RetryType
 from domain.streams import message_stream
 from projections import message_rows
 from projections.message_rows import MessageRow
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.cluster.page_leases import is_owned_by_another
 from server.commands.lookup import load_message
@@ -42,7 +42,7 @@ class RoundFinalizer:
         self._news = asyncio.Event()
         log.listen(self._hear)
 
-    def _hear(self, recorded: Sequence[Recorded]) -> None:
+    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
         for one in recorded:
             if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled | MessageResumed):
                 self._look_at(one.event.message_id, swept=False)
@@ -133,8 +133,13 @@ class RoundFinalizer:
         row = message_rows.find(sql, message.id)
         if row is None:
             return None
-        somebody_waits = message.paused and awaiting_automatic_round(sql, row) > 0
-        return complete(message, open_deliveries=int(row.is_open), somebody_waits=somebody_waits, now=self._now())
+        has_retryable_recipients = message.paused and awaiting_automatic_round(sql, row) > 0
+        return complete(
+            message,
+            open_deliveries=int(row.is_open),
+            has_retryable_recipients=has_retryable_recipients,
+            now=self._now(),
+        )
 
 
 def _starts_rounds(message: Message) -> bool:

@@ -38,7 +38,7 @@ class StuckBatches:
 
     def _stuck(self, sql: Sql, message_id: str) -> list[BatchRow]:
         alive = living(sql)
-        started = batches.of_message(sql, message_id, statuses=["STARTED"], limit=LOOKED_AT)
+        started = batches.list_of_message(sql, message_id, statuses=["STARTED"], limit=LOOKED_AT)
         return [row for row in started if row.worker not in alive or self._is_lost(row)]
 
     def _is_lost(self, row: BatchRow) -> bool:

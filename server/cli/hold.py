@@ -9,7 +9,7 @@ import typer
 
 from domain.commands import HoldPage
 from domain.errors import Unavailable
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from projections.pages import not_held
 from server.bootstrap import StartRefusedError, event_store_over, open_store, open_vault
 from server.cli.errors import exit_on_error
@@ -47,5 +47,5 @@ async def _hold_all(settings: Settings, reason: str) -> Sequence[str]:
         pages = PageHoldService(log, open_vault(store, settings), lambda: datetime.now(UTC))
         free = await log.read(not_held)
         for page_id in free:
-            await pages.hold(HoldPage(owner=HELD_BY, sees=ANYBODY, page_id=page_id, reason=reason))
+            await pages.hold(HoldPage(owner=HELD_BY, sees=ANY_OWNER, page_id=page_id, reason=reason))
     return free

@@ -84,6 +84,6 @@ class _Lines:
 
 def _print_result(found: Mapping[str, Difference]) -> None:
     if not found:
-        typer.echo(f"equal: all {len(read_models.NAMES)} tables match the event store")
+        typer.echo(f"equal: all {len(read_models.TABLE_NAMES)} tables match the event store")
     for table, (live_only, rebuilt_only) in found.items():
         typer.echo(f"{table}: replaced; rows only in the old table {live_only}, only in the new one {rebuilt_only}")

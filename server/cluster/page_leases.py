@@ -61,7 +61,7 @@ def set_retry_after(sql: Sql, page_id: str, pause: Pause) -> None:
 
 def clear_retry_after(sql: Sql, page_id: str) -> None:
     """End a page's pause, for every process."""
-    page_pauses.forget(sql, page_id)
+    page_pauses.delete(sql, page_id)
     sql.execute("UPDATE page_owners SET closed_until = 0 WHERE page_id = :page_id", {"page_id": page_id})
 
 

@@ -14,8 +14,8 @@ from domain.batch_events import (
 )
 from domain.event import Event
 from domain.message import Message
-from domain.receipt_events import ReceiptKind, ReceiptsRecorded
-from projections.sql import Given, Sql
+from domain.receipts import ReceiptKind, ReceiptsRecorded
+from projections.sql import BulkRows, Sql
 from server.eventstore.commit import EventLog
 from server.eventstore.message_streams import streams_of_batches
 from server.eventstore.stream import positions_in, recorded_at
@@ -95,6 +95,6 @@ def _recipients_at(sql: Sql, message_id: str, places: set[Place]) -> set[str]:
           AND deliveries.position = given.position
         """,
         {"message_id": message_id},
-        Given((("batch_number", int), ("position", int)), sorted(places)),
+        BulkRows((("batch_number", int), ("position", int)), sorted(places)),
     )
     return {row["recipient_id"] for row in rows}

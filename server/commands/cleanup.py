@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import msgspec
 
-from domain.cleanup_events import CleanupCompleted, CleanupStarted
 from domain.commands import CleanupDeliveries
 from domain.errors import Aborted, CleanupNotFound
-from domain.event import RequestStamp
+from domain.event import RecordedEvent, RequestStamp
+from domain.retention_events import CleanupCompleted, CleanupStarted
 from domain.streams import cleanup_stream
 from projections import cleanups
 from projections.cleanups import CleanupRow
-from projections.recorded import Recorded
 from projections.sql import micros
 from server.commands.cleanup_run import CleanupRun, count_removable
 from server.commands.idempotency import PayloadHash, first_answer, stamp_for
@@ -86,7 +85,7 @@ class CleanupService:
             time=self._now(),
         )
 
-    def _hear(self, recorded: Sequence[Recorded]) -> None:
+    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
         for one in recorded:
             if isinstance(one.event, CleanupCompleted) and one.event.cleanup_id in self._waiting:
                 self._waiting[one.event.cleanup_id].set()

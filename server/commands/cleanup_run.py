@@ -11,12 +11,12 @@ from datetime import datetime
 
 import structlog
 
-from domain.cleanup_events import CleanupCompleted, CleanupCounted, CleanupEvent, DeliveriesCleaned
 from domain.errors import Unavailable
+from domain.retention_events import CleanupCompleted, CleanupCounted, CleanupEvent, DeliveriesCleaned
 from domain.streams import cleanup_stream
-from projections import cleanups, removable
+from projections import cleanups, removable_deliveries
 from projections.cleanups import CleanupRow
-from projections.removable import Cursor, Found
+from projections.removable_deliveries import CleanupCursor, RemovableParts
 from projections.sql import Micros, Sql, from_micros
 from server.eventstore.commit import Commit, Conflict, EventLog, StreamEvents
 
@@ -99,21 +99,21 @@ class CleanupRun:
 
 
 def _changed_meanwhile(sql: Sql, event: CleanupEvent, before: Micros) -> str | None:
-    if isinstance(event, DeliveriesCleaned) and not removable.is_unchanged(sql, before, event.parts):
+    if isinstance(event, DeliveriesCleaned) and not removable_deliveries.is_unchanged(sql, before, event.parts):
         return "the deliveries changed"
     return None
 
 
 async def count_removable(log: EventLog, before: Micros) -> int:
     """How many deliveries may be removed that have not changed since a time; raises Unavailable."""
-    total, found = 0, Found((), Cursor())
+    total, found = 0, RemovableParts((), CleanupCursor())
     while found.cursor is not None:
         found = await _look(log, before, found.cursor)
         total += sum(part.deliveries for part in found.parts)
     return total
 
 
-async def _found_after(log: EventLog, before: Micros, cursor: Cursor) -> Found:
+async def _found_after(log: EventLog, before: Micros, cursor: CleanupCursor) -> RemovableParts:
     """The next parts; none when nothing is left."""
     found = await _look(log, before, cursor)
     while not found.parts and found.cursor is not None:
@@ -121,6 +121,6 @@ async def _found_after(log: EventLog, before: Micros, cursor: Cursor) -> Found:
     return found
 
 
-async def _look(log: EventLog, before: Micros, cursor: Cursor) -> Found:
+async def _look(log: EventLog, before: Micros, cursor: CleanupCursor) -> RemovableParts:
     """A snapshot for each look: a long one would keep the database from tidying up."""
-    return await log.read(lambda sql: removable.look(sql, before, cursor))
+    return await log.read(lambda sql: removable_deliveries.find_removable(sql, before, cursor))

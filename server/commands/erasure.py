@@ -9,11 +9,11 @@ import msgspec
 from domain.commands import ErasePerson
 from domain.errors import Aborted, PersonNotFound
 from domain.event import RequestStamp
-from domain.person_events import PersonErased
+from domain.retention_events import PersonErased
 from domain.streams import person_stream
 from projections import erasures
-from projections.recipient_rows import origins_of
-from projections.sealed_names import BatchPlace
+from projections.recipient_rows import origins
+from projections.sealed_names import BatchKey
 from projections.sql import Sql
 from server.commands.idempotency import PayloadHash, first_answer, stamp_for
 from server.crypto import person_keys
@@ -63,8 +63,8 @@ class ErasureService:
 
 
 def _messages_of(sql: Sql, recipient_id: str) -> Sequence[str]:
-    found = erasures.messages_of(sql, recipient_id)
-    if not found and not erasures.erased_people(sql, [recipient_id]):
+    found = erasures.messages_of_person(sql, recipient_id)
+    if not found and not erasures.ever_erased(sql, [recipient_id]):
         raise PersonNotFound(recipient_id)
     return found
 
@@ -75,16 +75,16 @@ class _Destruction:
     def __init__(self, vault: Vault, erased: PersonErased) -> None:
         self._vault = vault
         self._erased = erased
-        self._positions: Mapping[BatchPlace, Sequence[int]] = {}
+        self._positions: Mapping[BatchKey, Sequence[int]] = {}
 
     def find(self, sql: Sql) -> str | None:
         """The guard of the commit: looks for them, in those messages, if these are still all that know the person."""
         recipient_id, messages = self._erased.recipient_id, self._erased.messages
-        if set(erasures.messages_of(sql, recipient_id)) != set(messages):
+        if set(erasures.messages_of_person(sql, recipient_id)) != set(messages):
             return "other messages know the person now"
-        positions: defaultdict[BatchPlace, list[int]] = defaultdict(list)
+        positions: defaultdict[BatchKey, list[int]] = defaultdict(list)
         people = [(message_id, recipient_id) for message_id in messages]
-        for (message_id, _), (batch_number, position) in origins_of(sql, people).items():
+        for (message_id, _), (batch_number, position) in origins(sql, people).items():
             positions[message_id, batch_number].append(position)
         self._positions = positions
         return None

@@ -43,9 +43,9 @@ class CancelService:
             reach(command),
             command.message_id,
             stamp,
-            lambda message, somebody_waits: messages.cancel(
+            lambda message, has_retryable_recipients: messages.cancel(
                 message,
-                somebody_waits=somebody_waits,
+                has_retryable_recipients=has_retryable_recipients,
                 requested_by=command.owner,
                 request=stamp,
                 now=self._now(),
@@ -94,9 +94,9 @@ class PauseService:
             reach(command),
             command.message_id,
             stamp,
-            lambda message, somebody_waits: messages.pause(
+            lambda message, has_retryable_recipients: messages.pause(
                 message,
-                somebody_waits=somebody_waits,
+                has_retryable_recipients=has_retryable_recipients,
                 requested_by=command.owner,
                 request=stamp,
                 now=self._now(),

@@ -23,7 +23,7 @@ from server.eventstore.commit import EventLog
 
 
 def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
-    """An owner's message, or ANYBODY's; raises MessageNotFound, also for somebody else's."""
+    """An owner's message, or ANY_OWNER's; raises MessageNotFound, also for somebody else's."""
     row = message_rows.find_owned(sql, owner, message_id)
     if row is None:
         raise MessageNotFound(message_id)
@@ -40,7 +40,7 @@ def reach(command: OfMessage | OfPage) -> str:
 
 
 def find_page(sql: Sql, owner: str, page_id: str) -> PageRow:
-    """A page that an owner, or ANYBODY, may use; raises PageNotRegistered, also for a page of another caller."""
+    """A page that an owner, or ANY_OWNER, may use; raises PageNotRegistered, also for a page of another caller."""
     page = pages.find(sql, page_id)
     if page is None or not page.is_open_to(owner):
         raise PageNotRegistered(page_id)
@@ -48,11 +48,11 @@ def find_page(sql: Sql, owner: str, page_id: str) -> PageRow:
 
 
 def check_page_is_known(sql: Sql, owner: str, page_id: str) -> None:
-    """Raise PageNotRegistered unless an owner, or ANYBODY, may use a page, or has sent through it."""
+    """Raise PageNotRegistered unless an owner, or ANY_OWNER, may use a page, or has sent through it."""
     page = pages.find(sql, page_id)
     if page is not None and page.is_open_to(owner):
         return
-    if not message_rows.newest(sql, MessageFilter(owner=owner, page_id=page_id), before=None, limit=1):
+    if not message_rows.list_newest(sql, MessageFilter(owner=owner, page_id=page_id), before=None, limit=1):
         raise PageNotRegistered(page_id)
 
 

@@ -15,7 +15,7 @@ from domain.event import Event
 from domain.message import Message, fold, stop_after_canary
 from domain.message_events import RetryRequested, RetryStopped
 from domain.streams import message_stream
-from projections.batch_rounds import Ends, ends_of
+from projections.batches import BatchesResult, result_of
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.commands.resend_planning import RoundOrder
@@ -53,9 +53,9 @@ class OpenRoundService:
         message = fold(message_id, events)
         if message.open_round is None:
             return False
-        if message.open_round.waits:
+        if message.open_round.awaits_canary:
             ends = await self._log.read(_ends(message_id, message.open_round))
-            if not ends.are_over:
+            if not ends.have_ended:
                 return False
             if (stopped := self._stopped(message, ends)) is not None:
                 await self._log.commit(Commit([StreamEvents(message_stream(message_id), message.version, [stopped])]))
@@ -82,7 +82,7 @@ class OpenRoundService:
         if len(self._rests) > MOST_RESTS:
             del self._rests[next(iter(self._rests))]
 
-    def _stopped(self, message: Message, ends: Ends) -> RetryStopped | None:
+    def _stopped(self, message: Message, ends: BatchesResult) -> RetryStopped | None:
         return stop_after_canary(message, failed=ends.failed, unconfirmed=ends.unconfirmed, now=self._now())
 
     def _rest(self, opened: OpenRound, events: Sequence[Event]) -> Round:
@@ -102,8 +102,8 @@ class OpenRoundService:
         return Round(self._log, order, _never, self._now, number=opened.round, of_rest=True)
 
 
-def _ends(message_id: str, opened: OpenRound) -> Callable[[Sql], Ends]:
-    return lambda sql: ends_of(sql, message_id, first=opened.first_batch, count=opened.batches)
+def _ends(message_id: str, opened: OpenRound) -> Callable[[Sql], BatchesResult]:
+    return lambda sql: result_of(sql, message_id, first=opened.first_batch, count=opened.batches)
 
 
 def _never(_message: Message, _row: MessageRow) -> bool:

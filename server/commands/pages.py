@@ -18,7 +18,7 @@ from domain.errors import (
 )
 from domain.event import RequestStamp
 from domain.fault import Fault
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from domain.page import Page, PageSettings
 from domain.page_events import Hold, PageEvent, PageReleased
 from domain.streams import page_stream
@@ -185,7 +185,7 @@ async def change_page(
 ) -> None:
     """Append what is decided, if anything, unless the request was carried out before.
 
-    `wanted` is who asks: an owner, or ANYBODY. Raises PageNotFound for a page that they may not use, PageNotYours
+    `wanted` is who asks: an owner, or ANY_OWNER. Raises PageNotFound for a page that they may not use, PageNotYours
     for one that they may use and not change, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
     """
     for _ in range(CHANGE_REDOS):
@@ -253,10 +253,10 @@ class PageHoldService:
         """Holds a page for a fault of its present token; raises Aborted, Unavailable."""
         await change_page(
             self._log,
-            ANYBODY,
+            ANY_OWNER,
             page_id,
             None,
-            lambda page: pages.hold_for(page, fault, token_generation=token_generation, now=self._now()),
+            lambda page: pages.hold_for_fault(page, fault, token_generation=token_generation, now=self._now()),
             self._written_with,
         )
 
@@ -325,4 +325,4 @@ class PageShareService:
             return pages.transfer(page, command.new_owner, requested_by=command.owner, request=stamp, now=self._now())
 
         await change_page(self._log, wanted, command.page_id, stamp, decide)
-        return await page_now(self._log, ANYBODY, command.page_id)  # who gave it away may not use it any more
+        return await page_now(self._log, ANY_OWNER, command.page_id)  # who gave it away may not use it any more

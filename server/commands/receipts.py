@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from domain.commands import RecordReceipts, ToldReceipt
+from domain.commands import RecordReceipts, ReportedReceipt
 from domain.errors import Aborted
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
-from domain.receipts import fold, news
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded, fold, new_receipt_indexes
 from domain.streams import receipts_stream
 from projections import receipts
-from projections.receipts import Name, Person, Place
+from projections.receipts import DeliveryLocation, DeliveryReference, PageRecipient
 from projections.sql import Sql, micros
 from server.crypto.keyed_ids import KeyedIds
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
@@ -58,26 +57,26 @@ class ReceiptService:
         counts = [await self._record_all(command.owner, told) for told in (echoes, others) if told]
         return ReceiptCounts(*map(sum, zip(*counts, strict=True))) if counts else ReceiptCounts(0, 0, 0)
 
-    async def _record_all(self, owner: str, told: Sequence[ToldReceipt]) -> ReceiptCounts:
+    async def _record_all(self, owner: str, told: Sequence[ReportedReceipt]) -> ReceiptCounts:
         places = await self._log.read(lambda sql: self._places(sql, owner, told))
         matched = sum(map(bool, places))
         recorded = await asyncio.gather(*(self._record(*one) for one in self._by_batch(told, places).items()))
         new = len(frozenset().union(*recorded))
         return ReceiptCounts(new, matched - new, len(told) - matched)
 
-    def _places(self, sql: Sql, owner: str, given: Sequence[ToldReceipt]) -> Sequence[Sequence[Place]]:
+    def _places(self, sql: Sql, owner: str, given: Sequence[ReportedReceipt]) -> Sequence[Sequence[DeliveryLocation]]:
         """Return the deliveries that each receipt is about: all receipts are echoes, or none is."""
         if given[0].kind is ReceiptKind.ECHO:
             names = [self._name(one) for one in given]
-            return [(place,) if place else () for place in receipts.named(sql, owner, names)]
-        return [_sent_to(sql, Person(owner, one.page_id, one.recipient_id), one) for one in given]
+            return [(place,) if place else () for place in receipts.locate(sql, owner, names)]
+        return [_sent_to(sql, PageRecipient(owner, one.page_id, one.recipient_id), one) for one in given]
 
-    def _name(self, echo: ToldReceipt) -> Name | None:
+    def _name(self, echo: ReportedReceipt) -> DeliveryReference | None:
         place = self._ids.place_of(echo.delivery_id)
-        return None if place is None else Name(echo.page_id, echo.recipient_id, *place)
+        return None if place is None else DeliveryReference(echo.page_id, echo.recipient_id, *place)
 
     def _by_batch(
-        self, told: Sequence[ToldReceipt], places: Sequence[Sequence[Place]]
+        self, told: Sequence[ReportedReceipt], places: Sequence[Sequence[DeliveryLocation]]
     ) -> Mapping[Batch, Sequence[_Match]]:
         now = self._now()
         found: defaultdict[Batch, list[_Match]] = defaultdict(list)
@@ -99,7 +98,7 @@ class ReceiptService:
         async with self._locks.setdefault(stream, asyncio.Lock()):
             for _ in range(REDOS):
                 book = fold(await self._log.load(stream))
-                new = [matches[place] for place in news(book, [match.receipt for match in matches])]
+                new = [matches[place] for place in new_receipt_indexes(book, [match.receipt for match in matches])]
                 if not new:
                     return frozenset()
                 recorded = ReceiptsRecorded(
@@ -114,10 +113,10 @@ class ReceiptService:
         raise Aborted("the receipts of a batch changed too often: try again")  # without an id: the answer names none
 
 
-def _sent_to(sql: Sql, person: Person, told: ToldReceipt) -> Sequence[Place]:
+def _sent_to(sql: Sql, person: PageRecipient, told: ReportedReceipt) -> Sequence[DeliveryLocation]:
     if told.watermark is None:
-        place = receipts.sent_as(sql, person, told.provider_message_id)
+        place = receipts.find_by_provider_id(sql, person, told.provider_message_id)
         return () if place is None else (place,)
     sent = receipts.sent_until(sql, person, micros(told.watermark))
-    unknown = [one.place for one in sent if not one.is_known(told.kind)]
-    return unknown or [one.place for one in sent[:1]]  # all of it was said before: that of the last one too
+    unknown = [one.location for one in sent if not one.is_known(told.kind)]
+    return unknown or [one.location for one in sent[:1]]  # all of it was said before: that of the last one too

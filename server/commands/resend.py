@@ -7,11 +7,11 @@ from datetime import datetime
 import msgspec
 
 from domain.commands import ResendMessage
-from domain.content import Content, FillableContent, strings_of
+from domain.content import Content, FillableContent, content_strings
 from domain.errors import Aborted, InvalidRequest, MessageNotFound, Violation
 from domain.event import RequestStamp
 from domain.message import Message, check_not_archived, check_resendable
-from domain.owner import is_meant
+from domain.owner import matches_owner
 from domain.placeholders import Fillable
 from domain.retry import RetrySelection, RetryTrigger, SkipReason
 from projections.message_rows import MessageRow
@@ -111,7 +111,7 @@ def _order(
 
 def _may_start(command: ResendMessage) -> Callable[[Message, MessageRow], bool]:
     def may_start(message: Message, row: MessageRow) -> bool:
-        if not is_meant(row.owner, reach(command)):
+        if not matches_owner(row.owner, reach(command)):
             raise MessageNotFound(row.message_id)
         check_resendable(message, with_canary=command.canary is not None)
         _check_is_past(command.as_of_sequence, row.sequence)
@@ -151,7 +151,7 @@ def _asks_for_more(corrected: Content, kept: Collection[str]) -> Iterator[Violat
 
     With a default such a variable is allowed: every recipient gets the default.
     """
-    for string in strings_of(corrected):
+    for string in content_strings(corrected):
         asked = Fillable(string.text).placeholders.values()
         missing = {one.name for one in asked if one.name not in kept and one.default is None}
         if missing:

@@ -9,19 +9,19 @@ import msgspec
 
 from domain.automatic_rounds import automatic_selection, limit_after_resend
 from domain.batch_events import BatchRecipient
-from domain.batch_plan import PLAN_SLICE, BatchPlan, batches_needed
+from domain.batch_plan import PLAN_SLICE, BatchPlan, batch_count
 from domain.canary import Canary, Trial
 from domain.delivery import DeliveryStatus
 from domain.event import RequestStamp
 from domain.graph_codes import OUTSIDE_WINDOW
 from domain.message import Message, next_retry_count, replaces_content, resume_corrected
 from domain.message_events import MessageResumed, RetryRequested
-from domain.retry import RetrySelection, RetryTrigger, SkipReason, Standing, verdict
-from domain.retry_prediction import Cause, Prediction, predicted
-from projections import pages, standings
+from domain.retry import RetrySelection, RetryState, RetryTrigger, SkipReason, skip_reason
+from domain.retry_prediction import PredictedCause, Prediction, predict
+from projections import pages, retry_groups
 from projections.message_rows import MessageRow
+from projections.retry_groups import FailedRecipientRow, RetryContext
 from projections.sql import Sql
-from projections.standings import FailedRow, Judged
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -37,7 +37,7 @@ class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     skipped: Mapping[SkipReason, int]
     predictions: Mapping[Prediction, int] = {}
-    taken: Sequence[Standing] = ()
+    taken: Sequence[RetryState] = ()
     after: str = ""
     waiting: tuple[str, ...] = ()
 
@@ -52,17 +52,17 @@ class ResendCriteria(msgspec.Struct, frozen=True, kw_only=True):
 
     selection: RetrySelection
     recipient_ids: tuple[str, ...] = ()
-    taken: Sequence[Standing] = ()
+    taken: Sequence[RetryState] = ()
     after: str = ""
     changed: Collection[str] = NOBODY
     limit: int | None = None
     predicts: bool = False
 
 
-def judged_by(sql: Sql, message: MessageRow, from_batch: int = 0) -> Judged:
+def judged_by(sql: Sql, message: MessageRow, from_batch: int = 0) -> RetryContext:
     """What the message's recipients are judged by now; with `from_batch` only those of this batch and later ones."""
     page = pages.find(sql, message.page_id)
-    return Judged(
+    return RetryContext(
         message_id=message.message_id,
         max_attempts=message.retry_policy.max_attempts,
         token_generation=page.token_generation if page else 0,
@@ -92,7 +92,7 @@ def plan_retry(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan
 
 
 def _next_slice(
-    sql: Sql, judged: Judged, taken: Sequence[Standing], whom: ResendCriteria
+    sql: Sql, judged: RetryContext, taken: Sequence[RetryState], whom: ResendCriteria
 ) -> tuple[Sequence[BatchRecipient], str]:
     """The recipients, and the last of them if more may follow."""
     most = PLAN_SLICE if whom.limit is None else min(PLAN_SLICE, whom.limit)
@@ -100,7 +100,7 @@ def _next_slice(
     found: list[BatchRecipient] = []
     after = whom.after
     while len(found) < most:
-        rows = standings.next_attempts(sql, judged, taken, after=after, limit=at_once)
+        rows = retry_groups.next_attempts(sql, judged, taken, after=after, limit=at_once)
         found += [row for row in rows if row.id not in whom.changed]
         if len(rows) < at_once:
             break
@@ -118,7 +118,7 @@ def awaiting_automatic_round(sql: Sql, message: MessageRow) -> int:
 
 def _plan_named(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan:
     named = dict.fromkeys(whom.recipient_ids)
-    rows = standings.named(sql, judged_by(sql, message), list(named))
+    rows = retry_groups.find_named(sql, judged_by(sql, message), list(named))
     findings = judge(survey_of_named(rows, whom.changed, unknown=len(named) - len(rows)), message, whom.selection)
     taken = [row for row in rows if _is_taken(row, message, whom)]
     most = len(taken) if whom.limit is None else whom.limit
@@ -131,12 +131,12 @@ def _plan_named(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPla
     )
 
 
-def _is_taken(row: FailedRow, message: MessageRow, whom: ResendCriteria) -> bool:
+def _is_taken(row: FailedRecipientRow, message: MessageRow, whom: ResendCriteria) -> bool:
     has_changed = row.recipient_id in whom.changed
-    return why_not(row.standing, message, whom.selection, has_changed=has_changed) is None
+    return why_not(row.retry_state, message, whom.selection, has_changed=has_changed) is None
 
 
-def _next_attempt(row: FailedRow) -> BatchRecipient:
+def _next_attempt(row: FailedRecipientRow) -> BatchRecipient:
     return BatchRecipient(
         id=row.recipient_id,
         name=row.recipient_name,
@@ -153,7 +153,7 @@ def _next_attempt(row: FailedRow) -> BatchRecipient:
 class Kind(NamedTuple):
     """Recipients that are judged alike; who has changed since the sequence that was named is not taken."""
 
-    standing: Standing
+    standing: RetryState
     outside_window: bool = False
     has_changed: bool = False
 
@@ -168,22 +168,24 @@ class Survey(msgspec.Struct, frozen=True):
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a resend takes: those of these standings, but for who has changed; and what becomes of all."""
 
-    taken: Sequence[Standing]
+    taken: Sequence[RetryState]
     total: int
     skipped: Mapping[SkipReason, int]
     predictions: Mapping[Prediction, int]
 
 
 def survey_of_all(
-    sql: Sql, message: MessageRow, judged: Judged, changed: Collection[str], *, tells_window: bool
+    sql: Sql, message: MessageRow, judged: RetryContext, changed: Collection[str], *, tells_window: bool
 ) -> Survey:
     """All recipients; `tells_window` tells permanent errors apart, which takes a look at each permission error."""
-    kinds = Counter({Kind(standing): count for standing, count in standings.groups(sql, judged).items()})
+    kinds = Counter({Kind(standing): count for standing, count in retry_groups.count_groups(sql, judged).items()})
     if tells_window:
-        for standing, count in standings.outside_window(sql, judged).items():
+        for standing, count in retry_groups.count_outside_window(sql, judged).items():
             kinds[Kind(standing)] -= count
             kinds[Kind(standing, outside_window=True)] += count
-    for (standing, is_outside), count in (standings.groups_among(sql, judged, changed) if changed else {}).items():
+    for (standing, is_outside), count in (
+        retry_groups.count_groups_among(sql, judged, changed) if changed else {}
+    ).items():
         kind = Kind(standing, outside_window=tells_window and is_outside)
         kinds[kind] -= count
         kinds[kind._replace(has_changed=True)] += count
@@ -195,23 +197,23 @@ def survey_of_all(
     return Survey(+kinds, closed)
 
 
-def survey_of_named(rows: Sequence[FailedRow], changed: Collection[str], *, unknown: int) -> Survey:
+def survey_of_named(rows: Sequence[FailedRecipientRow], changed: Collection[str], *, unknown: int) -> Survey:
     """Those of the named whom the message has, and how many it has not."""
     kinds = Counter(_kind(row, has_changed=row.recipient_id in changed) for row in rows)
     return Survey(kinds, {SkipReason.UNKNOWN_RECIPIENT: unknown})
 
 
-def _kind(row: FailedRow, *, has_changed: bool) -> Kind:
-    is_permanent = row.standing.state is DeliveryStatus.FAILED
+def _kind(row: FailedRecipientRow, *, has_changed: bool) -> Kind:
+    is_permanent = row.retry_state.status is DeliveryStatus.FAILED
     is_outside = is_permanent and (row.error_code, row.error_subcode) in OUTSIDE_WINDOW
-    return Kind(row.standing, outside_window=is_outside, has_changed=has_changed)
+    return Kind(row.retry_state, outside_window=is_outside, has_changed=has_changed)
 
 
 def judge(survey: Survey, message: MessageRow, selection: RetrySelection) -> Findings:
     """Who of them is taken, and what is to be expected."""
     skipped = Counter(survey.unjudged)
-    predictions = Counter({Prediction(Cause(reason)): count for reason, count in survey.unjudged.items()})
-    taken: dict[Standing, None] = {}
+    predictions = Counter({Prediction(PredictedCause(reason)): count for reason, count in survey.unjudged.items()})
+    taken: dict[RetryState, None] = {}
     total = 0
     for kind, count in survey.kinds.items():
         reason = why_not(kind.standing, message, selection, has_changed=kind.has_changed)
@@ -225,15 +227,15 @@ def judge(survey: Survey, message: MessageRow, selection: RetrySelection) -> Fin
 
 
 def why_not(
-    standing: Standing, message: MessageRow, selection: RetrySelection, *, has_changed: bool
+    standing: RetryState, message: MessageRow, selection: RetrySelection, *, has_changed: bool
 ) -> SkipReason | None:
     """Why a recipient is not taken; None when it is."""
-    reason = verdict(standing, selection, message.on_unconfirmed)
+    reason = skip_reason(standing, selection, message.on_unconfirmed)
     return SkipReason.CHANGED_SINCE if reason is None and has_changed else reason
 
 
 def _predicted(kind: Kind, message: MessageRow, selection: RetrySelection, skipped: SkipReason | None) -> Prediction:
-    return predicted(
+    return predict(
         kind.standing,
         skipped,
         outside_window=kind.outside_window,
@@ -283,7 +285,7 @@ class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
             requested_by=self.requested_by,
             selection=self.selection,
             first_batch=batches.first_batch,
-            batches=batches_needed(len(plan.recipients)),
+            batches=batch_count(len(plan.recipients)),
             recipients=len(plan.recipients),
             last_recipient=plan.after,
             retry_count=next_retry_count(message, self.trigger) if is_first else message.retry_count,

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from domain.automatic_rounds import automatic_selection
-from domain.batch_plan import BatchPlan, batches_needed, in_batches
+from domain.batch_plan import BatchPlan, batch_count, split_into_batches
 from domain.canary import Trial
 from domain.event import Event
 from domain.message import Message, awaits_automatic_round, check_not_archived, fold
 from domain.message_events import RetryRequested
-from domain.retry import RetryTrigger, SkipReason, Standing
+from domain.retry import RetryState, RetryTrigger, SkipReason
 from domain.retry_prediction import Prediction
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow, find
@@ -94,7 +94,7 @@ class Round:
         self._total = total
         self._of_rest = of_rest
         self._goes_on = False
-        self._taken: Sequence[Standing] = ()
+        self._taken: Sequence[RetryState] = ()
         self._changes = Changes(NOBODY, order.selection.as_of_sequence)
 
     @property
@@ -167,7 +167,7 @@ class Round:
         look = await self.look()
         message, slices, plan = look.message, look.slices, look.plan
         if plan is not None and not self.has_begun:
-            if message.open_round is not None and not message.open_round.waits:
+            if message.open_round is not None and not message.open_round.awaits_canary:
                 return Step.TOO_EARLY  # that one has promised to take those whom it left to its later slices
             self._skipped, self._total = plan.skipped, plan.total
         if plan is None or not (plan.recipients or self._is_open(message) or self._replaces(message, slices)):
@@ -201,7 +201,7 @@ class Round:
         recipients = plan.recipients
         if slices[0].sealed_content if slices else self._order.sealed_content:
             recipients = [msgspec.structs.replace(one, content_round=batch_plan.round) for one in recipients]
-        created = [batch_plan.created(index, group) for index, group in enumerate(in_batches(recipients))]
+        created = [batch_plan.batch_created(index, group) for index, group in enumerate(split_into_batches(recipients))]
         batches = [StreamEvents(batch_stream(message.id, message.stage, e.batch_number), 0, [e]) for e in created]
         requested = self._order.slice(
             message, batch_plan, plan, look.trial, is_first=not slices, is_under_way=look.is_under_way
@@ -221,7 +221,7 @@ class Round:
         recipients = self._total if goes_on else sum(one.recipients for one in counted)
         return RoundStarted(
             recipients=recipients,
-            batches=batches_needed(recipients) if goes_on else sum(one.batches for one in counted),
+            batches=batch_count(recipients) if goes_on else sum(one.batches for one in counted),
             start_number=slices[0].first_batch if recipients else 0,
             skipped=self._skipped,
             after_canary=trial.rest if trial else 0,
@@ -233,7 +233,7 @@ def would_start(look: Look) -> RoundStarted:
     if look.plan is None:
         return RoundStarted(recipients=0, batches=0, start_number=0, skipped={})
     after_canary = look.trial.rest if look.trial else 0
-    batches = batches_needed(look.plan.total - after_canary)
+    batches = batch_count(look.plan.total - after_canary)
     return RoundStarted(
         recipients=look.plan.total - after_canary,
         batches=batches,

@@ -7,20 +7,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from domain.batch_events import BatchCreated, BatchRecipient
-from domain.batch_plan import BatchPlan, batches_needed, in_batches
-from domain.commands import SendMessage
+from domain.batch_plan import BatchPlan, batch_count, split_into_batches
+from domain.commands import Recipient, SendMessage
 from domain.content import FillableContent
 from domain.delivery import DeliveryStatus
 from domain.errors import Aborted, StreamInProgress
 from domain.event import RequestStamp
-from domain.message import Life, Message, fold
+from domain.message import Message, SubmissionState, fold
 from domain.message_events import MessageSubmitted
-from domain.recipient import Recipient
 from domain.stop_policy import StopPolicy
 from domain.streams import batch_stream, message_stream
 from projections.message_rows import MessageRow
 from projections.pages import PageRow
-from projections.sealed_names import BatchPlace
+from projections.sealed_names import BatchKey
 from projections.sql import Sql, micros
 from server.commands.idempotency import PayloadHash, answered_before, stamp_for
 from server.commands.lookup import find_message, find_page, reach
@@ -105,7 +104,7 @@ class SendService:
     ) -> SendAnswer:
         page, message, by_person = before
         message_id = message.id
-        if message.life is Life.STAGED:
+        if message.submission_state is SubmissionState.STAGED:
             raise StreamInProgress("a stream with this request_id is open", message_id=message_id)
         key = self._vault.new_message_key(message_id)
         plan = BatchPlan(
@@ -173,7 +172,7 @@ def submission(
         stop_policy=command.stop_policy or StopPolicy(),
         stage=stage,
         total=total,
-        batches=batches_needed(total),
+        batches=batch_count(total),
         duplicates_dropped=dropped,
         has_variables=has_variables,
         fills_every_string=not FillableContent(command.content).is_plain,
@@ -210,7 +209,7 @@ def accepted_row(
         retry_count=0,
         counts=counts,
         total=total,
-        batches_total=batches_needed(total),
+        batches_total=batch_count(total),
         batches_completed=0,
         cancelled=False,
         completed=False,
@@ -249,7 +248,7 @@ def new_batches(
 
     While a server of the release before is at work, nothing is sealed by person: it could not read that.
     """
-    for index, group in enumerate(in_batches(recipients)):
+    for index, group in enumerate(split_into_batches(recipients)):
         variables = [_wanted(recipient.variables, wanted) for recipient in group]
         if by_person:
             yield _sealed_by_person(plan, index, group, variables)
@@ -267,7 +266,7 @@ def _sealed_by_message(
     plan: BatchPlan, index: int, group: Sequence[Recipient], variables: Sequence[Mapping[str, str]], key: MessageKey
 ) -> BatchCreated:
     people = [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group]
-    return plan.created(index, people, key.seal_variables(variables, plan.first_batch + index))
+    return plan.batch_created(index, people, key.seal_variables(variables, plan.first_batch + index))
 
 
 def _sealed_by_person(
@@ -275,14 +274,16 @@ def _sealed_by_person(
 ) -> NewBatch:
     people = [BatchRecipient(id=recipient.id, name="", attempt_number=1) for recipient in group]
     if not (any(variables) or any(recipient.name for recipient in group)):
-        return NewBatch(plan.created(index, people))
+        return NewBatch(plan.batch_created(index, people))
     keys = new_keys(len(group))
     names, sealed_variables = [], []
     for position, recipient in enumerate(group):
         own = keys.of(position)
         names.append(own.seal_name(recipient.name))
         sealed_variables.append(own.seal_variables(variables[position]))
-    created = plan.created(index, people, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True)
+    created = plan.batch_created(
+        index, people, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True
+    )
     return NewBatch(created, keys)
 
 
@@ -292,7 +293,7 @@ def appends_of(batches: Iterable[NewBatch]) -> list[StreamEvents]:
     return [StreamEvents(batch_stream(one.message_id, one.stage, one.batch_number), 0, [one]) for one in created]
 
 
-def keys_of(batches: Iterable[NewBatch]) -> Mapping[BatchPlace, BatchKeys]:
+def keys_of(batches: Iterable[NewBatch]) -> Mapping[BatchKey, BatchKeys]:
     """The keys to be kept with them."""
     return {(one.message_id, one.batch_number): keys for one, keys in batches if keys is not None}
 

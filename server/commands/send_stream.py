@@ -10,14 +10,13 @@ import msgspec
 
 from domain import message as messages
 from domain.batch import BATCH_SIZE
-from domain.batch_plan import BatchPlan, batches_needed
-from domain.commands import SendMessage
+from domain.batch_plan import BatchPlan, batch_count
+from domain.commands import Recipient, SendMessage
 from domain.content import FillableContent
 from domain.errors import Aborted, StreamInProgress
-from domain.message import Life
-from domain.recipient import Recipient
+from domain.message import SubmissionState
 from domain.streams import message_stream
-from projections.recipients import known_among
+from projections.recipients import existing_recipients
 from server.commands.idempotency import PayloadHash, stamp_for
 from server.commands.lookup import find_message, find_page, load_message, reach
 from server.commands.send import (
@@ -85,9 +84,11 @@ class StreamSendService:
         ids = self._vault.ids
         message_id = await self._log.read(lambda sql: ids.message_of(sql, command.owner, METHOD, command.request_id))
         message = await load_message(self._log, message_id)
-        if message.life is not Life.SUBMITTED:  # a repeat gets the first answer, also when the page is no longer shared
+        if (
+            message.submission_state is not SubmissionState.SUBMITTED
+        ):  # a repeat gets the first answer, also when the page is no longer shared
             await self._log.read(lambda sql: find_page(sql, reach(command), command.page_id))
-        if message.life is Life.SUBMITTED or command.validate_only:
+        if message.submission_state is SubmissionState.SUBMITTED or command.validate_only:
             return DryRunStream(self._sends, command, self._now, self._vault.payload_key)
         staged = messages.stage(
             message, owner=command.owner, page_id=command.page_id, worker=self._worker, now=self._now()
@@ -150,7 +151,7 @@ class StagedStream:
     async def _fresh(self, recipients: Sequence[Recipient]) -> list[Recipient]:
         """Those who do not stand in the stream before: the log remembers who does."""
         message_id, first = self._staged.id, first_of_each(recipients)
-        known = await self._log.read(lambda sql: known_among(sql, message_id, list(first)))
+        known = await self._log.read(lambda sql: existing_recipients(sql, message_id, list(first)))
         fresh = [recipient for id_, recipient in first.items() if id_ not in known]
         self._dropped += len(recipients) - len(fresh)
         return fresh
@@ -164,7 +165,7 @@ class StagedStream:
             page_id=staged.command.page_id,
             stage=staged.stage,
             round=0,
-            first_batch=batches_needed(self._written) + 1,
+            first_batch=batch_count(self._written) + 1,
             time=self._now(),
         )
         by_person = not await self._log.read(older_release_is_running)

@@ -11,7 +11,7 @@ import os
 from uuid import UUID, uuid4, uuid5
 
 from domain.delivery import delivery_id, parse_delivery_id
-from domain.message_id import is_keyed, keyed_message_id
+from domain.message import is_keyed, keyed_message_id
 from projections import requests
 from projections.requests import AnsweredRequest
 from projections.sql import Sql

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from projections.sealed_names import BatchPlace
-from projections.sql import Given, Sql
+from projections.sealed_names import BatchKey
+from projections.sql import BulkRows, Sql
 from server.crypto.key_ring import KEY_BYTES
 from server.crypto.vault import Vault
 
@@ -76,7 +76,7 @@ class BatchKeys:
             keys[position * KEY_BYTES : (position + 1) * KEY_BYTES] = _DESTROYED
         return BatchKeys(bytes(keys))
 
-    def kept(self, vault: Vault, place: BatchPlace) -> str:
+    def kept(self, vault: Vault, place: BatchKey) -> str:
         """As they are kept: sealed with the server's key."""
         return vault.seal_person_keys(_name(place), self._keys)
 
@@ -96,7 +96,7 @@ def parted(sealed: bytes) -> Sequence[bytes]:
     return msgspec.msgpack.decode(sealed, type=list[bytes]) if sealed else ()
 
 
-def keep(vault: Vault, keys: Mapping[BatchPlace, BatchKeys]) -> Write:
+def keep(vault: Vault, keys: Mapping[BatchKey, BatchKeys]) -> Write:
     """The write that keeps the keys of some batches, in place of those before."""
     rows = [(_name(place), place[0], one.kept(vault, place)) for place, one in keys.items()]
     statement = """
@@ -106,28 +106,28 @@ def keep(vault: Vault, keys: Mapping[BatchPlace, BatchKeys]) -> Write:
 
     def write(sql: Sql) -> None:
         if rows:
-            sql.execute(statement, given=Given((("batch", str), ("message_id", str), ("sealed", str)), rows))
+            sql.execute(statement, given=BulkRows((("batch", str), ("message_id", str), ("sealed", str)), rows))
 
     return write
 
 
-def sealed(sql: Sql, places: Collection[BatchPlace]) -> Mapping[BatchPlace, str]:
+def sealed(sql: Sql, places: Collection[BatchKey]) -> Mapping[BatchKey, str]:
     """The keys of some batches, as they are kept; nothing for those that have none."""
     names = {_name(place): place for place in places}
     rows = sql.rows(
         "SELECT person_keys.* FROM given CROSS JOIN person_keys WHERE person_keys.batch = given.batch",
-        given=Given((("batch", str),), [(name,) for name in names]),
+        given=BulkRows((("batch", str),), [(name,) for name in names]),
     )
     return {names[row["batch"]]: row["sealed"] for row in rows}
 
 
-def _name(place: BatchPlace) -> str:
+def _name(place: BatchKey) -> str:
     """A batch, as a key is found by it."""
     message_id, number = place
     return f"{message_id}/{number}"
 
 
-def opened(vault: Vault, place: BatchPlace, sealed: str) -> BatchKeys:
+def opened(vault: Vault, place: BatchKey, sealed: str) -> BatchKeys:
     """The keys of a batch; raises cryptography's InvalidTag where the server's key is another one."""
     return BatchKeys(vault.open_person_keys(_name(place), sealed))
 

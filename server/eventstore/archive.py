@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.archive_events import MessageArchived
+from domain.message_events import MessageArchived
 from domain.streams import batch_stream, message_stream, receipts_stream
-from projections import archivable
-from projections.archivable import Finished
-from projections.sql import Given, Micros, Sql, micros
+from projections import archivable_messages
+from projections.archivable_messages import ArchivableMessage
+from projections.sql import BulkRows, Micros, Sql, micros
 from server.eventstore import archive_file
 from server.eventstore.archive_file import ArchiveError, Facts
 from server.eventstore.commit import Commit, Committed, StreamEvents
@@ -60,7 +60,7 @@ def archive_messages(
     return Archived(sum(one.messages for one in moved), sum(one.events for one in moved), len(moved))
 
 
-def _groups(store: Store, before: Micros) -> Iterator[Sequence[Finished]]:
+def _groups(store: Store, before: Micros) -> Iterator[Sequence[ArchivableMessage]]:
     """Messages that go into a file together."""
     after = ""
     while found := _finished(store, before, after):
@@ -68,10 +68,10 @@ def _groups(store: Store, before: Micros) -> Iterator[Sequence[Finished]]:
         yield found
 
 
-def _finished(store: Store, before: Micros, after: str) -> Sequence[Finished]:
+def _finished(store: Store, before: Micros, after: str) -> Sequence[ArchivableMessage]:
     with store.transaction(commit=False) as sql:
-        found = archivable.finished(sql, before, after=after, limit=MESSAGES_PER_FILE)
-    group: list[Finished] = []
+        found = archivable_messages.list_archivable(sql, before, after=after, limit=MESSAGES_PER_FILE)
+    group: list[ArchivableMessage] = []
     batches = 0
     for message in found:
         if group and batches + message.batches > BATCHES_PER_FILE:
@@ -82,7 +82,7 @@ def _finished(store: Store, before: Micros, after: str) -> Sequence[Finished]:
 
 
 def _move(
-    store: Store, folder: Path, group: Sequence[Finished], before: datetime, now: datetime, report: Report
+    store: Store, folder: Path, group: Sequence[ArchivableMessage], before: datetime, now: datetime, report: Report
 ) -> Archived:
     """Into one file; what cannot be read again from it stays in the log."""
     written: Counter[str] = Counter()
@@ -97,12 +97,12 @@ def _move(
 
 
 def _streams(sql: Sql, message_id: str) -> list[str]:
-    places = archivable.batch_places(sql, message_id)
+    places = archivable_messages.batch_keys(sql, message_id)
     of_batches = [name(message_id, *place) for place in places for name in (batch_stream, receipts_stream)]
     return [*of_batches, message_stream(message_id)]
 
 
-def _events(store: Store, group: Sequence[Finished], counts: Counter[str]) -> Generator[Stored, None, None]:
+def _events(store: Store, group: Sequence[ArchivableMessage], counts: Counter[str]) -> Generator[Stored, None, None]:
     """All of a group's, each message's counted as they pass.
 
     The snapshot ends with the last of them: PostgreSQL ends one that is idle for long, and a disk may be slow.
@@ -121,7 +121,7 @@ def _check(path: Path, facts: Facts) -> None:
 
 
 def _say_archived(
-    store: Store, message: Finished, written: Mapping[str, int], facts: Facts, before: Micros, now: datetime
+    store: Store, message: ArchivableMessage, written: Mapping[str, int], facts: Facts, before: Micros, now: datetime
 ) -> bool:
     """False when the message has changed since the file was written: it stays as it is."""
     stream = message_stream(message.message_id)
@@ -148,15 +148,15 @@ def _say_archived(
 
 
 def _changed(sql: Sql, event: MessageArchived, before: Micros) -> str | None:
-    if not archivable.is_finished(sql, event.message_id, before):
+    if not archivable_messages.is_archivable(sql, event.message_id, before):
         return "the message goes on"
     if _count_events(sql, _streams(sql, event.message_id)) != event.events:
         return "something was recorded since"
     return None
 
 
-def _given(streams: Sequence[str]) -> Given:
-    return Given((("stream", str),), [(stream,) for stream in streams])
+def _given(streams: Sequence[str]) -> BulkRows:
+    return BulkRows((("stream", str),), [(stream,) for stream in streams])
 
 
 def _count_events(sql: Sql, streams: Sequence[str]) -> int:
@@ -171,7 +171,7 @@ def _count_events(sql: Sql, streams: Sequence[str]) -> int:
 
 def _finish_removals(store: Store) -> None:
     with store.transaction(commit=False) as sql:
-        unfinished = archivable.archived_with_events(sql)
+        unfinished = archivable_messages.archived_with_events_left(sql)
     for message_id in unfinished:
         _remove(store, message_id)
 

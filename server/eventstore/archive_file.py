@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from server.eventstore.codec import decode
 from server.eventstore.stream import Stored
 
@@ -138,11 +138,11 @@ def check(path: Path, digest: str) -> None:
         raise ArchiveError(f"{path} is damaged: it is not what was written; put an undamaged copy in its place")
 
 
-def read(path: Path) -> Iterator[Recorded]:
+def read(path: Path) -> Iterator[RecordedEvent]:
     """The events of a file that was checked, in the log's order."""
     decoder = msgspec.json.Decoder(_Line)
     with gzip.open(path, "rb") as lines:
         for line in lines:
             one = decoder.decode(line)
             stored = Stored(one.position, one.stream, one.version, one.topic, one.state.encode())
-            yield Recorded(one.position, one.stream, one.version, decode(stored.event))
+            yield RecordedEvent(one.position, one.stream, one.version, decode(stored.event))

@@ -6,13 +6,11 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from domain import (
-    archive_events,
     batch_events,
-    cleanup_events,
     message_events,
     page_events,
-    person_events,
-    receipt_events,
+    receipts,
+    retention_events,
 )
 from domain.event import Event
 
@@ -52,7 +50,7 @@ TYPES: dict[str, type[Event]] = {
     "BatchReleased.v1": batch_events.BatchReleased,
     "BatchCancelled.v1": batch_events.BatchCancelled,
     "BatchCompleted.v1": batch_events.BatchCompleted,
-    "ReceiptsRecorded.v1": receipt_events.ReceiptsRecorded,
+    "ReceiptsRecorded.v1": receipts.ReceiptsRecorded,
     "PageRegistered.v1": page_events.PageRegistered,
     "PageSettingsChanged.v1": page_events.PageSettingsChanged,
     "PageTokenReplaced.v1": page_events.PageTokenReplaced,
@@ -60,12 +58,12 @@ TYPES: dict[str, type[Event]] = {
     "PageReleased.v1": page_events.PageReleased,
     "PageShared.v1": page_events.PageShared,
     "PageTransferred.v1": page_events.PageTransferred,
-    "PersonErased.v1": person_events.PersonErased,
-    "CleanupStarted.v1": cleanup_events.CleanupStarted,
-    "CleanupCounted.v1": cleanup_events.CleanupCounted,
-    "DeliveriesCleaned.v1": cleanup_events.DeliveriesCleaned,
-    "CleanupCompleted.v1": cleanup_events.CleanupCompleted,
-    "MessageArchived.v1": archive_events.MessageArchived,
+    "PersonErased.v1": retention_events.PersonErased,
+    "CleanupStarted.v1": retention_events.CleanupStarted,
+    "CleanupCounted.v1": retention_events.CleanupCounted,
+    "DeliveriesCleaned.v1": retention_events.DeliveriesCleaned,
+    "CleanupCompleted.v1": retention_events.CleanupCompleted,
+    "MessageArchived.v1": message_events.MessageArchived,
 }
 _NAMES = {event_type: name for name, event_type in TYPES.items()}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from domain.event import Event
-from projections.recorded import Recorded
-from projections.requests import is_known, stamp_of
+from domain.event import Event, RecordedEvent
+from projections.requests import is_known, request_of
 from projections.sql import Sql
 from server.eventstore import rolling_upgrade
 
@@ -73,7 +72,7 @@ class Commit:
         """
         for append in self.appends:
             for event in append.events:
-                stamp = stamp_of(event)
+                stamp = request_of(event)
                 if stamp is not None and is_known(sql, stamp):
                     return Conflict(append.stream)
         if self.needs_new_release and rolling_upgrade.older_release_is_running(sql):
@@ -92,7 +91,7 @@ def both(*writes: Callable[[Sql], None]) -> Callable[[Sql], None]:
     return write
 
 
-Listener = Callable[[Sequence[Recorded]], None]
+Listener = Callable[[Sequence[RecordedEvent]], None]
 
 
 class EventLog(Protocol):
@@ -108,7 +107,7 @@ class EventLog(Protocol):
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """The events of some streams in the log's order, after a position; all or the first few."""
         ...
 

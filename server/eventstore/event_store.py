@@ -9,9 +9,8 @@ from typing import Self, TypeVar
 
 import structlog
 
-from domain.errors import OlderReleaseLives, Unavailable
-from domain.event import Event
-from projections.recorded import Recorded
+from domain.errors import OlderReleaseRunning, Unavailable
+from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.eventstore.commit import OLDER_RELEASE_LIVES, Commit, CommitResult, Listener, Refused
 from server.eventstore.follower import Follower
@@ -64,16 +63,16 @@ class EventStore:
         """Calls the listener in the event loop with what each commit recorded."""
         self._listeners.append(listener)
 
-    def _publish(self, recorded: Sequence[Recorded]) -> None:
+    def _publish(self, recorded: Sequence[RecordedEvent]) -> None:
         for listener in self._listeners:
             listener(recorded)
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Writes it, together with whatever else waits; raises Unavailable, OlderReleaseLives among them."""
+        """Writes it, together with whatever else waits; raises Unavailable, OlderReleaseRunning among them."""
         self._check_open()
         result = await self._writer.commit(commit)
         if isinstance(result, Refused) and result.cause == OLDER_RELEASE_LIVES:
-            raise OlderReleaseLives(OLDER_RELEASE_AGAIN)
+            raise OlderReleaseRunning(OLDER_RELEASE_AGAIN)
         return result
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
@@ -82,7 +81,7 @@ class EventStore:
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """The events of some streams in the log's order; raises Unavailable."""
         return await self._in_reader(lambda: self._store.recorded_in(streams, after, limit))
 

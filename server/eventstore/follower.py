@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 import structlog
 
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from server.eventstore.postgres.store import CHANNEL, CONNECT_SECONDS, PostgresStore
 
 logger = structlog.get_logger()
@@ -18,7 +18,7 @@ POLL_SECONDS = 0.2
 AWAY_SECONDS = 0.5  # between tries while the database is away
 EVENTS_AT_ONCE = 500
 
-Publish = Callable[[Sequence[Recorded]], None]
+Publish = Callable[[Sequence[RecordedEvent]], None]
 
 
 class Follower:
@@ -45,7 +45,7 @@ class Follower:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def tell(self, recorded: Sequence[Recorded]) -> None:
+    def tell(self, recorded: Sequence[RecordedEvent]) -> None:
         """This process recorded something: told now, unless it was read meanwhile."""
         fresh = [one for one in recorded if one.position > self._position]
         self._told.update(one.position for one in fresh)

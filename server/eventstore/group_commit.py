@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from domain.errors import Unavailable
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from server.eventstore.commit import Commit, CommitResult
 
 MAX_GROUP = 256  # commits in one transaction
@@ -20,7 +20,7 @@ class Written(NamedTuple):
     """What became of one commit: a result and what was recorded, or the exception that kept it from being written."""
 
     result: CommitResult | BaseException
-    recorded: Sequence[Recorded] = ()
+    recorded: Sequence[RecordedEvent] = ()
 
 
 Write = Callable[[Sequence[Commit]], Sequence[Written]]
@@ -34,7 +34,7 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Queues commits for the one thread that writes; results and news come back in the event loop."""
 
-    def __init__(self, write: Write, publish: Callable[[Sequence[Recorded]], None]) -> None:
+    def __init__(self, write: Write, publish: Callable[[Sequence[RecordedEvent]], None]) -> None:
         self._write = write
         self._publish = publish
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 
 from domain import message as messages
-from domain.archive_events import MessageArchived
 from domain.errors import MessageIsArchived, MessageNotFound
-from domain.message import Life, Message
-from domain.message_events import MessageSubmitted, RetryRequested
-from domain.owner import ANYBODY, is_meant
+from domain.event import RecordedEvent
+from domain.message import Message, SubmissionState
+from domain.message_events import MessageArchived, MessageSubmitted, RetryRequested
+from domain.owner import ANY_OWNER, matches_owner
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.commit import EventLog
 from server.eventstore.stream import decoded
@@ -33,7 +32,9 @@ def streams_of_message(message: Message, batch_number: int = 0) -> list[str]:
     return [message_stream(message.id), *streams_of_batches(message, 1, message.batches)]
 
 
-async def events_until(log: EventLog, owner: str, message_id: str, time: datetime) -> AsyncIterator[Sequence[Recorded]]:
+async def events_until(
+    log: EventLog, owner: str, message_id: str, time: datetime
+) -> AsyncIterator[Sequence[RecordedEvent]]:
     """What happened to a message up to a time, in parts: its page's events, then each round before its batches.
 
     Raises MessageIsArchived, and MessageNotFound when it was not the owner's message at that time.
@@ -42,7 +43,7 @@ async def events_until(log: EventLog, owner: str, message_id: str, time: datetim
     _check_not_archived(owner, stream)
     own = _until(time, stream)
     message = messages.fold(message_id, (one.event for one in own))
-    if message.life is not Life.SUBMITTED or not is_meant(message.owner, owner):
+    if message.submission_state is not SubmissionState.SUBMITTED or not matches_owner(message.owner, owner):
         raise MessageNotFound(message_id)
     yield _until(time, await log.recorded_in([page_stream(message.page_id)]))
     for one in own:
@@ -51,7 +52,7 @@ async def events_until(log: EventLog, owner: str, message_id: str, time: datetim
             yield _until(time, await log.recorded_in(streams))
 
 
-def stream_of_owner(sql: Sql, owner: str, message_id: str) -> Sequence[Recorded]:
+def stream_of_owner(sql: Sql, owner: str, message_id: str) -> Sequence[RecordedEvent]:
     """Return a message's stream; empty where the message is another owner's, at the cost of an unknown id.
 
     Of an archived message no row says whose it is: its last event does.
@@ -61,21 +62,21 @@ def stream_of_owner(sql: Sql, owner: str, message_id: str) -> Sequence[Recorded]
     rows = sql.rows(
         f"""
         SELECT {sql.log_position} AS position, originator_version, topic, state FROM stored_events
-        WHERE originator_id = :stream {"" if owner == ANYBODY else condition}
+        WHERE originator_id = :stream {"" if owner == ANY_OWNER else condition}
         ORDER BY originator_version
         """,  # noqa: S608 - our own words
         {"stream": stream, "message_id": message_id, "owner": owner},
     )
-    return [Recorded(row["position"], stream, row["originator_version"], decoded(stream, row)) for row in rows]
+    return [RecordedEvent(row["position"], stream, row["originator_version"], decoded(stream, row)) for row in rows]
 
 
-def _check_not_archived(owner: str, stream: Sequence[Recorded]) -> None:
+def _check_not_archived(owner: str, stream: Sequence[RecordedEvent]) -> None:
     """Whose message it was, its last event tells."""
-    if stream and isinstance(stream[-1].event, MessageArchived) and is_meant(stream[-1].event.owner, owner):
+    if stream and isinstance(stream[-1].event, MessageArchived) and matches_owner(stream[-1].event.owner, owner):
         raise MessageIsArchived(stream[-1].event.message_id, stream[-1].event.file)
 
 
-def _batches_planned_by(planning: Recorded, message: Message) -> Iterator[Sequence[str]]:
+def _batches_planned_by(planning: RecordedEvent, message: Message) -> Iterator[Sequence[str]]:
     match planning.event:
         case MessageSubmitted(batches=count):
             first = 1
@@ -87,7 +88,7 @@ def _batches_planned_by(planning: Recorded, message: Message) -> Iterator[Sequen
         yield streams_of_batches(message, start, min(BATCHES_AT_ONCE, first + count - start))
 
 
-def _until(time: datetime, recorded: Sequence[Recorded]) -> Sequence[Recorded]:
+def _until(time: datetime, recorded: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
     """Of each stream what had happened by then: clocks of processes differ, but a stream has no gaps."""
     later: set[str] = set()
     found = []

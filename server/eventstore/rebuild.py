@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from domain.event import RecordedEvent
 from projections import read_models
-from projections.recorded import Recorded
+from projections.count_deltas import CountDeltas
 from projections.sql import Sql
-from projections.tally import Tally
 from server.eventstore import outcome_backfill
 from server.eventstore.store import StagingReadModels, Store
 from server.eventstore.whole_log import WholeLog
@@ -132,8 +132,8 @@ def _build(log: WholeLog, shadow: StagingReadModels, position: int, report: Repo
         report(chunk[-1].position, log.last_position())
 
 
-def _apply(sql: Sql, chunk: Sequence[Recorded]) -> None:
-    tally = Tally()
+def _apply(sql: Sql, chunk: Sequence[RecordedEvent]) -> None:
+    tally = CountDeltas()
     read_models.apply(sql, chunk, tally)
     tally.write(sql)
     last = chunk[-1]
@@ -150,7 +150,7 @@ def _compare(store: Store, shadow: StagingReadModels, sql: Sql) -> Mapping[str, 
     while chunk := store.recorded_after(position, EVENTS_AT_ONCE):
         _apply(sql, chunk)
         position = chunk[-1].position
-    found = {table: _difference(shadow, sql, table) for table in read_models.NAMES}
+    found = {table: _difference(shadow, sql, table) for table in read_models.TABLE_NAMES}
     return {table: difference for table, difference in found.items() if any(difference)}
 
 

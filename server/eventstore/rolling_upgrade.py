@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from domain.batch_events import BatchCreated
 from domain.event import Event
+from domain.message import is_keyed
 from domain.message_events import MessageStaged, MessageSubmitted, RetryRequested
-from domain.message_id import is_keyed
 from domain.page_events import PageRegistered, PageSettingsChanged
 from domain.stop_policy import StopPolicy
 from projections.sql import Sql

@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import Protocol
 
-from domain.event import Event
-from projections.recorded import Recorded
+from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.eventstore.commit import Commit
 from server.eventstore.group_commit import Written
@@ -119,11 +118,11 @@ class Store(Protocol):
         """The events of a stream in order."""
         ...
 
-    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[RecordedEvent]:
         """Events of some streams in the log's order, after a position."""
         ...
 
-    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
+    def recorded_after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         """Events of the whole log in order, after a position."""
         ...
 

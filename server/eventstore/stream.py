@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.event import Event
-from projections.recorded import Recorded
-from projections.sql import Given, Row, Sql
+from domain.event import Event, RecordedEvent
+from projections.sql import BulkRows, Row, Sql
 from server.eventstore.codec import decode
 
 WITHOUT_END = 2**62
@@ -44,7 +43,7 @@ def events_of(sql: Sql, stream: str) -> Sequence[Event]:
 
 def recorded_in(
     sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
-) -> Sequence[Recorded]:
+) -> Sequence[RecordedEvent]:
     """The events of some streams in the log's order, after a position; `position` is the database's column of it."""
     return recorded_at(sql, positions_in(sql, streams, position=position, after=after, limit=limit))
 
@@ -52,28 +51,28 @@ def recorded_in(
 class Part(NamedTuple):
     """Events of some streams; `is_cut_short` if the bytes that it may have were reached, so that more may follow."""
 
-    recorded: Sequence[Recorded]
+    recorded: Sequence[RecordedEvent]
     is_cut_short: bool
 
 
 def recorded_within(sql: Sql, streams: Sequence[str], *, after: int, limit: int, most_bytes: int) -> Part:
     """Return events as recorded_in does, but no more once they have so many bytes as they are kept; at least one."""
     positions = positions_in(sql, streams, position=sql.log_position, after=after, limit=limit)
-    found: list[Recorded] = []
+    found: list[RecordedEvent] = []
     size = 0
     for start in range(0, len(positions), EVENTS_BETWEEN_SIZES):
         for one in _stored_at(sql, positions[start : start + EVENTS_BETWEEN_SIZES], sql.log_position):
             if size >= most_bytes:
                 return Part(found, is_cut_short=True)
             size += len(one.state)
-            found.append(Recorded(one.position, one.stream, one.version, decode(one.event)))
+            found.append(RecordedEvent(one.position, one.stream, one.version, decode(one.event)))
     return Part(found, is_cut_short=False)
 
 
-def recorded_at(sql: Sql, positions: Sequence[int]) -> Sequence[Recorded]:
+def recorded_at(sql: Sql, positions: Sequence[int]) -> Sequence[RecordedEvent]:
     """Return the events at positions of the log that go upwards."""
     found = _stored_at(sql, positions, sql.log_position)
-    return [Recorded(one.position, one.stream, one.version, decode(one.event)) for one in found]
+    return [RecordedEvent(one.position, one.stream, one.version, decode(one.event)) for one in found]
 
 
 def stored_in(sql: Sql, streams: Sequence[str]) -> Iterator[Stored]:
@@ -90,7 +89,7 @@ def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[St
         FROM given CROSS JOIN stored_events events WHERE events.{position} = given.position
         ORDER BY given.position
         """,  # noqa: S608 - our own words
-        given=Given((("position", int),), [(one,) for one in positions]),
+        given=BulkRows((("position", int),), [(one,) for one in positions]),
     )
     return [
         Stored(row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
@@ -110,7 +109,7 @@ def positions_in(sql: Sql, streams: Sequence[str], *, position: str, after: int,
         ORDER BY events.{position} + 0 LIMIT :limit
         """,  # noqa: S608
         {"after": after, "limit": WITHOUT_END if limit is None else limit},
-        Given((("stream", str),), [(stream,) for stream in streams]),
+        BulkRows((("stream", str),), [(stream,) for stream in streams]),
     )
     return [row["position"] for row in found]
 

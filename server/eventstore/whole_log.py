@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.archive_events import MessageArchived
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
+from domain.message_events import MessageArchived
 from projections.sql import Sql
 from server.eventstore import archive_file
 from server.eventstore.archive_file import ArchiveError
@@ -41,12 +41,12 @@ class WholeLog:
         """The position of the last event; 0 when there is none."""
         return self._store.last_position()
 
-    def after(self, position: int) -> Iterator[Recorded]:
+    def after(self, position: int) -> Iterator[RecordedEvent]:
         """The events after a position."""
         sources = [self._live(position), *(self._in_file(name, path, position) for name, path in self._files.items())]
         return heapq.merge(*sources, key=lambda recorded: recorded.position)
 
-    def _live(self, position: int) -> Iterator[Recorded]:
+    def _live(self, position: int) -> Iterator[RecordedEvent]:
         """But for those that an archive has already, where a removal was cut off."""
         while chunk := self._store.recorded_after(position, EVENTS_AT_ONCE):
             for recorded in chunk:
@@ -55,7 +55,7 @@ class WholeLog:
                     yield recorded
             position = chunk[-1].position
 
-    def _in_file(self, name: str, path: Path, position: int) -> Iterator[Recorded]:
+    def _in_file(self, name: str, path: Path, position: int) -> Iterator[RecordedEvent]:
         """But for those of messages that were not archived in the end, or elsewhere."""
         for recorded in archive_file.read(path):
             archived = self._archived.get(_message_of(recorded.stream))

@@ -22,20 +22,20 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return f"Credentials(page_id={self.page_id!r})"
 
 
-def _no_fillings() -> Mapping[str, str]:
+def _no_variable_values() -> Mapping[str, str]:
     return {}
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One request about to leave; the content's text is already filled in.
 
-    `fillings` opens the recipient's name and variables, which no error may quote; only a failure needs them.
+    `variable_values` opens the recipient's name and variables, which no error may quote; only a failure needs them.
     """
 
     delivery_id: str
     recipient_id: str
     content: Content
-    fillings: Callable[[], Mapping[str, str]] = _no_fillings
+    variable_values: Callable[[], Mapping[str, str]] = _no_variable_values
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):

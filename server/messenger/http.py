@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import msgspec
 
-from domain.classification import unanswered, unconnected
+from domain.classification import classify_no_answer, classify_no_connection
 from domain.outcome import Failed, Unconfirmed
 
 # Seconds. `pool` bounds looking up the host, connecting and TLS together, and the wait for a free connection.
@@ -256,5 +256,7 @@ def no_answer(error: Exception) -> Failed | Unconfirmed:
     """Failed only where no connection came about; whatever else went wrong, the message may have arrived."""
     if isinstance(error, _NEVER_LEFT):
         reason = getattr(error, "os_error", error)
-        return unconnected(next((words for kind, words in _UNCONNECTED if isinstance(reason, kind)), _UNREACHABLE))
-    return unanswered(next((words for kind, words in _UNANSWERED if isinstance(error, kind)), _UNEXPECTED))
+        return classify_no_connection(
+            next((words for kind, words in _UNCONNECTED if isinstance(reason, kind)), _UNREACHABLE)
+        )
+    return classify_no_answer(next((words for kind, words in _UNANSWERED if isinstance(error, kind)), _UNEXPECTED))

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import httpx
 
-from domain.classification import attribute, redirected, unwritable
-from domain.content import strings_of
+from domain.classification import attribute_missing_object, classify_unserializable, redirect_fault
+from domain.content import content_strings
 from domain.fault import RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from server.messenger.channel import (
@@ -82,7 +82,7 @@ class MessengerChannel(Channel):
         if not isinstance(answer, Answer):  # nothing that the platform said: it cannot refuse the token
             return TokenUntried(answer.fault.message)
         if answer.status in _REDIRECTS:
-            return TokenRefused(redirected(answer.status))
+            return TokenRefused(redirect_fault(answer.status))
         reply = read_reply(answer)
         if reply.is_success and reply.body.get("id"):
             return TokenAccepted()
@@ -122,7 +122,7 @@ async def _exchange(
     try:
         request = write()
     except (ValueError, httpx.InvalidURL) as error:
-        return unwritable(type(error).__name__)
+        return classify_unserializable(type(error).__name__)
     try:
         async with asyncio.timeout(deadline):
             return await read_answer(await client.handle_async_request(request))
@@ -141,18 +141,20 @@ def _recordable(
     redaction = Redaction(
         secrets_of(credentials),
         (text for message in messages for text in _texts(message)),
-        (message.fillings() for message in messages),
+        (message.variable_values() for message in messages),
     )
     found = []
     for attempt, message in zip(attempts, messages, strict=True):
-        outcome = attribute(attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id)
+        outcome = attribute_missing_object(
+            attempt.outcome, page_id=credentials.page_id, recipient_id=message.recipient_id
+        )
         found.append(Attempted(outcome=redaction.outcome(outcome), advice=attempt.advice))
     return found
 
 
 def _texts(message: OutgoingMessage) -> Iterator[str]:
     """Yield what the message says, without a template's fields that hold words of the platform's own."""
-    for string in strings_of(message.content):
+    for string in content_strings(message.content):
         if not _PLATFORM_WORD.fullmatch(string.path):
             yield string.text
 

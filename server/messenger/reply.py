@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from domain.classification import PlatformError, classify, unanswered, unreadable
+from domain.classification import PlatformError, classify, classify_no_answer, classify_unreadable_answer
 from domain.outcome import Outcome, Sent
 from domain.visible_text import one_line
 from server.messenger.channel import Advice, Attempted
@@ -46,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         """What it means when it is not the success that was hoped for."""
         error = self.error()
         if error is None:
-            return unreadable(self.status)
+            return classify_unreadable_answer(self.status)
         return explained(classify(error), reason_for_people(self.body), has_message=bool(error.message))
 
     def outcome(self) -> Outcome:
@@ -210,7 +210,7 @@ def _any_part(part: object, advice: Advice | None, own: OwnObjects | None) -> At
 
 
 def _unfinished(advice: Advice | None) -> Attempted:
-    return Attempted(outcome=unanswered("the platform did not finish this part of the batch"), advice=advice)
+    return Attempted(outcome=classify_no_answer("the platform did not finish this part of the batch"), advice=advice)
 
 
 def _headers(headers: object) -> dict[str, str]:

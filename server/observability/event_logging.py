@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from domain.batch_events import LateOutcomesRecorded, OutcomesRecorded
-from domain.cleanup_events import CleanupCompleted, CleanupStarted
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.fault import ErrorType
 from domain.message_events import (
     MessageAbandoned,
@@ -28,8 +27,7 @@ from domain.page_events import (
     PageTokenReplaced,
     PageTransferred,
 )
-from domain.person_events import PersonErased
-from projections.recorded import Recorded
+from domain.retention_events import CleanupCompleted, CleanupStarted, PersonErased
 
 logger = structlog.get_logger()
 
@@ -55,7 +53,7 @@ _LINES: Mapping[type[Event], tuple[str, Sequence[str]]] = {
 }
 
 
-def log_events(recorded: Sequence[Recorded]) -> None:
+def log_events(recorded: Sequence[RecordedEvent]) -> None:
     """Log the recorded events that matter to an operator."""
     for one in recorded:
         _log_event(one.event)

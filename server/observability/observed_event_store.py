@@ -19,11 +19,10 @@ from domain.batch_events import (
 )
 from domain.delivery import DeliveryStatus
 from domain.errors import Unavailable
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import MessageSubmitted, RetryRequested
 from domain.outcome import Failed, Sent, Unconfirmed
 from projections.batches import pending_of
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.commit import Commit, CommitResult, Committed, EventLog, Listener
 from server.observability.metrics import Metrics
@@ -96,7 +95,7 @@ class ObservedEventStore:
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """Return the events of some streams in order, after a position; raises Unavailable."""
         return await self._log.recorded_in(streams, after=after, limit=limit)
 

@@ -11,11 +11,11 @@ import msgspec
 
 from domain.batch_events import BatchEvent
 from domain.errors import Unavailable
+from domain.event import RecordedEvent
 from domain.message_events import MessageEvent
 from domain.page_events import PageHeld, PageReleased
 from projections import failures, page_pauses
 from projections.message_rows import MessageRow
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.commands.lookup import find_message
 from server.eventstore.commit import EventLog
@@ -151,7 +151,7 @@ class ProgressHub:
         self._reader: asyncio.Task[None] | None = None  # while something is watched
         log.listen(self._hear)
 
-    def _hear(self, recorded: Sequence[Recorded]) -> None:
+    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
         for one in recorded:
             if isinstance(one.event, BatchEvent | MessageEvent) and one.event.message_id in self._topics:
                 self._changed.add(one.event.message_id)
@@ -241,4 +241,4 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def _first_look(sql: Sql, owner: str, message_id: str) -> Look:
-    return Look(find_message(sql, owner, message_id), failures.by_type(sql, message_id))
+    return Look(find_message(sql, owner, message_id), failures.counts_by_type(sql, message_id))

@@ -32,6 +32,6 @@ class Look(NamedTuple):
 
 def looks_at(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Look]:
     """The messages that there are, however many in three statements."""
-    error_types = failures.by_type_of_each(sql, message_ids)
+    error_types = failures.counts_by_type_of_each(sql, message_ids)
     found = message_rows.find_each(sql, message_ids)
     return {message_id: Look(message, error_types[message_id]) for message_id, message in found.items()}

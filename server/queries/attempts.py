@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from domain.delivery import DeliveryStatus
-from domain.retry import PLAIN, RetryType, verdict
-from projections import delivery_rows, standings
+from domain.retry import DEFAULT_SELECTION, RetryType, skip_reason
+from projections import delivery_rows, retry_groups
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
@@ -31,7 +31,7 @@ def list_attempts(
 
     def query(sql: Sql) -> AttemptList:
         message = find_message(sql, owner, wanted.message_id)
-        rows = delivery_rows.attempts(sql, wanted, after=after, limit=limit)
+        rows = delivery_rows.list_attempts(sql, wanted, after=after, limit=limit)
         return AttemptList(message, rows, _retryable(sql, message, rows))
 
     return query
@@ -42,10 +42,11 @@ def _retryable(sql: Sql, message: MessageRow, rows: Sequence[DeliveryRow]) -> fr
     failed = {row.recipient_id for row in rows if row.status in _FAILED}
     if message.retry_policy.type is RetryType.MANUAL or not failed:
         return frozenset()
-    within_limit = standings.attempted_since(sql, message.message_id, message.automatic_from_batch, failed)
-    found = standings.named(sql, judged_by(sql, message), sorted(within_limit))
+    within_limit = retry_groups.attempted_since(sql, message.message_id, message.automatic_from_batch, failed)
+    found = retry_groups.find_named(sql, judged_by(sql, message), sorted(within_limit))
     return frozenset(
         (row.recipient_id, row.attempts)
         for row in found
-        if row.standing.state in _FAILED and verdict(row.standing, PLAIN, message.on_unconfirmed) is None
+        if row.retry_state.status in _FAILED
+        and skip_reason(row.retry_state, DEFAULT_SELECTION, message.on_unconfirmed) is None
     )

@@ -43,7 +43,7 @@ from domain.page_events import (
     PageTokenReplaced,
     PageTransferred,
 )
-from domain.receipt_events import ReceiptsRecorded
+from domain.receipts import ReceiptsRecorded
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 

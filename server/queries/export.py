@@ -77,14 +77,14 @@ ATTEMPTS: RowKind[DeliveryRow] = RowKind(
         *("delivery_id", "batch_number", "provider_message_id", "create_time", "sent_time", "failed_time"),
     ),
     start=(0, 0),
-    read=lambda sql, wanted, after, limit: delivery_rows.attempts(sql, wanted, after=after, limit=limit),
+    read=lambda sql, wanted, after, limit: delivery_rows.list_attempts(sql, wanted, after=after, limit=limit),
     cursor_of=lambda row: (row.batch_number, row.position),
     values=_attempt,
 )
 RECIPIENTS: RowKind[RecipientRow] = RowKind(
     columns=_COLUMNS,
     start="",
-    read=lambda sql, wanted, after, limit: recipient_rows.recipients(sql, wanted, after=after, limit=limit),
+    read=lambda sql, wanted, after, limit: recipient_rows.list_recipients(sql, wanted, after=after, limit=limit),
     cursor_of=lambda row: row.recipient_id,
     values=_recipient,
 )
@@ -233,7 +233,9 @@ async def _messages(log: EventLog, order: ExportOrder) -> AsyncIterator[Sequence
         return
     wanted = MessageFilter(owner=order.owner, page_id=order.page_id)
     before = None
-    while rows := await log.read(partial(message_rows.newest, wanted=wanted, before=before, limit=_MESSAGES_AT_ONCE)):
+    while rows := await log.read(
+        partial(message_rows.list_newest, wanted=wanted, before=before, limit=_MESSAGES_AT_ONCE)
+    ):
         for group in _groups(rows):
             yield group
         before = rows[-1].create_time, rows[-1].message_id

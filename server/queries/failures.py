@@ -7,11 +7,11 @@ from threading import Lock
 import msgspec
 
 from domain.fault import ErrorType
-from domain.retry import PLAIN, Standing, verdict
-from projections import failures, standings
+from domain.retry import DEFAULT_SELECTION, RetryState, skip_reason
+from projections import failures, retry_groups
 from projections.message_rows import MessageRow
+from projections.retry_groups import FailedRecipientRow, RetryContext
 from projections.sql import Sql
-from projections.standings import FailedRow, Judged
 from server.commands.lookup import find_message
 from server.commands.resend_planning import judged_by
 
@@ -29,17 +29,17 @@ class FailureGroups:
     """Those of the log's own read models: what a message was in the past has the same sequence at other times."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_Place, Mapping[Standing, int]] = OrderedDict()
+        self._known: OrderedDict[_Place, Mapping[RetryState, int]] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, sql: Sql, message: MessageRow, judged: Judged) -> Mapping[Standing, int]:
+    def of(self, sql: Sql, message: MessageRow, judged: RetryContext) -> Mapping[RetryState, int]:
         """See standings.groups; the message as the same snapshot has it: whatever changes them moves its sequence."""
         place = (message.message_id, message.sequence, judged.max_attempts, judged.token_generation)
         with self._lock:
             if place in self._known:
                 self._known.move_to_end(place)
                 return self._known[place]
-        found = standings.groups(sql, judged)
+        found = retry_groups.count_groups(sql, judged)
         with self._lock:
             self._known[place] = found
             if len(self._known) > MOST:
@@ -47,9 +47,9 @@ class FailureGroups:
         return found
 
 
-def uncached_counts(sql: Sql, _message: MessageRow, judged: Judged) -> Mapping[Standing, int]:
+def uncached_counts(sql: Sql, _message: MessageRow, judged: RetryContext) -> Mapping[RetryState, int]:
     """Whatever was known before."""
-    return standings.groups(sql, judged)
+    return retry_groups.count_groups(sql, judged)
 
 
 FEW = 0.02  # of all failures: with less, a page of a hundred would look through thousands
@@ -67,7 +67,7 @@ class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
 class Failure(msgspec.Struct, frozen=True):
     """A recipient, whether a plain resend takes it now, and whether automatic rounds may take it at all."""
 
-    row: FailedRow
+    row: FailedRecipientRow
     retryable: bool
     within_limit: bool = True
 
@@ -81,7 +81,7 @@ class FailureList(msgspec.Struct, frozen=True, kw_only=True):
     error_types: Mapping[ErrorType, int]
 
 
-GroupsOf = Callable[[Sql, MessageRow, Judged], Mapping[Standing, int]]
+GroupsOf = Callable[[Sql, MessageRow, RetryContext], Mapping[RetryState, int]]
 
 
 def list_failures(
@@ -96,24 +96,24 @@ def list_failures(
         retryable = frozenset(s for s in groups if not message.cancelled and _takes(s, message))
         shown = [standing for standing in groups if _is_wanted(standing, wanted, retryable)]
         are_few = sum(groups[standing] for standing in shown) < FEW * sum(groups.values())
-        rows = standings.failed(sql, judged, shown, after=after, limit=limit, are_few=are_few)
+        rows = retry_groups.list_failed(sql, judged, shown, after=after, limit=limit, are_few=are_few)
         ids = [row.recipient_id for row in rows]
-        within_limit = standings.attempted_since(sql, message.message_id, message.automatic_from_batch, ids)
+        within_limit = retry_groups.attempted_since(sql, message.message_id, message.automatic_from_batch, ids)
         return FailureList(
             message=message,
-            failures=[Failure(row, row.standing in retryable, row.recipient_id in within_limit) for row in rows],
+            failures=[Failure(row, row.retry_state in retryable, row.recipient_id in within_limit) for row in rows],
             retryable_count=sum(groups[standing] for standing in retryable),
-            error_types=failures.by_type(sql, wanted.message_id),
+            error_types=failures.counts_by_type(sql, wanted.message_id),
         )
 
     return query
 
 
-def _takes(standing: Standing, message: MessageRow) -> bool:
-    return verdict(standing, PLAIN, message.on_unconfirmed) is None
+def _takes(standing: RetryState, message: MessageRow) -> bool:
+    return skip_reason(standing, DEFAULT_SELECTION, message.on_unconfirmed) is None
 
 
-def _is_wanted(standing: Standing, wanted: FailureFilter, retryable: frozenset[Standing]) -> bool:
+def _is_wanted(standing: RetryState, wanted: FailureFilter, retryable: frozenset[RetryState]) -> bool:
     if wanted.error_types and standing.error_type not in wanted.error_types:
         return False
     return standing in retryable or not wanted.retryable_only

@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 from eventsourcing.sqlite import SQLiteCursor
 
 from domain.errors import InvalidRequest, Violation
+from domain.event import RecordedEvent
 from projections import page_pauses, read_models
-from projections.recorded import Recorded
+from projections.count_deltas import CountDeltas
 from projections.sql import Micros, Sql
-from projections.tally import Tally
 from server.eventstore.commit import EventLog
 from server.eventstore.message_streams import events_until
 from server.eventstore.sqlite.sql import SqliteSql
@@ -48,10 +48,10 @@ class Replay:
     def _sql(self) -> Sql:
         return SqliteSql(SQLiteCursor(self._file.cursor()))
 
-    def apply(self, recorded: Sequence[Recorded]) -> None:
+    def apply(self, recorded: Sequence[RecordedEvent]) -> None:
         """Goes on with some more events; a batch's come after those that planned it."""
         with self._in_use:
-            tally, sql = Tally(), self._sql()
+            tally, sql = CountDeltas(), self._sql()
             self._file.execute("BEGIN")
             read_models.apply(sql, recorded, tally)
             tally.write(sql)

@@ -34,7 +34,7 @@ def batches_of_message(wanted: BatchFilter, *, after: int, limit: int) -> Callab
 
     def query(sql: Sql) -> Sequence[LeasedBatch]:
         find_message(sql, wanted.owner, wanted.message_id)
-        rows = batches.of_message(sql, wanted.message_id, statuses=wanted.statuses, after=after, limit=limit)
+        rows = batches.list_of_message(sql, wanted.message_id, statuses=wanted.statuses, after=after, limit=limit)
         alive = leases(sql)
         return [LeasedBatch(row, _lease(row, alive)) for row in rows]
 
@@ -63,7 +63,7 @@ class FailureSummary(msgspec.Struct, frozen=True):
 
 def _check_are_there(sql: Sql, owner: str, message_ids: Sequence[str]) -> None:
     mine = MessageFilter(owner=owner)
-    found = message_rows.newest(sql, mine, among=message_ids, before=None, limit=len(message_ids))
+    found = message_rows.list_newest(sql, mine, among=message_ids, before=None, limit=len(message_ids))
     for missing in set(message_ids).difference(row.message_id for row in found):
         raise MessageNotFound(missing)
 
@@ -76,9 +76,9 @@ def failures_of_messages(
     def query(sql: Sql) -> Sequence[FailureSummary]:
         _check_are_there(sql, wanted.owner, wanted.message_ids)
         failed = MessageFilter(owner=wanted.owner, page_id=wanted.page_id, with_failures=True)
-        rows = message_rows.newest(sql, failed, among=wanted.message_ids, before=before, limit=limit)
+        rows = message_rows.list_newest(sql, failed, among=wanted.message_ids, before=before, limit=limit)
         found: dict[str, list[ErrorTypeRow]] = {row.message_id: [] for row in rows}
-        for error_type in failures.summed_up(sql, list(found)):
+        for error_type in failures.summarize(sql, list(found)):
             found[error_type.message_id].append(error_type)
         return [FailureSummary(row, found[row.message_id]) for row in rows]
 

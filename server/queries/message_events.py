@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message import Message, check_not_archived, fold
 from domain.message_events import MessageCompleted, MessageSubmitted
 from domain.page_events import (
@@ -19,7 +19,6 @@ from domain.page_events import (
     PageTransferred,
 )
 from domain.streams import message_stream, page_stream
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.commands.lookup import find_message
 from server.eventstore.commit import EventLog
@@ -41,7 +40,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 class EventPage(NamedTuple):
     """Some events in the log's order; more follow if they are as many as were asked for, or cut short."""
 
-    events: Sequence[Recorded]
+    events: Sequence[RecordedEvent]
     is_cut_short: bool
 
 
@@ -83,7 +82,7 @@ class Lifetime(NamedTuple):
     end: int
 
 
-def lifetime(message: Message, stream: Sequence[Recorded]) -> Lifetime:
+def lifetime(message: Message, stream: Sequence[RecordedEvent]) -> Lifetime:
     """The lifetime of a submitted message, by its whole stream; without end while the message is not done."""
     begin = next(one.position for one in stream if isinstance(one.event, MessageSubmitted))
     if not message.completed:
@@ -91,14 +90,14 @@ def lifetime(message: Message, stream: Sequence[Recorded]) -> Lifetime:
     return Lifetime(begin, max(one.position for one in stream if isinstance(one.event, MessageCompleted)))
 
 
-def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: int) -> Sequence[Recorded]:
+def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: int) -> Sequence[RecordedEvent]:
     """Return what changed of a page during a lifetime, in the log's order, after a position.
 
     A PutPage that put the settings that the page had is left out: some callers put a page before each message.
 
     The page's stream may be far longer than what is told of it: it is read in parts, and no further than needed.
     """
-    found: list[Recorded] = []
+    found: list[RecordedEvent] = []
     place = max(after, life.begin)
     while place < life.end and len(found) < limit:
         part = recorded_in(sql, [page_stream(page_id)], position=sql.log_position, after=place, limit=EVENTS_AT_ONCE)

@@ -7,26 +7,26 @@ import msgspec
 
 from projections import erasures, sealed_names
 from projections.delivery_rows import DeliveryRow
-from projections.recipient_rows import RecipientRow, origins_of
-from projections.sealed_names import BatchPlace
+from projections.recipient_rows import RecipientRow, origins
+from projections.retry_groups import FailedRecipientRow
+from projections.sealed_names import BatchKey
 from projections.sql import Sql
-from projections.standings import FailedRow
 from server.crypto import person_keys
 from server.crypto.person_keys import BatchKeys, PersonErasedError, parted
 from server.crypto.vault import Vault
 from server.eventstore.commit import EventLog
 from server.queries.failures import Failure
 
-R = TypeVar("R", DeliveryRow, RecipientRow, FailedRow)
+R = TypeVar("R", DeliveryRow, RecipientRow, FailedRecipientRow)
 Place = tuple[str, int, int]  # where somebody stood first: the message, the batch's number, the position
 
 
 class _Book:
     """The names of some batches, and the keys that open them."""
 
-    def __init__(self, sql: Sql, vault: Vault, batches: Sequence[BatchPlace]) -> None:
+    def __init__(self, sql: Sql, vault: Vault, batches: Sequence[BatchKey]) -> None:
         self._names = {batch: parted(names) for batch, names in sealed_names.of_batches(sql, batches).items()}
-        self._keys: Mapping[BatchPlace, BatchKeys] = {
+        self._keys: Mapping[BatchKey, BatchKeys] = {
             batch: person_keys.opened(vault, batch, sealed)
             for batch, sealed in person_keys.sealed(sql, list(self._names)).items()
         }
@@ -63,7 +63,7 @@ class Names:
         """A release before wrote names in the clear: what was shows them still, of who was erased since too."""
         places = _places(sql, rows, message_id)
         book = _Book(sql, self._vault, list({place[:2] for place in places}))
-        erased = erasures.erased_people(sql, [row.recipient_id for row in rows if row.recipient_name])
+        erased = erasures.ever_erased(sql, [row.recipient_id for row in rows if row.recipient_name])
         found = []
         for row, place in zip(rows, places, strict=True):
             name = book.name(place)
@@ -76,8 +76,8 @@ class Names:
 def _places(sql: Sql, rows: Sequence[R], message_id: str) -> Sequence[Place]:
     """Where each row's person stood first: of later attempts, their recipients tell."""
     later = [(row.message_id, row.recipient_id) for row in rows if isinstance(row, DeliveryRow) and not _is_first(row)]
-    origins = origins_of(sql, later) if later else {}
-    return [_place(row, message_id, origins) for row in rows]
+    found = origins(sql, later) if later else {}
+    return [_place(row, message_id, found) for row in rows]
 
 
 def _is_first(row: DeliveryRow) -> bool:
@@ -85,7 +85,7 @@ def _is_first(row: DeliveryRow) -> bool:
 
 
 def _place(row: R, message_id: str, origins: Mapping[tuple[str, str], tuple[int, int]]) -> Place:
-    if isinstance(row, FailedRow):
+    if isinstance(row, FailedRecipientRow):
         return message_id, row.origin_batch, row.origin_position
     if isinstance(row, RecipientRow):
         return row.message_id, row.origin_batch, row.origin_position

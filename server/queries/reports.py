@@ -5,33 +5,33 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from projections import delivery_reports
-from projections.delivery_reports import EndingCounts, ErrorRow, ReportFilter
+from projections.delivery_reports import ErrorCountRow, OutcomeCounts, ReportFilter
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql
 from server.commands.lookup import check_page_is_known, find_message
 from server.eventstore.outcome_backfill import counted_since
 
-_NONE = EndingCounts(sent=0, failed=0, unconfirmed=0)
+_NONE = OutcomeCounts(sent=0, failed=0, unconfirmed=0)
 
 
 class MessageReport(msgspec.Struct, frozen=True):
     """A message, and how its first attempts went."""
 
     message: MessageRow
-    first_attempts: EndingCounts
+    first_attempts: OutcomeCounts
 
 
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
     """A report with one page of its messages; all else is of the whole. `counted_since`: 0 when nothing is missing."""
 
     messages: Sequence[MessageReport]
-    attempts: Mapping[int, EndingCounts]
-    hours: Mapping[Micros, EndingCounts]
-    errors: Sequence[ErrorRow]
+    attempts: Mapping[int, OutcomeCounts]
+    hours: Mapping[Micros, OutcomeCounts]
+    errors: Sequence[ErrorCountRow]
     counted_since: Micros
 
     @property
-    def first_attempts(self) -> EndingCounts:
+    def first_attempts(self) -> OutcomeCounts:
         """How they went, over all messages."""
         return self.attempts.get(1, _NONE)
 
@@ -43,12 +43,12 @@ def delivery_report(
 
     def query(sql: Sql) -> DeliveryReport:
         rows = _messages(sql, wanted, before, limit)
-        firsts = delivery_reports.first_attempts(sql, wanted, [row.message_id for row in rows])
+        firsts = delivery_reports.first_attempt_counts(sql, wanted, [row.message_id for row in rows])
         return DeliveryReport(
             messages=[MessageReport(row, firsts.get(row.message_id, _NONE)) for row in rows],
-            attempts=delivery_reports.by_attempt(sql, wanted),
-            hours=delivery_reports.by_hour(sql, wanted),
-            errors=delivery_reports.commonest_errors(sql, wanted),
+            attempts=delivery_reports.counts_by_attempt(sql, wanted),
+            hours=delivery_reports.counts_by_hour(sql, wanted),
+            errors=delivery_reports.most_common_errors(sql, wanted),
             counted_since=_counted_since(sql, wanted, rows),
         )
 
@@ -59,7 +59,7 @@ def _messages(sql: Sql, wanted: ReportFilter, before: tuple[Micros, str] | None,
     if wanted.message_id:
         return [find_message(sql, wanted.owner, wanted.message_id)]
     check_page_is_known(sql, wanted.owner, wanted.page_id)
-    return delivery_reports.messages(sql, wanted, before=before, limit=limit)
+    return delivery_reports.list_messages(sql, wanted, before=before, limit=limit)
 
 
 def _counted_since(sql: Sql, wanted: ReportFilter, rows: Sequence[MessageRow]) -> Micros:

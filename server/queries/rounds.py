@@ -13,7 +13,7 @@ from domain.message_events import RetryRequested, RetryStopped
 from domain.retry import RetryType
 from domain.streams import message_stream
 from projections import pages
-from projections.batch_rounds import attempts_of_rounds
+from projections.batches import attempt_counts_by_round
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
 from server.background.due_rounds import OWNER_SECONDS
@@ -57,7 +57,7 @@ async def list_retries(log: EventLog, wanted: RetryFilter, *, before: int, limit
     check_not_archived(message)
     rounds = _slices_of_rounds(events)
     shown = sorted((number for number in rounds if number < before), reverse=True)[:limit]
-    attempts = await log.read(lambda sql: attempts_of_rounds(sql, wanted.message_id, shown)) if shown else {}
+    attempts = await log.read(lambda sql: attempt_counts_by_round(sql, wanted.message_id, shown)) if shown else {}
     stopped = {event.round for event in events if isinstance(event, RetryStopped)}
     return [
         _round(rounds[number], attempts.get(number, {}), is_stopped=number in stopped or message.cancelled)

@@ -184,7 +184,7 @@ class BatchSender:
         """What kept a chunk from leaving."""
         if isinstance(written, Refused) and isinstance(written.cause, AlreadySent):
             sent = written.cause.positions
-            await self._log.append(lambda batch: batch_decisions.drop(batch, sent, now=self._now()))
+            await self._log.append(lambda batch: batch_decisions.cancel_positions(batch, sent, now=self._now()))
         elif isinstance(written, Refused) and isinstance(written.cause, Erased):
             self._letters = self._letters.without(written.cause.positions, written.cause.until)
         elif isinstance(written, Refused) and written.cause in _HALTED_BY:

@@ -10,7 +10,7 @@ import structlog
 
 from domain.batch_events import BatchCreated, BatchReleased
 from domain.errors import Unavailable
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.fault import ErrorType, Fault
 from domain.message_events import (
     MessageCancelled,
@@ -21,10 +21,9 @@ from domain.message_events import (
     RetryRequested,
 )
 from domain.page_events import PageEvent, PageReleased
-from domain.page_faults import PageFaults
+from domain.page_faults import PageFaultDetector
 from domain.retry import RetryTrigger
 from domain.stop_policy import Stop
-from projections.recorded import Recorded
 from server.cluster.page_assignment import share_of
 from server.cluster.page_leases import PageLeases, set_retry_after
 from server.commands.lifecycle import StopService
@@ -60,7 +59,7 @@ class Dispatcher:
         self._slots = FairConcurrencyLimiter(ALL_SLOTS)
         self._parked: dict[Place, float] = {}
         self._pacers: dict[str, AdaptiveRateLimiter] = {}
-        self._faults: dict[str, PageFaults] = {}
+        self._faults: dict[str, PageFaultDetector] = {}
         self._workers: dict[str, PageWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
@@ -106,7 +105,7 @@ class Dispatcher:
             return faults.confirmed or fault
         if not await self._token_is_good(page_id):
             return fault
-        faults.token_accepted()
+        faults.record_token_accepted()
         return faults.confirmed  # more refusals may have come in
 
     def _message_failing(self, message_id: str, reason: Stop) -> None:
@@ -140,7 +139,7 @@ class Dispatcher:
         for worker in self._workers.values():
             worker.wake()
 
-    def _hear(self, recorded: Sequence[Recorded]) -> None:
+    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
         for one in recorded:
             self._count_again(one.event)
             match one.event:
@@ -218,7 +217,7 @@ class Dispatcher:
         page = SendingPage(
             page_id,
             self._pacer(page_id),
-            self._faults.setdefault(page_id, PageFaults()),
+            self._faults.setdefault(page_id, PageFaultDetector()),
             slots,
             self._ownership,
             generation,

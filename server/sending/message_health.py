@@ -25,7 +25,7 @@ class MessageHealth:
     @property
     def room(self) -> int | None:
         """How many more deliveries may leave now; None without a limit."""
-        return self._counts.room(self._in_flight)
+        return self._counts.max_additional(self._in_flight)
 
     async def wait_for_room(self, halt: asyncio.Event) -> bool:
         """Wait until a delivery may leave; False after a halt or a stop."""

@@ -7,8 +7,8 @@ import msgspec
 
 from domain.batch import Batch
 from projections import erasures
+from projections.retry_groups import sent_positions
 from projections.sql import Sql
-from projections.standings import sent_among
 
 
 class BlockReason(StrEnum):
@@ -73,7 +73,7 @@ def may_leave(
         if state.erased_until != erased_until:
             return _erased_of(sql, batch, state.erased_until)
         may_be_sent = batch.round or state.has_receipts
-        sent = sent_among(sql, batch.message_id, batch.number, positions) if may_be_sent else ()
+        sent = sent_positions(sql, batch.message_id, batch.number, positions) if may_be_sent else ()
         return AlreadySent(sent) if sent else None
 
     return guard
@@ -121,7 +121,7 @@ def _hindrance(state: State) -> BlockReason | None:
 def _erased_of(sql: Sql, batch: Batch, until: int) -> Erased:
     """Of the whole batch: what leaves later is not looked at again, unless somebody else is erased."""
     positions = {recipient.id: position for position, recipient in enumerate(batch.recipients)}
-    erased = erasures.erased_among(sql, batch.message_id, list(positions))
+    erased = erasures.erased_recipients(sql, batch.message_id, list(positions))
     return Erased(tuple(positions[recipient_id] for recipient_id in erased), until)
 
 

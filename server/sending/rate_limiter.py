@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from domain.adaptive_rate import HIGH_USAGE, AdaptiveRate
 from domain.fault import ErrorType, Fault, Scope
 from domain.outcome import Sent
-from domain.pace import HIGH_USAGE, Pace
 from server.messenger.channel import Attempted
 
 SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
@@ -39,7 +39,7 @@ class AdaptiveRateLimiter:
     """One page's pace on this process's clock."""
 
     def __init__(self, limit: float, on_pause: Callable[[Pause], None] = lambda _: None) -> None:
-        self._pace = Pace(limit)
+        self._pace = AdaptiveRate(limit)
         self._on_pause = on_pause
         self._reopened = float("-inf")
         self._waits: set[asyncio.Timeout] = set()
@@ -65,17 +65,17 @@ class AdaptiveRateLimiter:
 
     def chunk(self, most: int) -> int:
         """How many may be dispatched together."""
-        return self._pace.chunk(time.monotonic(), most)
+        return self._pace.chunk_size(time.monotonic(), most)
 
     def close(self, seconds: float, *, as_of: float = float("inf")) -> None:
         """Let nothing leave for so long, unless that was read (on the monotonic clock) before the pause was ended."""
         if as_of > self._reopened:
-            self._pace.close(time.monotonic(), seconds)
+            self._pace.pause(time.monotonic(), seconds)
 
     def reopen(self) -> None:
         """End the pause under way; a later answer may ask for another."""
         self._reopened = time.monotonic()
-        self._pace.reopen(self._reopened)
+        self._pace.end_pause(self._reopened)
         self._end_waits()
 
     def lack(self) -> float:
@@ -89,7 +89,7 @@ class AdaptiveRateLimiter:
         seconds = min(LONGEST_LACK_SECONDS, FIRST_LACK_SECONDS * 2.0 ** min(self._lacks, 10))
         self._lacks += 1
         self._lacks_until = now + seconds
-        self._pace.close(now, seconds)
+        self._pace.pause(now, seconds)
         return seconds
 
     async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
@@ -99,7 +99,7 @@ class AdaptiveRateLimiter:
         while not halt.is_set():
             delay = self._pace.delay(now)
             if delay <= SHORTEST_WAIT:
-                self._pace.spend(now, messages)
+                self._pace.record_sent(now, messages)
                 return True
             if now + delay > deadline:
                 return False
@@ -122,12 +122,12 @@ class AdaptiveRateLimiter:
         """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
         self._lacks = 0
         now = time.monotonic()
-        before = self._pace.closed_for(now)
+        before = self._pace.paused_for(now)
         self._adapt(now, attempted)
-        backed_off = self._pace.closed_for(now)
+        backed_off = self._pace.paused_for(now)
         asked = attempted.advice.retry_after if attempted.advice else None
         if asked is not None:
-            self._pace.close(now, asked.total_seconds())
+            self._pace.pause(now, asked.total_seconds())
         if asked is not None and asked.total_seconds() > before + SAME_PAUSE:
             self._on_pause(_asked_pause(asked.total_seconds(), attempted))
         elif backed_off > max(before + SAME_PAUSE, SHORTEST_SHOWN):
@@ -136,11 +136,11 @@ class AdaptiveRateLimiter:
     def _adapt(self, now: float, attempted: Attempted) -> None:
         usage = attempted.advice.usage if attempted.advice else None
         if _is_throttled(attempted):
-            self._pace.slow_down(now)
+            self._pace.record_refusal(now)
         else:
-            self._pace.take(now)
+            self._pace.record_accepted(now)
         if usage is not None and usage >= HIGH_USAGE:
-            self._pace.slow_down(now)
+            self._pace.record_refusal(now)
 
 
 def _asked_pause(seconds: float, attempted: Attempted) -> Pause:

@@ -14,12 +14,12 @@ from cryptography.exceptions import InvalidTag
 
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
-from domain.content import ContentProblem, FillableContent, content_excess
+from domain.content import ContentProblem, FillableContent, exceeded_content_limit
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.message import Message, content_in_force
 from domain.streams import batch_stream
 from projections import erasures, sealed_names
-from projections.sealed_names import BatchPlace
+from projections.sealed_names import BatchKey
 from projections.sql import Sql
 from server.commands.lookup import load_message
 from server.crypto import person_keys
@@ -114,8 +114,8 @@ class BatchPeople(msgspec.Struct, frozen=True):
 
     erased: frozenset[str]
     erased_until: int
-    keys: Mapping[BatchPlace, str]
-    names: Mapping[BatchPlace, bytes]
+    keys: Mapping[BatchKey, str]
+    names: Mapping[BatchKey, bytes]
 
 
 def people_of(sql: Sql, batch: Batch, erased_until: int) -> BatchPeople:
@@ -124,7 +124,7 @@ def people_of(sql: Sql, batch: Batch, erased_until: int) -> BatchPeople:
     origins = {(batch.message_id, recipient.origin_batch) for recipient in batch.recipients} if batch.round else ()
     own = (batch.message_id, batch.number)
     return BatchPeople(
-        erased=erasures.erased_among(sql, batch.message_id, ids) if erased_until else frozenset(),
+        erased=erasures.erased_recipients(sql, batch.message_id, ids) if erased_until else frozenset(),
         erased_until=erased_until,
         keys=person_keys.sealed(sql, origins or [own]) if origins or batch.sealed_by_person else {},
         names=sealed_names.of_batches(sql, origins) if origins else {own: batch.sealed_names},
@@ -144,11 +144,11 @@ class _Opened(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """The bytes of its sealed contents."""
-        return len(self.message.sealed_content) + sum(map(len, self.message.contents.values()))
+        return len(self.message.sealed_content) + sum(map(len, self.message.corrected_contents.values()))
 
     def knows(self, rounds: Collection[int], replaced_round: int) -> bool:
         """Return whether this version has all these contents, and the last one that replaced others."""
-        is_known = all(not number or number in self.message.contents for number in rounds)
+        is_known = all(not number or number in self.message.corrected_contents for number in rounds)
         return is_known and self.message.replaced_round >= replaced_round
 
     def content(self, content_round: int) -> FillableContent | Fault:
@@ -164,7 +164,7 @@ class _Opened(msgspec.Struct, frozen=True):
             content = self.key.open_content(sealed)
         except (msgspec.MsgspecError, RecursionError):  # a wrong key is none of them: that may be put right
             return unrenderable("the content cannot be read")
-        if (words := content_excess(content)) is not None:
+        if (words := exceeded_content_limit(content)) is not None:
             return unrenderable(words)
         is_original = sealed == self.message.sealed_content
         return FillableContent(content, text_only=is_original and not self.message.fills_every_string)
@@ -181,7 +181,7 @@ class _Origin(msgspec.Struct, frozen=True):
     variables: Mapping[int, bytes]
     clear: Mapping[int, Mapping[str, str]]
 
-    def fillings(self, recipient: BatchRecipient, position: int) -> Mapping[str, str]:
+    def variable_values(self, recipient: BatchRecipient, position: int) -> Mapping[str, str]:
         """Of who stands at a position; raises PersonErasedError."""
         if self.keys is None:
             return {"name": recipient.name, **self.clear.get(position, {})}
@@ -299,7 +299,7 @@ def _letter(
     if isinstance(fillable, Fault):
         return fillable
     recipient = batch.recipients[position]
-    content = fillable.filled(_fillings(batch, position, origins) if fillable.variables else {})
+    content = fillable.fill(_fillings(batch, position, origins) if fillable.variables else {})
     if isinstance(content, ContentProblem):
         return Fault(
             message=f"nothing was sent: the recipient {content.words}",
@@ -311,7 +311,7 @@ def _letter(
         delivery_id=ids.delivery(batch.message_id, batch.number, position),
         recipient_id=recipient.id,
         content=content,
-        fillings=lambda: _fillings_if_known(batch, position, origins),
+        variable_values=lambda: _variable_values_if_known(batch, position, origins),
     )
 
 
@@ -319,10 +319,10 @@ def _fillings(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Ma
     """Return a recipient's name and variables; raises PersonErasedError."""
     recipient = batch.recipients[position]
     number, place = (recipient.origin_batch, recipient.origin_position) if batch.round else (batch.number, position)
-    return origins[number].fillings(recipient, place)
+    return origins[number].variable_values(recipient, place)
 
 
-def _fillings_if_known(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Mapping[str, str]:
+def _variable_values_if_known(batch: Batch, position: int, origins: Mapping[int, _Origin]) -> Mapping[str, str]:
     """Return the same; nothing once the person was erased, or if the key is another one."""
     try:
         return _fillings(batch, position, origins)

@@ -3,8 +3,8 @@
 import asyncio
 import time
 
+from domain.adaptive_rate import CHUNK_SECONDS, MIN_LIMIT
 from domain.batch import Batch
-from domain.pace import CHUNK_SECONDS, SLOWEST_PACE
 from server.sending.rate_limiter import LONGEST_STEP, SHORTEST_WAIT, wait
 
 Round = tuple[str, int]  # a message, and the number of the round
@@ -14,7 +14,7 @@ class RoundRateLimit:
     """Messages per second of one round; what a slow moment left over is not made up for."""
 
     def __init__(self, messages_per_second: float) -> None:
-        self._rate = max(messages_per_second, SLOWEST_PACE)
+        self._rate = max(messages_per_second, MIN_LIMIT)
         self._next_free = 0.0
 
     @property

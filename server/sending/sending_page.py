@@ -7,7 +7,7 @@ import structlog
 
 from domain.fault import Fault
 from domain.page_events import SendMode
-from domain.page_faults import PageFaults
+from domain.page_faults import PageFaultDetector
 from server.cluster.page_leases import PageLeases
 from server.messenger.channel import Attempted, Credentials
 from server.sending.concurrency_limiter import FairConcurrencyLimiter
@@ -23,7 +23,7 @@ class SendingPage:
         self,
         page_id: str,
         pacer: AdaptiveRateLimiter,
-        faults: PageFaults,
+        faults: PageFaultDetector,
         slots: FairConcurrencyLimiter,
         ownership: PageLeases,
         ownership_generation: int,
@@ -64,7 +64,7 @@ class SendingPage:
     def heed(self, attempted: Attempted, token_generation: int) -> None:
         """Takes in what became of an attempt: for the pace, and for the page as a whole."""
         self.pacer.heed(attempted)
-        fault = self._faults.found(attempted.outcome, token_generation)
+        fault = self._faults.observe(attempted.outcome, token_generation)
         if fault is not None and not self.is_on_hold and token_generation == self.token_generation:
             self.asks_for_hold = True
             self._on_fault(fault, token_generation)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.commands import Recipient as Sent
 from domain.content import Attachment, Content, FillableContent
-from domain.recipient import Recipient as Sent
 from redrive.texts import message_text
 from redrive.v1.content_pb2 import Recipient
 
@@ -21,9 +21,9 @@ TEXTS = st.lists(
 @given(TEXTS, VALUES, st.dictionaries(st.sampled_from(["name", "city", "day"]), VALUES))
 def test_preview_equals_the_sent_text(text: str, name: str, variables: dict[str, str]) -> None:
     recipient = Recipient(id="1", name=name, variables=variables)
-    fillings = Sent(id="1", name=name, variables=variables).fillings()
-    as_text = FillableContent(Content(text=text)).filled(fillings)
-    as_url = FillableContent(Content(attachment=Attachment(type="image", url=text))).filled(fillings)
+    fillings = Sent(id="1", name=name, variables=variables).variable_values()
+    as_text = FillableContent(Content(text=text)).fill(fillings)
+    as_url = FillableContent(Content(attachment=Attachment(type="image", url=text))).fill(fillings)
 
     assert set(message_text.variables_of(text)) == FillableContent(Content(text=text)).variables
     if isinstance(as_text, Content):

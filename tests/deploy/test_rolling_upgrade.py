@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from domain.message_id import is_keyed
+from domain.message import is_keyed
 from redrive import Client
 from redrive.errors import Unavailable
 from redrive.v1.content_pb2 import Content

@@ -1,4 +1,4 @@
-"""What happens to the batch of the tests, and what is asked about it."""
+"""Events and decisions of the tests' batch."""
 
 from collections.abc import Sequence
 

@@ -1,26 +1,26 @@
-"""Platforms that take so much a second, and somebody who sends as fast as his page's pace allows, in virtual time."""
+"""Simulated platforms with rate limits, and a simulated sender that follows its rate limit, in virtual time."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from domain.pace import Pace
+from domain.adaptive_rate import AdaptiveRate
 
-START = 1_000.0  # seconds on everybody's clock
+START = 1_000.0  # seconds on the simulated clock
 
 
 class Limiter(Protocol):
-    """A platform, seen from the page that it limits."""
+    """A platform's rate limiter for one page."""
 
     limit: float
 
     def takes(self, now: float) -> bool:
-        """Whether the platform takes a message that arrives now."""
+        """Return whether the platform accepts a message that arrives now."""
         ...
 
 
 class SlidingWindow:
-    """Takes no more than its limit within any second."""
+    """Accepts at most its limit within any second."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -36,7 +36,7 @@ class SlidingWindow:
 
 
 class FixedWindow:
-    """Takes no more than its limit from one full second to the next."""
+    """Accepts at most its limit from one full second to the next."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -52,7 +52,7 @@ class FixedWindow:
 
 
 class Bucket:
-    """Takes its limit in the long run, and so many seconds of it at once."""
+    """Accepts its limit on average, and the messages of `burst_seconds` at once."""
 
     def __init__(self, limit: float, burst_seconds: float) -> None:
         self.limit = limit
@@ -73,7 +73,7 @@ class Bucket:
 
 
 class Blocking:
-    """Takes nothing for a while once its limit is passed; each call meanwhile makes the while begin anew."""
+    """Accepts nothing for some seconds after its limit is exceeded; each request in that time restarts the wait."""
 
     def __init__(self, limit: float, seconds: float) -> None:
         self.limit = limit
@@ -98,9 +98,9 @@ LIMITERS: Mapping[str, Callable[[float], Limiter]] = {
 
 
 class Sender:
-    """Sends as soon as the pace allows, hears of each message after the latency, and tells the pace."""
+    """Sends as soon as the rate limit allows, and reports each answer to it after the latency."""
 
-    def __init__(self, pace: Pace, platform: Limiter, latency: float) -> None:
+    def __init__(self, pace: AdaptiveRate, platform: Limiter, latency: float) -> None:
         self._pace = pace
         self._platform = platform
         self._latency = latency
@@ -110,12 +110,12 @@ class Sender:
         self._refused: Counter[int] = Counter()
 
     def send_until(self, second: float) -> None:
-        """Goes on up to so many seconds after the start."""
+        """Send until this number of seconds after START."""
         end = START + second
         while True:
             free = self._now + self._pace.delay(self._now)
             if self._answers and self._answers[0][0] <= free:
-                self._hear(*self._answers.popleft())
+                self._receive(*self._answers.popleft())
             elif free < end:
                 self._now = free
                 if not self._pace.delay(free):
@@ -125,37 +125,37 @@ class Sender:
                 return
 
     def rest_until(self, second: float) -> None:
-        """Hears what is still to come, and sends nothing."""
+        """Receive the remaining answers, and send nothing until this number of seconds after START."""
         while self._answers:
-            self._hear(*self._answers.popleft())
+            self._receive(*self._answers.popleft())
         self._now = START + second
 
-    def _hear(self, time: float, taken: bool) -> None:
+    def _receive(self, time: float, accepted: bool) -> None:
         self._now = max(self._now, time)
-        if taken:
-            self._pace.take(self._now)
+        if accepted:
+            self._pace.record_accepted(self._now)
         else:
-            self._pace.slow_down(self._now)
+            self._pace.record_refusal(self._now)
 
     def _send(self) -> None:
-        self._pace.spend(self._now)
-        taken = self._platform.takes(self._now + self._latency / 2)
-        (self._taken if taken else self._refused)[int(self._now - START)] += 1
-        self._answers.append((self._now + self._latency, taken))
+        self._pace.record_sent(self._now)
+        accepted = self._platform.takes(self._now + self._latency / 2)
+        (self._taken if accepted else self._refused)[int(self._now - START)] += 1
+        self._answers.append((self._now + self._latency, accepted))
 
     def taken(self, first: int, last: int) -> int:
-        """How much the platform took of what was sent from one second up to another."""
+        """Return the number of accepted messages that were sent from the second `first` until the second `last`."""
         return sum(self._taken[second] for second in range(first, last))
 
     def refused(self, first: int, last: int) -> int:
-        """How much of that it refused."""
+        """Return the number of refused messages in the same time."""
         return sum(self._refused[second] for second in range(first, last))
 
     def reached(self, first: int, last: int) -> float:
-        """The share of the platform's limit that was taken."""
+        """Return the accepted messages as a share of the platform's limit."""
         return self.taken(first, last) / (self._platform.limit * (last - first))
 
     def refused_share(self, first: int, last: int) -> float:
-        """The share of what was sent that was refused."""
+        """Return the refused messages as a share of the sent ones."""
         refused = self.refused(first, last)
         return refused / (refused + self.taken(first, last))

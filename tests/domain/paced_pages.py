@@ -1,44 +1,44 @@
-"""Pages that send at their pace, in a time of their own."""
+"""Simulated pages that send at their rate limit, in virtual time."""
 
-from domain.pace import Pace
+from domain.adaptive_rate import AdaptiveRate
 
-START = 1_000.0  # seconds on the pace's clock
-TRUSTED = 1_000.0  # messages per second: a limit that is taken at its word
+START = 1_000.0  # seconds on the simulated clock
+TRUSTED = 1_000.0  # messages per second: above the platform's limit, so the rate starts at it
 
 
-def sent_within(pace: Pace, seconds: float, messages: int = 1) -> int:
-    """How many messages somebody sends who waits as he is told."""
+def sent_within(pace: AdaptiveRate, seconds: float, messages: int = 1) -> int:
+    """Return how many messages a sender that waits for each delay sends in this time."""
     now, sent = START, 0
     while True:
         now += pace.delay(now)
         if now >= START + seconds:
             return sent
-        pace.spend(now, messages)
+        pace.record_sent(now, messages)
         sent += messages
 
 
-def at_once(pace: Pace, now: float) -> int:
-    """How many messages may leave at this moment."""
+def at_once(pace: AdaptiveRate, now: float) -> int:
+    """Return how many messages may be sent at this moment."""
     sent = 0
     while pace.delay(now) == 0.0:
-        pace.spend(now)
+        pace.record_sent(now)
         sent += 1
     return sent
 
 
-def busy_pace(limit: float = 40.0, share: float = 1.0) -> Pace:
-    """A page at its limit, of whose messages the platform has been taking this share; the time is START."""
-    pace = Pace(limit)
+def busy_pace(limit: float = 40.0, share: float = 1.0) -> AdaptiveRate:
+    """Return a rate limit after 20 seconds of sending with this share of messages accepted; the time is START."""
+    pace = AdaptiveRate(limit)
     for number in range(20 * int(limit)):
         if (number * share) % 1.0 < share:
-            pace.take(START - 20 + number / limit)
+            pace.record_accepted(START - 20 + number / limit)
     return pace
 
 
-def sends_for(pace: Pace, seconds: float, start: float = START) -> None:
-    """A page sends at its pace, and all is taken."""
+def sends_for(pace: AdaptiveRate, seconds: float, start: float = START) -> None:
+    """Send at the rate limit for this time, with every message accepted."""
     now = start
     while now < start + seconds:
-        pace.spend(now)
-        pace.take(now)
+        pace.record_sent(now)
+        pace.record_accepted(now)
         now += pace.delay(now)

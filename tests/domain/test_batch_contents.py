@@ -18,7 +18,7 @@ def test_a_planned_batch_and_the_batch_of_its_event_keep_everything() -> None:
         message_id=MESSAGE, page_id=PAGE, stage=3, round=2, first_batch=7, time=NOW, messages_per_second=1.5
     )
 
-    created = plan.created(1, RECIPIENTS, b"variables", sealed_names=b"names", sealed_by_person=True)
+    created = plan.batch_created(1, RECIPIENTS, b"variables", sealed_names=b"names", sealed_by_person=True)
 
     assert batches.fold([created]) == Batch(
         message_id=MESSAGE,
@@ -39,7 +39,7 @@ def test_a_planned_batch_and_the_batch_of_its_event_keep_everything() -> None:
 def test_a_planned_batch_has_no_variables_and_names_unless_given() -> None:
     plan = BatchPlan(message_id=MESSAGE, page_id=PAGE, stage=0, round=0, first_batch=1, time=NOW)
 
-    created = plan.created(0, RECIPIENTS)
+    created = plan.batch_created(0, RECIPIENTS)
 
     assert (created.sealed_variables, created.sealed_names, created.sealed_by_person) == (b"", b"", False)
     assert (created.time, created.messages_per_second) == (NOW, 0.0)

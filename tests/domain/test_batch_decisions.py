@@ -1,9 +1,9 @@
-"""What may happen to a batch: given its events, when a worker asks, then these events (none = nothing to do)."""
+"""Decisions about a batch: claim, dispatch, record and late outcomes."""
 
 import pytest
 
 from domain import batch_decisions
-from domain.batch import Claim, apply, evidence, fold
+from domain.batch import Claim, apply, fold, outcomes_with_status
 from domain.batch_decisions import WORKER_LOST
 from domain.batch_events import (
     LateOutcomesRecorded,
@@ -28,53 +28,53 @@ from tests.builders import (
 )
 from tests.domain.batch_facts import COMPLETED, dispatch, dispatched, record, recorded, started, statuses
 
-# What events amount to
+# State
 
 
-def test_a_new_batch_has_everyone_pending() -> None:
+def test_all_deliveries_of_a_new_batch_are_pending() -> None:
     batch = new_batch("ann", "bob", batch_number=3, round=2)
 
     assert (batch.number, batch.round, batch.version, batch.claim) == (3, 2, 1, None)
     assert batch.pending == (0, 1)
 
 
-def test_a_stream_without_events_is_no_batch() -> None:
+def test_an_empty_stream_is_not_a_batch() -> None:
     with pytest.raises(ValueError, match="BatchCreated"):
         fold([])
 
 
-def test_a_batchs_stream_begins_with_its_creation() -> None:
+def test_the_first_event_of_a_batch_is_its_creation() -> None:
     with pytest.raises(TypeError, match="BatchStarted"):
         fold([started()])
 
 
-def test_an_event_of_another_stream_does_not_belong_to_a_batch() -> None:
+def test_a_batch_rejects_events_of_other_streams() -> None:
     with pytest.raises(TypeError, match="MessageSubmitted"):
         fold([batch_created(), message_submitted()])
 
 
-def test_positions_of_a_status_come_in_order() -> None:
+def test_positions_with_a_status_are_in_order() -> None:
     batch = apply(claimed_batch("a", "b", "c"), [dispatched(2, 2, 0)])
 
     assert batch.sending == (0, 2)
     assert batch.pending == (1,)
 
 
-def test_evidence_is_what_says_something_new() -> None:
+def test_outcomes_are_selected_by_the_status_of_their_delivery() -> None:
     batch = apply(dispatched_batch("ann", "bob"), [recorded(2, known(0))])
 
-    assert evidence(batch, [known(0), known(1), known(7)], DeliveryStatus.SENDING) == (known(1),)
+    assert outcomes_with_status(batch, [known(0), known(1), known(7)], DeliveryStatus.SENDING) == (known(1),)
 
 
 # Claiming
 
 
-def test_a_claim_is_numbered_by_the_version_of_its_start() -> None:
+def test_a_claim_has_the_version_of_its_batch_started_event() -> None:
     assert start(new_batch()) == (started(),)
     assert claimed_batch().claim == Claim(2, WORKER, 1)
 
 
-def test_a_take_over_makes_unconfirmed_what_had_no_outcome() -> None:
+def test_a_takeover_marks_deliveries_without_an_outcome_unconfirmed() -> None:
     batch = apply(claimed_batch("ann", "bob", "eve"), [dispatched(2, 0, 1), recorded(2, known(0))])
 
     events = start(batch, worker="worker-2")
@@ -84,13 +84,13 @@ def test_a_take_over_makes_unconfirmed_what_had_no_outcome() -> None:
     assert statuses(apply(batch, events)) == ["SENT", "UNCONFIRMED", "PENDING"]
 
 
-def test_a_take_over_that_leaves_nothing_open_completes_the_batch() -> None:
+def test_a_takeover_that_leaves_no_open_delivery_completes_the_batch() -> None:
     batch = dispatched_batch("ann")
 
     assert start(batch, worker="worker-2")[-1] == COMPLETED
 
 
-def test_a_complete_batch_cannot_be_claimed() -> None:
+def test_a_completed_batch_cannot_be_claimed() -> None:
     batch = dispatched_batch("ann")
 
     assert start(apply(batch, record(batch, known(0)))) == ()
@@ -109,11 +109,11 @@ def test_only_pending_deliveries_are_dispatched() -> None:
     assert dispatch(batch, 0, 1, 9) == (dispatched(2, 1),)
 
 
-def test_nothing_is_dispatched_without_a_claim() -> None:
+def test_no_delivery_is_dispatched_without_a_claim() -> None:
     assert dispatch(new_batch(), 0) == ()
 
 
-def test_dispatching_nobody_is_nothing_to_do() -> None:
+def test_dispatching_no_pending_position_returns_no_events() -> None:
     assert dispatch(claimed_batch(), 7) == ()
 
 
@@ -137,7 +137,7 @@ def test_an_outcome_is_recorded_once() -> None:
     assert record(batch, known(0, FAILED)) == ()
 
 
-def test_an_outcome_of_what_was_not_dispatched_is_not_recorded() -> None:
+def test_outcomes_of_undispatched_deliveries_are_not_recorded() -> None:
     assert record(claimed_batch(), known(0)) == ()
 
 
@@ -145,7 +145,7 @@ def test_outcomes_without_a_claim_are_not_recorded() -> None:
     assert record(new_batch(), known(0)) == ()
 
 
-def test_a_complete_batch_has_no_claim() -> None:
+def test_a_completed_batch_has_no_claim() -> None:
     batch = dispatched_batch("ann")
 
     batch = apply(batch, record(batch, known(0)))
@@ -154,11 +154,11 @@ def test_a_complete_batch_has_no_claim() -> None:
     assert batch.claim is None
 
 
-# Late evidence
+# Late outcomes
 
 
 @pytest.mark.parametrize("outcome", [SENT, FAILED])
-def test_late_evidence_changes_what_was_unconfirmed(outcome: Outcome) -> None:
+def test_a_late_outcome_replaces_an_unconfirmed_one(outcome: Outcome) -> None:
     batch = dispatched_batch("ann", "bob")
     batch = apply(batch, start(batch, worker="worker-2"))
     late = known(0, outcome)
@@ -168,17 +168,17 @@ def test_late_evidence_changes_what_was_unconfirmed(outcome: Outcome) -> None:
     assert events == (LateOutcomesRecorded(message_id=MESSAGE, batch_number=1, outcomes=(late,), time=NOW),)
 
 
-def test_late_evidence_says_nothing_about_what_was_returned_or_is_known() -> None:
+def test_a_late_outcome_does_not_change_pending_or_known_deliveries() -> None:
     batch = apply(claimed_batch("ann", "bob"), [dispatched(2, 0), recorded(2, known(0))])
 
     assert batch_decisions.record_late(batch, [known(0, FAILED), known(1)], now=NOW) == ()
 
 
-def test_late_evidence_counts_after_the_batch_is_complete() -> None:
+def test_a_late_outcome_counts_after_the_batch_is_completed() -> None:
     batch = dispatched_batch("ann")
     batch = apply(batch, start(batch, worker="worker-2"))
 
-    after_evidence = apply(batch, batch_decisions.record_late(batch, [known(0)], now=NOW))
+    changed = apply(batch, batch_decisions.record_late(batch, [known(0)], now=NOW))
 
     assert batch.completed
-    assert statuses(after_evidence) == ["SENT"]
+    assert statuses(changed) == ["SENT"]

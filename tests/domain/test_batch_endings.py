@@ -1,4 +1,4 @@
-"""How a batch ends, or is let go: given its events, when somebody asks, then these events (none = nothing to do)."""
+"""Decisions that end or release a batch: return, drop, cancel and release."""
 
 import pytest
 
@@ -25,13 +25,13 @@ from tests.domain.batch_facts import CANCELLED, COMPLETED, dispatched, recorded,
 # Returning
 
 
-def test_what_did_not_leave_is_pending_again() -> None:
+def test_an_unsent_delivery_is_pending_again() -> None:
     batch = dispatched_batch("ann", "bob")
 
     assert batch_decisions.return_unsent(batch, [1], now=NOW) == (returned(2, 1),)
 
 
-def test_what_did_not_leave_of_a_cancelled_batch_is_cancelled() -> None:
+def test_an_unsent_delivery_of_a_cancelled_batch_is_cancelled() -> None:
     batch = apply(dispatched_batch("ann", "bob"), [CANCELLED, recorded(2, known(0))])
 
     events = batch_decisions.return_unsent(batch, [1], now=NOW)
@@ -39,34 +39,34 @@ def test_what_did_not_leave_of_a_cancelled_batch_is_cancelled() -> None:
     assert events == (returned(2, 1, to=DeliveryStatus.CANCELLED), COMPLETED)
 
 
-def test_what_was_not_dispatched_is_not_returned() -> None:
+def test_undispatched_deliveries_are_not_returned() -> None:
     assert batch_decisions.return_unsent(claimed_batch(), [0], now=NOW) == ()
 
 
-def test_nothing_is_returned_without_a_claim() -> None:
+def test_no_delivery_is_returned_without_a_claim() -> None:
     batch = apply(dispatched_batch(), [released(2)])
 
     assert batch_decisions.return_unsent(batch, [0], now=NOW) == ()
 
 
-def test_people_who_were_sent_to_meanwhile_are_dropped() -> None:
+def test_pending_deliveries_to_recipients_already_sent_are_cancelled() -> None:
     batch = claimed_batch("ann", "bob")
 
-    assert batch_decisions.drop(batch, [0], now=NOW) == (returned(2, 0, to=DeliveryStatus.CANCELLED),)
+    assert batch_decisions.cancel_positions(batch, [0], now=NOW) == (returned(2, 0, to=DeliveryStatus.CANCELLED),)
 
 
-def test_dropping_the_last_one_completes_the_batch() -> None:
-    assert batch_decisions.drop(claimed_batch("ann"), [0], now=NOW)[-1] == COMPLETED
+def test_dropping_the_last_pending_delivery_completes_the_batch() -> None:
+    assert batch_decisions.cancel_positions(claimed_batch("ann"), [0], now=NOW)[-1] == COMPLETED
 
 
-def test_what_may_have_left_is_not_dropped() -> None:
-    assert batch_decisions.drop(dispatched_batch("ann"), [0], now=NOW) == ()
+def test_dispatched_deliveries_are_not_dropped() -> None:
+    assert batch_decisions.cancel_positions(dispatched_batch("ann"), [0], now=NOW) == ()
 
 
 # Cancelling
 
 
-def test_a_cancel_of_a_batch_that_nobody_has_begun_ends_it() -> None:
+def test_cancelling_an_unclaimed_batch_completes_it() -> None:
     batch = new_batch("ann", "bob")
 
     events = batch_decisions.cancel(batch, now=NOW)
@@ -75,7 +75,7 @@ def test_a_cancel_of_a_batch_that_nobody_has_begun_ends_it() -> None:
     assert statuses(apply(batch, events)) == ["CANCELLED", "CANCELLED"]
 
 
-def test_a_cancel_leaves_what_is_on_its_way() -> None:
+def test_cancelling_a_batch_leaves_dispatched_deliveries() -> None:
     batch = apply(claimed_batch("ann", "bob"), [dispatched(2, 0)])
 
     events = batch_decisions.cancel(batch, now=NOW)
@@ -85,14 +85,14 @@ def test_a_cancel_leaves_what_is_on_its_way() -> None:
 
 
 @pytest.mark.parametrize("batch", [apply(dispatched_batch(), [CANCELLED]), apply(dispatched_batch(), [COMPLETED])])
-def test_a_batch_is_cancelled_once_and_not_after_its_end(batch: Batch) -> None:
+def test_a_cancelled_or_completed_batch_is_not_cancelled_again(batch: Batch) -> None:
     assert batch_decisions.cancel(batch, now=NOW) == ()
 
 
 # Releasing
 
 
-def test_a_released_batch_can_be_claimed_by_anybody() -> None:
+def test_a_released_batch_has_no_claim() -> None:
     batch = claimed_batch("ann")
 
     events = batch_decisions.release(batch, now=NOW)
@@ -101,7 +101,7 @@ def test_a_released_batch_can_be_claimed_by_anybody() -> None:
     assert apply(batch, events).claim is None
 
 
-def test_a_release_makes_unconfirmed_what_had_no_outcome() -> None:
+def test_a_release_marks_deliveries_without_an_outcome_unconfirmed() -> None:
     batch = apply(claimed_batch("ann", "bob"), [dispatched(2, 0)])
 
     events = batch_decisions.release(batch, now=after(0))
@@ -109,7 +109,7 @@ def test_a_release_makes_unconfirmed_what_had_no_outcome() -> None:
     assert events == (recorded(2, RecordedOutcome(position=0, outcome=Unconfirmed(WORKER_LOST), time=NOW)), released(2))
 
 
-def test_a_release_that_leaves_nothing_open_completes_the_batch_instead() -> None:
+def test_a_release_that_leaves_no_open_delivery_completes_the_batch() -> None:
     batch = dispatched_batch("ann")
 
     events = batch_decisions.release(batch, now=NOW)

@@ -1,4 +1,4 @@
-"""Whatever workers, crashes and cancels do to a batch, it stays what a batch can be."""
+"""Properties that hold for a batch after any sequence of decisions."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     _on_outcomes(lambda batch, chosen: batch_decisions.record(batch, chosen, now=NOW)),
     _on_outcomes(lambda batch, chosen: batch_decisions.record_late(batch, chosen, now=NOW)),
     _on_positions(lambda batch, chosen: batch_decisions.return_unsent(batch, chosen, now=NOW)),
-    _on_positions(lambda batch, chosen: batch_decisions.drop(batch, chosen, now=NOW)),
+    _on_positions(lambda batch, chosen: batch_decisions.cancel_positions(batch, chosen, now=NOW)),
     st.just(lambda batch: batch_decisions.cancel(batch, now=NOW)),
     st.just(lambda batch: batch_decisions.release(batch, now=NOW)),
 )
@@ -62,7 +62,7 @@ def play(history: Sequence[Step]) -> list[BatchEvent]:
 
 @settings(derandomize=True, max_examples=150)
 @given(histories)
-def test_a_delivery_only_ever_goes_where_its_state_allows(history: Sequence[Step]) -> None:
+def test_a_delivery_changes_only_to_allowed_statuses(history: Sequence[Step]) -> None:
     events = play(history)
     batch = fold(events[:1])
     for event in events[1:]:
@@ -75,7 +75,7 @@ def test_a_delivery_only_ever_goes_where_its_state_allows(history: Sequence[Step
 
 @settings(derandomize=True, max_examples=150)
 @given(histories)
-def test_no_event_is_about_anybody_but_the_batchs_recipients(history: Sequence[Step]) -> None:
+def test_events_change_only_the_batchs_own_positions(history: Sequence[Step]) -> None:
     batch = fold(play(history))
 
     assert batch.statuses.keys() == set(range(SIZE))
@@ -84,14 +84,14 @@ def test_no_event_is_about_anybody_but_the_batchs_recipients(history: Sequence[S
 
 @settings(derandomize=True, max_examples=150)
 @given(histories)
-def test_a_batch_is_complete_as_soon_as_nothing_of_it_is_open(history: Sequence[Step]) -> None:
+def test_a_batch_is_completed_when_no_delivery_is_open(history: Sequence[Step]) -> None:
     events: list[BatchEvent] = [batch_created("a", "b", "c", "d")]
     for step in history:
         events += step(fold(events))
         batch = fold(events)
-        is_over = not any(status.is_open for status in batch.statuses.values())
-        assert batch.completed is is_over
-        assert sum(isinstance(event, BatchCompleted) for event in events) == is_over
+        has_ended = not any(status.is_open for status in batch.statuses.values())
+        assert batch.completed is has_ended
+        assert sum(isinstance(event, BatchCompleted) for event in events) == has_ended
 
 
 @settings(derandomize=True, max_examples=150)
@@ -107,7 +107,7 @@ def test_only_the_latest_claim_dispatches(history: Sequence[Step]) -> None:
 
 @settings(derandomize=True, max_examples=150)
 @given(histories)
-def test_nothing_is_sending_under_a_claim_that_was_lost(history: Sequence[Step]) -> None:
+def test_a_takeover_leaves_no_delivery_sending(history: Sequence[Step]) -> None:
     before = fold(play(history))
 
     taken_over = apply(before, start(before, "another"))
@@ -118,8 +118,8 @@ def test_nothing_is_sending_under_a_claim_that_was_lost(history: Sequence[Step])
 
 @settings(derandomize=True, max_examples=100)
 @given(histories)
-def test_a_decision_that_is_made_twice_has_nothing_to_do_the_second_time(history: Sequence[Step]) -> None:
-    """But for a claim, which anybody may take over at any time."""
+def test_a_repeated_decision_returns_no_events(history: Sequence[Step]) -> None:
+    """Except for a claim: any worker may take over the batch at any time."""
     batch = fold(play(history[:-1]))
     for step in history[-1:]:
         events = step(batch)

@@ -1,4 +1,4 @@
-"""A canary: what it allows, and what a message makes of it."""
+"""Canaries: how many failures one allows, and its effect on the message."""
 
 from datetime import timedelta
 
@@ -50,8 +50,8 @@ def test_a_canary_allows_failures_up_to_its_share(canary: Canary, most: int) -> 
 
 
 @given(st.integers(1, 10_000), st.data())
-def test_the_share_that_was_asked_for_is_allowed_itself(recipients: int, data: st.DataObject) -> None:
-    """However the quotient is rounded."""
+def test_a_failure_share_equal_to_the_limit_is_allowed(recipients: int, data: st.DataObject) -> None:
+    """The division may be rounded up or down."""
     failures = data.draw(st.integers(0, recipients))
 
     canary = Canary(recipients=recipients, max_failure_share=failures / recipients)
@@ -60,7 +60,7 @@ def test_the_share_that_was_asked_for_is_allowed_itself(recipients: int, data: s
     assert not canary.allows(failures + 1)
 
 
-def test_a_message_knows_which_batches_its_canary_is() -> None:
+def test_an_open_round_has_the_batches_of_its_canary() -> None:
     opened = message(CANARY).open_round
 
     assert opened is not None
@@ -73,11 +73,11 @@ def test_too_many_failures_stop_the_round() -> None:
     )
 
 
-def test_few_failures_let_it_go_on() -> None:
+def test_few_failures_do_not_stop_the_round() -> None:
     assert stop_after_canary(message(CANARY), failed=2, unconfirmed=1, now=NOW) is None
 
 
-def test_what_has_gone_on_is_not_stopped_by_late_news() -> None:
+def test_late_failures_do_not_stop_a_round_whose_canary_passed() -> None:
     assert stop_after_canary(message(CANARY, rest("z")), failed=10, unconfirmed=0, now=NOW) is None
 
 
@@ -90,7 +90,7 @@ def test_what_has_gone_on_is_not_stopped_by_late_news() -> None:
         [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)],
     ],
 )
-def test_a_canary_is_settled_by_the_last_of_its_rest_a_stop_or_a_cancel(end: list[Event]) -> None:
+def test_the_last_slice_a_stop_or_a_cancel_ends_an_open_round(end: list[Event]) -> None:
     assert message(CANARY, *end).open_round is None
 
 
@@ -102,20 +102,20 @@ def test_a_canary_is_settled_by_the_last_of_its_rest_a_stop_or_a_cancel(end: lis
         [MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)],
     ],
 )
-def test_a_round_that_goes_on_is_open_until_its_last_slice_or_a_cancel(end: list[Event]) -> None:
+def test_a_round_with_more_slices_is_open_until_its_last_slice_or_a_cancel(end: list[Event]) -> None:
     opened = message(GOES_ON).open_round
 
     assert opened is not None
-    assert (opened.round, opened.trial, opened.waits) == (1, None, False)
+    assert (opened.round, opened.trial, opened.awaits_canary) == (1, None, False)
     assert message(GOES_ON, *end).open_round is None
 
 
-def test_a_round_that_goes_on_has_no_canary_to_stop_it_nor_to_be_in_anothers_way() -> None:
+def test_an_open_round_without_a_canary_neither_stops_nor_blocks_a_canary() -> None:
     assert stop_after_canary(message(GOES_ON), failed=10, unconfirmed=0, now=NOW) is None
     check_resendable(message(GOES_ON), with_canary=True)
 
 
-def test_slices_of_other_rounds_say_nothing_of_a_canary() -> None:
+def test_slices_of_other_rounds_do_not_change_the_open_round() -> None:
     between = message(CANARY, rest(round_=2))
 
     assert between.open_round is not None
@@ -124,14 +124,14 @@ def test_slices_of_other_rounds_say_nothing_of_a_canary() -> None:
 
 
 @pytest.mark.parametrize("events", [[CANARY], [CANARY, rest("m")], [GOES_ON], [GOES_ON, rest("m")]])
-def test_a_message_is_not_done_and_starts_nothing_by_itself_before_its_canary_is_settled(events: list[Event]) -> None:
-    unsettled = message(*events)
+def test_a_message_with_an_open_round_is_not_completed_and_starts_no_automatic_round(events: list[Event]) -> None:
+    open_message = message(*events)
 
-    assert complete(unsettled, open_deliveries=0, now=NOW) is None
-    assert not awaits_automatic_round(unsettled)
+    assert complete(open_message, open_deliveries=0, now=NOW) is None
+    assert not awaits_automatic_round(open_message)
 
 
-def test_a_stopped_round_lets_the_message_end() -> None:
+def test_a_message_can_complete_after_a_stopped_round() -> None:
     stopped = message(CANARY, STOPPED)
 
     assert isinstance(complete(stopped, open_deliveries=0, now=NOW + timedelta(seconds=1)), MessageCompleted)

@@ -1,8 +1,16 @@
-"""Every row of the platform's error table, and the rules that say what is known of the message."""
+"""Classification of every row of the platform's error table, and of answers without a readable error."""
 
 import pytest
 
-from domain.classification import PlatformError, attribute, classify, unanswered, unconnected, unreadable, unwritable
+from domain.classification import (
+    PlatformError,
+    attribute_missing_object,
+    classify,
+    classify_no_answer,
+    classify_no_connection,
+    classify_unreadable_answer,
+    classify_unserializable,
+)
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
@@ -79,7 +87,7 @@ ROWS = [(code, subcode, expected) for code, subcodes, expected in TABLE for subc
 
 
 @pytest.mark.parametrize(("code", "subcode", "expected"), ROWS)
-def test_code_and_subcode_decide_as_the_table_says(code: int, subcode: int, expected: Meaning) -> None:
+def test_code_and_subcode_are_classified_as_in_the_table(code: int, subcode: int, expected: Meaning) -> None:
     assert meaning(classify(PlatformError(code=code, subcode=subcode, message="?", http_status=400))) == expected
 
 
@@ -98,7 +106,7 @@ def test_code_and_subcode_decide_as_the_table_says(code: int, subcode: int, expe
         (PlatformError(type_name="GraphBatchException", message="Too many requests in batch message"), OTHER),
     ],
 )
-def test_text_and_type_decide_where_the_code_leaves_it_open(error: PlatformError, expected: Meaning) -> None:
+def test_text_and_type_decide_if_the_code_is_ambiguous(error: PlatformError, expected: Meaning) -> None:
     assert meaning(classify(error)) == expected
 
 
@@ -106,58 +114,58 @@ def test_text_and_type_decide_where_the_code_leaves_it_open(error: PlatformError
 @pytest.mark.parametrize(
     "text", ["(#551) No matching user found", "Invalid appsecret_proof", "Unsupported post request"]
 )
-def test_text_never_outvotes_a_code_that_is_clear(code: int, subcode: int, text: str) -> None:
-    silent = classify(PlatformError(code=code, subcode=subcode))
-    assert meaning(classify(PlatformError(code=code, subcode=subcode, message=text))) == meaning(silent)
+def test_the_text_never_overrides_an_unambiguous_code(code: int, subcode: int, text: str) -> None:
+    without_text = classify(PlatformError(code=code, subcode=subcode))
+    assert meaning(classify(PlatformError(code=code, subcode=subcode, message=text))) == meaning(without_text)
 
 
 @pytest.mark.parametrize("code", [100, 42, None])
-def test_transient_makes_an_unlisted_error_one_of_the_network(code: int | None) -> None:
+def test_a_transient_unlisted_error_is_a_network_error(code: int | None) -> None:
     error = PlatformError(code=code, is_transient=True, type_name="OAuthException", message="retry")
     assert meaning(classify(error)) == NETWORK
 
 
 @pytest.mark.parametrize(("code", "subcode"), [(190, 0), (100, 2018001), (10, 2018278), (4, 0)])
-def test_transient_changes_nothing_for_a_listed_error(code: int, subcode: int) -> None:
+def test_the_transient_flag_does_not_change_a_listed_error(code: int, subcode: int) -> None:
     plain, transient = (classify(PlatformError(code=code, subcode=subcode, is_transient=word)) for word in (None, True))
     assert transient == plain
 
 
 @pytest.mark.parametrize("code", [1, 2])
-def test_a_reason_that_is_not_transient_is_not_one_of_the_network(code: int) -> None:
+def test_an_unlisted_subcode_that_is_not_transient_is_no_network_error(code: int) -> None:
     assert meaning(classify(PlatformError(code=code, subcode=7777777, is_transient=False))) == OTHER
     assert meaning(classify(PlatformError(code=code, is_transient=False))) == NETWORK
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 500, 503])
 @pytest.mark.parametrize("code", [1, 2, 10, 100, 190, 613, 9999])
-def test_a_readable_error_decides_whatever_the_status(code: int, status: int) -> None:
+def test_a_readable_error_is_a_failure_under_any_http_status(code: int, status: int) -> None:
     assert isinstance(classify(PlatformError(code=code, http_status=status)), Failed)
 
 
 @pytest.mark.parametrize("subcode", [0, 2534023, 4279047, 7777777])
 @pytest.mark.parametrize("is_transient", [None, True, False])
-def test_an_internal_error_leaves_the_message_unconfirmed(subcode: int, is_transient: bool | None) -> None:
+def test_an_internal_error_is_unconfirmed(subcode: int, is_transient: bool | None) -> None:
     outcome = classify(PlatformError(code=-1, subcode=subcode, is_transient=is_transient, http_status=400))
     assert isinstance(outcome, Unconfirmed)
 
 
-def test_an_invalid_json_reply_means_that_the_message_was_sent() -> None:
+def test_the_invalid_json_reply_error_counts_as_sent() -> None:
     assert classify(PlatformError(code=1, subcode=1357046, is_transient=True, http_status=500)) == Sent()
 
 
-def test_an_error_without_code_and_type_decides_nothing_under_a_server_error() -> None:
+def test_a_5xx_error_without_code_and_type_is_unconfirmed() -> None:
     assert isinstance(classify(PlatformError(message="upstream timed out", http_status=504)), Unconfirmed)
     assert isinstance(classify(PlatformError(message="upstream timed out", http_status=400)), Failed)
     assert isinstance(classify(PlatformError(type_name="Exception", http_status=500)), Failed)
 
 
-def test_too_many_requests_limits_the_page_when_the_code_does_not_say_what_it_is() -> None:
+def test_http_429_is_a_page_rate_limit_unless_the_code_is_known() -> None:
     assert meaning(classify(PlatformError(message="slow down", http_status=429))) == limited(Scope.PAGE)
     assert meaning(classify(PlatformError(code=190, http_status=429))) == TOKEN
 
 
-def test_a_fault_keeps_what_the_platform_said() -> None:
+def test_a_fault_keeps_the_platforms_code_and_text() -> None:
     outcome = classify(PlatformError(code=551, subcode=1545041, message="This person isn't available right now."))
     assert isinstance(outcome, Failed)
     assert (outcome.fault.code, outcome.fault.subcode) == (551, 1545041)
@@ -165,34 +173,38 @@ def test_a_fault_keeps_what_the_platform_said() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 403, 408, 500, 502, 503, 504])
-def test_an_unreadable_answer_leaves_the_message_unconfirmed(status: int) -> None:
-    outcome = unreadable(status)
+def test_an_unreadable_answer_is_unconfirmed(status: int) -> None:
+    outcome = classify_unreadable_answer(status)
     assert isinstance(outcome, Unconfirmed)
     assert meaning(outcome) == NETWORK
 
 
 @pytest.mark.parametrize("status", [404, 405, 407])
-def test_who_did_not_pass_the_request_on_has_not_sent_it(status: int) -> None:
-    outcome = unreadable(status)
+def test_an_unreadable_answer_of_a_host_that_did_not_forward_is_a_failure(status: int) -> None:
+    outcome = classify_unreadable_answer(status)
     assert isinstance(outcome, Failed)
     assert meaning(outcome) == NETWORK
 
 
-def test_an_unreadable_too_many_requests_is_a_rate_limit() -> None:
-    outcome = unreadable(429)
+def test_an_unreadable_http_429_is_a_rate_limit() -> None:
+    outcome = classify_unreadable_answer(429)
     assert isinstance(outcome, Failed)
     assert meaning(outcome) == limited(Scope.PAGE)
 
 
 def test_no_answer_is_unconfirmed_and_no_connection_is_failed() -> None:
-    assert meaning(unanswered("ReadTimeout")) == meaning(unconnected("ConnectionRefusedError")) == NETWORK
-    assert isinstance(unanswered("ReadTimeout"), Unconfirmed)
-    assert isinstance(unconnected("ConnectionRefusedError"), Failed)
+    assert (
+        meaning(classify_no_answer("ReadTimeout"))
+        == meaning(classify_no_connection("ConnectionRefusedError"))
+        == NETWORK
+    )
+    assert isinstance(classify_no_answer("ReadTimeout"), Unconfirmed)
+    assert isinstance(classify_no_connection("ConnectionRefusedError"), Failed)
 
 
-def test_a_request_that_cannot_be_written_is_the_contents_fault() -> None:
-    assert meaning(unwritable("ValueError")) == CONTENT
-    assert isinstance(unwritable("ValueError"), Failed)
+def test_a_request_that_cannot_be_serialized_is_a_content_fault() -> None:
+    assert meaning(classify_unserializable("ValueError")) == CONTENT
+    assert isinstance(classify_unserializable("ValueError"), Failed)
 
 
 LOCALISED = "Objekt mit der ID {} ist nicht vorhanden"
@@ -214,16 +226,18 @@ PAGE_GONE = (ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN)
         (190, 0, LOCALISED.format("2002"), TOKEN),
     ],
 )
-def test_a_missing_object_is_the_one_that_the_text_names(code: int, subcode: int, text: str, expected: Meaning) -> None:
+def test_a_missing_object_is_attributed_to_the_id_in_the_text(
+    code: int, subcode: int, text: str, expected: Meaning
+) -> None:
     outcome = classify(PlatformError(code=code, subcode=subcode, message=text, type_name="GraphMethodException"))
 
-    assert meaning(attribute(outcome, page_id="1001", recipient_id="2002")) == expected
+    assert meaning(attribute_missing_object(outcome, page_id="1001", recipient_id="2002")) == expected
 
 
 def test_a_short_id_is_not_looked_for_in_a_text() -> None:
     outcome = classify(PlatformError(code=100, message="(#100) at most 100 characters"))
 
-    assert meaning(attribute(outcome, page_id="1001", recipient_id="100")) == CONTENT
+    assert meaning(attribute_missing_object(outcome, page_id="1001", recipient_id="100")) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -237,5 +251,5 @@ def test_a_short_id_is_not_looked_for_in_a_text() -> None:
     ],
 )
 @pytest.mark.parametrize("code", [10, 200, 230])
-def test_a_permission_error_without_subcode_is_told_apart_by_its_text(code: int, text: str, expected: Meaning) -> None:
+def test_a_permission_error_is_classified_by_its_text(code: int, text: str, expected: Meaning) -> None:
     assert meaning(classify(PlatformError(code=code, message=text))) == expected

@@ -11,7 +11,7 @@ from domain.content import (
     FillableContent,
     QuickReply,
     StringRule,
-    strings_of,
+    content_strings,
     template_rule,
     template_strings,
 )
@@ -41,7 +41,7 @@ def test_the_key_of_a_template_string_decides_its_rule(key: str, rule: StringRul
 def test_the_title_of_a_quick_reply_is_required_for_text_only() -> None:
     replies = (QuickReply(title="Yes"), QuickReply(content_type="user_email", title="Mail"))
 
-    rules = {string.path: string.rule for string in strings_of(Content(text="?", quick_replies=replies))}
+    rules = {string.path: string.rule for string in content_strings(Content(text="?", quick_replies=replies))}
 
     assert rules["quick_replies[0].title"] == content.TITLE
     assert rules["quick_replies[1].title"] == content.OTHER_TITLE

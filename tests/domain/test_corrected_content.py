@@ -1,4 +1,4 @@
-"""Which content a delivery says after resends with corrected contents, and whom such a resend takes."""
+"""Resends with a corrected content: the content of each delivery, and the recipients that such a resend takes."""
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,8 @@ from domain.delivery import DeliveryStatus
 from domain.event import Event
 from domain.fault import ErrorType, RetryRule
 from domain.message import Message, content_in_force, fold, replaces_content
-from domain.retry import PLAIN, OnUnconfirmed, RetrySelection, SkipReason, Standing, verdict
-from domain.retry_prediction import Cause, predicted
+from domain.retry import DEFAULT_SELECTION, OnUnconfirmed, RetrySelection, RetryState, SkipReason, skip_reason
+from domain.retry_prediction import PredictedCause, predict
 from tests.builders import MESSAGE, message_paused, message_resumed, message_submitted, retry_requested
 
 ORIGINAL = b"original"
@@ -24,7 +24,7 @@ def brought_by(round_: int) -> bytes:
 
 
 @given(st.lists(st.sampled_from(["plain", "corrects", "replaces"]), max_size=8))
-def test_a_delivery_says_the_newer_of_its_own_content_and_of_the_last_that_replaced_others(rounds: list[str]) -> None:
+def test_a_delivery_has_the_newer_of_its_own_and_the_last_replacing_content(rounds: list[str]) -> None:
     events = [
         retry_requested(
             round=number,
@@ -41,30 +41,30 @@ def test_a_delivery_says_the_newer_of_its_own_content_and_of_the_last_that_repla
         assert content_in_force(message, own) == (brought_by(newest) if newest else ORIGINAL)
 
 
-def test_later_slices_of_a_round_leave_its_content_as_it_is() -> None:
+def test_later_slices_of_a_round_do_not_change_its_content() -> None:
     message = message_after(retry_requested(sealed_content=b"first slice"), retry_requested(first_batch=3))
 
     assert content_in_force(message, 1) == b"first slice"
 
 
-def test_a_content_that_no_round_brought_is_an_error_and_not_the_original() -> None:
+def test_the_content_of_a_round_without_one_is_an_error() -> None:
     with pytest.raises(KeyError):
         content_in_force(message_after(retry_requested()), 1)
 
 
-def test_only_a_paused_message_has_the_contents_of_pending_deliveries_replaced() -> None:
-    assert not replaces_content(message_after(), PLAIN)
-    assert replaces_content(message_after(message_paused()), PLAIN)
-    assert not replaces_content(message_after(message_paused(), message_resumed()), PLAIN)
+def test_only_in_a_paused_message_a_correction_replaces_pending_contents() -> None:
+    assert not replaces_content(message_after(), DEFAULT_SELECTION)
+    assert replaces_content(message_after(message_paused()), DEFAULT_SELECTION)
+    assert not replaces_content(message_after(message_paused(), message_resumed()), DEFAULT_SELECTION)
 
 
-def test_a_resend_of_named_recipients_replaces_no_content_of_others() -> None:
+def test_a_correction_for_named_recipients_replaces_no_other_content() -> None:
     named = RetrySelection(recipients_named=True)
 
     assert not replaces_content(message_after(message_paused()), named)
 
 
-# Whom a resend with a corrected content takes
+# Recipients of a resend with a corrected content
 
 
 @pytest.mark.parametrize(
@@ -77,20 +77,22 @@ def test_a_resend_of_named_recipients_replaces_no_content_of_others() -> None:
         (ErrorType.ACCESS_TOKEN, RetryRule.NEW_TOKEN, SkipReason.TOKEN_NOT_REPLACED),
     ],
 )
-def test_with_a_corrected_content_errors_that_the_old_one_may_have_caused_can_pass(
+def test_with_a_corrected_content_errors_of_type_other_are_retryable(
     type_: ErrorType, retry: RetryRule, reason: SkipReason | None
 ) -> None:
-    standing = Standing(state=DeliveryStatus.FAILED, used_up=False, error_type=type_, retry=retry)
+    standing = RetryState(status=DeliveryStatus.FAILED, attempts_exhausted=False, error_type=type_, retry=retry)
 
-    assert verdict(standing, RetrySelection(content_changed=True), OnUnconfirmed.HOLD) == reason
+    assert skip_reason(standing, RetrySelection(content_changed=True), OnUnconfirmed.HOLD) == reason
 
 
-def test_a_dry_run_says_that_they_can_be_reached_now() -> None:
-    standing = Standing(state=DeliveryStatus.FAILED, used_up=False, error_type=ErrorType.OTHER, retry=RetryRule.NEVER)
+def test_a_corrected_content_is_predicted_to_be_retryable() -> None:
+    standing = RetryState(
+        status=DeliveryStatus.FAILED, attempts_exhausted=False, error_type=ErrorType.OTHER, retry=RetryRule.NEVER
+    )
 
     causes = [
-        predicted(standing, None, outside_window=False, page_is_held=False, content_changed=changed).cause
+        predict(standing, None, outside_window=False, page_is_held=False, content_changed=changed).cause
         for changed in (True, False)
     ]
 
-    assert causes == [Cause.RETRYABLE_NOW, Cause.WILL_FAIL_AGAIN]
+    assert causes == [PredictedCause.RETRYABLE_NOW, PredictedCause.WILL_FAIL_AGAIN]

@@ -1,4 +1,4 @@
-"""Which of a recipient's attempts it stands by."""
+"""The attempt that decides a recipient's status."""
 
 from collections.abc import Sequence
 from random import Random
@@ -35,19 +35,19 @@ def attempts(*statuses: DeliveryStatus) -> Sequence[Attempt]:
         ([S.UNCONFIRMED, S.CANCELLED, S.CANCELLED], 1),
         ([S.CANCELLED], 1),
         ([S.CANCELLED, S.CANCELLED], 2),
-        ([S.SENT, S.FAILED], 1),  # late evidence of the first attempt
+        ([S.SENT, S.FAILED], 1),  # a late outcome of the first attempt
         ([S.SENT, S.SENDING], 1),
         ([S.SENT, S.SENT], 2),
         ([S.FAILED, S.UNCONFIRMED], 2),
     ],
 )
-def test_sent_beats_open_beats_the_last_that_was_not_cancelled(statuses: list[DeliveryStatus], decides: int) -> None:
+def test_a_sent_attempt_decides_then_an_open_one_then_the_last(statuses: list[DeliveryStatus], decides: int) -> None:
     assert deciding_attempt(attempts(*statuses)).attempt_number == decides
 
 
 @settings(derandomize=True)
 @given(st.lists(st.sampled_from(S), min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_the_order_in_which_attempts_are_found_does_not_matter(statuses: list[DeliveryStatus], random: Random) -> None:
+def test_the_order_of_the_attempts_does_not_matter(statuses: list[DeliveryStatus], random: Random) -> None:
     in_order = list(attempts(*statuses))
     shuffled = list(in_order)
     random.shuffle(shuffled)
@@ -56,7 +56,7 @@ def test_the_order_in_which_attempts_are_found_does_not_matter(statuses: list[De
 
 
 @pytest.mark.parametrize(("outcome", "status"), [(SENT, S.SENT), (FAILED, S.FAILED), (UNCONFIRMED, S.UNCONFIRMED)])
-def test_an_outcome_gives_its_delivery_a_status(outcome: Outcome, status: DeliveryStatus) -> None:
+def test_each_outcome_has_a_delivery_status(outcome: Outcome, status: DeliveryStatus) -> None:
     assert status_of(outcome) is status
 
 
@@ -64,5 +64,5 @@ def test_only_pending_and_sending_are_open() -> None:
     assert {status for status in S if status.is_open} == {S.PENDING, S.SENDING}
 
 
-def test_a_delivery_is_known_by_its_message_batch_and_position() -> None:
+def test_a_delivery_id_has_message_batch_and_position() -> None:
     assert delivery_id("m-1", 3, 41) == "m-1.3.41"

@@ -27,7 +27,7 @@ SECONDS = timedelta(seconds=5)
         (errors.MessageIsArchived("m", "f"), "MESSAGE_ARCHIVED", {"message_id": "m", "file": "f"}, "file f"),
         (errors.StreamInProgress("open", message_id="m"), "STREAM_IN_PROGRESS", {"message_id": "m"}, "open"),
         (errors.Unavailable("busy", SECONDS), "LOG_UNAVAILABLE", {}, "busy"),
-        (errors.OlderReleaseLives(SECONDS), "OLDER_RELEASE_LIVES", {}, "release"),
+        (errors.OlderReleaseRunning(SECONDS), "OLDER_RELEASE_LIVES", {}, "release"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, RedriveError) else "",
 )
@@ -56,7 +56,7 @@ def test_a_failed_precondition_names_its_subject(error: PreconditionFailed, subj
 
 def test_an_unavailable_log_says_when_to_try_again() -> None:
     assert errors.Unavailable("busy", SECONDS).retry_after == SECONDS
-    assert errors.OlderReleaseLives(SECONDS).retry_after == SECONDS
+    assert errors.OlderReleaseRunning(SECONDS).retry_after == SECONDS
 
 
 def test_an_invalid_request_keeps_every_violation_and_shows_the_first_three() -> None:

@@ -1,9 +1,10 @@
-"""Contents with a recipient's variables filled in."""
+"""Filling in a recipient's variables in contents."""
 
 from typing import Any
 
 import pytest
 
+from domain.commands import Recipient
 from domain.content import (
     MAX_TEMPLATE_LENGTH,
     MAX_TEXT_LENGTH,
@@ -12,36 +13,35 @@ from domain.content import (
     ContentProblem,
     FillableContent,
     QuickReply,
-    filled,
+    fill,
 )
-from domain.recipient import Recipient
 
 VARIABLES = {"city": "Hà Nội", "url": "https://e.org/a?b=c", "blank": " \u200b", "emoji": "😀" * 4}
 ANN = Recipient(id="1", name="Ann", variables=VARIABLES)
 
 
 def text_for(text: str, recipient: Recipient = ANN) -> str:
-    content = filled(Content(text=text), recipient.fillings())
+    content = fill(Content(text=text), recipient.variable_values())
     assert isinstance(content, Content)
     return content.text
 
 
 def url_for(url: str, recipient: Recipient = ANN) -> str:
-    content = filled(Content(attachment=Attachment(type="image", url=url)), recipient.fillings())
+    content = fill(Content(attachment=Attachment(type="image", url=url)), recipient.variable_values())
     assert isinstance(content, Content)
     assert content.attachment is not None
     return content.attachment.url
 
 
 def template_for(template: dict[str, Any], recipient: Recipient = ANN) -> Any:
-    content = filled(Content(attachment=Attachment(type="template", template=template)), recipient.fillings())
+    content = fill(Content(attachment=Attachment(type="template", template=template)), recipient.variable_values())
     assert isinstance(content, Content)
     assert content.attachment is not None
     return content.attachment.template
 
 
 def problem(content: Content, recipient: Recipient = ANN) -> ContentProblem:
-    found = filled(content, recipient.fillings())
+    found = fill(content, recipient.variable_values())
     assert isinstance(found, ContentProblem)
     return found
 
@@ -70,18 +70,18 @@ def test_variables_in_double_braces_are_filled_in(text: str, filled_in: str) -> 
 
 
 @pytest.mark.parametrize("value", ["{{b}}", "{{a}}", "{{b|x}}", r"\1 \g<0> \n"])
-def test_a_value_that_looks_like_a_placeholder_is_sent_as_it_is(value: str) -> None:
+def test_a_value_that_looks_like_a_placeholder_is_not_filled_in(value: str) -> None:
     assert text_for("{{a}}", Recipient(id="1", variables={"a": value, "b": "no"})) == value
 
 
 def test_a_variable_called_name_overrides_the_recipients_name() -> None:
-    assert Recipient(id="1", name="Ann", variables={"name": "Dr Ann"}).fillings() == {"name": "Dr Ann"}
+    assert Recipient(id="1", name="Ann", variables={"name": "Dr Ann"}).variable_values() == {"name": "Dr Ann"}
 
 
 @pytest.mark.parametrize(
     "blank", ["", " ", "\t\r\n", "\u00a0", "\u200b", "\ufeff", "\u3164", "\u2800", " \u2060\u3000"]
 )
-def test_a_blank_value_is_a_missing_one(blank: str) -> None:
+def test_a_blank_value_counts_as_missing(blank: str) -> None:
     ben = Recipient(id="2", name=blank)
 
     assert problem(Content(text="Hello {{name}}!"), ben) == ContentProblem(
@@ -99,7 +99,7 @@ def test_every_string_is_filled_in() -> None:
         ],
     )
 
-    found = filled(content, ANN.fillings())
+    found = fill(content, ANN.variable_values())
 
     assert found == Content(
         text="Hello Ann",
@@ -110,7 +110,7 @@ def test_every_string_is_filled_in() -> None:
     )
 
 
-def test_a_template_is_filled_in_at_any_depth_but_for_its_keys() -> None:
+def test_template_values_are_filled_in_at_any_depth_and_keys_are_not() -> None:
     template = {
         "template_type": "button",
         "{name}": 1,
@@ -136,7 +136,7 @@ def test_a_template_is_filled_in_at_any_depth_but_for_its_keys() -> None:
             ["Ann", [{"image_url": "https://e.org/a?b=c"}]],
         ],
     }
-    assert template["text"] == "Hello {{name}}", "the content itself stays as it is"
+    assert template["text"] == "Hello {{name}}", "the content itself does not change"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_template_is_filled_in_at_any_depth_but_for_its_keys() -> None:
         ("{{nick|https://e.org/a.png}}", "https://e.org/a.png"),
     ],
 )
-def test_values_inside_a_url_are_percent_encoded_except_at_its_beginning(url: str, filled_in: str) -> None:
+def test_values_in_a_url_are_percent_encoded_except_at_its_start(url: str, filled_in: str) -> None:
     assert url_for(url) == filled_in
 
 
@@ -222,22 +222,22 @@ def template(**fields: Any) -> Content:
         ),
     ],
 )
-def test_what_cannot_be_sent_is_named_without_being_shown(content: Content, words: str) -> None:
+def test_a_content_problem_names_the_field_without_its_text(content: Content, words: str) -> None:
     assert problem(content).words == words
 
 
-def test_strings_of_the_longest_length_fit() -> None:
+def test_strings_of_the_maximum_length_are_accepted() -> None:
     assert len(text_for("x" * (MAX_TEXT_LENGTH - 3) + "{{name}}")) == MAX_TEXT_LENGTH
     assert len(url_for("https://e.org/{{city}}" + "x" * 2_013)) == 2_048
 
 
-def test_a_content_without_placeholders_is_not_built_again() -> None:
+def test_a_content_without_placeholders_is_returned_unchanged() -> None:
     content = Content(text="Hello", attachment=Attachment(type="template", template={"a": ["b"]}))
 
-    assert FillableContent(content).filled({}) is content
+    assert FillableContent(content).fill({}) is content
 
 
-def test_the_variables_of_all_strings_are_asked_for() -> None:
+def test_the_variables_of_all_strings_are_found() -> None:
     content = Content(
         text="{{a}} {{ b_2 }} {{a}} {c}",
         quick_replies=[QuickReply(title="{{c|}}", payload="{{d}}")],
@@ -257,9 +257,9 @@ def test_the_variables_of_all_strings_are_asked_for() -> None:
         (quick_reply(title="{{name}}"), False),
     ],
 )
-def test_a_content_is_plain_where_the_release_before_fills_it_in_alike(content: Content, is_plain: bool) -> None:
+def test_a_content_is_plain_if_earlier_releases_fill_it_in_the_same_way(content: Content, is_plain: bool) -> None:
     assert FillableContent(content).is_plain is is_plain
 
 
-def test_contents_are_not_shown() -> None:
+def test_the_repr_of_a_content_hides_its_text() -> None:
     assert "offer" not in repr(Content(text="a secret offer"))

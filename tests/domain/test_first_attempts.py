@@ -4,7 +4,7 @@ import pytest
 
 from domain.classification import PlatformError, classify
 from domain.outcome import Failed, Outcome, Sent
-from domain.page_faults import CONFIRMED_BY, PageFaults
+from domain.page_faults import CONFIRMED_AFTER, PageFaultDetector
 from domain.stop_policy import AttemptCounts, Stop, StopCause, StopPolicy
 
 SENT = Sent("m_1")
@@ -39,7 +39,7 @@ def counted(policy: StopPolicy, *outcomes: Outcome) -> AttemptCounts:
 def test_attempts_leave_up_to_the_minimum_until_enough_is_known(
     policy: StopPolicy, outcomes: list[Outcome], in_flight: int, room: int | None
 ) -> None:
-    assert counted(policy, *outcomes).room(in_flight) == room
+    assert counted(policy, *outcomes).max_additional(in_flight) == room
 
 
 def test_a_stop_for_the_share_reports_the_counts_and_the_last_fault() -> None:
@@ -53,7 +53,7 @@ def test_a_stop_for_the_share_reports_the_counts_and_the_last_fault() -> None:
 def test_a_stop_for_a_repeated_error_reports_that_error() -> None:
     assert isinstance(BAD_IMAGE, Failed)
 
-    reason = counted(StopPolicy(), *[BAD_IMAGE] * CONFIRMED_BY, DEAD).reason_to_stop()
+    reason = counted(StopPolicy(), *[BAD_IMAGE] * CONFIRMED_AFTER, DEAD).reason_to_stop()
 
     assert reason == Stop(cause=StopCause.CONTENT, fault=BAD_IMAGE.fault, failed=26, attempts=26)
 
@@ -63,14 +63,14 @@ def test_no_outcome_is_no_reason_to_stop() -> None:
 
 
 def test_a_fault_of_the_page_is_certain_after_many_refusals_until_a_success() -> None:
-    faults = PageFaults()
+    faults = PageFaultDetector()
     assert isinstance(DEAD_TOKEN, Failed)
 
     certain = []
-    for _ in range(CONFIRMED_BY):
-        faults.found(DEAD_TOKEN, 0)
+    for _ in range(CONFIRMED_AFTER):
+        faults.observe(DEAD_TOKEN, 0)
         certain.append(faults.confirmed)
 
-    assert certain == [None] * (CONFIRMED_BY - 1) + [DEAD_TOKEN.fault]
-    faults.found(SENT, 0)
+    assert certain == [None] * (CONFIRMED_AFTER - 1) + [DEAD_TOKEN.fault]
+    faults.observe(SENT, 0)
     assert faults.confirmed is None

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 from domain import streams
-from domain.message_id import is_keyed, keyed_message_id
+from domain.message import is_keyed, keyed_message_id
 
 
 def test_a_keyed_id_is_a_uuid_of_version_8() -> None:

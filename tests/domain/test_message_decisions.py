@@ -1,4 +1,4 @@
-"""What may happen to a message: given its events, when somebody asks, then these events (or a refusal)."""
+"""Decisions about a message: stage, cancel, resend, automatic rounds and completion."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from domain import message as messages
 from domain.errors import MessageIsCancelled, MessageIsDone, StreamInProgress
 from domain.event import Event
-from domain.message import Life, Message, awaits_automatic_round, check_resendable, fold, next_retry_count
+from domain.message import Message, SubmissionState, awaits_automatic_round, check_resendable, fold, next_retry_count
 from domain.message_events import MessageAbandoned, MessageCancelled, MessageCompleted, MessageStaged
 from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger
 from tests.builders import (
@@ -39,20 +39,22 @@ def stage(message: Message) -> MessageStaged:
     return messages.stage(message, owner=OWNER, page_id=PAGE, worker=WORKER, now=NOW)
 
 
-def cancel(message: Message, *, somebody_waits: bool = True) -> MessageCancelled | None:
-    return messages.cancel(message, somebody_waits=somebody_waits, requested_by=OWNER, request=None, now=NOW)
+def cancel(message: Message, *, has_retryable_recipients: bool = True) -> MessageCancelled | None:
+    return messages.cancel(
+        message, has_retryable_recipients=has_retryable_recipients, requested_by=OWNER, request=None, now=NOW
+    )
 
 
-# What events amount to
+# State
 
 
 def test_a_message_without_events_is_unknown() -> None:
     assert given() == Message(id=MESSAGE)
-    assert given().life is Life.UNKNOWN
+    assert given().submission_state is SubmissionState.UNKNOWN
 
 
-def test_a_submitted_message_is_what_was_asked_for() -> None:
-    asked_for: dict[str, Any] = {
+def test_a_submitted_message_has_the_requested_values() -> None:
+    values: dict[str, Any] = {
         "owner": "ann",
         "page_id": "77",
         "title": "Hello",
@@ -64,23 +66,23 @@ def test_a_submitted_message_is_what_was_asked_for() -> None:
         "batches": 4,
     }
 
-    message = given(message_submitted(total=350, **asked_for))
+    message = given(message_submitted(total=350, **values))
 
-    assert message == Message(id=MESSAGE, version=1, life=Life.SUBMITTED, **asked_for)
+    assert message == Message(id=MESSAGE, version=1, submission_state=SubmissionState.SUBMITTED, **values)
 
 
 def test_the_version_counts_every_event() -> None:
     assert given(message_submitted(), retry_requested(), COMPLETED, CANCELLED).version == 4
 
 
-def test_the_stage_is_the_version_of_its_staging() -> None:
-    again = given(message_staged(), message_abandoned(), message_staged())
+def test_the_stage_is_the_version_of_the_message_staged_event() -> None:
+    message = given(message_staged(), message_abandoned(), message_staged())
 
-    assert again.stage == 3
-    assert again.life is Life.STAGED
+    assert message.stage == 3
+    assert message.submission_state is SubmissionState.STAGED
 
 
-def test_a_round_reopens_a_message_and_numbers_its_batches_on() -> None:
+def test_a_round_reopens_a_message_and_continues_its_batch_numbers() -> None:
     message = given(
         message_submitted(batches=3), COMPLETED, retry_requested(round=1, first_batch=4, batches=2, retry_count=1)
     )
@@ -89,7 +91,7 @@ def test_a_round_reopens_a_message_and_numbers_its_batches_on() -> None:
     assert not message.completed
 
 
-def test_an_event_of_another_stream_does_not_belong_to_a_message() -> None:
+def test_a_message_rejects_events_of_other_streams() -> None:
     with pytest.raises(TypeError, match="BatchCreated"):
         given(batch_created())
 
@@ -97,28 +99,28 @@ def test_an_event_of_another_stream_does_not_belong_to_a_message() -> None:
 # Staging
 
 
-def test_a_stream_begins_where_nothing_is() -> None:
+def test_a_stream_of_recipients_starts_a_message() -> None:
     assert stage(given()) == message_staged()
 
 
-def test_a_stream_begins_anew_after_it_was_given_up() -> None:
+def test_a_stream_can_start_again_after_an_abandoned_one() -> None:
     assert stage(given(message_staged(), message_abandoned())) == message_staged()
 
 
 @pytest.mark.parametrize("events", [[message_staged()], [message_submitted()]])
-def test_a_second_stream_of_the_same_request_has_to_wait(events: list[Event]) -> None:
+def test_a_second_stream_of_the_same_request_is_refused(events: list[Event]) -> None:
     with pytest.raises(StreamInProgress):
         stage(given(*events))
 
 
-def test_a_staged_message_can_be_given_up() -> None:
+def test_a_staged_message_can_be_abandoned() -> None:
     abandoned = messages.abandon(given(message_staged()), cause="it broke off", now=after(1))
 
     assert abandoned == MessageAbandoned(message_id=MESSAGE, cause="it broke off", time=after(1))
 
 
 @pytest.mark.parametrize("events", [[], [message_submitted()], [message_staged(), message_abandoned()]])
-def test_only_a_staged_message_can_be_given_up(events: list[Event]) -> None:
+def test_only_a_staged_message_can_be_abandoned(events: list[Event]) -> None:
     assert messages.abandon(given(*events), cause="late", now=NOW) is None
 
 
@@ -129,7 +131,7 @@ def test_an_open_message_is_cancelled() -> None:
     stamp = request_stamp(method="CancelMessage")
 
     cancelled = messages.cancel(
-        given(message_submitted()), somebody_waits=False, requested_by="ann", request=stamp, now=after(2)
+        given(message_submitted()), has_retryable_recipients=False, requested_by="ann", request=stamp, now=after(2)
     )
 
     assert cancelled == MessageCancelled(message_id=MESSAGE, requested_by="ann", request=stamp, time=after(2))
@@ -139,7 +141,7 @@ def test_cancelling_twice_changes_nothing() -> None:
     assert cancel(given(message_submitted(), CANCELLED)) is None
 
 
-def test_a_cancelled_message_that_is_done_cannot_be_cancelled_again_but_is_no_error() -> None:
+def test_cancelling_a_completed_cancelled_message_changes_nothing() -> None:
     assert cancel(given(message_submitted(), CANCELLED, COMPLETED)) is None
 
 
@@ -148,27 +150,27 @@ def test_a_done_message_cannot_be_cancelled() -> None:
         cancel(given(message_submitted(), COMPLETED))
 
 
-def test_a_cron_message_that_waits_for_its_timer_can_be_cancelled() -> None:
+def test_a_cron_message_waiting_for_the_timer_can_be_cancelled() -> None:
     assert cancel(given(message_submitted(retry_policy=cron()), COMPLETED)) is not None
 
 
-def test_a_cron_message_for_which_nobody_waits_has_nothing_left_to_stop() -> None:
+def test_a_cron_message_without_retryable_recipients_cannot_be_cancelled() -> None:
     with pytest.raises(MessageIsDone):
-        cancel(given(message_submitted(retry_policy=cron()), COMPLETED), somebody_waits=False)
+        cancel(given(message_submitted(retry_policy=cron()), COMPLETED), has_retryable_recipients=False)
 
 
-def test_an_auto_message_that_is_done_has_nothing_left_to_stop() -> None:
+def test_a_completed_auto_message_cannot_be_cancelled() -> None:
     with pytest.raises(MessageIsDone):
         cancel(given(message_submitted(retry_policy=auto()), COMPLETED))
 
 
-def test_a_cron_message_without_rounds_left_has_nothing_left_to_stop() -> None:
-    used_up = given(
+def test_a_cron_message_without_rounds_left_cannot_be_cancelled() -> None:
+    without_rounds = given(
         message_submitted(retry_policy=cron(1)), retry_requested(RetryTrigger.CRON, retry_count=1), COMPLETED
     )
 
     with pytest.raises(MessageIsDone):
-        cancel(used_up)
+        cancel(without_rounds)
 
 
 def test_a_resend_of_a_cancelled_message_is_refused() -> None:
@@ -176,7 +178,7 @@ def test_a_resend_of_a_cancelled_message_is_refused() -> None:
         check_resendable(given(message_submitted(), CANCELLED))
 
 
-def test_a_resend_of_a_message_that_is_done_is_allowed() -> None:
+def test_a_completed_message_may_be_resent() -> None:
     check_resendable(given(message_submitted(), COMPLETED))
 
 
@@ -204,7 +206,7 @@ def test_a_cancelled_message_awaits_no_round() -> None:
     assert not awaits_automatic_round(given(message_submitted(retry_policy=auto()), CANCELLED))
 
 
-def test_a_message_that_is_not_submitted_awaits_no_round() -> None:
+def test_a_staged_message_awaits_no_round() -> None:
     assert not awaits_automatic_round(given(message_staged()))
 
 
@@ -227,7 +229,7 @@ def test_a_message_without_open_deliveries_is_completed() -> None:
 
 
 @pytest.mark.parametrize("events", [[], [message_staged()], [message_submitted(), COMPLETED]])
-def test_what_is_not_under_way_is_not_completed(events: list[Event]) -> None:
+def test_a_message_that_is_not_submitted_or_completed_already_is_not_completed(events: list[Event]) -> None:
     assert messages.complete(given(*events), open_deliveries=0, now=NOW) is None
 
 
@@ -235,7 +237,7 @@ def test_a_message_with_open_deliveries_is_not_completed() -> None:
     assert messages.complete(given(message_submitted()), open_deliveries=1, now=NOW) is None
 
 
-def test_a_round_lets_a_message_be_completed_again() -> None:
+def test_a_message_completes_again_after_a_round() -> None:
     reopened = given(message_submitted(), COMPLETED, retry_requested())
 
     assert messages.complete(reopened, open_deliveries=0, now=NOW) == COMPLETED

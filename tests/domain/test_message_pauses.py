@@ -1,4 +1,4 @@
-"""A message is held back: given its events, when somebody pauses or resumes it, then these events (or a refusal)."""
+"""Pausing and resuming a message."""
 
 import pytest
 
@@ -32,8 +32,10 @@ def given(*events: Event, policy: RetryPolicy = BY_HAND) -> Message:
     return fold(MESSAGE, [message_submitted(retry_policy=policy), *events])
 
 
-def pause(message: Message, *, somebody_waits: bool = True) -> MessagePaused | None:
-    return messages.pause(message, somebody_waits=somebody_waits, requested_by=OWNER, request=None, now=NOW)
+def pause(message: Message, *, has_retryable_recipients: bool = True) -> MessagePaused | None:
+    return messages.pause(
+        message, has_retryable_recipients=has_retryable_recipients, requested_by=OWNER, request=None, now=NOW
+    )
 
 
 def resume(message: Message) -> MessageResumed | None:
@@ -46,7 +48,7 @@ def resume(message: Message) -> MessageResumed | None:
 def test_an_open_message_is_paused() -> None:
     stamp = request_stamp(method="PauseMessage")
 
-    paused = messages.pause(given(), somebody_waits=False, requested_by="ann", request=stamp, now=after(2))
+    paused = messages.pause(given(), has_retryable_recipients=False, requested_by="ann", request=stamp, now=after(2))
 
     assert paused == message_paused(requested_by="ann", request=stamp, time=after(2))
 
@@ -66,7 +68,7 @@ def test_a_done_message_cannot_be_paused() -> None:
 
 
 @pytest.mark.parametrize("policy", [cron(), cron(delay=each(60)), auto(delay=each(60))])
-def test_a_message_that_waits_for_its_next_round_can_be_paused_and_is_not_done_then(policy: RetryPolicy) -> None:
+def test_a_message_waiting_for_its_next_round_can_be_paused_and_is_no_longer_completed(policy: RetryPolicy) -> None:
     waiting = given(COMPLETED, policy=policy)
 
     assert pause(waiting) == message_paused()
@@ -74,42 +76,42 @@ def test_a_message_that_waits_for_its_next_round_can_be_paused_and_is_not_done_t
 
 
 @pytest.mark.parametrize("policy", [BY_HAND, auto(), cron(), auto(delay=each(60))])
-def test_a_message_for_which_nobody_waits_cannot_be_paused(policy: RetryPolicy) -> None:
+def test_a_completed_message_without_retryable_recipients_cannot_be_paused(policy: RetryPolicy) -> None:
     with pytest.raises(MessageIsDone):
-        pause(given(COMPLETED, policy=policy), somebody_waits=False)
+        pause(given(COMPLETED, policy=policy), has_retryable_recipients=False)
 
 
 # While it is paused
 
 
-def test_no_automatic_round_starts() -> None:
+def test_a_paused_message_starts_no_automatic_round() -> None:
     assert not awaits_automatic_round(given(message_paused(), policy=auto()))
     assert awaits_automatic_round(given(message_paused(), message_resumed(), policy=auto()))
 
 
-def test_a_resend_by_hand_is_planned_and_leaves_it_paused() -> None:
+def test_a_manual_resend_leaves_the_message_paused() -> None:
     check_resendable(given(message_paused()))
 
     assert given(message_paused(), retry_requested()).paused
 
 
-def test_it_can_be_cancelled() -> None:
+def test_a_paused_message_can_be_cancelled() -> None:
     cancelled = messages.cancel(
-        given(message_paused()), somebody_waits=False, requested_by=OWNER, request=None, now=NOW
+        given(message_paused()), has_retryable_recipients=False, requested_by=OWNER, request=None, now=NOW
     )
 
     assert cancelled == CANCELLED
 
 
 @pytest.mark.parametrize("policy", [auto(), cron(), auto(delay=each(60))])
-def test_it_is_not_done_while_a_round_is_to_come(policy: RetryPolicy) -> None:
+def test_a_paused_message_with_a_round_to_come_is_not_completed(policy: RetryPolicy) -> None:
     message = given(message_paused(), policy=policy)
 
-    assert messages.complete(message, open_deliveries=0, somebody_waits=True, now=NOW) is None
+    assert messages.complete(message, open_deliveries=0, has_retryable_recipients=True, now=NOW) is None
 
 
 @pytest.mark.parametrize(
-    ("message", "somebody_waits"),
+    ("message", "has_retryable_recipients"),
     [
         (given(message_paused()), True),
         (given(message_paused(), policy=auto()), False),
@@ -117,11 +119,16 @@ def test_it_is_not_done_while_a_round_is_to_come(policy: RetryPolicy) -> None:
         (given(message_paused(), CANCELLED, policy=auto()), True),
     ],
 )
-def test_it_is_done_when_there_is_nothing_left_to_hold_back(message: Message, somebody_waits: bool) -> None:
-    assert messages.complete(message, open_deliveries=0, somebody_waits=somebody_waits, now=NOW) == COMPLETED
+def test_a_paused_message_without_a_round_to_come_is_completed(
+    message: Message, has_retryable_recipients: bool
+) -> None:
+    assert (
+        messages.complete(message, open_deliveries=0, has_retryable_recipients=has_retryable_recipients, now=NOW)
+        == COMPLETED
+    )
 
 
-def test_the_end_is_the_end_of_the_pause() -> None:
+def test_completing_a_message_ends_its_pause() -> None:
     assert not given(message_paused(), COMPLETED).paused
 
 
@@ -140,7 +147,7 @@ def test_a_paused_message_is_resumed() -> None:
 @pytest.mark.parametrize(
     "events", [[], [COMPLETED], [message_paused(), message_resumed()], [message_paused(), COMPLETED]]
 )
-def test_resuming_what_is_not_paused_changes_nothing(events: list[Event]) -> None:
+def test_resuming_a_message_that_is_not_paused_changes_nothing(events: list[Event]) -> None:
     assert resume(given(*events)) is None
 
 

@@ -3,12 +3,11 @@
 import pytest
 
 from domain import message as messages
-from domain.archive_events import MessageArchived
 from domain.canary import Canary, Trial
 from domain.errors import CanaryUnderWay, MessageIsArchived, MessageIsCancelled, StreamInProgress
 from domain.event import Event
 from domain.message import Message, check_not_archived, fold, stop
-from domain.message_events import MessageCancelled, MessageCompleted, MessageStaged, MessageStopped
+from domain.message_events import MessageArchived, MessageCancelled, MessageCompleted, MessageStaged, MessageStopped
 from domain.stop_policy import Stop, StopCause
 from tests.builders import (
     MESSAGE,
@@ -55,7 +54,7 @@ def test_a_resume_ends_a_stop_and_is_a_decision_to_continue() -> None:
     message = given(STOPPED, message_resumed())
 
     assert interruption(message) == (False, None, False, False, False)
-    assert message.going_on_since == message.version == 3
+    assert message.continued_at_version == message.version == 3
 
 
 def test_a_cancel_ends_a_stop() -> None:

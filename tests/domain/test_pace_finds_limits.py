@@ -1,4 +1,4 @@
-"""A page finds out how much the platform takes: 90 % of it within two minutes of virtual time, under 1 % refused."""
+"""The rate limit adapts to the platform: at least 90 % of its limit within two minutes, and under 1 % refused."""
 
 import itertools
 
@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.pace import BURST_SECONDS, FIRST_RATE, PLATFORM_LIMIT, Pace
+from domain.adaptive_rate import BURST_SECONDS, FIRST_RATE, PLATFORM_LIMIT, AdaptiveRate
 from tests.domain.limiters import LIMITERS, START, Blocking, Bucket, Sender, SlidingWindow
 
 BOUNDLESS = 1e9  # messages per second
 
 
 def sender(limiter: str, limit: float, latency: float, own: float = PLATFORM_LIMIT) -> Sender:
-    return Sender(Pace(own), LIMITERS[limiter](limit), latency)
+    return Sender(AdaptiveRate(own), LIMITERS[limiter](limit), latency)
 
 
 # An unknown limit
@@ -22,7 +22,7 @@ def sender(limiter: str, limit: float, latency: float, own: float = PLATFORM_LIM
 @pytest.mark.parametrize("latency", [0.005, 0.05, 0.2, 0.5])
 @pytest.mark.parametrize("limit", [10, 11, 14, 40, 130, 300])
 @pytest.mark.parametrize("limiter", LIMITERS)
-def test_a_page_finds_an_unknown_limit_within_two_minutes(limiter: str, limit: int, latency: float) -> None:
+def test_the_rate_reaches_an_unknown_limit_within_two_minutes(limiter: str, limit: int, latency: float) -> None:
     page = sender(limiter, limit, latency)
 
     page.send_until(120)
@@ -33,7 +33,7 @@ def test_a_page_finds_an_unknown_limit_within_two_minutes(limiter: str, limit: i
 
 @settings(derandomize=True, deadline=None, max_examples=50)
 @given(limiter=st.sampled_from(sorted(LIMITERS)), limit=st.integers(10, 300), latency=st.floats(0.001, 0.5))
-def test_a_page_finds_any_limit_behind_any_latency(limiter: str, limit: int, latency: float) -> None:
+def test_the_rate_reaches_any_limit_at_any_latency(limiter: str, limit: int, latency: float) -> None:
     page = sender(limiter, limit, latency)
 
     page.send_until(120)
@@ -44,7 +44,7 @@ def test_a_page_finds_any_limit_behind_any_latency(limiter: str, limit: int, lat
 
 @pytest.mark.parametrize("limit", [10, 60])
 @pytest.mark.parametrize("limiter", LIMITERS)
-def test_a_page_stays_at_the_limit_that_it_found(limiter: str, limit: int) -> None:
+def test_the_rate_stays_at_the_limit(limiter: str, limit: int) -> None:
     page = sender(limiter, limit, latency=0.3)
 
     page.send_until(720)
@@ -54,7 +54,7 @@ def test_a_page_stays_at_the_limit_that_it_found(limiter: str, limit: int) -> No
 
 
 @pytest.mark.parametrize("own", [20.0, 50.0, 150.0])
-def test_a_page_finds_a_limit_below_its_own_whatever_that_is(own: float) -> None:
+def test_the_rate_reaches_a_platform_limit_below_the_pages_limit(own: float) -> None:
     page = sender("sliding window", 12, latency=0.2, own=own)
 
     page.send_until(120)
@@ -63,7 +63,7 @@ def test_a_page_finds_a_limit_below_its_own_whatever_that_is(own: float) -> None
     assert page.refused_share(0, 120) < 0.01
 
 
-def test_a_page_never_goes_beyond_its_own_limit() -> None:
+def test_the_rate_never_exceeds_the_pages_limit() -> None:
     page = sender("sliding window", 100, latency=0.2, own=30.0)
 
     page.send_until(120)
@@ -77,9 +77,9 @@ def test_a_page_never_goes_beyond_its_own_limit() -> None:
 
 @pytest.mark.parametrize("limit", [20, 100, 300])
 @pytest.mark.parametrize("limiter", LIMITERS)
-def test_half_a_limit_is_found_within_ten_seconds(limiter: str, limit: int) -> None:
+def test_the_rate_follows_a_halved_limit_within_ten_seconds(limiter: str, limit: int) -> None:
     platform = LIMITERS[limiter](limit)
-    page = Sender(Pace(PLATFORM_LIMIT), platform, latency=0.3)
+    page = Sender(AdaptiveRate(PLATFORM_LIMIT), platform, latency=0.3)
     page.send_until(180)
 
     platform.limit = limit / 2
@@ -92,9 +92,9 @@ def test_half_a_limit_is_found_within_ten_seconds(limiter: str, limit: int) -> N
 
 @pytest.mark.parametrize("limit", [10, 50, 150])
 @pytest.mark.parametrize("limiter", LIMITERS)
-def test_twice_a_limit_is_found_within_two_minutes(limiter: str, limit: int) -> None:
+def test_the_rate_follows_a_doubled_limit_within_two_minutes(limiter: str, limit: int) -> None:
     platform = LIMITERS[limiter](limit)
-    page = Sender(Pace(PLATFORM_LIMIT), platform, latency=0.3)
+    page = Sender(AdaptiveRate(PLATFORM_LIMIT), platform, latency=0.3)
     page.send_until(180)
 
     platform.limit = limit * 2
@@ -104,12 +104,12 @@ def test_twice_a_limit_is_found_within_two_minutes(limiter: str, limit: int) -> 
     assert page.refused_share(0, 330) < 0.01
 
 
-# The beginning
+# The start
 
 
 @pytest.mark.parametrize(("own", "seconds"), [(20.0, 4), (40.0, 7), (100.0, 10), (300.0, 14)])
-def test_a_page_begins_slowly_and_is_at_its_limit_within_seconds(own: float, seconds: int) -> None:
-    page = Sender(Pace(own), Bucket(BOUNDLESS, 1.0), latency=0.2)
+def test_a_page_starts_slowly_and_reaches_its_limit_within_seconds(own: float, seconds: int) -> None:
+    page = Sender(AdaptiveRate(own), Bucket(BOUNDLESS, 1.0), latency=0.2)
 
     page.send_until(seconds + 10)
 
@@ -117,8 +117,8 @@ def test_a_page_begins_slowly_and_is_at_its_limit_within_seconds(own: float, sec
     assert page.taken(seconds, seconds + 10) == pytest.approx(own * 10, rel=0.01)
 
 
-def test_a_page_begins_slowly_after_a_rest_too() -> None:
-    page = Sender(Pace(100.0), Bucket(BOUNDLESS, 1.0), latency=0.2)
+def test_a_page_starts_slowly_after_idle_time() -> None:
+    page = Sender(AdaptiveRate(100.0), Bucket(BOUNDLESS, 1.0), latency=0.2)
     page.send_until(30)
 
     page.rest_until(60)
@@ -129,8 +129,8 @@ def test_a_page_begins_slowly_after_a_rest_too() -> None:
 
 
 @pytest.mark.parametrize("own", [20.0, 40.0, 100.0])
-def test_a_page_that_is_answered_at_once_is_at_its_limit_from_the_first_second(own: float) -> None:
-    page = Sender(Pace(own), Bucket(BOUNDLESS, 1.0), latency=0.005)
+def test_with_immediate_answers_a_page_starts_at_its_limit(own: float) -> None:
+    page = Sender(AdaptiveRate(own), Bucket(BOUNDLESS, 1.0), latency=0.005)
 
     page.send_until(10)
 
@@ -139,10 +139,10 @@ def test_a_page_that_is_answered_at_once_is_at_its_limit_from_the_first_second(o
     assert others == pytest.approx([own] * 9, abs=1)
 
 
-def test_a_page_that_is_made_faster_and_is_answered_at_once_is_so_at_once() -> None:
-    pace = Pace(0.01)
-    pace.spend(START)
-    pace.take(START)
+def test_with_immediate_answers_a_raised_limit_applies_at_once() -> None:
+    pace = AdaptiveRate(0.01)
+    pace.record_sent(START)
+    pace.record_accepted(START)
 
     pace.set_limit(START, 40.0)
     page = Sender(pace, Bucket(BOUNDLESS, 1.0), latency=0.005)
@@ -151,9 +151,9 @@ def test_a_page_that_is_made_faster_and_is_answered_at_once_is_so_at_once() -> N
     assert page.taken(0, 2) == pytest.approx(80, abs=5)
 
 
-def test_a_page_that_was_refused_begins_slowly_even_if_it_is_answered_at_once() -> None:
-    pace = Pace(100.0)
-    pace.slow_down(START)
+def test_after_a_refusal_a_page_starts_slowly_even_with_immediate_answers() -> None:
+    pace = AdaptiveRate(100.0)
+    pace.record_refusal(START)
     page = Sender(pace, Bucket(BOUNDLESS, 1.0), latency=0.005)
 
     page.send_until(1)
@@ -161,8 +161,8 @@ def test_a_page_that_was_refused_begins_slowly_even_if_it_is_answered_at_once() 
     assert 0 < page.taken(0, 1) <= FIRST_RATE
 
 
-def test_a_page_whose_messages_get_no_answer_goes_no_faster() -> None:
-    page = Sender(Pace(100.0), Bucket(BOUNDLESS, 1.0), latency=60.0)
+def test_without_answers_the_rate_does_not_rise() -> None:
+    page = Sender(AdaptiveRate(100.0), Bucket(BOUNDLESS, 1.0), latency=60.0)
 
     page.send_until(30)
 
@@ -170,26 +170,26 @@ def test_a_page_whose_messages_get_no_answer_goes_no_faster() -> None:
 
 
 @pytest.mark.parametrize("own", [FIRST_RATE / 4, FIRST_RATE, PLATFORM_LIMIT + 1, 10_000.0])
-def test_a_limit_that_every_page_has_or_none_is_taken_at_its_word(own: float) -> None:
-    assert Pace(own).rate(START) == own
+def test_limits_up_to_the_first_rate_or_above_the_platforms_apply_at_once(own: float) -> None:
+    assert AdaptiveRate(own).rate(START) == own
 
 
-# A platform that takes nothing
+# A platform that accepts nothing
 
 
-def test_a_page_that_is_blocked_calls_ever_more_seldom() -> None:
-    page = Sender(Pace(40.0), SlidingWindow(0), latency=0.2)
+def test_a_blocked_page_sends_ever_fewer_requests() -> None:
+    page = Sender(AdaptiveRate(40.0), SlidingWindow(0), latency=0.2)
 
     page.send_until(600)
 
     calls = [page.refused(first, first + 60) for first in range(0, 600, 60)]
     assert calls[0] < 60
     assert max(calls[5:]) <= 5
-    assert sum(calls[5:]) >= 4  # but it goes on asking
+    assert sum(calls[5:]) >= 4  # but it does not stop trying
 
 
-def test_a_block_that_every_call_prolongs_comes_to_an_end() -> None:
-    page = Sender(Pace(40.0), Blocking(20.0, seconds=10.0), latency=0.2)
+def test_a_block_that_each_request_prolongs_ends() -> None:
+    page = Sender(AdaptiveRate(40.0), Blocking(20.0, seconds=10.0), latency=0.2)
 
     page.send_until(600)
 

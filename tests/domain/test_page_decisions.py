@@ -1,10 +1,10 @@
-"""What may happen to a page: given its events, when it is put, then these events."""
+"""Decisions about a page."""
 
 import pytest
 
 from domain.event import Event, RequestStamp
-from domain.owner import ANYBODY
-from domain.page import Page, PageSettings, evolve, fold, hold_for, put, share, transfer
+from domain.owner import ANY_OWNER
+from domain.page import Page, PageSettings, evolve, fold, hold_for_fault, put, share, transfer
 from domain.page_events import PageEvent, SendMode
 from tests.builders import (
     DEAD_TOKEN,
@@ -35,7 +35,7 @@ def put_it(
     return put(page, settings, new_token=new_token, token_verified=True, requested_by=OWNER, request=request, now=NOW)
 
 
-def test_a_page_is_registered_when_it_was_put() -> None:
+def test_a_page_is_registered_by_its_first_event() -> None:
     assert not given().is_registered
     assert given(page_registered()).is_registered
 
@@ -44,19 +44,19 @@ def test_a_new_pages_token_is_generation_one() -> None:
     assert given(page_registered()).token_generation == 1
 
 
-def test_every_token_is_a_generation_of_its_own() -> None:
+def test_each_token_has_its_own_generation() -> None:
     page = given(page_registered(), page_token_replaced(2), page_settings_changed(), page_token_replaced(3))
 
     assert (page.token_generation, page.version) == (3, 4)
 
 
-def test_settings_are_those_that_were_put_last() -> None:
+def test_the_last_settings_apply() -> None:
     page = given(page_registered(), page_settings_changed(messages_per_second=50.0, send_mode="BATCH"))
 
     assert page.settings == FASTER
 
 
-def test_an_event_of_another_stream_does_not_belong_to_a_page() -> None:
+def test_a_page_rejects_events_of_other_streams() -> None:
     with pytest.raises(TypeError, match="MessageSubmitted"):
         given(message_submitted())
 
@@ -102,22 +102,22 @@ def test_a_request_is_stamped_once_on_the_last_event(settings: PageSettings, new
     assert stamps == [None] * (len(events) - 1) + [request_stamp()]
 
 
-def test_who_registers_a_page_owns_it() -> None:
+def test_the_caller_that_registers_a_page_owns_it() -> None:
     page = given(page_registered(requested_by="shop"))
 
     assert page.owner == "shop"
-    assert [page.may_be_changed_by(wanted) for wanted in ("shop", ANYBODY, "crm")] == [True, True, False]
+    assert [page.may_be_changed_by(wanted) for wanted in ("shop", ANY_OWNER, "crm")] == [True, True, False]
     assert page.is_open_to("crm")
 
 
-def test_a_page_of_a_release_without_owners_is_open_to_every_caller_and_shared_by_an_admin() -> None:
+def test_a_page_without_an_owner_is_open_to_every_caller_and_shared_by_an_admin() -> None:
     page = given(page_registered(requested_by=""))
 
     assert page.is_open_to("crm")
-    assert [page.may_be_shared_by(wanted) for wanted in ("crm", "", ANYBODY)] == [False, False, True]
+    assert [page.may_be_shared_by(wanted) for wanted in ("crm", "", ANY_OWNER)] == [False, False, True]
 
 
-def test_a_page_is_shared_with_others_than_its_owner_each_once_and_in_order() -> None:
+def test_shared_callers_are_sorted_unique_and_exclude_the_owner() -> None:
     page = given(page_registered(requested_by="shop"))
 
     [shared] = share(page, ["ops", "shop", "crm", "ops"], requested_by="shop", request=None, now=NOW)
@@ -126,7 +126,7 @@ def test_a_page_is_shared_with_others_than_its_owner_each_once_and_in_order() ->
     assert share(evolve(page, shared), ["ops", "crm"], requested_by="shop", request=None, now=NOW) == ()
 
 
-def test_a_page_that_is_given_away_stays_shared_with_the_others() -> None:
+def test_a_transferred_page_stays_shared_with_the_other_callers() -> None:
     page = given(page_registered(requested_by="shop"), page_shared("crm", "ops"))
 
     [transferred] = transfer(page, "crm", requested_by="root", request=None, now=NOW)
@@ -136,7 +136,7 @@ def test_a_page_that_is_given_away_stays_shared_with_the_others() -> None:
     assert transfer(after, "crm", requested_by="root", request=None, now=NOW) == ()
 
 
-def test_a_hold_of_the_service_itself_names_no_caller() -> None:
-    [held] = hold_for(given(page_registered()), DEAD_TOKEN, token_generation=1, now=NOW)
+def test_a_hold_by_the_service_has_no_caller() -> None:
+    [held] = hold_for_fault(given(page_registered()), DEAD_TOKEN, token_generation=1, now=NOW)
 
     assert held.requested_by == ""

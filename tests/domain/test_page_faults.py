@@ -1,11 +1,11 @@
-"""A fault of the whole page is suspected or believed after some refusals in a row, and only of the present token."""
+"""A page fault is suspected or confirmed after some refusals of the current token without a success."""
 
 import pytest
 
 from domain.classification import PlatformError, classify
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Failed, Sent, Unconfirmed
-from domain.page_faults import CONFIRMED_BY, SUSPECTED_BY, PageFaults
+from domain.page_faults import CONFIRMED_AFTER, SUSPECTED_AFTER, PageFaultDetector
 
 
 def fault(kind: ErrorType = ErrorType.ACCESS_TOKEN, scope: Scope = Scope.PAGE) -> Fault:
@@ -17,62 +17,62 @@ NO_SUCH_PERSON = Failed(fault(ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT))
 
 
 def found(*outcomes: Sent | Failed | Unconfirmed, generation: int = 1) -> list[bool]:
-    faults = PageFaults()
-    return [faults.found(outcome, generation) is not None for outcome in outcomes]
+    faults = PageFaultDetector()
+    return [faults.observe(outcome, generation) is not None for outcome in outcomes]
 
 
 BLOCKED = Failed(fault(ErrorType.PERMISSION))
 
 
-def test_refusals_of_a_token_in_a_row_are_suspicious() -> None:
-    assert found(*[DEAD] * SUSPECTED_BY) == [False] * (SUSPECTED_BY - 1) + [True]
+def test_refusals_of_a_token_in_a_row_are_suspected() -> None:
+    assert found(*[DEAD] * SUSPECTED_AFTER) == [False] * (SUSPECTED_AFTER - 1) + [True]
 
 
-def test_refusals_of_another_kind_have_to_be_many() -> None:
-    assert found(*[BLOCKED] * CONFIRMED_BY) == [False] * (CONFIRMED_BY - 1) + [True]
+def test_other_refusals_are_confirmed_after_many() -> None:
+    assert found(*[BLOCKED] * CONFIRMED_AFTER) == [False] * (CONFIRMED_AFTER - 1) + [True]
 
 
-def test_a_token_that_the_platform_calls_good_is_not_suspected_again_soon() -> None:
-    faults = PageFaults()
-    for _ in range(SUSPECTED_BY):
-        faults.found(DEAD, 1)
-    faults.token_accepted()
+def test_an_accepted_token_is_reported_only_when_confirmed() -> None:
+    faults = PageFaultDetector()
+    for _ in range(SUSPECTED_AFTER):
+        faults.observe(DEAD, 1)
+    faults.record_token_accepted()
 
-    later = [faults.found(DEAD, 1) is not None for _ in range(CONFIRMED_BY - SUSPECTED_BY)]
-    assert later == [False] * (CONFIRMED_BY - SUSPECTED_BY - 1) + [True]
+    later = [faults.observe(DEAD, 1) is not None for _ in range(CONFIRMED_AFTER - SUSPECTED_AFTER)]
+    assert later == [False] * (CONFIRMED_AFTER - SUSPECTED_AFTER - 1) + [True]
 
 
 def test_a_success_resets_the_count() -> None:
-    assert not any(found(*[DEAD] * (SUSPECTED_BY - 1), Sent("m_1"), *[DEAD] * (SUSPECTED_BY - 1)))
+    assert not any(found(*[DEAD] * (SUSPECTED_AFTER - 1), Sent("m_1"), *[DEAD] * (SUSPECTED_AFTER - 1)))
 
 
 def test_a_recipients_own_error_does_not_reset_the_count() -> None:
-    assert found(*[BLOCKED, BLOCKED, NO_SUCH_PERSON] * CONFIRMED_BY)[3 * (CONFIRMED_BY // 2)]
+    assert found(*[BLOCKED, BLOCKED, NO_SUCH_PERSON] * CONFIRMED_AFTER)[3 * (CONFIRMED_AFTER // 2)]
 
 
 @pytest.mark.parametrize(("code", "subcode"), [(98765, 0), (98765, 7), (10, 7777777)])
-def test_equal_unlisted_errors_without_a_success_are_a_fault_of_the_page(code: int, subcode: int) -> None:
+def test_equal_unlisted_errors_without_a_success_are_a_page_fault(code: int, subcode: int) -> None:
     unlisted = classify(PlatformError(code=code, subcode=subcode, message="?"))
 
-    assert found(*[unlisted] * CONFIRMED_BY) == [False] * (CONFIRMED_BY - 1) + [True]
+    assert found(*[unlisted] * CONFIRMED_AFTER) == [False] * (CONFIRMED_AFTER - 1) + [True]
 
 
 def test_different_unlisted_errors_are_not_added_up() -> None:
-    unlisted = [classify(PlatformError(code=90_000 + number, message="?")) for number in range(3 * CONFIRMED_BY)]
+    unlisted = [classify(PlatformError(code=90_000 + number, message="?")) for number in range(3 * CONFIRMED_AFTER)]
 
     assert not any(found(*unlisted))
 
 
-def test_listed_errors_of_recipients_hold_no_page_however_many() -> None:
+def test_listed_recipient_errors_are_never_a_page_fault() -> None:
     dead = classify(PlatformError(code=551, subcode=1545041, message="?"))
 
-    assert not any(found(*[dead] * 4 * CONFIRMED_BY))
+    assert not any(found(*[dead] * 4 * CONFIRMED_AFTER))
 
 
-def test_an_unknown_outcome_says_nothing() -> None:
-    unknown = Unconfirmed(fault(ErrorType.NETWORK, Scope.TRANSPORT))
+def test_an_unconfirmed_outcome_neither_counts_nor_resets() -> None:
+    unconfirmed = Unconfirmed(fault(ErrorType.NETWORK, Scope.TRANSPORT))
 
-    assert found(*[DEAD] * (SUSPECTED_BY - 1), unknown, DEAD)[-1]
+    assert found(*[DEAD] * (SUSPECTED_AFTER - 1), unconfirmed, DEAD)[-1]
 
 
 @pytest.mark.parametrize(
@@ -85,25 +85,25 @@ def test_an_unknown_outcome_says_nothing() -> None:
         (ErrorType.PERMISSION, Scope.RECIPIENT),
     ],
 )
-def test_what_mends_itself_or_hits_one_recipient_holds_no_page(kind: ErrorType, scope: Scope) -> None:
-    assert not any(found(*[Failed(fault(kind, scope))] * 3 * CONFIRMED_BY))
+def test_temporary_and_recipient_faults_are_never_a_page_fault(kind: ErrorType, scope: Scope) -> None:
+    assert not any(found(*[Failed(fault(kind, scope))] * 3 * CONFIRMED_AFTER))
 
 
 @pytest.mark.parametrize("scope", [Scope.PAGE, Scope.APP])
-def test_a_block_for_policy_holds_too(scope: Scope) -> None:
-    assert found(*[Failed(fault(ErrorType.PERMISSION, scope))] * CONFIRMED_BY)[-1]
+def test_a_policy_block_is_a_page_fault(scope: Scope) -> None:
+    assert found(*[Failed(fault(ErrorType.PERMISSION, scope))] * CONFIRMED_AFTER)[-1]
 
 
-def test_what_an_earlier_token_met_says_nothing() -> None:
-    faults = PageFaults()
-    faults.found(Sent("m_1"), 2)
+def test_outcomes_of_an_earlier_token_are_ignored() -> None:
+    faults = PageFaultDetector()
+    faults.observe(Sent("m_1"), 2)
 
-    assert not any(faults.found(DEAD, 1) for _ in range(3 * CONFIRMED_BY))
+    assert not any(faults.observe(DEAD, 1) for _ in range(3 * CONFIRMED_AFTER))
 
 
-def test_another_token_begins_the_count_anew() -> None:
-    faults = PageFaults()
-    for _ in range(SUSPECTED_BY - 1):
-        faults.found(DEAD, 1)
+def test_a_new_token_restarts_the_count() -> None:
+    faults = PageFaultDetector()
+    for _ in range(SUSPECTED_AFTER - 1):
+        faults.observe(DEAD, 1)
 
-    assert faults.found(DEAD, 2) is None
+    assert faults.observe(DEAD, 2) is None

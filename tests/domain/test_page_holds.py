@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from domain.event import Event
-from domain.owner import ANYBODY
-from domain.page import Page, PageSettings, fold, hold, hold_for, put, release, share, transfer
+from domain.owner import ANY_OWNER
+from domain.page import Page, PageSettings, fold, hold, hold_for_fault, put, release, share, transfer
 from domain.page_events import Hold, PageHeld, PageReleased, PageShared, PageTokenReplaced, PageTransferred, SendMode
 from tests.builders import (
     DEAD_TOKEN,
@@ -57,17 +57,17 @@ def test_a_page_is_held_by_hand_with_its_request() -> None:
 
 def test_a_page_that_is_held_is_not_held_again() -> None:
     assert hold(given(page_held()), BY_HAND, request=None, now=LATER) == ()
-    assert hold_for(held_by_hand(), DEAD_TOKEN, token_generation=1, now=LATER) == ()
+    assert hold_for_fault(held_by_hand(), DEAD_TOKEN, token_generation=1, now=LATER) == ()
 
 
 def test_a_fault_holds_the_page_with_the_faults_text() -> None:
     expected = PageHeld(page_id=PAGE, hold=Hold(reason=DEAD_TOKEN.message, fault=DEAD_TOKEN), time=LATER)
 
-    assert hold_for(given(), DEAD_TOKEN, token_generation=1, now=LATER) == (expected,)
+    assert hold_for_fault(given(), DEAD_TOKEN, token_generation=1, now=LATER) == (expected,)
 
 
 def test_a_fault_of_an_earlier_token_does_not_hold_the_page() -> None:
-    assert hold_for(given(page_token_replaced(2)), DEAD_TOKEN, token_generation=1, now=LATER) == ()
+    assert hold_for_fault(given(page_token_replaced(2)), DEAD_TOKEN, token_generation=1, now=LATER) == ()
 
 
 # Releases
@@ -126,7 +126,7 @@ def test_a_new_token_does_not_release_a_page_that_is_held_by_hand() -> None:
         (given(), "bob", True, False, False),
         (given(page_shared("bob")), "bob", True, True, False),
         (given(page_shared("bob")), "carl", False, False, False),
-        (given(page_shared("bob")), ANYBODY, True, True, True),
+        (given(page_shared("bob")), ANY_OWNER, True, True, True),
         (msgspec.structs.replace(given(), owner=""), "bob", True, True, False),
         (msgspec.structs.replace(given(), owner=""), "", True, True, False),
     ],

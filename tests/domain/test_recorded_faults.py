@@ -4,13 +4,13 @@ import pytest
 
 from domain.classification import (
     PlatformError,
-    attribute,
+    attribute_missing_object,
     classify,
-    redirected,
-    unanswered,
-    unconnected,
-    unreadable,
-    unwritable,
+    classify_no_answer,
+    classify_no_connection,
+    classify_unreadable_answer,
+    classify_unserializable,
+    redirect_fault,
 )
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.graph_codes import is_permission_code
@@ -36,12 +36,12 @@ def test_an_error_without_code_and_type_is_certain_below_500(status: int, kind: 
 @pytest.mark.parametrize(
     ("outcome", "kind", "text"),
     [
-        (unreadable(429), Failed, "HTTP 429 without a readable answer"),
-        (unreadable(404), Failed, "HTTP 404 without a readable answer"),
-        (unreadable(502), Unconfirmed, "HTTP 502 without a readable answer"),
-        (unanswered("reset"), Unconfirmed, "no answer: reset"),
-        (unconnected("refused"), Failed, "no connection: refused"),
-        (unwritable("a lone surrogate"), Failed, "the request cannot be written: a lone surrogate"),
+        (classify_unreadable_answer(429), Failed, "HTTP 429 without a readable answer"),
+        (classify_unreadable_answer(404), Failed, "HTTP 404 without a readable answer"),
+        (classify_unreadable_answer(502), Unconfirmed, "HTTP 502 without a readable answer"),
+        (classify_no_answer("reset"), Unconfirmed, "no answer: reset"),
+        (classify_no_connection("refused"), Failed, "no connection: refused"),
+        (classify_unserializable("a lone surrogate"), Failed, "the request cannot be written: a lone surrogate"),
     ],
 )
 def test_a_missing_answer_is_described(outcome: Outcome, kind: type[Outcome], text: str) -> None:
@@ -49,7 +49,7 @@ def test_a_missing_answer_is_described(outcome: Outcome, kind: type[Outcome], te
 
 
 def test_a_redirect_is_a_fault_of_the_address_that_no_retry_helps() -> None:
-    fault = redirected(302)
+    fault = redirect_fault(302)
 
     assert "HTTP 302" in fault.message
     assert (fault.type, fault.scope, fault.retry) == (ErrorType.OTHER, Scope.APP, RetryRule.NEVER)
@@ -59,7 +59,7 @@ def test_a_fault_whose_object_is_known_keeps_text_and_codes() -> None:
     text = f"Object with ID '{PERSON}' does not exist"
     missing = classify(PlatformError(code=100, subcode=33, message=text))
 
-    outcome = attribute(missing, page_id="987654321", recipient_id=PERSON)
+    outcome = attribute_missing_object(missing, page_id="987654321", recipient_id=PERSON)
 
     assert described(outcome) == (Failed, text, 100, 33)
     assert isinstance(outcome, Failed)

@@ -1,4 +1,4 @@
-"""Who is taken by a resend, and why the others are not."""
+"""Which recipients a resend takes, and why it skips the others."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType, RetryRule
-from domain.retry import PLAIN, OnUnconfirmed, RetryPolicy, RetrySelection, SkipReason, Standing, verdict
+from domain.retry import (
+    DEFAULT_SELECTION,
+    OnUnconfirmed,
+    RetryPolicy,
+    RetrySelection,
+    RetryState,
+    SkipReason,
+    skip_reason,
+)
 
 HOLD = OnUnconfirmed.HOLD
 RESEND = OnUnconfirmed.RESEND
@@ -20,15 +28,15 @@ def of_types(*types: ErrorType, **fields: bool) -> RetrySelection:
 
 def failed(
     retry: RetryRule = RetryRule.AUTOMATIC, error_type: ErrorType = ErrorType.NETWORK, **fields: bool
-) -> Standing:
-    known = {"used_up": False, **fields}
-    return Standing(state=DeliveryStatus.FAILED, error_type=error_type, retry=retry, **known)
+) -> RetryState:
+    known = {"attempts_exhausted": False, **fields}
+    return RetryState(status=DeliveryStatus.FAILED, error_type=error_type, retry=retry, **known)
 
 
-def unconfirmed(*, used_up: bool = False) -> Standing:
-    return Standing(
-        state=DeliveryStatus.UNCONFIRMED,
-        used_up=used_up,
+def unconfirmed(*, attempts_exhausted: bool = False) -> RetryState:
+    return RetryState(
+        status=DeliveryStatus.UNCONFIRMED,
+        attempts_exhausted=attempts_exhausted,
         error_type=ErrorType.NETWORK,
         retry=RetryRule.AUTOMATIC,
         maybe_sent=True,
@@ -41,46 +49,46 @@ NEW_TOKEN = failed(RetryRule.NEW_TOKEN, ErrorType.ACCESS_TOKEN, token_replaced=T
 
 TABLE = [
     # a plain resend takes what can succeed
-    (failed(), PLAIN, HOLD, None),
-    (NEVER, PLAIN, HOLD, SkipReason.PERMANENT_ERROR),
-    (DEAD_TOKEN, PLAIN, HOLD, SkipReason.TOKEN_NOT_REPLACED),
-    (NEW_TOKEN, PLAIN, HOLD, None),
-    (failed(RetryRule.NEVER, token_replaced=True), PLAIN, HOLD, SkipReason.PERMANENT_ERROR),
-    (failed(used_up=True), PLAIN, HOLD, SkipReason.ATTEMPTS_USED_UP),
-    # a person who names something insists
+    (failed(), DEFAULT_SELECTION, HOLD, None),
+    (NEVER, DEFAULT_SELECTION, HOLD, SkipReason.PERMANENT_ERROR),
+    (DEAD_TOKEN, DEFAULT_SELECTION, HOLD, SkipReason.TOKEN_NOT_REPLACED),
+    (NEW_TOKEN, DEFAULT_SELECTION, HOLD, None),
+    (failed(RetryRule.NEVER, token_replaced=True), DEFAULT_SELECTION, HOLD, SkipReason.PERMANENT_ERROR),
+    (failed(attempts_exhausted=True), DEFAULT_SELECTION, HOLD, SkipReason.ATTEMPTS_USED_UP),
+    # naming recipients or types includes permanent errors
     (NEVER, NAMED, HOLD, None),
     (DEAD_TOKEN, NAMED, HOLD, None),
     (NEVER, of_types(ErrorType.INVALID_RECIPIENT), HOLD, None),
     (NEVER, of_types(ErrorType.NETWORK, ErrorType.INVALID_RECIPIENT), HOLD, None),
-    (failed(used_up=True), NAMED, HOLD, SkipReason.ATTEMPTS_USED_UP),
-    # types narrow, also what is named
+    (failed(attempts_exhausted=True), NAMED, HOLD, SkipReason.ATTEMPTS_USED_UP),
+    # error types filter named recipients too
     (failed(), of_types(ErrorType.RATE_LIMIT), HOLD, SkipReason.OTHER_ERROR_TYPE),
     (failed(), of_types(ErrorType.RATE_LIMIT, recipients_named=True), HOLD, SkipReason.OTHER_ERROR_TYPE),
     (failed(), of_types(ErrorType.NETWORK, recipients_named=True), HOLD, None),
     (unconfirmed(), of_types(ErrorType.RATE_LIMIT, include_unconfirmed=True), HOLD, SkipReason.OTHER_ERROR_TYPE),
-    # unconfirmed only when somebody asked for it
-    (unconfirmed(), PLAIN, HOLD, SkipReason.UNCONFIRMED),
+    # unconfirmed ones only on request
+    (unconfirmed(), DEFAULT_SELECTION, HOLD, SkipReason.UNCONFIRMED),
     (unconfirmed(), NAMED, HOLD, SkipReason.UNCONFIRMED),
     (unconfirmed(), of_types(ErrorType.NETWORK), HOLD, SkipReason.UNCONFIRMED),
     (unconfirmed(), WITH_UNCONFIRMED, HOLD, None),
-    (unconfirmed(), PLAIN, RESEND, None),
-    (unconfirmed(used_up=True), WITH_UNCONFIRMED, RESEND, SkipReason.ATTEMPTS_USED_UP),
+    (unconfirmed(), DEFAULT_SELECTION, RESEND, None),
+    (unconfirmed(attempts_exhausted=True), WITH_UNCONFIRMED, RESEND, SkipReason.ATTEMPTS_USED_UP),
     (failed(), WITH_UNCONFIRMED, HOLD, None),
-    # also when the attempt that may have arrived was not the last one
-    (failed(maybe_sent=True), PLAIN, HOLD, SkipReason.UNCONFIRMED),
+    # the same if an earlier attempt is the unconfirmed one
+    (failed(maybe_sent=True), DEFAULT_SELECTION, HOLD, SkipReason.UNCONFIRMED),
     (failed(maybe_sent=True), NAMED, HOLD, SkipReason.UNCONFIRMED),
     (failed(maybe_sent=True), WITH_UNCONFIRMED, HOLD, None),
-    (failed(maybe_sent=True), PLAIN, RESEND, None),
+    (failed(maybe_sent=True), DEFAULT_SELECTION, RESEND, None),
     (failed(RetryRule.NEVER, maybe_sent=True), WITH_UNCONFIRMED, HOLD, SkipReason.PERMANENT_ERROR),
     (NEVER, WITH_UNCONFIRMED, RESEND, SkipReason.PERMANENT_ERROR),
 ]
 
 
 @pytest.mark.parametrize(("standing", "selection", "on_unconfirmed", "expected"), TABLE)
-def test_the_verdict_on_a_failed_recipient(
-    standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnconfirmed, expected: SkipReason | None
+def test_a_failed_recipient_is_taken_or_skipped_as_in_the_table(
+    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed, expected: SkipReason | None
 ) -> None:
-    assert verdict(standing, selection, on_unconfirmed) is expected
+    assert skip_reason(standing, selection, on_unconfirmed) is expected
 
 
 CLOSED = {
@@ -91,9 +99,9 @@ CLOSED = {
 }
 error_types = st.none() | st.sampled_from(ErrorType)
 standings = st.builds(
-    Standing,
-    state=st.sampled_from(DeliveryStatus),
-    used_up=st.booleans(),
+    RetryState,
+    status=st.sampled_from(DeliveryStatus),
+    attempts_exhausted=st.booleans(),
     error_type=error_types,
     retry=st.none() | st.sampled_from(RetryRule),
     maybe_sent=st.booleans(),
@@ -109,39 +117,39 @@ selections = st.builds(
 
 @settings(derandomize=True)
 @given(standings, selections, st.sampled_from(OnUnconfirmed))
-def test_no_selection_takes_who_was_sent_to_is_on_the_way_or_cancelled(
-    standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
+def test_no_selection_takes_sent_open_or_cancelled_recipients(
+    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
 ) -> None:
-    reason = verdict(standing, selection, on_unconfirmed)
+    reason = skip_reason(standing, selection, on_unconfirmed)
 
-    if standing.state in CLOSED:
-        assert reason is CLOSED[standing.state]
+    if standing.status in CLOSED:
+        assert reason is CLOSED[standing.status]
     else:
         assert reason not in CLOSED.values()
 
 
 @settings(derandomize=True)
 @given(standings, selections, st.sampled_from(OnUnconfirmed))
-def test_nobody_is_taken_beyond_the_attempts_or_unconfirmed_without_being_asked_for(
-    standing: Standing, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
+def test_exhausted_or_unrequested_unconfirmed_recipients_are_never_taken(
+    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
 ) -> None:
-    if verdict(standing, selection, on_unconfirmed) is None:
-        assert not standing.used_up
+    if skip_reason(standing, selection, on_unconfirmed) is None:
+        assert not standing.attempts_exhausted
         assert not standing.maybe_sent or selection.include_unconfirmed or on_unconfirmed is RESEND
 
 
 @pytest.mark.parametrize(
-    ("selection", "names_something"),
+    ("selection", "is_explicit"),
     [
-        (PLAIN, False),
+        (DEFAULT_SELECTION, False),
         (WITH_UNCONFIRMED, False),
         (NAMED, True),
         (of_types(ErrorType.OTHER), True),
     ],
 )
-def test_naming_people_or_types_insists(selection: RetrySelection, names_something: bool) -> None:
-    assert selection.names_something is names_something
+def test_naming_recipients_or_types_includes_permanent_errors(selection: RetrySelection, is_explicit: bool) -> None:
+    assert selection.is_explicit is is_explicit
 
 
-def test_retries_come_on_top_of_the_first_attempt() -> None:
+def test_max_attempts_is_the_retries_plus_the_first_attempt() -> None:
     assert RetryPolicy(max_retry_attempts=3).max_attempts == 4

@@ -95,7 +95,7 @@ async def test_a_rebuild_reports_that_all_tables_are_equal(database_url: str) ->
 
     end = await run("rebuild", database_url)
 
-    assert (end.code, end.out) == (0, f"equal: all {len(read_models.NAMES)} tables match the event store\n")
+    assert (end.code, end.out) == (0, f"equal: all {len(read_models.TABLE_NAMES)} tables match the event store\n")
     assert re.search(r"position (\d+) of \1 in the event store", end.err)
 
 

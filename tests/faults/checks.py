@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from domain.delivery import DeliveryStatus, deciding_attempt
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from projections.sql import Row
 from server.eventstore.postgres.store import PostgresStore
 from server.eventstore.rebuild import differences
@@ -28,8 +28,8 @@ class Snapshot:
             self.read_models = contents(sql)
         self.differences = differences(store)
 
-    def _whole_log(self) -> Sequence[Recorded]:
-        found: list[Recorded] = []
+    def _whole_log(self) -> Sequence[RecordedEvent]:
+        found: list[RecordedEvent] = []
         while chunk := self._store.recorded_after(found[-1].position if found else 0, EVENTS_AT_ONCE):
             found.extend(chunk)
         return found

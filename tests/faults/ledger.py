@@ -17,7 +17,7 @@ from domain.batch_events import (
     RecordedOutcome,
 )
 from domain.delivery import DeliveryStatus, delivery_id, parse_delivery_id, status_of
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import (
     MessageCancelled,
     MessageCompleted,
@@ -29,7 +29,6 @@ from domain.message_events import (
 from domain.outcome import Unconfirmed
 from domain.page_events import PageHeld, PageReleased
 from domain.retry import OnUnconfirmed, RetryTrigger
-from projections.recorded import Recorded
 from server.sandbox.record import Arrival
 
 OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
@@ -58,7 +57,7 @@ class Attempt:
 class Ledger:
     """Reads the whole log; `violations` describes each forbidden event."""
 
-    def __init__(self, log: Sequence[Recorded]) -> None:
+    def __init__(self, log: Sequence[RecordedEvent]) -> None:
         self.violations: list[str] = []
         self.messages: dict[str, MessageSubmitted] = {}
         self.attempts: dict[str, Attempt] = {}  # by delivery id
@@ -89,7 +88,7 @@ class Ledger:
     def _report(self, text: str) -> None:
         self.violations.append(text)
 
-    def _read(self, recorded: Recorded) -> None:
+    def _read(self, recorded: RecordedEvent) -> None:
         where = f"position {recorded.position}"
         match recorded.event:
             case MessageSubmitted() as event:

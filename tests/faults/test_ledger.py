@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from domain.batch_events import BatchCreated
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import MessageCancelled, MessageResumed, MessageStopped, RetryRequested
 from domain.outcome import Failed, Unconfirmed
 from domain.retry import RetrySelection, RetryTrigger
 from domain.stop_policy import Stop, StopCause
-from projections.recorded import Recorded
 from server.sandbox.record import Arrival
 from tests.builders import (
     MESSAGE,
@@ -41,14 +40,14 @@ STOPPED = MessageStopped(
 RESUMED = MessageResumed(message_id=MESSAGE, requested_by="", time=NOW)
 
 
-def _log(events: Sequence[Event]) -> Sequence[Recorded]:
+def _log(events: Sequence[Event]) -> Sequence[RecordedEvent]:
     """Give the events of each batch consecutive versions."""
     versions: dict[object, int] = {}
     log = []
     for position, event in enumerate(events, start=1):
         stream = getattr(event, "batch_number", "message")
         versions[stream] = versions.get(stream, 0) + 1
-        log.append(Recorded(position, str(stream), versions[stream], event))
+        log.append(RecordedEvent(position, str(stream), versions[stream], event))
     return log
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import MessageResumed
-from projections.recorded import Recorded
 from server.sandbox.record import Arrival
 from tests.builders import (
     MESSAGE,
@@ -37,7 +36,7 @@ def terms(fault: Step, between: Sequence[Event], arrivals: Sequence[Arrival]) ->
     """Return the attempts of each term and the number of violations; `between` happens after half of the dispatches."""
     first, second = range(HALF), range(HALF, PEOPLE)
     events = (message_submitted(), batch_created(), started("one"), dispatched(2, *first), *between)
-    log = [Recorded(n, "stream", n, event) for n, event in enumerate((*events, dispatched(3, *second)), start=1)]
+    log = [RecordedEvent(n, "stream", n, event) for n, event in enumerate((*events, dispatched(3, *second)), start=1)]
     [waste] = wasted([fault], log, arrivals)
     return sorted(waste.by_term.values()), len(waste.violations())
 

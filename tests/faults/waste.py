@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from domain.batch_events import BatchStarted, DeliveriesDispatched
 from domain.delivery import delivery_id
+from domain.event import RecordedEvent
 from domain.message_events import MessageResumed, MessageSubmitted, RetryRequested
 from domain.page_events import PageReleased, PageTokenReplaced
 from domain.retry import RetryTrigger
-from projections.recorded import Recorded
 from server.sandbox.effect import ErrorAnswer, UserToken
 from server.sandbox.graph_error import GraphError
 from server.sandbox.preset import PRESETS
@@ -46,7 +46,7 @@ class Term(NamedTuple):
 class Terms:
     """Finds the term of each delivery's last dispatch in the log."""
 
-    def __init__(self, log: Sequence[Recorded]) -> None:
+    def __init__(self, log: Sequence[RecordedEvent]) -> None:
         self._pages: dict[str, str] = {}  # by message
         self._workers: dict[tuple[str, int], str] = {}  # by batch
         self._decisions: Counter[str] = Counter()  # by page and by message
@@ -54,7 +54,7 @@ class Terms:
         for recorded in log:
             self._take(recorded)
 
-    def _take(self, recorded: Recorded) -> None:
+    def _take(self, recorded: RecordedEvent) -> None:
         match recorded.event:
             case MessageSubmitted(message_id=message_id, page_id=page_id):
                 self._pages[message_id] = page_id
@@ -96,7 +96,7 @@ class Waste(NamedTuple):
         ]
 
 
-def wasted(script: Sequence[Step], log: Sequence[Recorded], arrivals: Sequence[Arrival]) -> Iterator[Waste]:
+def wasted(script: Sequence[Step], log: Sequence[RecordedEvent], arrivals: Sequence[Arrival]) -> Iterator[Waste]:
     """Yield the waste of each wide fault in the script."""
     terms = Terms(log).by_delivery
     for step in script:

@@ -140,7 +140,7 @@ def process_batches(scene: Scene) -> Steps:
 
 
 def answer_lost(scene: Scene) -> Steps:
-    """A reset, a timeout or an unreadable answer: the outcome is unknown (rule 5)."""
+    """A reset, a timeout or an unreadable answer: the outcome is unknown (protocol rule 5)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
             if delivery.request is Request.IN_FLIGHT and scene.is_running(delivery.sender):
@@ -150,7 +150,7 @@ def answer_lost(scene: Scene) -> Steps:
 
 
 def receipt_recorded(scene: Scene) -> Steps:
-    """Record the platform's echo on its own stream (rule 4)."""
+    """Record the platform's echo on its own stream (protocol rule 4)."""
     for index, batch in enumerate(scene.world.batches):
         for position, delivery in enumerate(batch.deliveries):
             has_arrived = delivery.arrived or delivery.request is Request.IN_FLIGHT

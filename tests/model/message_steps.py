@@ -56,7 +56,7 @@ def batch_cancelled(scene: Scene) -> Steps:
 
 
 def resend_read(scene: Scene) -> Steps:
-    """A manual Resend loads the message's version, then the recipients to resend (rule 11)."""
+    """A manual Resend loads the message's version, then the recipients to resend (protocol rule 11)."""
     world = scene.world
     if not world.left or world.message.cancelled or len(world.plans) == MOST_PLANS:
         return
@@ -99,7 +99,7 @@ def timer_ran(scene: Scene) -> Steps:
 
 
 def _after_read(scene: Scene, plan: Plan) -> Plan | None:
-    """Return the plan with its recipients, or None if another automatic round started since the trigger (rule 11)."""
+    """Return the plan with its recipients, or None if another automatic round started since the trigger (protocol rule 11)."""
     moved = scene.world.message.retry_count != plan.retry_count and scene.rules.trigger_carries_retry_count
     if moved or not is_automatic_round_due(scene, RetryType.CRON):
         return None
@@ -180,7 +180,7 @@ def _read_again(scene: Scene, plan: Plan) -> World:
 
 
 def message_completed(scene: Scene) -> Steps:
-    """Decide completion by a read after the last batch's commit, on a notification or by the reconciler (rule 2)."""
+    """Decide completion by a read after the last batch's commit, on a notification or by the reconciler (protocol rule 2)."""
     world = scene.world
     if (
         world.message.completed

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from domain.delivery import DeliveryStatus as Status
 from domain.fault import ErrorType, RetryRule
-from domain.retry import OnUnconfirmed, RetrySelection, Standing, verdict
+from domain.retry import OnUnconfirmed, RetrySelection, RetryState, skip_reason
 from tests.model.rules import Rules
 from tests.model.state import (
     BOTH,
@@ -177,7 +177,7 @@ def put(workers: tuple[Worker, ...], index: int, worker: Worker) -> tuple[Worker
 
 
 def status_read(delivery: Delivery, evidence_wins: bool) -> Status:
-    """Return the status as readers see it: a receipt overrides the batch's events (rule 4)."""
+    """Return the status as readers see it: a receipt overrides the batch's events (protocol rule 4)."""
     return Status.SENT if delivery.has_receipt and evidence_wins else delivery.status
 
 
@@ -190,14 +190,14 @@ def statuses_at(batches: tuple[Batch, ...], evidence_wins: bool) -> tuple[tuple[
 @cache
 def _is_taken(statuses: tuple[Status, ...], most: int, with_unconfirmed: bool, every: bool) -> bool:
     state = state_of(statuses)
-    candidate = Standing(
-        state=state,
-        used_up=len(statuses) >= most,
+    candidate = RetryState(
+        status=state,
+        attempts_exhausted=len(statuses) >= most,
         error_type=ErrorType.NETWORK,
         retry=RetryRule.AUTOMATIC,
         maybe_sent=Status.UNCONFIRMED in (statuses if every else (state,)),
     )
-    return verdict(candidate, RetrySelection(include_unconfirmed=with_unconfirmed), OnUnconfirmed.HOLD) is None
+    return skip_reason(candidate, RetrySelection(include_unconfirmed=with_unconfirmed), OnUnconfirmed.HOLD) is None
 
 
 def initial_world(scenario: Scenario) -> World:

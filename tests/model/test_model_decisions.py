@@ -53,7 +53,7 @@ def on_chunk(chunk: tuple[int, ...]) -> Iterator[Case]:
     yield Case(
         f"drop {chunk}",
         lambda batch: decisions.drop(batch, pending(batch)),
-        lambda batch: batch_decisions.drop(batch, chunk, now=NOW),
+        lambda batch: batch_decisions.cancel_positions(batch, chunk, now=NOW),
         needs_claim=True,
     )
 

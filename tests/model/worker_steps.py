@@ -10,7 +10,7 @@ from tests.model.state import BOTH, IN_WORKER, NONE, Batch, Delivery, Lease, Req
 
 
 def page_owned(scene: Scene) -> Steps:
-    """A worker takes a page with open batches that has no owner or whose owner's lease has lapsed (rule 7)."""
+    """A worker takes a page with open batches that has no owner or whose owner's lease has lapsed (protocol rule 7)."""
     world, rules, _ = scene
     is_free = world.owner == NONE or world.workers[world.owner].lease is not Lease.HELD
     if world.is_done or not (is_free or not rules.page_moves_only_without_a_lease):
@@ -27,7 +27,7 @@ def _has_unsent(scene: Scene, worker: int) -> bool:
 
 
 def batch_started(scene: Scene) -> Steps:
-    """The page's owner claims an unclaimed batch, or takes over a started one whose claim has ended (rule 2)."""
+    """The page's owner claims an unclaimed batch, or takes over a started one whose claim has ended (protocol rule 2)."""
     world, rules, _ = scene
     for worker in BOTH:
         if not scene.is_running(worker) or (worker != world.owner and rules.claim_checks_the_page):
@@ -55,7 +55,7 @@ def _is_passed_over(scene: Scene, batch: Batch) -> bool:
 
 
 def deliveries_dispatched(scene: Scene) -> Steps:
-    """Dispatch one delivery, or all pending ones; the guards are checked in the same transaction (rule 3)."""
+    """Dispatch one delivery, or all pending ones; the guards are checked in the same transaction (protocol rule 3)."""
     world, rules, _ = scene
     if _is_guarded(scene):
         return
@@ -93,7 +93,7 @@ def _dispatched(scene: Scene, index: int, chunk: tuple[int, ...]) -> Step:
 
 
 def request_leaves(scene: Scene) -> Steps:
-    """The next request leaves after a check of the lease and its term (rule 6)."""
+    """The next request leaves after a check of the lease and its term (protocol rule 6)."""
     for index, batch in enumerate(scene.world.batches):
         for worker in BOTH:
             waiting = tuple(p for p, d in enumerate(batch.deliveries) if d.sender == worker and d.request in IN_WORKER)
@@ -158,7 +158,7 @@ def _returned(scene: Scene, index: int, worker: int, claim: int) -> Step:
 
 
 def is_claim_own(scene: Scene, batch: Batch, delivery: Delivery) -> bool:
-    """Return whether the worker's claim is still the batch's when it reloads the batch (rule 1)."""
+    """Return whether the worker's claim is still the batch's when it reloads the batch (protocol rule 1)."""
     if not scene.rules.claim_is_checked:
         return True
     if not scene.rules.claim_is_a_number:

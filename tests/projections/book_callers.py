@@ -1,4 +1,4 @@
-"""Rules of test_books.py: what callers and timers ask for, and what else happens meanwhile."""
+"""State machine rules for callers and timers, token changes, worker losses and rebuilds (see test_books.py)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,12 +29,12 @@ from tests.builders import (
 from tests.projections.book_model import Attempt, ModelBatch, ModelMessage
 from tests.projections.book_workers import BookWorkers
 
-MOST_MESSAGES = 3
-CALM = 30  # commits before anybody cancels: afterwards little happens to a message
-STREAMED = "streamed"  # the message whose recipients come as a stream; one that broke off may be begun again
+MAX_MESSAGES = 3
+COMMITS_BEFORE_CANCEL = 30  # few rules apply to a message after a cancel
+STREAMED = "streamed"  # the message whose recipients come as a stream; it may start again after it was abandoned
 sizes = st.integers(1, 5)
 limits = st.integers(1, 2)  # max_retry_attempts
-wishes = st.sampled_from(OnUnconfirmed)
+on_unconfirmed_values = st.sampled_from(OnUnconfirmed)
 selections = st.builds(
     RetrySelection,
     recipients_named=st.booleans(),
@@ -43,23 +43,25 @@ selections = st.builds(
 )
 
 
-def in_threes(people: Sequence[BatchRecipient]) -> list[Sequence[BatchRecipient]]:
+def in_groups_of_three(people: Sequence[BatchRecipient]) -> list[Sequence[BatchRecipient]]:
     return [people[start : start + 3] for start in range(0, len(people), 3)]
 
 
 class BookCallers(BookWorkers):
-    """Sends, streams, resends, cancels, completes."""
+    """Sends, streams, resends, pauses, cancels and completes."""
 
-    # Messages come
+    # New messages
 
-    @initialize(data=st.data(), on_unconfirmed=wishes)
-    def begin_with_a_message(self, data: st.DataObject, on_unconfirmed: OnUnconfirmed) -> None:
+    @initialize(data=st.data(), on_unconfirmed=on_unconfirmed_values)
+    def initialize_with_a_message(self, data: st.DataObject, on_unconfirmed: OnUnconfirmed) -> None:
         self.register_page()
         self.send(5, 2, on_unconfirmed)
-        self.work_off(data)
+        self.process_open_batches(data)
 
-    @precondition(lambda self: len(self.model) < MOST_MESSAGES)
-    @rule(size=sizes, limit=limits, on_unconfirmed=wishes, streamed=st.booleans(), breaks_off=st.booleans())
+    @precondition(lambda self: len(self.model) < MAX_MESSAGES)
+    @rule(
+        size=sizes, limit=limits, on_unconfirmed=on_unconfirmed_values, streamed=st.booleans(), breaks_off=st.booleans()
+    )
     def send_another(
         self, size: int, limit: int, on_unconfirmed: OnUnconfirmed, streamed: bool, breaks_off: bool
     ) -> None:
@@ -70,23 +72,23 @@ class BookCallers(BookWorkers):
 
     def send(self, size: int, limit: int, on_unconfirmed: OnUnconfirmed) -> None:
         message_id = f"m{len(self.model)}"
-        groups = in_threes(batch_recipients(*(f"r{n}" for n in range(size))))
+        groups = in_groups_of_three(batch_recipients(*(f"r{n}" for n in range(size))))
         submitted = self.submitted(message_id, size, len(groups), limit, on_unconfirmed)
         appends = self.db.new_batches(message_id, groups, first=1, time=submitted.time)
         self.db.write(self.db.of_message(self.db.message(message_id), submitted), *appends)
         self.begin(message_id, groups, limit, on_unconfirmed)
 
     def stream(self, size: int, limit: int, on_unconfirmed: OnUnconfirmed, breaks_off: bool) -> None:
-        begun = self.db.message(STREAMED)
-        self.db.write(self.db.of_message(begun, message_staged(message_id=STREAMED, time=self.now())))
-        self.db.stages[STREAMED] = begun.version + 1
-        groups = in_threes(batch_recipients(*(f"r{n}" for n in range(size))))
+        before = self.db.message(STREAMED)
+        self.db.write(self.db.of_message(before, message_staged(message_id=STREAMED, time=self.now())))
+        self.db.stages[STREAMED] = before.version + 1
+        groups = in_groups_of_three(batch_recipients(*(f"r{n}" for n in range(size))))
         self.db.write(*self.db.new_batches(STREAMED, groups, first=1, time=self.now()))
         staged = self.db.message(STREAMED)
         if breaks_off:
             self.db.write(self.db.of_message(staged, message_abandoned(message_id=STREAMED, time=self.now())))
             assert not self.db.rows("SELECT 1 FROM recipients WHERE message_id = :id", id=STREAMED)
-            self.reached("a stream broke off")
+            self.reached("a stream was abandoned")
             return
         submitted = self.submitted(STREAMED, size, len(groups), limit, on_unconfirmed, stage=staged.stage)
         self.db.write(self.db.of_message(staged, submitted))
@@ -111,42 +113,44 @@ class BookCallers(BookWorkers):
     ) -> None:
         message = self.model[message_id] = ModelMessage(1 + limit, on_unconfirmed)
         for number, group in enumerate(groups, start=1):
-            message.batches[number] = ModelBatch([Attempt(who.id, 1) for who in group], round=0)
+            message.batches[number] = ModelBatch([Attempt(one.id, 1) for one in group], round=0)
 
-    # People and timers ask
+    # Requests and timers
 
-    @rule(data=st.data(), wishes=st.lists(st.booleans(), min_size=1, max_size=2), trigger=st.sampled_from(RetryTrigger))
-    def resend_and_work_off(self, data: st.DataObject, wishes: list[bool], trigger: RetryTrigger) -> None:
-        """Once or twice, each time with the unconfirmed ones or without."""
-        for include_unconfirmed in wishes:
+    @rule(
+        data=st.data(), resends=st.lists(st.booleans(), min_size=1, max_size=2), trigger=st.sampled_from(RetryTrigger)
+    )
+    def resend_and_process(self, data: st.DataObject, resends: list[bool], trigger: RetryTrigger) -> None:
+        """Resend once or twice, each time with or without unconfirmed recipients."""
+        for include_unconfirmed in resends:
             self.resend(data, include_unconfirmed, trigger)
-            self.work_off(data)
+            self.process_open_batches(data)
 
     def resend(self, data: st.DataObject, include_unconfirmed: bool, trigger: RetryTrigger) -> None:
         self.start_round(data, RetrySelection(include_unconfirmed=include_unconfirmed), trigger)
 
     @rule(data=st.data(), selection=selections)
-    def resend_to_some(self, data: st.DataObject, selection: RetrySelection) -> None:
+    def resend_selection(self, data: st.DataObject, selection: RetrySelection) -> None:
         self.start_round(data, selection, RetryTrigger.MANUAL)
 
     @precondition(lambda self: self.places(S.UNCONFIRMED))
     @rule(data=st.data())
-    def resend_in_vain(self, data: st.DataObject) -> None:
-        """Who may have been reached by the first attempt is known not to have been by the second."""
+    def resend_with_failure(self, data: st.DataObject) -> None:
+        """Resend unconfirmed recipients so that the second attempt fails, then resend without unconfirmed ones."""
         self.resend(data, True, RetryTrigger.MANUAL)
-        self.work_off(data, FAILED)
+        self.process_open_batches(data, FAILED)
         self.resend(data, False, RetryTrigger.MANUAL)
 
     @precondition(lambda self: self.places(S.UNCONFIRMED))
     @rule(data=st.data())
-    def resend_and_then_hear(self, data: st.DataObject) -> None:
-        """Evidence comes when another attempt is planned already."""
+    def resend_before_a_late_outcome(self, data: st.DataObject) -> None:
+        """Record late outcomes after the next attempt is planned."""
         self.resend(data, True, RetryTrigger.MANUAL)
-        self.hear_late(data)
-        self.work_off(data)
+        self.record_late_outcomes(data)
+        self.process_open_batches(data)
 
     def start_round(self, data: st.DataObject, selection: RetrySelection, trigger: RetryTrigger) -> None:
-        """Plan the same round twice at one version: only one of the two is appended (protocol rule 11)."""
+        """Commit the same plan twice at one version: only one commit succeeds (protocol rule 11)."""
         message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
         model, message = self.model[message_id], self.db.message(message_id)
         if model.is_cancelled:
@@ -155,14 +159,14 @@ class BookCallers(BookWorkers):
         named = named if selection.recipients_named else []
         plan = self.db.plan(message_id, ResendCriteria(selection=selection, recipient_ids=tuple(named)))
         taken = model.retryable(selection, named, self.token_generation)
-        assert {who.id for who in plan.recipients} == taken
-        left_out = model.candidates(selection, named, self.token_generation) - taken
-        if any(model.is_left_out_for_an_earlier_attempt(who) for who in left_out):
-            self.reached("one who may have been reached before is left out")
+        assert {one.id for one in plan.recipients} == taken
+        skipped = model.candidates(selection, named, self.token_generation) - taken
+        if any(model.is_left_out_for_an_earlier_attempt(recipient) for recipient in skipped):
+            self.reached("a recipient is skipped for an earlier unconfirmed attempt")
         assert plan.total == len(plan.recipients)
         if not plan.recipients:
             return
-        groups, time = in_threes(plan.recipients), self.now()
+        groups, time = in_groups_of_three(plan.recipients), self.now()
         requested = retry_requested(
             trigger,
             message_id=message_id,
@@ -193,21 +197,21 @@ class BookCallers(BookWorkers):
         for group in groups:
             attempts = [
                 Attempt(
-                    who.id,
-                    who.attempt_number,
-                    follows_unconfirmed=model.may_have_reached(who.id),
+                    one.id,
+                    one.attempt_number,
+                    follows_unconfirmed=model.may_have_reached(one.id),
                     unconfirmed_asked_for=model.asks_for_unconfirmed(selection),
                 )
-                for who in group
+                for one in group
             ]
             model.batches[len(model.batches) + 1] = ModelBatch(attempts, round=model.round)
 
-    @rule(what=st.sampled_from(["a token is replaced", "the process dies", "somebody rebuilds"]))
-    def something_else_happens(self, what: str) -> None:
-        if what == "a token is replaced":
+    @rule(change=st.sampled_from(["replace the token", "replace the worker", "rebuild"]))
+    def change_something_else(self, change: str) -> None:
+        if change == "replace the token":
             self.replace_token()
-        elif what == "the process dies":
-            self.die()
+        elif change == "replace the worker":
+            self.replace_worker()
         else:
             self.db.assert_rebuilt_equal()
 
@@ -217,32 +221,32 @@ class BookCallers(BookWorkers):
         self.db.append_to_page(self.token_generation - 1, replaced)
 
     @precondition(lambda self: self.places(S.PENDING))
-    @rule(data=st.data(), goes_on=st.sampled_from([True, True, True, False]))
-    def pause(self, data: st.DataObject, goes_on: bool) -> None:
-        """Whoever works on it finds out; mostly it is resumed at once."""
+    @rule(data=st.data(), resumes=st.sampled_from([True, True, True, False]))
+    def pause(self, data: st.DataObject, resumes: bool) -> None:
+        """Pause a message and try to dispatch from it; usually resume it at once."""
         message_id, number = data.draw(st.sampled_from(self.places(S.PENDING)), label="batch")
         model = self.model[message_id]
         if model.is_cancelled:
             return
-        self.hold_back(message_id, is_paused=True)
+        self.set_paused(message_id, is_paused=True)
         self.claim((message_id, number))
         self.dispatch((message_id, number), self.at((message_id, number)).at(S.PENDING))
-        if goes_on:
-            self.hold_back(message_id, is_paused=False)
+        if resumes:
+            self.set_paused(message_id, is_paused=False)
 
     @precondition(lambda self: any(model.is_paused for model in self.model.values()))
     @rule(data=st.data())
     def resume(self, data: st.DataObject) -> None:
         paused = [name for name, model in self.model.items() if model.is_paused and not model.is_cancelled]
         if paused:
-            self.hold_back(data.draw(st.sampled_from(paused), label="message"), is_paused=False)
-            self.work_off(data)
+            self.set_paused(data.draw(st.sampled_from(paused), label="message"), is_paused=False)
+            self.process_open_batches(data)
 
-    def hold_back(self, message_id: str, *, is_paused: bool) -> None:
+    def set_paused(self, message_id: str, *, is_paused: bool) -> None:
         model, message, now = self.model[message_id], self.db.message(message_id), self.now()
         event: MessagePaused | MessageResumed | None
         if is_paused:
-            event = messages.pause(message, somebody_waits=False, requested_by=OWNER, request=None, now=now)
+            event = messages.pause(message, has_retryable_recipients=False, requested_by=OWNER, request=None, now=now)
         else:
             event = messages.resume(message, requested_by=OWNER, request=None, now=now)
         assert (event is None) is (model.is_paused is is_paused)
@@ -250,17 +254,19 @@ class BookCallers(BookWorkers):
             self.db.write(self.db.of_message(message, event))
         model.is_paused = is_paused
 
-    @precondition(lambda self: self.ticks > CALM)
+    @precondition(lambda self: self.ticks > COMMITS_BEFORE_CANCEL)
     @rule(data=st.data(), reaches_batches=st.booleans())
     def cancel(self, data: st.DataObject, reaches_batches: bool) -> None:
-        """Also what nobody has begun to send."""
-        if len(self.model) < MOST_MESSAGES:
+        """Cancel a message; its batches are cancelled at once, or when a worker tries to dispatch from them."""
+        if len(self.model) < MAX_MESSAGES:
             self.send(4, 1, OnUnconfirmed.HOLD)
         message_id = data.draw(st.sampled_from(sorted(self.model)), label="message")
         model, message = self.model[message_id], self.db.message(message_id)
         if model.is_completed:
             return
-        cancelled = messages.cancel(message, somebody_waits=False, requested_by=OWNER, request=None, now=self.now())
+        cancelled = messages.cancel(
+            message, has_retryable_recipients=False, requested_by=OWNER, request=None, now=self.now()
+        )
         assert (cancelled is None) is model.is_cancelled
         if cancelled is not None:
             self.db.write(self.db.of_message(message, cancelled))
@@ -268,7 +274,7 @@ class BookCallers(BookWorkers):
         for place in self.places(S.PENDING):
             if place[0] == message_id and reaches_batches:
                 self.cancel_batch(place)
-            elif place[0] == message_id:  # a worker who has not heard of it
+            elif place[0] == message_id:  # a worker that does not know of the cancel
                 self.claim(place)
                 self.dispatch(place, self.at(place).at(S.PENDING))
 

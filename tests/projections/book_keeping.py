@@ -1,4 +1,4 @@
-"""The ground that the rules of test_books.py stand on: a database, a model, and what there is to choose from."""
+"""The base of the state machine of test_books.py: a database, a model, and helpers that choose batches and outcomes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ outcomes: st.SearchStrategy[Outcome] = st.sampled_from(
 
 
 class BookKeeping(RuleBasedStateMachine):
-    """Drives a database and a model alike; one process owns the page, until it dies and another takes over."""
+    """Applies the same operations to a database and a model; one process owns the page, until another takes over."""
 
-    seen: ClassVar[Counter[str]] = Counter()  # situations that the rules came into, over all runs
+    seen: ClassVar[Counter[str]] = Counter()  # situations that occurred, over all runs
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class BookKeeping(RuleBasedStateMachine):
         self.db.give_page(*self.owner)
 
     def reached(self, situation: str) -> None:
-        """The rules got here, so that a test may ask whether they ever do."""
+        """Record that a situation occurred, so that the test can check that each one does."""
         self.seen[situation] += 1
 
     def now(self) -> datetime:
@@ -64,7 +64,7 @@ class BookKeeping(RuleBasedStateMachine):
         return after(self.ticks)
 
     def places(self, *statuses: S) -> list[Place]:
-        """Batches that have deliveries of any of these statuses."""
+        """Return the batches that have deliveries with any of these statuses."""
         return [
             (message_id, number)
             for message_id, message in self.model.items()
@@ -84,7 +84,7 @@ class BookKeeping(RuleBasedStateMachine):
     def end(
         self, data: st.DataObject, place: Place, positions: Sequence[int], outcome: Outcome | None = None
     ) -> list[RecordedOutcome]:
-        """Outcomes of some deliveries (this one, or anything), as the model takes them in."""
+        """Return outcomes for some deliveries (this outcome, or random ones), and apply them to the model."""
         known = [
             RecordedOutcome(position=position, outcome=outcome or data.draw(outcomes, label="outcome"), time=self.now())
             for position in positions

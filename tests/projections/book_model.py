@@ -1,4 +1,4 @@
-"""What the books should say: a model with neither events nor SQL, that the read models are compared with."""
+"""A model of messages without events and SQL, to which the read models are compared."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,14 +10,15 @@ from domain.fault import ErrorType, Fault, RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from domain.retry import OnUnconfirmed, RetrySelection
 
-Place = tuple[str, int]  # a batch: its message and its number
+Place = tuple[str, int]  # the message id and the number of a batch
 
 
 @dataclass
 class Attempt:
-    """One attempt; `follows_unconfirmed` = when it was planned, one before might have arrived.
+    """One attempt.
 
-    `status` and `fault` are what its batch says; what it reads as is sent once there is a receipt.
+    `follows_unconfirmed`: an earlier attempt was unconfirmed when this one was planned. `status` and `fault` are those
+    of the batch's stream; with a receipt the effective status is SENT.
     """
 
     recipient: str
@@ -30,7 +31,7 @@ class Attempt:
     has_receipt: bool = False
 
     @property
-    def reads_as(self) -> S:
+    def effective_status(self) -> S:
         return S.SENT if self.has_receipt else self.status
 
     @property
@@ -44,7 +45,7 @@ class Attempt:
 
 @dataclass
 class ModelBatch:
-    """A batch's attempts by position, and the claim under which it is worked."""
+    """A batch's attempts by position, and the owner of its claim."""
 
     attempts: Sequence[Attempt]
     round: int
@@ -57,8 +58,8 @@ class ModelBatch:
     def is_over(self) -> bool:
         return not self.at(S.PENDING) and not self.at(S.SENDING)
 
-    def lose_sending(self) -> None:
-        """Whoever sent these will not say what became of them."""
+    def end_sending(self) -> None:
+        """Mark sending attempts unconfirmed: their worker is lost."""
         for position in self.at(S.SENDING):
             self.attempts[position].end(Unconfirmed(WORKER_LOST))
 
@@ -77,19 +78,19 @@ class ModelMessage:
     is_completed: bool = False
 
     def attempts(self) -> Mapping[str, list[Attempt]]:
-        """Every recipient's attempts, in order."""
+        """Return each recipient's attempts, in order."""
         found: dict[str, list[Attempt]] = {}
         for number in sorted(self.batches):
             for attempt in self.batches[number].attempts:
                 found.setdefault(attempt.recipient, []).append(attempt)
         return found
 
-    def stands_by(self, recipient: str) -> Attempt:
-        """The attempt that decides on a recipient."""
+    def deciding_attempt(self, recipient: str) -> Attempt:
+        """Return the attempt that decides a recipient's status."""
         return _deciding(self.attempts()[recipient])
 
     def counts(self) -> Counter[S]:
-        return Counter(_deciding(attempts).reads_as for attempts in self.attempts().values())
+        return Counter(_deciding(attempts).effective_status for attempts in self.attempts().values())
 
     def error_types(self) -> Counter[ErrorType]:
         deciding = (_deciding(attempts) for attempts in self.attempts().values())
@@ -97,33 +98,33 @@ class ModelMessage:
 
     @property
     def is_over(self) -> bool:
-        """No attempt is open, not even one at somebody who turned out to have been reached before."""
+        """Whether no attempt is open, including attempts to recipients that are already SENT."""
         return all(batch.is_over for batch in self.batches.values())
 
     def retryable(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
-        """Whom a resend has to take, no more and no less."""
+        """Return exactly the recipients that a resend must take."""
         candidates = self.candidates(selection, named, token_generation)
-        asked_for = self.asks_for_unconfirmed(selection)
-        return {who for who in candidates if asked_for or not self.may_have_reached(who)}
+        takes_unconfirmed = self.asks_for_unconfirmed(selection)
+        return {one for one in candidates if takes_unconfirmed or not self.may_have_reached(one)}
 
     def candidates(self, selection: RetrySelection, named: Collection[str], token_generation: int) -> set[str]:
-        """Whom it would take if it did not matter that an attempt may have arrived."""
-        everyone = self.attempts()
-        wanted = set(named) & everyone.keys() if selection.recipients_named else everyone.keys()
+        """Return the recipients that a resend would take if it always took unconfirmed ones."""
+        attempts = self.attempts()
+        wanted = set(named) & attempts.keys() if selection.recipients_named else attempts.keys()
         return {
-            who
-            for who in wanted
-            if len(everyone[who]) < self.max_attempts
-            and self._can_be_retried(_deciding(everyone[who]), selection, token_generation)
+            one
+            for one in wanted
+            if len(attempts[one]) < self.max_attempts
+            and self._can_be_retried(_deciding(attempts[one]), selection, token_generation)
         }
 
     def is_left_out_for_an_earlier_attempt(self, recipient: str) -> bool:
-        """The last attempt is known to have failed, but one before may have arrived."""
-        return self.may_have_reached(recipient) and self.stands_by(recipient).reads_as is S.FAILED
+        """Return whether the last attempt failed, but an earlier one may have arrived."""
+        return self.may_have_reached(recipient) and self.deciding_attempt(recipient).effective_status is S.FAILED
 
     def may_have_reached(self, recipient: str) -> bool:
-        """Some attempt, not only the last, is unconfirmed."""
-        return any(attempt.reads_as is S.UNCONFIRMED for attempt in self.attempts()[recipient])
+        """Return whether any attempt is unconfirmed."""
+        return any(attempt.effective_status is S.UNCONFIRMED for attempt in self.attempts()[recipient])
 
     def _can_be_retried(self, last: Attempt, selection: RetrySelection, token_generation: int) -> bool:
         error = last.error
@@ -139,7 +140,7 @@ class ModelMessage:
         return selection.include_unconfirmed or self.on_unconfirmed is OnUnconfirmed.RESEND
 
     def status(self) -> str:
-        """The word that sums the message up."""
+        """Return the message's status."""
         counts = self.counts()
         if self.is_cancelled:
             return "CANCELLED"
@@ -152,8 +153,8 @@ class ModelMessage:
 
 
 def _deciding(attempts: Iterable[Attempt]) -> Attempt:
-    """The last one that was sent, else the last that was not cancelled (no other can be open), else the last."""
+    """Return the last sent attempt, else the last not cancelled (only the last can be open), else the last one."""
     in_order = list(attempts)
-    sent = [attempt for attempt in in_order if attempt.reads_as is S.SENT]
+    sent = [attempt for attempt in in_order if attempt.effective_status is S.SENT]
     not_cancelled = [attempt for attempt in in_order if attempt.status is not S.CANCELLED]
     return (sent or not_cancelled or in_order)[-1]

@@ -1,4 +1,4 @@
-"""A real database that is driven by the domain's decisions, one commit at a time."""
+"""A real database that tests change by the domain's decisions, one commit at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from domain.fault import ErrorType
 from domain.message import Message
 from domain.message_events import MessageCancelled, MessageCompleted
 from domain.outcome import Outcome
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class DrivenStore:
-    """Loads, commits and queries; remembers the stage of streamed messages, which is part of their batches' streams."""
+    """Loads, commits and queries; keeps the stages of streamed messages, which are part of stream names."""
 
     def __init__(self, path: Path) -> None:
         self.store = SqliteStore(path)
@@ -59,7 +59,7 @@ class DrivenStore:
         results = [written.result for written in self.store.write_together(commits)]
         for result in results:
             assert not isinstance(result, BaseException)
-        return results  # type: ignore[return-value]  # asserted just now
+        return results  # type: ignore[return-value]  # asserted above
 
     def append_to_page(self, version: int, *events: Event) -> None:
         self.write(StreamEvents(page_stream(PAGE), version, events))
@@ -77,7 +77,7 @@ class DrivenStore:
     # Messages
 
     def submit(self, message_id: str, *people: str, at: float = 0.0, **fields: Any) -> None:
-        """A message in one batch that nobody has begun to send."""
+        """Submit a message with one pending batch."""
         submitted = message_submitted(len(people), message_id=message_id, time=after(at), **fields)
         created = self.new_batches(
             message_id, [batch_recipients(*people)], first=1, page_id=submitted.page_id, time=submitted.time
@@ -85,13 +85,13 @@ class DrivenStore:
         self.write(self.of_message(self.message(message_id), submitted), *created)
 
     def send(self, message_id: str, outcomes: Mapping[str, Outcome], *, at: float = 0.0, **fields: Any) -> None:
-        """A message that went out with these outcomes, and is done."""
+        """Submit, send and complete a message with these outcomes."""
         self.submit(message_id, *outcomes, at=at, **fields)
         self.deliver(message_id, 1, outcomes)
         self.complete(message_id, at=at + 1)
 
     def deliver(self, message_id: str, number: int, outcomes: Mapping[str, Outcome]) -> None:
-        """A batch goes out with these outcomes."""
+        """Send a batch with these outcomes."""
         batch = self.batch(message_id, number)
         self.write(self.of_batch(batch, delivered(batch, outcomes)))
 
@@ -129,20 +129,20 @@ class DrivenStore:
         return StreamEvents(batch_stream(batch.message_id, batch.stage, batch.number), batch.version, events)
 
     def record_echoes(self, batch: Batch, positions: Sequence[int], *, now: datetime) -> Sequence[Receipt]:
-        """The platform says that it took these; those that said something new."""
+        """Record echoes for these positions, and return the new ones."""
         stream = receipts_stream(batch.message_id, batch.stage, batch.number)
-        book = receipts.fold(self.store.load(stream, None))
-        told = [Receipt(position=p, kind=ReceiptKind.ECHO, time=now, provider_message_id=f"m_{p}") for p in positions]
-        new = tuple(told[place] for place in receipts.news(book, told))
+        recorded = receipts.fold(self.store.load(stream, None))
+        echoes = [Receipt(position=p, kind=ReceiptKind.ECHO, time=now, provider_message_id=f"m_{p}") for p in positions]
+        new = tuple(echoes[index] for index in receipts.new_receipt_indexes(recorded, echoes))
         if new:
             event = ReceiptsRecorded(message_id=batch.message_id, batch_number=batch.number, receipts=new, time=now)
-            self.write(StreamEvents(stream, book.version, [event]))
+            self.write(StreamEvents(stream, recorded.version, [event]))
         return new
 
     def new_batches(
         self, message_id: str, groups: Sequence[Sequence[BatchRecipient]], *, first: int, **fields: Any
     ) -> list[StreamEvents]:
-        """The first events of batches, numbered on from the first."""
+        """Return the appends that create batches, numbered from `first` on."""
         stage = self.stages.get(message_id, 0)
         created = [
             batch_created(*group, message_id=message_id, batch_number=number, stage=stage, **fields)
@@ -157,12 +157,12 @@ class DrivenStore:
             return query(sql)
 
     def steps(self, query: Callable[[Sql], object]) -> int:
-        """How many instructions of SQLite's virtual machine a query takes."""
-        taken = 0
+        """Return the number of instructions of SQLite's virtual machine that a query executes."""
+        steps = 0
 
         def count() -> int:
-            nonlocal taken
-            taken += 1
+            nonlocal steps
+            steps += 1
             return 0
 
         with self.store.transaction(commit=False) as sql:
@@ -170,27 +170,27 @@ class DrivenStore:
             connection.set_progress_handler(count, 1)
             query(sql)
             connection.set_progress_handler(None, 1)
-        return taken
+        return steps
 
     def rows(self, statement: str, **parameters: Any) -> Sequence[Row]:
         return self.ask(lambda sql: sql.rows(statement, parameters))
 
     def counted(self, statement: str, **parameters: Any) -> dict[Any, int]:
-        """A query for pairs of what is counted and how often it is there."""
-        return {row["what"]: row["how_many"] for row in self.rows(statement, **parameters)}
+        """Return the result of a query with the columns `counted` and `row_count` as a mapping."""
+        return {row["counted"]: row["row_count"] for row in self.rows(statement, **parameters)}
 
     def failures(self, message_id: str) -> Mapping[ErrorType, int]:
-        return self.ask(lambda sql: failures.by_type(sql, message_id))
+        return self.ask(lambda sql: failures.counts_by_type(sql, message_id))
 
     def assert_rebuilt_equal(self) -> None:
-        """The read models made anew from the log hold what those kept up to date hold."""
+        """Check that a rebuild from the log gives the same read models."""
         before = self.ask(contents)
         rebuild(self.store)
         assert self.ask(contents) == before
 
 
 def counts_of(row: Row) -> dict[DeliveryStatus, int]:
-    """The counts in a row, without those that are 0."""
+    """Return the counts in a row that are not 0."""
     return {status: row[status.value.lower()] for status in DeliveryStatus if row[status.value.lower()]}
 
 

@@ -1,10 +1,10 @@
-"""What readers find of a message's attempts and batches, and who may be tried again."""
+"""Queries of a message's attempts, batches and retryable recipients."""
 
 from typing import Any
 
-from projections import batches, delivery_rows, standings
+from projections import batches, delivery_rows, retry_groups
 from projections.delivery_rows import DeliveryFilter
-from projections.standings import Judged
+from projections.retry_groups import RetryContext
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,
@@ -21,7 +21,9 @@ from tests.projections.driven_store import DrivenStore
 
 def attempts(db: DrivenStore, *, after: tuple[int, int] = (0, -1), limit: int = 10, **wanted: Any) -> list[str]:
     found = db.ask(
-        lambda sql: delivery_rows.attempts(sql, DeliveryFilter(message_id=MESSAGE, **wanted), after=after, limit=limit)
+        lambda sql: delivery_rows.list_attempts(
+            sql, DeliveryFilter(message_id=MESSAGE, **wanted), after=after, limit=limit
+        )
     )
     return [f"{row.recipient_id} {row.attempt_number} {row.status}" for row in found]
 
@@ -41,7 +43,7 @@ def test_every_attempt_is_listed_by_batch_and_position(db: DrivenStore) -> None:
     assert attempts(db, error_types=("INVALID_RECIPIENT",)) == ["bob 1 FAILED"]
 
 
-def test_open_batches_of_a_page_come_in_the_order_in_which_they_were_planned(db: DrivenStore) -> None:
+def test_claimable_batches_of_a_page_are_in_planning_order(db: DrivenStore) -> None:
     for page_id in ("1001", "2002", "3003"):
         db.register_page(page_id)
     db.submit("z-first", "ann")
@@ -55,33 +57,35 @@ def test_open_batches_of_a_page_come_in_the_order_in_which_they_were_planned(db:
     assert sorted(db.ask(batches.pages_with_work)) == ["1001", "2002"]
 
 
-# Who may be tried again
+# Retryable recipients
 
 
-def test_recipients_are_judged_by_attempts_and_token(db: DrivenStore) -> None:
+def test_recipients_are_grouped_by_attempts_and_token(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": FAILED_FOR_TOKEN, "bob": FAILED_FOR_TOKEN, "eve": FAILED})
 
     def groups(max_attempts: int, token_generation: int) -> list[tuple[str | None, bool, bool, int]]:
-        judged = Judged(message_id=MESSAGE, max_attempts=max_attempts, token_generation=token_generation)
-        found = db.ask(lambda sql: standings.groups(sql, judged))
-        return sorted((s.error_type or "", s.used_up, s.token_replaced, count) for s, count in found.items())
+        judged = RetryContext(message_id=MESSAGE, max_attempts=max_attempts, token_generation=token_generation)
+        found = db.ask(lambda sql: retry_groups.count_groups(sql, judged))
+        return sorted((s.error_type or "", s.attempts_exhausted, s.token_replaced, count) for s, count in found.items())
 
     assert groups(2, 1) == [("ACCESS_TOKEN", False, False, 2), ("NETWORK", False, False, 1)]
     assert groups(2, 2) == [("ACCESS_TOKEN", False, True, 2), ("NETWORK", False, True, 1)]
     assert groups(1, 1) == [("ACCESS_TOKEN", True, False, 2), ("NETWORK", True, False, 1)]
 
 
-def test_failed_recipients_of_a_standing_are_found_again(db: DrivenStore) -> None:
+def test_the_failed_recipients_of_a_group_are_found(db: DrivenStore) -> None:
     db.send(MESSAGE, {"bob": FAILED_FOR_TOKEN, "ann": FAILED_FOR_TOKEN, "eve": FAILED, "joe": SENT})
-    judged = Judged(message_id=MESSAGE, max_attempts=2, token_generation=2)
-    every = db.ask(lambda sql: standings.groups(sql, judged))
+    judged = RetryContext(message_id=MESSAGE, max_attempts=2, token_generation=2)
+    every = db.ask(lambda sql: retry_groups.count_groups(sql, judged))
     token = [standing for standing in every if standing.error_type == "ACCESS_TOKEN"]
 
-    found = db.ask(lambda sql: standings.failed(sql, judged, token, after="", limit=10))
-    gathered = db.ask(lambda sql: standings.failed(sql, judged, token, after="", limit=10, are_few=True))
-    rest = db.ask(lambda sql: standings.failed(sql, judged, list(every), after="ann", limit=1))
+    found = db.ask(lambda sql: retry_groups.list_failed(sql, judged, token, after="", limit=10))
+    found_and_sorted = db.ask(
+        lambda sql: retry_groups.list_failed(sql, judged, token, after="", limit=10, are_few=True)
+    )
+    rest = db.ask(lambda sql: retry_groups.list_failed(sql, judged, list(every), after="ann", limit=1))
 
     assert [row.recipient_id for row in found] == ["ann", "bob"]
-    assert gathered == found
+    assert found_and_sorted == found
     assert [(row.recipient_id, row.origin_batch, row.origin_position) for row in rest] == [("bob", 1, 0)]
-    assert {row.standing for row in found} == set(token)
+    assert {row.retry_state for row in found} == set(token)

@@ -1,4 +1,4 @@
-"""Which open round a message's row tells of, one with a canary or not: the same, however events are put together."""
+"""The open round in a message's row, with and without a canary, for any grouping of events into transactions."""
 
 import pytest
 
@@ -33,7 +33,7 @@ OF_ANOTHER_ROUND = retry_requested(round=2, first_batch=3)
         ([CANCELLED], 0, 1),
     ],
 )
-def test_the_row_tells_of_an_open_round_until_it_is_settled(
+def test_the_row_has_the_open_round_until_it_ends(
     db: DrivenStore, opens: Event, events: list[Event], canary_round: int, round_: int, *, at_once: bool
 ) -> None:
     db.register_page()

@@ -1,7 +1,7 @@
-"""Whatever happens to messages, and whenever it is removed what may be: nothing else is different for it.
+"""Cleanups at any time change only the rows that they remove.
 
-The log of each run is worked off twice. In between the second time, all that may be removed is removed again and again;
-what happens later to what is left, or to what is gone, has to come to the same counts, states and reports.
+The log of each run is projected twice, the second time with cleanups after some of the events. Later events for
+remaining and for removed rows must give the same counts, states and reports.
 """
 
 import random
@@ -16,15 +16,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from domain import batch_decisions
 from domain.batch_events import BatchEvent
-from domain.cleanup_events import CleanedPart, CleanupStarted, DeliveriesCleaned
 from domain.delivery import DeliveryStatus as S
-from domain.event import Event
+from domain.event import Event, RecordedEvent
+from domain.retention_events import CleanedPart, CleanupStarted, DeliveriesCleaned
 from domain.streams import cleanup_stream
-from projections import read_models, removable
-from projections.recorded import Recorded
-from projections.removable import Cursor
+from projections import read_models, removable_deliveries
+from projections.count_deltas import CountDeltas
+from projections.removable_deliveries import CleanupCursor
 from projections.sql import Sql, micros
-from projections.tally import Tally
 from server.eventstore.commit import StreamEvents
 from server.eventstore.sqlite.sql import SqliteSql
 from tests.builders import FAILED, MESSAGE, OWNER, UNCONFIRMED, after, known
@@ -32,28 +31,28 @@ from tests.projections.book_callers import BookCallers
 from tests.projections.book_model import Place
 from tests.projections.driven_store import DrivenStore, counts_of
 
-MOST_RUNS = 5
-LATER = after(1_000_000)  # than anything that happens in a run
+MAX_RUNS = 5
+LATER = after(1_000_000)  # after all events of a run
 SAME = ("batches", "failures", "outcomes", "page_outcomes", "requests", "pages")
 
 
 class ReadModels:
-    """Made from events one by one, each in a transaction of its own."""
+    """Read models to which each event is applied in its own transaction."""
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self.sql: Sql = SqliteSql(SQLiteCursor(self._connection.cursor()))
-        self.removed = self.touched_after_a_cleanup = 0
+        self.removed = self.events_after_a_cleanup = 0
         read_models.create(self.sql)
 
     def close(self) -> None:
         self._connection.close()
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         if isinstance(recorded.event, BatchEvent) and self._is_cleaned(recorded.event.message_id):
-            self.touched_after_a_cleanup += 1
-        tally = Tally()
+            self.events_after_a_cleanup += 1
+        tally = CountDeltas()
         read_models.apply(self.sql, [recorded], tally)
         tally.write(self.sql)
 
@@ -62,14 +61,14 @@ class ReadModels:
         return row is not None and row["is_cleaned"] == 1
 
     def clean(self, version: int) -> int:
-        """Removes all that may be; answers the version that the cleanup has then."""
-        cursor: Cursor | None = Cursor()
+        """Remove everything removable, and return the cleanup's new version."""
+        cursor: CleanupCursor | None = CleanupCursor()
         while cursor is not None:
-            parts, cursor = removable.look(self.sql, micros(LATER), cursor)
+            parts, cursor = removable_deliveries.find_removable(self.sql, micros(LATER), cursor)
             if parts:
                 version += 1
                 self.removed += sum(part.deliveries for part in parts)
-                assert removable.is_unchanged(self.sql, micros(LATER), parts)
+                assert removable_deliveries.is_unchanged(self.sql, micros(LATER), parts)
                 cleaned = DeliveriesCleaned(cleanup_id="c", before=LATER, parts=tuple(parts), time=LATER)
                 self.apply(of_cleanup(version, cleaned))
         return version
@@ -78,12 +77,12 @@ class ReadModels:
         return sorted(self.sql.rows(f"SELECT {columns} FROM {table} WHERE {condition}"), key=repr)  # noqa: S608
 
 
-def of_cleanup(version: int, event: Event) -> Recorded:
-    return Recorded(0, cleanup_stream("c"), version, event)
+def of_cleanup(version: int, event: Event) -> RecordedEvent:
+    return RecordedEvent(0, cleanup_stream("c"), version, event)
 
 
-def work_off(log: Sequence[Recorded], chance: random.Random | None) -> ReadModels:
-    """The log's read models, cleaned after some of the events, and at the end."""
+def read_models_from(log: Sequence[RecordedEvent], chance: random.Random | None) -> ReadModels:
+    """Return the read models of a log, with cleanups after random events and at the end if `chance` is given."""
     made, version = ReadModels(), 1
     started = CleanupStarted(cleanup_id="c", requested_by=OWNER, before=LATER, time=LATER)
     made.apply(of_cleanup(version, started))
@@ -97,7 +96,7 @@ def work_off(log: Sequence[Recorded], chance: random.Random | None) -> ReadModel
     return made
 
 
-def assert_equal_but_for_what_is_gone(whole: ReadModels, cleaned: ReadModels) -> None:
+def assert_equal_except_removed(whole: ReadModels, cleaned: ReadModels) -> None:
     for table in SAME:
         assert cleaned.rows(table) == whole.rows(table), table
     for made in (whole, cleaned):
@@ -106,13 +105,13 @@ def assert_equal_but_for_what_is_gone(whole: ReadModels, cleaned: ReadModels) ->
     assert cleaned.rows("recipients", condition="state <> 'SENT'") == whole.rows(
         "recipients", condition="state <> 'SENT'"
     )
-    who = "message_id, recipient_id, recipient_name, state, attempts, error_type"
-    assert cleaned.rows("recipients", who) == whole.rows("recipients", who)
+    columns = "message_id, recipient_id, recipient_name, state, attempts, error_type"
+    assert cleaned.rows("recipients", columns) == whole.rows("recipients", columns)
     for table in ("deliveries", "receipts"):
-        everything = [repr(row) for row in whole.rows(table)]
-        assert all(repr(row) in everything for row in cleaned.rows(table)), table
-    gone = len(whole.rows("deliveries")) - len(cleaned.rows("deliveries"))
-    assert gone == cleaned.removed
+        all_rows = [repr(row) for row in whole.rows(table)]
+        assert all(repr(row) in all_rows for row in cleaned.rows(table)), table
+    removed = len(whole.rows("deliveries")) - len(cleaned.rows("deliveries"))
+    assert removed == cleaned.removed
     assert not cleaned.rows(
         "deliveries",
         condition="status IN ('SENT', 'CANCELLED') AND (SELECT state FROM recipients"
@@ -123,43 +122,43 @@ def assert_equal_but_for_what_is_gone(whole: ReadModels, cleaned: ReadModels) ->
 
 
 class CleanedBooks(BookCallers):
-    """Runs, and is then worked off again with cleanups in between."""
+    """The state machine, whose log is projected again with cleanups at the end of each run."""
 
     removed = 0
-    happened_after_a_cleanup = 0
+    events_after_a_cleanup = 0
 
     def echo(self, place: Place, some: Sequence[int]) -> None:
-        """Not of what was cancelled: it did not leave, and once it is removed nothing could be said of it."""
+        """Record echoes, except for cancelled deliveries: they were not sent, and a cleanup may have removed them."""
         attempts = self.at(place).attempts
         super().echo(place, [position for position in some if attempts[position].status is not S.CANCELLED])
 
     def teardown(self) -> None:
         log = self.db.store.recorded_after(0, 100_000)
         chance = random.Random(self.ticks)  # noqa: S311 - the same in each run
-        with closing(work_off(log, None)) as whole, closing(work_off(log, chance)) as cleaned:
-            assert_equal_but_for_what_is_gone(whole, cleaned)
+        with closing(read_models_from(log, None)) as whole, closing(read_models_from(log, chance)) as cleaned:
+            assert_equal_except_removed(whole, cleaned)
             CleanedBooks.removed += cleaned.removed
-            CleanedBooks.happened_after_a_cleanup += cleaned.touched_after_a_cleanup
+            CleanedBooks.events_after_a_cleanup += cleaned.events_after_a_cleanup
         super().teardown()
 
 
-def test_a_cleanup_changes_nothing_but_what_it_removes() -> None:
-    for number in range(MOST_RUNS):
+def test_a_cleanup_changes_only_the_removed_rows() -> None:
+    for number in range(MAX_RUNS):
         run_state_machine_as_test(
             seed(number)(type("Books", (CleanedBooks,), {})),
             settings=settings(
                 database=None, deadline=None, max_examples=10, stateful_step_count=40, phases=[Phase.generate]
             ),
         )
-        if CleanedBooks.removed > 10 and CleanedBooks.happened_after_a_cleanup > 5:
+        if CleanedBooks.removed > 10 and CleanedBooks.events_after_a_cleanup > 5:
             break
 
     assert CleanedBooks.removed > 10
-    assert CleanedBooks.happened_after_a_cleanup > 5
+    assert CleanedBooks.events_after_a_cleanup > 5
 
 
-def test_what_a_worker_tells_late_of_a_removed_delivery_is_counted_no_more(db: DrivenStore) -> None:
-    """Its batch does not know of the receipt that made it sent, and so of one to remove."""
+def test_a_late_outcome_of_a_removed_delivery_is_not_counted(db: DrivenStore) -> None:
+    """The batch's own stream does not have the receipt that made the delivery SENT and removable."""
     db.register_page()
     db.send(MESSAGE, {"ann": UNCONFIRMED, "bob": UNCONFIRMED})
     db.record_echoes(db.batch(MESSAGE, 1), [0], now=after(1))

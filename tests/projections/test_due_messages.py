@@ -1,4 +1,4 @@
-"""Messages with a retry schedule of their own: when their next round is due."""
+"""The due time of the next round, for messages with their own retry schedule."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ from tests.builders import (
 )
 from tests.projections.driven_store import DrivenStore
 
-BEGINNING = (0, "")
+FIRST = (0, "")
 
 
 def failed(db: DrivenStore, message_id: str, policy: RetryPolicy, *, at: float = 0.0) -> None:
-    """A message that reached nobody, and was done a second later."""
+    """Send a message that fails for its only recipient, and complete it a second later."""
     db.send(message_id, {"ann": FAILED}, at=at, retry_policy=policy)
 
 
-def due(db: DrivenStore, until: float, after_: tuple[int, str] = BEGINNING, limit: int = 10) -> list[str]:
+def due(db: DrivenStore, until: float, after_: tuple[int, str] = FIRST, limit: int = 10) -> list[str]:
     rows = db.ask(
         lambda sql: message_rows.due_by_own_schedule(sql, after=after_, until=micros(after(until)), limit=limit)
     )
@@ -44,7 +44,7 @@ def next_retry(db: DrivenStore, message_id: str) -> int | None:
 
 
 @pytest.mark.parametrize("policy", [cron(3, each(60)), auto(3, each(60))])
-def test_the_next_round_is_due_after_the_end(db: DrivenStore, policy: RetryPolicy) -> None:
+def test_the_next_round_is_due_a_delay_after_the_end(db: DrivenStore, policy: RetryPolicy) -> None:
     failed(db, "m", policy)
 
     assert next_retry(db, "m") == micros(after(61))
@@ -54,20 +54,20 @@ def test_the_next_round_is_due_after_the_end(db: DrivenStore, policy: RetryPolic
 
 
 @pytest.mark.parametrize("policy", [cron(), auto(), RetryPolicy(delay=each(60))])
-def test_others_have_no_time_of_their_own(db: DrivenStore, policy: RetryPolicy) -> None:
+def test_messages_without_their_own_schedule_have_no_due_time(db: DrivenStore, policy: RetryPolicy) -> None:
     failed(db, "m", policy)
 
     assert next_retry(db, "m") is None
     assert due(db, 1e6) == []
 
 
-def test_who_failed_nobody_is_never_due(db: DrivenStore) -> None:
+def test_a_message_without_failures_is_never_due(db: DrivenStore) -> None:
     db.send("m", {"ann": SENT}, retry_policy=cron(3, each(60)))
 
     assert due(db, 1e6) == []
 
 
-def test_messages_come_in_the_order_in_which_they_fall_due(db: DrivenStore) -> None:
+def test_due_messages_are_ordered_by_due_time(db: DrivenStore) -> None:
     failed(db, "a", cron(3, each(60)))
     failed(db, "b", cron(3, each(30)))
     failed(db, "c", cron(3, each(60)))
@@ -76,7 +76,7 @@ def test_messages_come_in_the_order_in_which_they_fall_due(db: DrivenStore) -> N
     assert due(db, 100, (micros(after(61)), "a")) == ["c"]
 
 
-def test_a_round_takes_the_time_away_and_its_end_gives_another(db: DrivenStore) -> None:
+def test_a_round_clears_the_due_time_and_its_end_sets_the_next_one(db: DrivenStore) -> None:
     failed(db, "m", cron(2, each(60)))
 
     for round_ in (1, 2):
@@ -91,10 +91,10 @@ def test_a_round_takes_the_time_away_and_its_end_gives_another(db: DrivenStore) 
         db.deliver("m", 1 + round_, {"ann": FAILED})
         db.complete("m", at=100 * round_)
 
-        assert next_retry(db, "m") == (micros(after(160)) if round_ == 1 else None)  # then they are used up
+        assert next_retry(db, "m") == (micros(after(160)) if round_ == 1 else None)  # no rounds left after the second
 
 
-def test_a_pause_takes_the_time_away_until_the_message_is_done_again(db: DrivenStore) -> None:
+def test_a_pause_clears_the_due_time_until_the_message_completes_again(db: DrivenStore) -> None:
     failed(db, "m", cron(3, each(60)))
 
     db.write(db.of_message(db.message("m"), message_paused(message_id="m", time=after(5))))
@@ -107,7 +107,7 @@ def test_a_pause_takes_the_time_away_until_the_message_is_done_again(db: DrivenS
     assert (row.status, row.completed, row.next_retry_time) == ("FAILED", True, micros(after(70)))
 
 
-def test_a_cancel_takes_the_time_away(db: DrivenStore) -> None:
+def test_a_cancel_clears_the_due_time(db: DrivenStore) -> None:
     failed(db, "m", cron(3, each(60)))
 
     db.write(db.of_message(db.message("m"), MessageCancelled(message_id="m", requested_by=OWNER, time=NOW)))
@@ -115,7 +115,7 @@ def test_a_cancel_takes_the_time_away(db: DrivenStore) -> None:
     assert next_retry(db, "m") is None
 
 
-def test_a_message_that_ends_after_a_cancel_has_none(db: DrivenStore) -> None:
+def test_a_cancelled_message_gets_no_due_time_when_it_completes(db: DrivenStore) -> None:
     db.submit("m", "ann", retry_policy=cron(3, each(60)))
     db.cancel("m", at=1)
     db.complete("m", at=2)
@@ -123,7 +123,7 @@ def test_a_message_that_ends_after_a_cancel_has_none(db: DrivenStore) -> None:
     assert next_retry(db, "m") is None
 
 
-def test_the_timetable_leaves_those_with_a_schedule_of_their_own_out(db: DrivenStore) -> None:
+def test_messages_with_their_own_schedule_can_be_left_out_of_the_timer(db: DrivenStore) -> None:
     failed(db, "own", cron(3, each(60)))
     failed(db, "timetable", cron())
 
@@ -135,7 +135,7 @@ def test_the_timetable_leaves_those_with_a_schedule_of_their_own_out(db: DrivenS
     assert for_timer() == ["own", "timetable"]
 
 
-def test_a_message_with_a_schedule_is_rebuilt_as_it_was(db: DrivenStore) -> None:
+def test_a_rebuild_restores_a_message_with_a_schedule(db: DrivenStore) -> None:
     failed(db, "m", cron(3, each(60)))
     db.submit("paused", "ann", schedule_time=after(100))
     db.write(db.of_message(db.message("paused"), message_paused(message_id="paused")))

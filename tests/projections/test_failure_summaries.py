@@ -1,4 +1,4 @@
-"""Failures by error type, with the times and the error of the recipients who stand under each."""
+"""Failures by error type, with the first and last time and the last error of each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ from tests.projections.driven_store import DrivenStore
 
 
 def summed_up(db: DrivenStore, *message_ids: str) -> Sequence[ErrorTypeRow]:
-    return db.ask(lambda sql: failures.summed_up(sql, message_ids))
+    return db.ask(lambda sql: failures.summarize(sql, message_ids))
 
 
 def counts(db: DrivenStore, *message_ids: str) -> list[tuple[str, str, int]]:
@@ -34,13 +34,13 @@ def counts(db: DrivenStore, *message_ids: str) -> list[tuple[str, str, int]]:
 
 
 def deliver(db: DrivenStore, number: int, outcomes: Mapping[str, tuple[Outcome, float]]) -> None:
-    """A worker works off a batch; each outcome was known so many seconds later."""
+    """Send a batch; the number with each outcome is the time of the outcome, in seconds after NOW."""
     pending = db.batch(MESSAGE, number)
     started = start(pending)
     claimed = apply(pending, started)
     dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=1, now=NOW)
-    came = [known(p, *_at(outcomes[claimed.recipients[p].id])) for p in claimed.pending]
-    recorded = batch_decisions.record(apply(claimed, dispatched), came, now=after(99))
+    known_outcomes = [known(p, *_at(outcomes[claimed.recipients[p].id])) for p in claimed.pending]
+    recorded = batch_decisions.record(apply(claimed, dispatched), known_outcomes, now=after(99))
     db.write(db.of_batch(pending, [*started, *dispatched, *recorded]))
 
 
@@ -48,14 +48,14 @@ def _at(outcome: tuple[Outcome, float]) -> tuple[Outcome, datetime]:
     return outcome[0], after(outcome[1])
 
 
-def went_out(db: DrivenStore, outcomes: Mapping[str, tuple[Outcome, float]]) -> None:
+def send_with_outcomes(db: DrivenStore, outcomes: Mapping[str, tuple[Outcome, float]]) -> None:
     db.submit(MESSAGE, *outcomes)
     deliver(db, 1, outcomes)
 
 
-def test_each_type_has_its_first_and_last_time_and_the_error_of_the_last(db: DrivenStore) -> None:
+def test_each_type_has_its_first_and_last_time_and_last_error(db: DrivenStore) -> None:
     early, middle, late = (Failed(fault(message=word)) for word in ("early", "middle", "late"))
-    went_out(
+    send_with_outcomes(
         db,
         {"ann": (middle, 20), "bob": (late, 30), "cid": (early, 10), "dan": (FAILED_FOR_GOOD, 40), "eve": (SENT, 50)},
     )
@@ -68,8 +68,8 @@ def test_each_type_has_its_first_and_last_time_and_the_error_of_the_last(db: Dri
     assert (permanent.first_time, permanent.last_time) == (micros(after(40)), micros(after(40)))
 
 
-def test_only_those_count_who_stand_under_the_type_now(db: DrivenStore) -> None:
-    went_out(db, {"ann": (FAILED, 10), "bob": (FAILED, 20), "cid": (FAILED, 30)})
+def test_only_recipients_that_have_the_error_type_now_count(db: DrivenStore) -> None:
+    send_with_outcomes(db, {"ann": (FAILED, 10), "bob": (FAILED, 20), "cid": (FAILED, 30)})
     db.write(
         db.of_message(db.message(), retry_requested(recipients=2)),
         *db.new_batches(MESSAGE, [batch_recipients("ann", "cid", attempt=2)], first=2, round=1),
@@ -88,7 +88,7 @@ def test_only_those_count_who_stand_under_the_type_now(db: DrivenStore) -> None:
     )
 
 
-def test_messages_come_in_the_order_in_which_they_are_asked_for_commonest_type_first(db: DrivenStore) -> None:
+def test_rows_are_in_the_requested_message_order_with_the_largest_type_first(db: DrivenStore) -> None:
     db.send("a", {"ann": FAILED_FOR_GOOD, "bob": FAILED_FOR_GOOD, "cid": FAILED})
     db.send("b", {"ann": FAILED})
     db.send("c", {"ann": SENT})

@@ -1,4 +1,4 @@
-"""What a message's row says of limited and suspended automatic rounds: the same as its stream, and as a rebuild."""
+"""Limit and suspension of automatic rounds in a message's row are the same as in its stream and after a rebuild."""
 
 import pytest
 
@@ -43,7 +43,7 @@ CANCELLED = MessageCancelled(message_id=MESSAGE, requested_by=OWNER, time=NOW)
         ([STOPPED, CANCELLED], 2, False),
     ],
 )
-def test_the_row_says_what_the_stream_says(
+def test_the_row_has_the_same_limit_and_suspension_as_the_stream(
     db: DrivenStore, events: list[Event], limit: int, *, is_suspended: bool, at_once: bool
 ) -> None:
     db.register_page()

@@ -1,4 +1,4 @@
-"""What readers find of messages."""
+"""Queries of messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ from tests.projections.driven_store import DrivenStore
 
 def newest(db: DrivenStore, limit: int = 10, **wanted: Any) -> list[str]:
     found = db.ask(
-        lambda sql: message_rows.newest(sql, MessageFilter(**{"owner": OWNER, **wanted}), before=None, limit=limit)
+        lambda sql: message_rows.list_newest(sql, MessageFilter(**{"owner": OWNER, **wanted}), before=None, limit=limit)
     )
     return [row.message_id for row in found]
 
@@ -51,7 +51,9 @@ def newest(db: DrivenStore, limit: int = 10, **wanted: Any) -> list[str]:
         ({"ann": FAILED, "bob": UNCONFIRMED}, "FAILED"),
     ],
 )
-def test_a_message_that_is_done_is_summed_up(db: DrivenStore, outcomes: Mapping[str, Outcome], status: str) -> None:
+def test_a_completed_message_has_the_status_of_its_outcomes(
+    db: DrivenStore, outcomes: Mapping[str, Outcome], status: str
+) -> None:
     db.send(MESSAGE, outcomes, at=5)
 
     row = db.row()
@@ -59,7 +61,7 @@ def test_a_message_that_is_done_is_summed_up(db: DrivenStore, outcomes: Mapping[
     assert row.end_time == micros(after(6))
 
 
-def test_a_message_is_pending_until_something_leaves(db: DrivenStore) -> None:
+def test_a_message_is_pending_until_a_delivery_is_dispatched(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann", "bob")
     before = db.row().status
 
@@ -69,7 +71,7 @@ def test_a_message_is_pending_until_something_leaves(db: DrivenStore) -> None:
     assert (before, db.row().status) == ("PENDING", "SENDING")
 
 
-def test_a_round_opens_a_message_again(db: DrivenStore) -> None:
+def test_a_round_reopens_a_message(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": FAILED})
 
     db.write(
@@ -83,7 +85,7 @@ def test_a_round_opens_a_message_again(db: DrivenStore) -> None:
     assert (row.counts[DeliveryStatus.PENDING], row.total) == (1, 1)
 
 
-def test_a_cancel_is_the_last_word(db: DrivenStore) -> None:
+def test_a_cancelled_message_stays_cancelled(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": FAILED}, retry_policy=cron())
 
     db.cancel(MESSAGE, at=9)
@@ -101,7 +103,7 @@ def test_the_sequence_grows_with_every_change(db: DrivenStore) -> None:
     assert before < db.row().sequence
 
 
-def test_a_stream_that_is_open_is_seen_by_nobody_but_the_sweep(db: DrivenStore) -> None:
+def test_a_staged_message_is_visible_only_to_the_reconciler(db: DrivenStore) -> None:
     db.register_page()
     db.write(db.of_message(db.message(), message_staged()))
     db.stages[MESSAGE] = 1
@@ -114,7 +116,7 @@ def test_a_stream_that_is_open_is_seen_by_nobody_but_the_sweep(db: DrivenStore) 
     assert db.ask(message_rows.staged) == [(MESSAGE, WORKER)]
 
 
-def test_a_stream_that_was_submitted_is_seen_whole(db: DrivenStore) -> None:
+def test_a_submitted_stream_is_visible_with_all_recipients(db: DrivenStore) -> None:
     db.write(db.of_message(db.message(), message_staged()))
     db.stages[MESSAGE] = 1
     db.write(*db.new_batches(MESSAGE, [batch_recipients("ann", "bob")], first=1))
@@ -128,7 +130,7 @@ def test_a_stream_that_was_submitted_is_seen_whole(db: DrivenStore) -> None:
     assert db.ask(message_rows.staged) == []
 
 
-def test_a_stream_that_broke_off_leaves_nothing(db: DrivenStore) -> None:
+def test_an_abandoned_message_leaves_no_rows(db: DrivenStore) -> None:
     db.write(db.of_message(db.message(), message_staged()))
     db.stages[MESSAGE] = 1
     db.write(*db.new_batches(MESSAGE, [batch_recipients("ann")], first=1))
@@ -136,7 +138,7 @@ def test_a_stream_that_broke_off_leaves_nothing(db: DrivenStore) -> None:
     db.write(db.of_message(db.message(), message_abandoned()))
 
     for table in ("messages", "batches", "deliveries", "recipients", "failures", "requests"):
-        assert not db.rows(f"SELECT * FROM {table}"), table  # noqa: S608 - our own words
+        assert not db.rows(f"SELECT * FROM {table}"), table  # noqa: S608 - constants
     db.assert_rebuilt_equal()
 
 
@@ -147,12 +149,12 @@ def test_the_newest_message_comes_first(db: DrivenStore) -> None:
     assert newest(db) == ["new", "middle", "old"]
 
 
-def test_a_list_goes_on_where_it_stopped_also_among_messages_of_one_moment(db: DrivenStore) -> None:
+def test_a_list_continues_within_messages_of_the_same_time(db: DrivenStore) -> None:
     for message_id in ("a", "b", "c"):
         db.send(message_id, {"ann": SENT}, at=5)
 
-    last_seen = (micros(after(5)), "c")
-    rest = db.ask(lambda sql: message_rows.newest(sql, MessageFilter(owner=OWNER), before=last_seen, limit=10))
+    last_listed = (micros(after(5)), "c")
+    rest = db.ask(lambda sql: message_rows.list_newest(sql, MessageFilter(owner=OWNER), before=last_listed, limit=10))
 
     assert newest(db, limit=1) == ["c"]
     assert [row.message_id for row in rest] == ["b", "a"]
@@ -164,26 +166,28 @@ def test_a_list_goes_on_where_it_stopped_also_among_messages_of_one_moment(db: D
         ({"page_id": "2002"}, ["elsewhere"]),
         ({"statuses": ("FAILED",)}, ["failed"]),
         ({"statuses": ("FAILED", "SENT")}, ["failed", "elsewhere"]),
-        ({"with_failures": True}, ["failed", "doubtful"]),
-        ({"owner": "somebody else"}, ["theirs"]),
+        ({"with_failures": True}, ["failed", "unconfirmed"]),
+        ({"owner": "another owner"}, ["theirs"]),
     ],
 )
-def test_a_list_shows_what_was_asked_for(db: DrivenStore, wanted: dict[str, Any], found: list[str]) -> None:
+def test_a_list_returns_the_messages_that_match_its_filter(
+    db: DrivenStore, wanted: dict[str, Any], found: list[str]
+) -> None:
     db.send("elsewhere", {"ann": SENT}, at=1, page_id="2002")
-    db.send("doubtful", {"ann": UNCONFIRMED, "bob": SENT}, at=2)
+    db.send("unconfirmed", {"ann": UNCONFIRMED, "bob": SENT}, at=2)
     db.send("failed", {"ann": FAILED}, at=3)
-    db.send("theirs", {"ann": FAILED}, at=4, owner="somebody else")
+    db.send("theirs", {"ann": FAILED}, at=4, owner="another owner")
 
     assert newest(db, **wanted) == found
 
 
-def test_the_timer_takes_cron_messages_that_are_done_and_have_failures_and_rounds_left(db: DrivenStore) -> None:
+def test_the_timer_takes_completed_cron_messages_with_failures_and_rounds_left(db: DrivenStore) -> None:
     db.send("due", {"ann": FAILED}, retry_policy=cron())
-    db.send("doubtful", {"ann": UNCONFIRMED}, retry_policy=cron())
-    db.send("fine", {"ann": SENT}, retry_policy=cron())
-    db.send("by-hand", {"ann": FAILED}, retry_policy=RetryPolicy())
-    db.send("at-once", {"ann": FAILED}, retry_policy=auto())
-    db.submit("under-way", "ann", retry_policy=cron())
+    db.send("also-due", {"ann": UNCONFIRMED}, retry_policy=cron())
+    db.send("sent", {"ann": SENT}, retry_policy=cron())
+    db.send("manual", {"ann": FAILED}, retry_policy=RetryPolicy())
+    db.send("auto", {"ann": FAILED}, retry_policy=auto())
+    db.submit("open", "ann", retry_policy=cron())
     db.send("stopped", {"ann": FAILED}, retry_policy=cron())
     db.write(
         db.of_message(db.message("stopped"), MessageCancelled(message_id="stopped", requested_by="", time=after(9)))
@@ -193,13 +197,13 @@ def test_the_timer_takes_cron_messages_that_are_done_and_have_failures_and_round
     db.complete("used-up", at=9)
 
     due = db.ask(lambda sql: message_rows.due_for_timer(sql, after="", limit=10))
-    rest = db.ask(lambda sql: message_rows.due_for_timer(sql, after="doubtful", limit=10))
+    rest = db.ask(lambda sql: message_rows.due_for_timer(sql, after="also-due", limit=10))
 
-    assert [row.message_id for row in due] == ["doubtful", "due"]
+    assert [row.message_id for row in due] == ["also-due", "due"]
     assert [row.message_id for row in rest] == ["due"]
 
 
-def test_the_sweep_finds_messages_whose_end_was_missed(db: DrivenStore) -> None:
+def test_messages_without_open_deliveries_that_are_not_completed_are_found(db: DrivenStore) -> None:
     db.send("done", {"ann": SENT})
     db.submit("open", "ann")
     db.submit("missed", "ann")

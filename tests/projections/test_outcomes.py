@@ -1,4 +1,4 @@
-"""How many attempts ended how, by message and by page: what reports are made of."""
+"""The counts of attempts by outcome, message and page, which reports use."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,27 +32,27 @@ AN_HOUR = 3_600.0
 
 
 def endings(db: DrivenStore, table: str = "outcomes") -> Endings:
-    """Attempts in all hours; what adds up to 0 is left out."""
+    """Return the attempts of all hours, without counts of 0."""
     found: Endings = Counter()
-    for row in db.rows(f"SELECT * FROM {table}"):  # noqa: S608 - our own names
+    for row in db.rows(f"SELECT * FROM {table}"):  # noqa: S608 - constants
         found[row["attempt_number"], row["status"], row["error_type"]] += row["deliveries"]
     return +found
 
 
 def by_hour(db: DrivenStore) -> dict[int, int]:
     return db.counted(
-        "SELECT hour AS what, SUM(deliveries) AS how_many FROM outcomes WHERE deliveries > 0 GROUP BY hour"
+        "SELECT hour AS counted, SUM(deliveries) AS row_count FROM outcomes WHERE deliveries > 0 GROUP BY hour"
     )
 
 
 def deliver(db: DrivenStore, number: int, outcomes: Mapping[str, Outcome], *, seconds: float = 0.0) -> None:
-    """A worker works off a batch; outcomes are known so many seconds later."""
+    """Send a batch; its outcomes are known this number of seconds after NOW."""
     pending = db.batch(MESSAGE, number)
     started = start(pending)
     claimed = apply(pending, started)
     dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=1, now=NOW)
-    came = [known(p, outcomes[claimed.recipients[p].id], after(seconds)) for p in claimed.pending]
-    recorded = batch_decisions.record(apply(claimed, dispatched), came, now=after(seconds))
+    known_outcomes = [known(p, outcomes[claimed.recipients[p].id], after(seconds)) for p in claimed.pending]
+    recorded = batch_decisions.record(apply(claimed, dispatched), known_outcomes, now=after(seconds))
     db.write(db.of_batch(pending, [*started, *dispatched, *recorded]))
 
 
@@ -63,7 +63,7 @@ def resend(db: DrivenStore, number: int, *people: str, attempt: int = 2) -> None
     db.write(db.of_message(db.message(), requested), *batches)
 
 
-def test_first_attempts_are_counted_by_how_they_ended(db: DrivenStore) -> None:
+def test_first_attempts_are_counted_by_outcome(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": SENT, "bob": SENT, "cid": FAILED, "dan": FAILED_FOR_GOOD, "eve": UNCONFIRMED})
 
     assert endings(db) == {
@@ -75,13 +75,13 @@ def test_first_attempts_are_counted_by_how_they_ended(db: DrivenStore) -> None:
     db.assert_rebuilt_equal()
 
 
-def test_what_is_under_way_is_not_counted(db: DrivenStore) -> None:
+def test_open_attempts_are_not_counted(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann", "bob")
 
     assert endings(db) == {}
 
 
-def test_a_retry_is_counted_beside_the_attempt_before_it(db: DrivenStore) -> None:
+def test_a_retry_and_the_attempt_before_it_are_both_counted(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": FAILED, "bob": FAILED, "cid": SENT})
     resend(db, 2, "ann", "bob")
     deliver(db, 2, {"ann": SENT, "bob": FAILED})
@@ -98,7 +98,7 @@ def test_a_retry_is_counted_beside_the_attempt_before_it(db: DrivenStore) -> Non
     db.assert_rebuilt_equal()
 
 
-def test_late_news_moves_an_attempt_to_how_it_really_ended(db: DrivenStore) -> None:
+def test_a_late_outcome_moves_an_attempt_to_its_new_outcome(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": UNCONFIRMED, "bob": UNCONFIRMED, "cid": UNCONFIRMED})
     batch = db.batch(MESSAGE, 1)
 
@@ -117,23 +117,23 @@ def test_late_news_moves_an_attempt_to_how_it_really_ended(db: DrivenStore) -> N
     db.assert_rebuilt_equal()
 
 
-def test_each_attempt_stands_in_the_hour_in_which_its_outcome_was_known(db: DrivenStore) -> None:
+def test_an_attempt_is_counted_in_the_hour_of_its_outcome(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann", "bob", "cid")
     pending = db.batch(MESSAGE, 1)
     started = start(pending)
     claimed = apply(pending, started)
     dispatched = batch_decisions.dispatch(claimed, claimed.pending, token_generation=1, now=NOW)
-    at_sending = apply(claimed, dispatched)
-    came = [known(0, SENT, after(AN_HOUR - 1)), known(1, SENT, after(AN_HOUR)), known(2, SENT, after(AN_HOUR + 1))]
-    recorded = batch_decisions.record(at_sending, came, now=after(AN_HOUR + 2))
+    sending = apply(claimed, dispatched)
+    sent = [known(0, SENT, after(AN_HOUR - 1)), known(1, SENT, after(AN_HOUR)), known(2, SENT, after(AN_HOUR + 1))]
+    recorded = batch_decisions.record(sending, sent, now=after(AN_HOUR + 2))
     db.write(db.of_batch(pending, [*started, *dispatched, *recorded]))
 
     assert by_hour(db) == {micros(NOW): 1, micros(after(AN_HOUR)): 2}
     db.assert_rebuilt_equal()
 
 
-def test_an_error_keeps_the_text_that_was_met_first(db: DrivenStore) -> None:
-    """However events are grouped into transactions."""
+def test_an_error_keeps_the_text_of_its_first_event(db: DrivenStore) -> None:
+    """The text does not depend on how events are grouped into transactions."""
     first, later = Failed(fault(message="the first words")), Failed(fault(message="a later text"))
     db.send(MESSAGE, {"ann": first, "bob": later})
     db.send("m-2", {"ann": later})
@@ -145,19 +145,19 @@ def test_an_error_keeps_the_text_that_was_met_first(db: DrivenStore) -> None:
     db.assert_rebuilt_equal()
 
 
-def test_of_texts_in_one_transaction_the_first_in_the_log_is_kept(db: DrivenStore) -> None:
-    """Also where another message came first with another error."""
+def test_the_first_text_in_log_order_is_kept_within_a_transaction(db: DrivenStore) -> None:
+    """The transaction starts with another error of another message."""
     first, later = Failed(fault(message="the first words")), Failed(fault(message="a later text"))
     for message_id, people in (("m-1", ("ann", "bob")), ("m-2", ("ann",))):
         db.submit(message_id, *people)
     one, two = db.batch("m-1", 1), db.batch("m-2", 1)
-    begun = [*start(one), *batch_decisions.dispatch(apply(one, start(one)), [0, 1], token_generation=1, now=NOW)]
-    sending = apply(one, begun)
+    started = [*start(one), *batch_decisions.dispatch(apply(one, start(one)), [0, 1], token_generation=1, now=NOW)]
+    sending = apply(one, started)
     half = batch_decisions.record(sending, [known(0, FAILED_FOR_GOOD)], now=NOW)
     rest = batch_decisions.record(apply(sending, half), [known(1, later)], now=NOW)
 
     db.write_all(
-        Commit([db.of_batch(one, [*begun, *half])]),
+        Commit([db.of_batch(one, [*started, *half])]),
         Commit([db.of_batch(two, delivered(two, {"ann": first}))]),
         Commit([db.of_batch(apply(sending, half), rest)]),
     )
@@ -167,10 +167,10 @@ def test_of_texts_in_one_transaction_the_first_in_the_log_is_kept(db: DrivenStor
     db.assert_rebuilt_equal()
 
 
-def test_a_page_adds_up_its_messages_by_owner(db: DrivenStore) -> None:
+def test_page_outcomes_are_summed_by_owner(db: DrivenStore) -> None:
     db.send("m-1", {"ann": SENT, "bob": FAILED})
     db.send("m-2", {"ann": SENT})
-    db.send("m-3", {"ann": SENT}, owner="somebody else")
+    db.send("m-3", {"ann": SENT}, owner="another owner")
     db.send("m-4", {"ann": SENT}, page_id="2002")
 
     found = {
@@ -180,7 +180,7 @@ def test_a_page_adds_up_its_messages_by_owner(db: DrivenStore) -> None:
     assert found == {
         (OWNER, PAGE, "SENT"): 2,
         (OWNER, PAGE, "FAILED"): 1,
-        ("somebody else", PAGE, "SENT"): 1,
+        ("another owner", PAGE, "SENT"): 1,
         (OWNER, "2002", "SENT"): 1,
     }
     db.assert_rebuilt_equal()

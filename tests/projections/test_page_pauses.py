@@ -1,4 +1,4 @@
-"""Which of several pauses of a page is kept, and for how long it is shown."""
+"""Pauses of a page: which of several is kept, and until when it is returned."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,7 +36,7 @@ def pause(store: Store) -> PauseRow | None:
         return found(sql)
 
 
-def test_of_two_pauses_the_longer_is_kept_and_began_with_the_first(store: Store) -> None:
+def test_the_longer_of_two_pauses_is_kept_with_the_start_of_the_first(store: Store) -> None:
     record(store, "first", 5)
     first = pause(store)
     record(store, "longer, an error", 30)
@@ -51,7 +51,7 @@ def test_of_two_pauses_the_longer_is_kept_and_began_with_the_first(store: Store)
     assert kept.until > first.until
 
 
-def test_a_pause_that_is_over_is_not_shown_and_the_next_begins_by_itself(store: Store) -> None:
+def test_an_expired_pause_is_not_returned_and_does_not_affect_the_next_one(store: Store) -> None:
     record(store, "past", -1)
     assert pause(store) is None
 
@@ -62,10 +62,10 @@ def test_a_pause_that_is_over_is_not_shown_and_the_next_begins_by_itself(store: 
     assert kept.until - kept.time >= 4.9 * MINUTE
 
 
-def test_a_pause_that_was_ended_is_gone(store: Store) -> None:
+def test_an_ended_pause_is_not_returned(store: Store) -> None:
     record(store, "first", 5)
 
     with store.transaction(commit=True) as sql:
-        page_pauses.forget(sql, PAGE)
+        page_pauses.delete(sql, PAGE)
 
     assert pause(store) is None

@@ -1,7 +1,7 @@
 """Pages, their holds and their owners as readers find them, and the messages of a page."""
 
 from domain.fault import ErrorType
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from domain.page_events import Hold, PageHeld
 from domain.streams import page_stream
 from projections import message_rows, pages
@@ -34,7 +34,7 @@ def row(db: DrivenStore, page_id: str = PAGE) -> pages.PageRow:
 
 
 def usable(db: DrivenStore, wanted: str, *, after: str = "") -> list[str]:
-    return [page.page_id for page in db.ask(lambda sql: pages.in_order(sql, wanted, after=after, limit=10))]
+    return [page.page_id for page in db.ask(lambda sql: pages.list_usable(sql, wanted, after=after, limit=10))]
 
 
 def test_a_page_shows_its_settings_and_its_token_generation(db: DrivenStore) -> None:
@@ -78,7 +78,7 @@ def test_a_hold_by_hand_shows_who_holds_the_page(db: DrivenStore) -> None:
 
 
 def test_callers_find_the_pages_that_they_may_use(db: DrivenStore) -> None:
-    for page_id, shared in (("a", ("bob",)), ("b", ("carl", "bo")), ("c", (ANYBODY,)), ("d", ())):
+    for page_id, shared in (("a", ("bob",)), ("b", ("carl", "bo")), ("c", (ANY_OWNER,)), ("d", ())):
         db.register_page(page_id)
         db.write(StreamEvents(page_stream(page_id), 1, [page_shared(*shared, page_id=page_id)]))
     db.write(StreamEvents(page_stream("d"), 2, [page_transferred("eve", "bob", page_id="d")]))
@@ -86,11 +86,11 @@ def test_callers_find_the_pages_that_they_may_use(db: DrivenStore) -> None:
     assert usable(db, "bob") == ["a", "c", "d"]
     assert usable(db, "eve") == ["c", "d"]
     assert usable(db, OWNER) == ["a", "b", "c"]
-    assert usable(db, ANYBODY, after="a") == ["b", "c", "d"]
+    assert usable(db, ANY_OWNER, after="a") == ["b", "c", "d"]
     assert row(db, "d").shared_with == ("bob",)
     assert row(db, "d").is_open_to("eve")
     assert not row(db, "d").is_open_to(OWNER)
-    assert db.ask(pages.without_owner) == 0
+    assert db.ask(pages.count_without_owner) == 0
 
 
 def test_messages_are_found_for_their_owner_only(db: DrivenStore) -> None:
@@ -99,8 +99,8 @@ def test_messages_are_found_for_their_owner_only(db: DrivenStore) -> None:
     def is_found(owner: str) -> bool:
         return db.ask(lambda sql: message_rows.find_owned(sql, owner, MESSAGE)) is not None
 
-    assert [is_found(owner) for owner in (OWNER, ANYBODY, "eve")] == [True, True, False]
-    assert db.ask(lambda sql: message_rows.owned(sql, OWNER, [MESSAGE, "unknown"])) == {MESSAGE}
+    assert [is_found(owner) for owner in (OWNER, ANY_OWNER, "eve")] == [True, True, False]
+    assert db.ask(lambda sql: message_rows.owned_among(sql, OWNER, [MESSAGE, "unknown"])) == {MESSAGE}
     assert list(db.ask(lambda sql: message_rows.find_each(sql, [MESSAGE, "unknown"]))) == [MESSAGE]
 
 

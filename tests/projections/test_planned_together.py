@@ -1,4 +1,4 @@
-"""Batches of one append are projected together: it makes no difference to what they come to."""
+"""New batches of one append are projected together, with the same result as one by one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ from tests.builders import (
     message_submitted,
     retry_requested,
 )
-from tests.projections.test_receipts_in_any_order import History, books_of
+from tests.projections.test_receipts_in_any_order import History, read_models_of
 from tests.receipts import echo, receipts_recorded
 
 PEOPLE = ("ann", "bob", "cy", "dee")
@@ -28,7 +28,7 @@ ALL_FAILED: Mapping[str, Outcome] = {"ann": FAILED, "bob": FAILED_FOR_GOOD, "cy"
 
 
 def first_round(outcomes: Mapping[str, Outcome]) -> History:
-    """Two batches of two, planned together, and what came of them."""
+    """Return two batches of two recipients, planned together, and their outcomes."""
     created = [
         batch_created(*batch_recipients(*PEOPLE[:2]), batch_number=1),
         batch_created(*batch_recipients(*PEOPLE[2:]), batch_number=2),
@@ -42,7 +42,7 @@ def first_round(outcomes: Mapping[str, Outcome]) -> History:
 
 
 def second_round(*people: Sequence[str]) -> History:
-    """A batch for each group of people, planned together."""
+    """Return a resend with one batch for each group of recipients, planned together."""
     created = [
         batch_created(*batch_recipients(*group, attempt=2), batch_number=3 + index, round=1, time=after(60))
         for index, group in enumerate(people)
@@ -59,24 +59,24 @@ def second_round(*people: Sequence[str]) -> History:
     [ALL_FAILED, {**ALL_FAILED, "cy": SENT}, dict.fromkeys(PEOPLE, SENT)],
     ids=["all failed", "one was sent", "all were sent"],
 )
-def test_whoever_they_are_for(outcomes: Mapping[str, Outcome]) -> None:
+def test_new_batches_applied_together_or_one_by_one_give_the_same_read_models(outcomes: Mapping[str, Outcome]) -> None:
     history = [*first_round(outcomes), *second_round(("ann", "cy"), ("bob",), ("dee",))]
 
-    assert books_of(history, together=len(history)) == books_of(history, together=1)
+    assert read_models_of(history, together=len(history)) == read_models_of(history, together=1)
 
 
-def test_whoever_was_reached_meanwhile() -> None:
-    """Evidence that came after the first round stands, whatever is planned."""
-    told = receipts_recorded(echo(0, "m_1", at=30), batch_number=1, time=after(30))
+def test_new_batches_applied_together_keep_recipients_sent_by_a_receipt() -> None:
+    """A receipt after the first round makes a recipient SENT; a later resend does not change that."""
+    receipt = receipts_recorded(echo(0, "m_1", at=30), batch_number=1, time=after(30))
     history = [
         *first_round(ALL_FAILED),
-        (receipts_stream(MESSAGE, 0, 1), told),
+        (receipts_stream(MESSAGE, 0, 1), receipt),
         *second_round(("ann", "cy"), ("bob", "dee")),
     ]
 
-    together = books_of(history, together=len(history))
+    together = read_models_of(history, together=len(history))
 
-    assert together == books_of(history, together=1)
+    assert together == read_models_of(history, together=1)
     assert {row["recipient_id"]: row["state"] for row in together["recipients"]} == {
         "ann": "SENT",
         "bob": "PENDING",

@@ -1,36 +1,36 @@
-"""Reads go by indexes to what they show: none walks through a message, and none sorts what an index has in order."""
+"""Query plans: queries use indexes, do not scan whole messages, and do not sort what an index has in order."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from projections import delivery_rows, failures, message_rows, standings
+from projections import delivery_rows, failures, message_rows, retry_groups
 from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter
+from projections.retry_groups import RetryContext
 from projections.sql import Sql
-from projections.standings import Judged
 from tests.builders import FAILED, MESSAGE, OWNER, SENT
 from tests.projections.driven_store import DrivenStore
 from tests.projections.plans import plan_of
 
-JUDGED = Judged(message_id=MESSAGE, max_attempts=4, token_generation=1)
+JUDGED = RetryContext(message_id=MESSAGE, max_attempts=4, token_generation=1)
 A_BATCH = "deliveries USING INDEX deliveries_key (message_id=? AND batch_number=?)"
-AFTER_A_PLACE = "(message_id=? AND error_type=? AND (batch_number,position)>(?,?))"
+AFTER_A_POSITION = "(message_id=? AND error_type=? AND (batch_number,position)>(?,?))"
 
 
 def attempts(**wanted: Any) -> Callable[[Sql], object]:
     filter_ = DeliveryFilter(message_id=MESSAGE, **wanted)
-    return lambda sql: delivery_rows.attempts(sql, filter_, after=(0, 0), limit=100)
+    return lambda sql: delivery_rows.list_attempts(sql, filter_, after=(0, 0), limit=100)
 
 
 def messages(**wanted: Any) -> Callable[[Sql], object]:
     filter_ = MessageFilter(owner=OWNER, **wanted)
-    return lambda sql: message_rows.newest(sql, filter_, before=(0, ""), limit=100)
+    return lambda sql: message_rows.list_newest(sql, filter_, before=(0, ""), limit=100)
 
 
 def failed(sql: Sql) -> object:
-    return standings.failed(sql, JUDGED, list(standings.groups(sql, JUDGED)), after="ann", limit=100)
+    return retry_groups.list_failed(sql, JUDGED, list(retry_groups.count_groups(sql, JUDGED)), after="ann", limit=100)
 
 
 STATES_OF_PAGES = [
@@ -61,11 +61,11 @@ QUERIES: dict[str, tuple[Callable[[Sql], object], list[str]]] = {
     ),
     "attempts of an error type": (
         attempts(error_types=("NETWORK",)),
-        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_PLACE}"],
+        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_POSITION}"],
     ),
     "attempts of error types": (
         attempts(error_types=("NETWORK", "OTHER", "PERMISSION"), statuses=("FAILED",)),
-        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_PLACE}"] * 3,
+        [f"deliveries USING INDEX deliveries_by_error {AFTER_A_POSITION}"] * 3,
     ),
     "messages": (
         messages(),
@@ -93,16 +93,16 @@ QUERIES: dict[str, tuple[Callable[[Sql], object], list[str]]] = {
 
 
 @pytest.mark.parametrize(("query", "steps"), QUERIES.values(), ids=QUERIES)
-def test_a_read_goes_by_an_index_to_what_it_shows(
+def test_a_query_uses_an_index_and_reads_only_its_results(
     db: DrivenStore, query: Callable[[Sql], object], steps: list[str]
 ) -> None:
     db.send(MESSAGE, {"ann": FAILED, "bob": SENT})
 
-    assert [step for step in map(essence, plan_of(db, query)) if step] == steps
+    assert [step for step in map(search_step, plan_of(db, query)) if step] == steps
 
 
-def essence(step: str) -> str:
-    """Which index is sought, or what is walked through or sorted; merging is nothing of that."""
+def search_step(step: str) -> str:
+    """Return the index search, scan or sort of a plan step; empty for other steps, such as a merge."""
     if step.startswith("USE TEMP B-TREE"):
         return "SORT"
     if step.startswith("SCAN"):
@@ -110,10 +110,10 @@ def essence(step: str) -> str:
     return step.removeprefix("SEARCH ") if step.startswith("SEARCH ") else ""
 
 
-def test_a_summary_seeks_the_first_and_the_last_of_each_error_type(db: DrivenStore) -> None:
+def test_a_failure_summary_looks_up_the_first_and_last_of_each_error_type(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": FAILED, "bob": SENT})
 
-    plan = plan_of(db, lambda sql: failures.summed_up(sql, [MESSAGE]))
+    plan = plan_of(db, lambda sql: failures.summarize(sql, [MESSAGE]))
 
     by_error = "INDEX recipients_by_error (message_id=? AND error_type=?)"
     assert [step for step in plan if "SEARCH recipients" in step] == [

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from domain.archive_events import MessageArchived
 from domain.delivery import DeliveryStatus
-from domain.person_events import PersonErased
+from domain.message_events import MessageArchived
+from domain.retention_events import PersonErased
 from domain.streams import person_stream
-from projections import archivable, batch_rounds, erasures, recipient_rows
-from projections.archivable import Finished
+from projections import archivable_messages, batches, erasures, recipient_rows
+from projections.archivable_messages import ArchivableMessage
 from projections.delivery_rows import DeliveryFilter
 from projections.sql import micros
 from server.eventstore.commit import StreamEvents
@@ -61,7 +61,7 @@ def test_recipients_are_listed_by_id_as_the_filter_says(
     resend_to_bob(db)
 
     rows = db.ask(
-        lambda sql: recipient_rows.recipients(
+        lambda sql: recipient_rows.list_recipients(
             sql, DeliveryFilter(**{"message_id": MESSAGE, **wanted}), after=after_id, limit=10
         )
     )
@@ -72,7 +72,7 @@ def test_recipients_are_listed_by_id_as_the_filter_says(
 def test_the_place_of_a_recipient_is_that_of_the_first_round(db: DrivenStore) -> None:
     resend_to_bob(db)
 
-    origins = db.ask(lambda sql: recipient_rows.origins_of(sql, [(MESSAGE, "bob"), (MESSAGE, "nil"), ("m-9", "ann")]))
+    origins = db.ask(lambda sql: recipient_rows.origins(sql, [(MESSAGE, "bob"), (MESSAGE, "nil"), ("m-9", "ann")]))
 
     assert origins == {(MESSAGE, "bob"): (1, 1)}
 
@@ -83,17 +83,17 @@ def test_the_place_of_a_recipient_is_that_of_the_first_round(db: DrivenStore) ->
 def test_a_round_is_over_when_all_of_its_batches_have_ended(db: DrivenStore) -> None:
     resend_to_bob(db)
 
-    first = db.ask(lambda sql: batch_rounds.ends_of(sql, MESSAGE, first=1, count=1))
-    both = db.ask(lambda sql: batch_rounds.ends_of(sql, MESSAGE, first=1, count=2))
+    first = db.ask(lambda sql: batches.result_of(sql, MESSAGE, first=1, count=1))
+    both = db.ask(lambda sql: batches.result_of(sql, MESSAGE, first=1, count=2))
 
-    assert (first.are_over, first.failed, first.unconfirmed) == (True, 2, 1)
-    assert (both.are_over, both.failed, both.unconfirmed) == (False, 0, 0)
+    assert (first.have_ended, first.failed, first.unconfirmed) == (True, 2, 1)
+    assert (both.have_ended, both.failed, both.unconfirmed) == (False, 0, 0)
 
 
 def test_attempts_are_counted_by_round_and_status(db: DrivenStore) -> None:
     resend_to_bob(db)
 
-    rounds = db.ask(lambda sql: batch_rounds.attempts_of_rounds(sql, MESSAGE, [0, 1, 7]))
+    rounds = db.ask(lambda sql: batches.attempt_counts_by_round(sql, MESSAGE, [0, 1, 7]))
 
     counts = {number: {status: count for status, count in row.items() if count} for number, row in rounds.items()}
     assert counts == {
@@ -113,19 +113,19 @@ def test_a_message_that_nothing_will_change_may_be_archived(db: DrivenStore) -> 
     db.send("paused", {"ann": FAILED}, retry_policy=auto())
     db.write(db.of_message(db.message("paused"), message_paused(message_id="paused")))
 
-    found = db.ask(lambda sql: archivable.finished(sql, LATER, after="", limit=10))
+    found = db.ask(lambda sql: archivable_messages.list_archivable(sql, LATER, after="", limit=10))
 
-    assert found == [Finished("done", OWNER, 1), Finished("failed", OWNER, 1)]
-    assert db.ask(lambda sql: archivable.finished(sql, LATER, after="done", limit=10)) == found[1:]
-    assert db.ask(lambda sql: archivable.finished(sql, micros(NOW), after="", limit=10)) == []
-    assert db.ask(lambda sql: archivable.is_finished(sql, "done", LATER))
-    assert not db.ask(lambda sql: archivable.is_finished(sql, "pending", LATER))
+    assert found == [ArchivableMessage("done", OWNER, 1), ArchivableMessage("failed", OWNER, 1)]
+    assert db.ask(lambda sql: archivable_messages.list_archivable(sql, LATER, after="done", limit=10)) == found[1:]
+    assert db.ask(lambda sql: archivable_messages.list_archivable(sql, micros(NOW), after="", limit=10)) == []
+    assert db.ask(lambda sql: archivable_messages.is_archivable(sql, "done", LATER))
+    assert not db.ask(lambda sql: archivable_messages.is_archivable(sql, "pending", LATER))
 
 
 def test_an_archived_message_with_events_left_in_the_log_is_found(db: DrivenStore) -> None:
     resend_to_bob(db)
     db.deliver(MESSAGE, 2, {"bob": SENT})
-    assert db.ask(archivable.archived_with_events) == []
+    assert db.ask(archivable_messages.archived_with_events_left) == []
 
     message = db.message()
     version = message.version + 1
@@ -134,9 +134,9 @@ def test_an_archived_message_with_events_left_in_the_log_is_found(db: DrivenStor
     )
     db.write(db.of_message(message, archived))
 
-    assert db.ask(archivable.archived_with_events) == [MESSAGE]
-    assert db.ask(lambda sql: archivable.batch_places(sql, MESSAGE)) == [(0, 1), (0, 2)]
-    assert not db.ask(lambda sql: archivable.is_finished(sql, MESSAGE, LATER))
+    assert db.ask(archivable_messages.archived_with_events_left) == [MESSAGE]
+    assert db.ask(lambda sql: archivable_messages.batch_keys(sql, MESSAGE)) == [(0, 1), (0, 2)]
+    assert not db.ask(lambda sql: archivable_messages.is_archivable(sql, MESSAGE, LATER))
 
 
 # Erasures
@@ -145,16 +145,16 @@ def test_an_archived_message_with_events_left_in_the_log_is_found(db: DrivenStor
 def test_an_erased_person_has_no_name_and_is_found_as_erased(db: DrivenStore) -> None:
     db.send(MESSAGE, {"ann": SENT, "bob": SENT})
     db.send("m-2", {"ann": FAILED}, at=3)
-    assert db.ask(lambda sql: erasures.messages_of(sql, "ann")) == [MESSAGE, "m-2"]
+    assert db.ask(lambda sql: erasures.messages_of_person(sql, "ann")) == [MESSAGE, "m-2"]
     assert not db.ask(lambda sql: erasures.is_erased(sql, "ann"))
 
     erased = PersonErased(recipient_id="ann", messages=(MESSAGE, "m-2"), requested_by=OWNER, time=after(9))
     db.write(StreamEvents(person_stream("ann"), 0, [erased]))
 
-    assert db.ask(lambda sql: erasures.messages_of(sql, "ann")) == []
+    assert db.ask(lambda sql: erasures.messages_of_person(sql, "ann")) == []
     assert db.ask(lambda sql: erasures.is_erased(sql, "ann"))
-    assert db.ask(lambda sql: erasures.erased_people(sql, ["ann", "bob"])) == {"ann"}
-    assert db.ask(lambda sql: erasures.erased_people(sql, [])) == frozenset()
-    assert db.ask(lambda sql: erasures.erased_among(sql, MESSAGE, ["ann", "bob"])) == {"ann"}
+    assert db.ask(lambda sql: erasures.ever_erased(sql, ["ann", "bob"])) == {"ann"}
+    assert db.ask(lambda sql: erasures.ever_erased(sql, [])) == frozenset()
+    assert db.ask(lambda sql: erasures.erased_recipients(sql, MESSAGE, ["ann", "bob"])) == {"ann"}
     assert not db.rows("SELECT 1 FROM deliveries WHERE recipient_id = 'ann' AND recipient_name <> ''")
     db.assert_rebuilt_equal()

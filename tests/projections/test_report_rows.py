@@ -7,9 +7,9 @@ import pytest
 
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from projections import delivery_reports
-from projections.delivery_reports import EndingCounts, ReportFilter
+from projections.delivery_reports import OutcomeCounts, ReportFilter
 from projections.sql import Sql, micros
 from tests.builders import (
     FAILED,
@@ -31,8 +31,8 @@ NEXT_HOUR = micros(NOW + timedelta(hours=1))
 OTHER = "m-2"
 
 
-def ended(sent: int = 0, failed: int = 0, unconfirmed: int = 0) -> EndingCounts:
-    return EndingCounts(sent=sent, failed=failed, unconfirmed=unconfirmed)
+def ended(sent: int = 0, failed: int = 0, unconfirmed: int = 0) -> OutcomeCounts:
+    return OutcomeCounts(sent=sent, failed=failed, unconfirmed=unconfirmed)
 
 
 @pytest.fixture
@@ -54,28 +54,28 @@ def report(**wanted: Any) -> ReportFilter:
 
 
 def newest(db: DrivenStore, wanted: ReportFilter, before: tuple[int, str] | None = None) -> list[str]:
-    rows = db.ask(lambda sql: delivery_reports.messages(sql, wanted, before=before, limit=10))
+    rows = db.ask(lambda sql: delivery_reports.list_messages(sql, wanted, before=before, limit=10))
     return [row.message_id for row in rows]
 
 
 def test_attempts_are_summed_up_by_their_number(reports: DrivenStore) -> None:
-    counts = reports.ask(lambda sql: delivery_reports.by_attempt(sql, report(message_id=MESSAGE)))
+    counts = reports.ask(lambda sql: delivery_reports.counts_by_attempt(sql, report(message_id=MESSAGE)))
 
     assert counts == {1: ended(sent=1, failed=2, unconfirmed=1), 2: ended(sent=1)}
-    assert [count.made for count in counts.values()] == [4, 1]
+    assert [count.total for count in counts.values()] == [4, 1]
 
 
 def test_attempts_of_a_page_are_those_of_the_owner_or_of_all(reports: DrivenStore) -> None:
-    def of_page(owner: str) -> EndingCounts:
-        return reports.ask(lambda sql: delivery_reports.by_attempt(sql, report(page_id=PAGE, owner=owner)))[1]
+    def of_page(owner: str) -> OutcomeCounts:
+        return reports.ask(lambda sql: delivery_reports.counts_by_attempt(sql, report(page_id=PAGE, owner=owner)))[1]
 
     assert of_page(OWNER) == ended(sent=1, failed=2, unconfirmed=1)
-    assert of_page(ANYBODY) == ended(sent=1, failed=3, unconfirmed=1)
+    assert of_page(ANY_OWNER) == ended(sent=1, failed=3, unconfirmed=1)
 
 
 def test_attempts_are_summed_up_by_whole_hours(reports: DrivenStore) -> None:
-    def by_hour(**time: int) -> dict[int, EndingCounts]:
-        return dict(reports.ask(lambda sql: delivery_reports.by_hour(sql, report(message_id=MESSAGE, **time))))
+    def by_hour(**time: int) -> dict[int, OutcomeCounts]:
+        return dict(reports.ask(lambda sql: delivery_reports.counts_by_hour(sql, report(message_id=MESSAGE, **time))))
 
     all_of_it = {HOUR: ended(sent=2, failed=2, unconfirmed=1)}
     assert by_hour() == by_hour(start=HOUR + 1, end=HOUR + 2) == all_of_it
@@ -83,7 +83,7 @@ def test_attempts_are_summed_up_by_whole_hours(reports: DrivenStore) -> None:
 
 
 def test_the_most_frequent_error_comes_first(reports: DrivenStore) -> None:
-    errors = reports.ask(lambda sql: delivery_reports.commonest_errors(sql, report(page_id=PAGE, owner=ANYBODY)))
+    errors = reports.ask(lambda sql: delivery_reports.most_common_errors(sql, report(page_id=PAGE, owner=ANY_OWNER)))
 
     assert [(one.error_type, one.error_code, one.deliveries) for one in errors] == [
         ("INVALID_RECIPIENT", 100, 2),
@@ -92,14 +92,14 @@ def test_the_most_frequent_error_comes_first(reports: DrivenStore) -> None:
 
 
 def test_first_attempts_are_counted_by_message(reports: DrivenStore) -> None:
-    def first(sql: Sql) -> dict[str, EndingCounts]:
-        return dict(delivery_reports.first_attempts(sql, report(page_id=PAGE), [MESSAGE, OTHER, "unknown"]))
+    def first(sql: Sql) -> dict[str, OutcomeCounts]:
+        return dict(delivery_reports.first_attempt_counts(sql, report(page_id=PAGE), [MESSAGE, OTHER, "unknown"]))
 
     assert reports.ask(first) == {MESSAGE: ended(sent=1, failed=2, unconfirmed=1), OTHER: ended(failed=1)}
 
 
 def test_the_messages_of_a_report_are_listed_newest_first(reports: DrivenStore) -> None:
-    everything = report(page_id=PAGE, owner=ANYBODY)
+    everything = report(page_id=PAGE, owner=ANY_OWNER)
 
     assert newest(reports, everything) == [OTHER, MESSAGE]
     assert newest(reports, report(page_id=PAGE)) == [MESSAGE]

@@ -1,4 +1,4 @@
-"""Batches that may not be claimed yet: of paused messages, and of those that are scheduled for later."""
+"""Batches that may not be claimed yet: batches of paused and of scheduled messages."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def _page(db: DrivenStore, monkeypatch: pytest.MonkeyPatch) -> None:
 # Paused
 
 
-def test_a_paused_message_waits_and_the_others_do_not(db: DrivenStore) -> None:
+def test_batches_of_a_paused_message_are_not_claimable(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann")
     db.submit("other", "ann")
 
@@ -58,7 +58,7 @@ def test_a_paused_message_waits_and_the_others_do_not(db: DrivenStore) -> None:
     assert db.row(MESSAGE).status == "PAUSED"
 
 
-def test_a_page_with_nothing_but_paused_messages_has_no_work(db: DrivenStore) -> None:
+def test_a_page_with_only_paused_messages_has_no_work(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann")
     assert pages(db) == ["1001"]
 
@@ -69,7 +69,7 @@ def test_a_page_with_nothing_but_paused_messages_has_no_work(db: DrivenStore) ->
     assert pages(db) == ["1001"]
 
 
-def test_a_resumed_message_has_its_place_again(db: DrivenStore) -> None:
+def test_a_resumed_message_keeps_its_place_in_the_order(db: DrivenStore) -> None:
     for message_id in ("first", MESSAGE, "last"):
         db.submit(message_id, "ann")
     paused(db)
@@ -80,8 +80,8 @@ def test_a_resumed_message_has_its_place_again(db: DrivenStore) -> None:
     assert db.row(MESSAGE).status == "PENDING"
 
 
-def test_what_a_worker_had_begun_is_taken_over_also_while_paused(db: DrivenStore) -> None:
-    """What was sending has to become unconfirmed; then it is let go, and waits."""
+def test_a_started_batch_of_a_paused_message_is_claimable(db: DrivenStore) -> None:
+    """A worker takes over the batch, so that its sending deliveries become unconfirmed; after its release it waits."""
     db.submit(MESSAGE, "ann", "bob")
     batch = db.batch(MESSAGE, 1)
     db.write(db.of_batch(batch, start(batch)))
@@ -97,7 +97,7 @@ def test_what_a_worker_had_begun_is_taken_over_also_while_paused(db: DrivenStore
     assert claimable(db) == [(MESSAGE, 1)]
 
 
-def test_a_claim_that_comes_just_after_the_pause_can_be_taken_over(db: DrivenStore) -> None:
+def test_a_batch_claimed_after_the_pause_is_claimable_again(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann")
     batch = db.batch(MESSAGE, 1)
     paused(db)
@@ -107,7 +107,7 @@ def test_a_claim_that_comes_just_after_the_pause_can_be_taken_over(db: DrivenSto
     assert claimable(db) == [(MESSAGE, 1)]
 
 
-def test_a_resend_of_a_paused_message_waits_too(db: DrivenStore) -> None:
+def test_new_batches_of_a_paused_message_are_not_claimable(db: DrivenStore) -> None:
     db.submit(MESSAGE, "ann")
     paused(db)
 
@@ -121,7 +121,7 @@ def test_a_resend_of_a_paused_message_waits_too(db: DrivenStore) -> None:
 # Scheduled
 
 
-def test_a_scheduled_message_waits_for_its_time(db: DrivenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduled_message_is_claimable_from_its_time_on(db: DrivenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     db.submit(MESSAGE, "ann", schedule_time=after(10))
     db.submit("at once", "ann")
     assert claimable(db, limit=1) == [("at once", 1)]
@@ -134,7 +134,7 @@ def test_a_scheduled_message_waits_for_its_time(db: DrivenStore, monkeypatch: py
     assert claimable(db) == [("at once", 1), (MESSAGE, 1)]
 
 
-def test_a_page_with_nothing_but_scheduled_messages_has_no_work_before_their_time(
+def test_a_page_with_only_scheduled_messages_has_no_work_before_their_time(
     db: DrivenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db.submit(MESSAGE, "ann", schedule_time=after(10))
@@ -144,7 +144,7 @@ def test_a_page_with_nothing_but_scheduled_messages_has_no_work_before_their_tim
     assert pages(db) == ["1001"]
 
 
-def test_what_falls_due_queues_up_behind_what_was_planned_before_that(
+def test_scheduled_batches_are_ordered_by_due_time_among_the_others(
     db: DrivenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db.submit("for 30", "ann", at=0, schedule_time=after(30))
@@ -160,13 +160,13 @@ def test_what_falls_due_queues_up_behind_what_was_planned_before_that(
 
 
 @pytest.mark.parametrize("seconds", [-10, -1e10])
-def test_a_time_in_the_past_means_at_once(db: DrivenStore, seconds: float) -> None:
+def test_a_schedule_time_in_the_past_means_at_once(db: DrivenStore, seconds: float) -> None:
     db.submit(MESSAGE, "ann", schedule_time=after(seconds))
 
     assert claimable(db) == [(MESSAGE, 1)]
 
 
-def test_a_scheduled_stream_waits_once_it_is_submitted(db: DrivenStore) -> None:
+def test_a_submitted_scheduled_stream_waits_for_its_time(db: DrivenStore) -> None:
     db.write(db.of_message(db.message(), message_staged()))
     db.stages[MESSAGE] = 1
     db.write(*db.new_batches(MESSAGE, [batch_recipients("ann")], first=1))
@@ -176,7 +176,7 @@ def test_a_scheduled_stream_waits_once_it_is_submitted(db: DrivenStore) -> None:
     assert db.row(MESSAGE).schedule_time == micros(after(10))
 
 
-def test_a_scheduled_message_may_be_paused_beyond_its_time_and_waits_for_it_again(
+def test_a_scheduled_message_resumed_before_its_time_waits_for_it(
     db: DrivenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db.submit(MESSAGE, "ann", schedule_time=after(10))
@@ -191,11 +191,11 @@ def test_a_scheduled_message_may_be_paused_beyond_its_time_and_waits_for_it_agai
     assert claimable(db) == []
 
 
-# What it costs
+# Cost
 
 
-def test_however_much_waits_only_what_can_be_claimed_is_looked_at(db: DrivenStore) -> None:
-    """The index is entered at the page and at what is due: what is paused or scheduled lies behind."""
+def test_the_claim_query_does_not_read_paused_or_scheduled_batches(db: DrivenStore) -> None:
+    """The index is ordered by page and due time: paused and scheduled batches come after the due ones."""
     groups = [batch_recipients(f"r{number}") for number in range(300)]
     for message_id, later in (("paused", None), ("scheduled", after(10))):
         submitted = message_submitted(300, message_id=message_id, batches=300, schedule_time=later)
@@ -206,4 +206,4 @@ def test_however_much_waits_only_what_can_be_claimed_is_looked_at(db: DrivenStor
     steps = db.steps(lambda sql: batches.claimable_of_page(sql, "1001", 65))
 
     assert claimable(db) == [("other", 1)]
-    assert steps < 1_000  # of SQLite's virtual machine; a walk through what waits takes thousands
+    assert steps < 1_000  # of SQLite's virtual machine; reading the waiting batches takes thousands

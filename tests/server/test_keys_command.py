@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from domain.commands import Recipient
 from domain.content import Content
-from domain.recipient import Recipient
 from domain.streams import page_stream
 from projections.sql import Sql
 from server.bootstrap import StartRefusedError, open_store, open_vault

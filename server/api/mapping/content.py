@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
+from domain.commands import Recipient
 from domain.content import Attachment, Content, QuickReply
-from domain.recipient import Recipient
 from redrive.v1 import content_pb2
 from server.api.mapping.enums import ATTACHMENT_TYPES, MESSAGING_TYPES, NOTIFICATION_TYPES
 

@@ -127,7 +127,7 @@ def failure_list(
 
 
 def _failed_recipient(failure: Failure, next_retry_time: datetime | None) -> FailedRecipient:
-    row, standing = failure.row, failure.row.standing
+    row, standing = failure.row, failure.row.retry_state
     return FailedRecipient(
         recipient_id=row.recipient_id,
         recipient_name=row.recipient_name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from projections.delivery_reports import FOREVER, EndingCounts, ErrorRow, ReportFilter
+from projections.delivery_reports import MAX_TIME, ErrorCountRow, OutcomeCounts, ReportFilter
 from projections.sql import Micros, micros
 from redrive.v1.error_pb2 import DeliveryError
 from redrive.v1.report_service_pb2 import (
@@ -29,7 +29,7 @@ def report_filter(request: GetDeliveryReportRequest, owner: str) -> ReportFilter
         message_id=request.message_id,
         page_id=request.page_id,
         start=micros(read_time(request.start_time)) if request.HasField("start_time") else 0,
-        end=micros(read_time(request.end_time)) if request.HasField("end_time") else FOREVER,
+        end=micros(read_time(request.end_time)) if request.HasField("end_time") else MAX_TIME,
     )
 
 
@@ -49,9 +49,9 @@ def delivery_report(
     )
 
 
-def _first_attempts(endings: EndingCounts) -> FirstAttempts:
-    rate = endings.sent / endings.made if endings.made else 0.0
-    return FirstAttempts(attempted=endings.made, sent=endings.sent, success_rate=rate)
+def _first_attempts(endings: OutcomeCounts) -> FirstAttempts:
+    rate = endings.sent / endings.total if endings.total else 0.0
+    return FirstAttempts(attempted=endings.total, sent=endings.sent, success_rate=rate)
 
 
 def _message(report: MessageReport, labels: Labels) -> MessageAnswer:
@@ -63,7 +63,7 @@ def _message(report: MessageReport, labels: Labels) -> MessageAnswer:
     )
 
 
-def _error(row: ErrorRow, failures: int) -> CommonError:
+def _error(row: ErrorCountRow, failures: int) -> CommonError:
     error = DeliveryError(
         code=row.error_code,
         subcode=row.error_subcode,
@@ -73,11 +73,11 @@ def _error(row: ErrorRow, failures: int) -> CommonError:
     return CommonError(error=error, count=row.deliveries, percentage=100.0 * row.deliveries / failures)
 
 
-def _attempts(attempts: Mapping[int, EndingCounts]) -> list[AttemptReport]:
+def _attempts(attempts: Mapping[int, OutcomeCounts]) -> list[AttemptReport]:
     return [
         AttemptReport(
             attempt_number=number,
-            made=endings.made,
+            made=endings.total,
             sent=endings.sent,
             failed=endings.failed,
             unconfirmed=endings.unconfirmed,
@@ -86,7 +86,7 @@ def _attempts(attempts: Mapping[int, EndingCounts]) -> list[AttemptReport]:
     ]
 
 
-def _hours(hours: Mapping[Micros, EndingCounts]) -> list[HourReport]:
+def _hours(hours: Mapping[Micros, OutcomeCounts]) -> list[HourReport]:
     return [
         HourReport(
             start_time=timestamp(hour), sent=endings.sent, failed=endings.failed, unconfirmed=endings.unconfirmed

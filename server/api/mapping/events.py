@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from domain.batch_events import BatchEvent
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from redrive.v1.delivery_service_pb2 import ListEventsResponse, LogEvent
 from server.api.mapping.times import timestamp
 from server.crypto.labels import Labels
 from server.queries.event_texts import details, summary
 
 
-def event_list(recorded: Sequence[Recorded], next_page_token: str, labels: Labels) -> ListEventsResponse:
+def event_list(recorded: Sequence[RecordedEvent], next_page_token: str, labels: Labels) -> ListEventsResponse:
     """One page of events."""
     return ListEventsResponse(events=(_event(one, labels) for one in recorded), next_page_token=next_page_token)
 
 
-def _event(recorded: Recorded, labels: Labels) -> LogEvent:
+def _event(recorded: RecordedEvent, labels: Labels) -> LogEvent:
     event = labels.shown(recorded.event)
     return LogEvent(
         position=recorded.position,

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.commands import CancelMessage, PauseMessage, ResumeMessage
 from domain.fault import ErrorType
-from domain.owner import is_meant
+from domain.owner import matches_owner
 from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter
 from redrive.v1 import error_pb2
@@ -77,7 +77,7 @@ def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:
 def message_filter(request: ListMessagesRequest, sees: str) -> MessageFilter:
     """Which messages to list; raises ScopeMissing where they are not the caller's to see."""
     rules.ListMessagesRules.check(request)
-    if request.owner and not is_meant(request.owner, sees):
+    if request.owner and not matches_owner(request.owner, sees):
         raise ScopeMissing(Scope.ADMIN)
     return MessageFilter(
         owner=request.owner or sees,

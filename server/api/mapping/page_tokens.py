@@ -8,10 +8,10 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar
 import msgspec
 
 from domain.errors import InvalidRequest, Violation
+from domain.event import RecordedEvent
 from projections.delivery_rows import DeliveryRow
 from projections.message_rows import MessageRow
 from projections.pages import PageRow
-from projections.recorded import Recorded
 from projections.sql import Micros
 from server.queries.failures import Failure
 from server.queries.lists import FailureSummary, LeasedBatch
@@ -109,7 +109,7 @@ FAILURES: Listing[Failure, str] = Listing(
 RETRIES: Listing[RetryRound, int] = Listing(
     "ListRetries", Number, start=2**62, cursor_of=lambda found: found.asked.round
 )
-EVENTS: Listing[Recorded, int] = Listing("ListEvents", Number, start=0, cursor_of=lambda event: event.position)
+EVENTS: Listing[RecordedEvent, int] = Listing("ListEvents", Number, start=0, cursor_of=lambda event: event.position)
 SUMMARIES: Listing[FailureSummary, tuple[Micros, str] | None] = Listing(
     "SummarizeFailures",
     tuple[Number, Name],

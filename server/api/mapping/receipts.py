@@ -1,7 +1,7 @@
 """Receipts in, and what became of them out."""
 
-from domain.commands import RecordReceipts, ToldReceipt
-from domain.receipt_events import ReceiptKind
+from domain.commands import RecordReceipts, ReportedReceipt
+from domain.receipts import ReceiptKind
 from redrive.v1.receipt_service_pb2 import Receipt, RecordReceiptsRequest, RecordReceiptsResponse
 from server.api.mapping.enums import RECEIPT_KINDS
 from server.api.mapping.times import read_time
@@ -15,8 +15,8 @@ def record_receipts(request: RecordReceiptsRequest, owner: str) -> RecordReceipt
     return RecordReceipts(owner=owner, receipts=tuple(map(_told, request.receipts)))
 
 
-def _told(receipt: Receipt) -> ToldReceipt:
-    return ToldReceipt(
+def _told(receipt: Receipt) -> ReportedReceipt:
+    return ReportedReceipt(
         kind=ReceiptKind(RECEIPT_KINDS.word(receipt.kind, "")),
         page_id=receipt.page_id,
         recipient_id=receipt.recipient_id,

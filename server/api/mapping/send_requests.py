@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from domain.commands import SendMessage
+from domain.commands import Recipient, SendMessage
 from domain.content import Content, FillableContent
 from domain.errors import InvalidRequest, Violation
-from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed
 from domain.stop_policy import DEFAULT_MAX_FAILURE_SHARE, DEFAULT_MIN_ATTEMPTS, StopPolicy
 from redrive.v1 import content_pb2, delivery_service_pb2

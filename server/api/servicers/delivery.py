@@ -104,7 +104,9 @@ class DeliveryServicer(DeliveryServiceBase):
     async def ListMessages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
         wanted = message_requests.message_filter(request, sees(context))
         page = page_tokens.MESSAGES.page(request, wanted)
-        rows = await self._log.read(lambda sql: message_rows.newest(sql, wanted, before=page.after, limit=page.limit))
+        rows = await self._log.read(
+            lambda sql: message_rows.list_newest(sql, wanted, before=page.after, limit=page.limit)
+        )
         return messages.message_list(*page.cut(rows), await self._next_rounds.of(rows), self._labels)
 
     async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: N802 - the contract names the rpcs
 
-from projections.pages import in_order
+from projections.pages import list_usable
 from redrive.v1.page_service_pb2 import (
     HoldPageRequest,
     HoldPageResponse,
@@ -54,5 +54,5 @@ class PageServicer(PageServiceBase):
     async def ListPages(self, request: ListPagesRequest, context: Context) -> ListPagesResponse:
         wanted = sees(context)
         page = page_tokens.PAGES.page(pages.checked(request), "every page")
-        rows = await self._log.read(lambda sql: in_order(sql, wanted, after=page.after, limit=page.limit))
+        rows = await self._log.read(lambda sql: list_usable(sql, wanted, after=page.after, limit=page.limit))
         return pages.page_list(*page.cut(rows), self._labels)

@@ -4,8 +4,8 @@
 
 from collections.abc import Iterable
 
-from domain.owner import ANYBODY
-from projections.message_rows import owned
+from domain.owner import ANY_OWNER
+from projections.message_rows import owned_among
 from redrive.v1.retry_service_pb2 import (
     GetRetryScheduleRequest,
     GetRetryScheduleResponse,
@@ -51,6 +51,6 @@ class RetryServicer(RetryServiceBase):
         """Which messages the caller may read about: the timer retries everybody's."""
         message_ids = {result.message_id for result in results}
         owner = sees(context)
-        if owner == ANYBODY:
+        if owner == ANY_OWNER:
             return message_ids
-        return await self._log.read(lambda sql: owned(sql, owner, message_ids))
+        return await self._log.read(lambda sql: owned_among(sql, owner, message_ids))

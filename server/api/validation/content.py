@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.struct_pb2 import Struct, Value
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
 
+from domain.commands import Recipient
 from domain.content import (
     OTHER_TITLE,
     PAYLOAD,
@@ -22,8 +23,7 @@ from domain.content import (
 )
 from domain.errors import Violation
 from domain.placeholders import Fillable, is_blank, is_web_address
-from domain.recipient import Recipient
-from domain.template_size import MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NODES, excess
+from domain.template_size import MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NODES, exceeded_limit
 from redrive.v1.content_pb2 import AttachmentType, MessagingType, NotificationType, QuickReply
 from server.api.mapping.content import plain
 from server.api.validation.field_kinds import NO_NUL, broken_rule, known
@@ -87,7 +87,7 @@ def _struct_problem(template: Struct) -> str | None:
     if not all(map(_is_plain, _leaves(template.fields))):
         return "must not hold NUL characters or numbers that are not finite"
     payload = plain(template)
-    return excess(payload) or _template_problem(payload)
+    return exceeded_limit(payload) or _template_problem(payload)
 
 
 def _leaves(fields: Mapping[str, Value]) -> Iterator[str | float]:
@@ -235,7 +235,7 @@ def recipient_violations(content: FillableContent, recipients: Sequence[Recipien
     return [
         violation
         for index, recipient in enumerate(recipients, first)
-        if (problem := content.problem(recipient.fillings())) is not None
+        if (problem := content.problem(recipient.variable_values())) is not None
         for violation in _violations(f"recipients[{index}]", problem, recipient)
     ]
 

@@ -7,8 +7,8 @@ from google.protobuf.descriptor import EnumDescriptor
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from domain.owner import ANYBODY
-from domain.pace import SLOWEST_PACE
+from domain.adaptive_rate import MIN_LIMIT
+from domain.owner import ANY_OWNER
 from server.api.validation.recipient_ids import id_problem
 from server.auth.caller import OWNER_PATTERN
 
@@ -73,7 +73,7 @@ def _valid_id(recipient_id: str) -> str:
 
 def _shared_with(name: str) -> str:
     """Refuse what is neither a caller's name nor "*" for every caller."""
-    return name if name == ANYBODY else _caller_name(name)
+    return name if name == ANY_OWNER else _caller_name(name)
 
 
 def _caller_name(name: str) -> str:
@@ -110,8 +110,8 @@ FASTEST_PACE = 100_000  # messages per second
 
 def pace(messages_per_second: float) -> float:
     """Return a pace, or 0 for one that is not given; raises a broken rule for what is outside, and for NaN."""
-    if messages_per_second and not SLOWEST_PACE <= messages_per_second <= FASTEST_PACE:
-        raise broken_rule(f"must be from {SLOWEST_PACE} to {FASTEST_PACE:,}, or 0 where it is not given")
+    if messages_per_second and not MIN_LIMIT <= messages_per_second <= FASTEST_PACE:
+        raise broken_rule(f"must be from {MIN_LIMIT} to {FASTEST_PACE:,}, or 0 where it is not given")
     return messages_per_second
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import FailFast, Field
 
-from domain.recipient import Recipient
+from domain.commands import Recipient
 from server.api.validation.field_kinds import LONGEST_ID, PERSON_NAME, VARIABLE, RecipientId, up_to
 from server.api.validation.recipient_ids import id_problem
 from server.api.validation.rule_set import Rules

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from domain.canary import MAX_CANARY
+from domain.canary import MAX_CANARY_RECIPIENTS
 from server.api.validation.content import ContentRules
 from server.api.validation.deliveries import ErrorTypes, OneMessageRules
 from server.api.validation.field_kinds import (
@@ -23,8 +23,8 @@ RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_leng
 
 
 def _canary_size(recipients: int) -> int:
-    if not 1 <= recipients <= MAX_CANARY:
-        raise broken_rule(f"must be from 1 to {MAX_CANARY:,}")
+    if not 1 <= recipients <= MAX_CANARY_RECIPIENTS:
+        raise broken_rule(f"must be from 1 to {MAX_CANARY_RECIPIENTS:,}")
     return recipients
 
 

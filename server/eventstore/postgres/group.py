@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from psycopg import Connection
 from psycopg.rows import DictRow
 
+from domain.event import RecordedEvent
 from projections import read_models
-from projections.recorded import Recorded
-from projections.tally import Tally
+from projections.count_deltas import CountDeltas
 from server.eventstore import rolling_upgrade
 from server.eventstore.codec import append_id_of, encode
 from server.eventstore.commit import Commit, Committed, Conflict
@@ -43,12 +43,12 @@ class PostgresGroup:
     def __init__(self, connection: Connection[DictRow], group: Sequence[Commit]) -> None:
         self._connection = connection
         self._sql = PostgresSql(connection)
-        self._tally = Tally()
+        self._tally = CountDeltas()
         appends = [append for commit in group for append in commit.appends]
         events = [event for append in appends for event in append.events]
         versions = connection.execute(_VERSIONS, ([append.stream for append in appends],))
         positions = connection.execute(_POSITIONS, (len(events),))
-        self._tally.pasts.read(self._sql, events)
+        self._tally.prior_states.prefetch(self._sql, events)
         self._versions = {row["originator_id"]: row["last"] for row in versions}  # none of a new stream
         self._positions = (row["position"] for row in positions.fetchall())
 
@@ -84,9 +84,9 @@ class PostgresGroup:
             return None
         return Committed(row["notification_id"])
 
-    def _append(self, commit: Commit) -> Sequence[Recorded]:
+    def _append(self, commit: Commit) -> Sequence[RecordedEvent]:
         recorded = [
-            Recorded(next(self._positions), append.stream, append.expected_version + offset, event)
+            RecordedEvent(next(self._positions), append.stream, append.expected_version + offset, event)
             for append in commit.appends
             for offset, event in enumerate(append.events, start=1)
         ]
@@ -96,7 +96,7 @@ class PostgresGroup:
         return recorded
 
 
-def _columns(commit: Commit, recorded: Sequence[Recorded]) -> list[list[object]]:
+def _columns(commit: Commit, recorded: Sequence[RecordedEvent]) -> list[list[object]]:
     encoded = [encode(one.stream, one.version, commit.append_id, one.event) for one in recorded]
     return [
         [one.position for one in recorded],

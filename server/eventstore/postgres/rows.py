@@ -3,7 +3,7 @@
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import DictRow
 
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from server.eventstore.codec import decode
 
 
@@ -12,6 +12,6 @@ def stored(row: DictRow) -> StoredEvent:
     return StoredEvent(row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
 
 
-def recorded(row: DictRow) -> Recorded:
+def recorded(row: DictRow) -> RecordedEvent:
     """An event with its place in the log."""
-    return Recorded(row["notification_id"], row["originator_id"], row["originator_version"], decode(stored(row)))
+    return RecordedEvent(row["notification_id"], row["originator_id"], row["originator_version"], decode(stored(row)))

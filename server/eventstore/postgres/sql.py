@@ -7,7 +7,7 @@ from functools import lru_cache
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
-from projections.sql import Columns, Given, Micros, Parameters, Row
+from projections.sql import BulkRows, Columns, Micros, Parameters, Row
 
 _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 _TYPES = {int: "bigint", str: "text"}
@@ -37,11 +37,13 @@ class PostgresSql:
     def __init__(self, connection: Connection[DictRow]) -> None:
         self._connection = connection
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
+    def execute(self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None) -> None:
         """Runs a statement; in a pipeline its failure shows with the next answer that is waited for."""
         self._run(statement, parameters, given)
 
-    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
+    def rows(
+        self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None
+    ) -> Sequence[Row]:
         """All rows of a query."""
         return self._run(statement, parameters, given).fetchall()
 
@@ -56,7 +58,7 @@ class PostgresSql:
         """The first row of a query, if any."""
         return self._run(statement, parameters, None).fetchone()
 
-    def _run(self, statement: str, parameters: Parameters | None, given: Given | None) -> Cursor[DictRow]:
+    def _run(self, statement: str, parameters: Parameters | None, given: BulkRows | None) -> Cursor[DictRow]:
         if given is None:
             return self._connection.execute(translated(statement), parameters or {})
         return self._connection.execute(

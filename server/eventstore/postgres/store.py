@@ -17,8 +17,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from domain.batch_events import BatchCreated
-from domain.event import Event
-from projections.recorded import Recorded
+from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.eventstore import schema
 from server.eventstore.codec import decode
@@ -231,12 +230,12 @@ class PostgresStore:
             )
             return [decode(stored(row)) for row in found]
 
-    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[RecordedEvent]:
         """Events of some streams in the log's order, after a position."""
         with self.transaction(commit=False) as sql:
             return recorded_in(sql, streams, position=sql.log_position, after=after, limit=limit)
 
-    def recorded_after(self, position: int, limit: int, known: Collection[int] = ()) -> Sequence[Recorded]:
+    def recorded_after(self, position: int, limit: int, known: Collection[int] = ()) -> Sequence[RecordedEvent]:
         """Events of the whole log in order, after a position, but for those at positions that are known."""
         with self._readers.connection() as connection:
             found = connection.execute(

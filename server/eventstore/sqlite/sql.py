@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from projections.sql import Columns, Given, Micros, Parameters, Row
+from projections.sql import BulkRows, Columns, Micros, Parameters, Row
 
 
 @lru_cache(maxsize=200)
@@ -25,11 +25,13 @@ class SqliteSql:
     def __init__(self, cursor: SQLiteCursor) -> None:
         self._cursor = cursor.sqlite_cursor
 
-    def execute(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> None:
+    def execute(self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None) -> None:
         """Runs a statement."""
         self._run(statement, parameters, given)
 
-    def rows(self, statement: str, parameters: Parameters | None = None, given: Given | None = None) -> Sequence[Row]:
+    def rows(
+        self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None
+    ) -> Sequence[Row]:
         """All rows of a query."""
         found = self._run(statement, parameters, given)
         names = [column[0] for column in found.description]
@@ -44,7 +46,7 @@ class SqliteSql:
         found = self._run(statement, parameters, None).fetchone()
         return None if found is None else dict(found)
 
-    def _run(self, statement: str, parameters: Parameters | None, given: Given | None) -> sqlite3.Cursor:
+    def _run(self, statement: str, parameters: Parameters | None, given: BulkRows | None) -> sqlite3.Cursor:
         if given is None:
             return self._cursor.execute(statement, parameters or {})
         return self._cursor.execute(

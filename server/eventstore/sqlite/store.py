@@ -16,11 +16,10 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from projections import read_models
-from projections.recorded import Recorded
+from projections.count_deltas import CountDeltas
 from projections.sql import Sql
-from projections.tally import Tally
 from server.eventstore import rolling_upgrade, schema
 from server.eventstore.codec import append_id_of, decode, encode
 from server.eventstore.commit import Commit, Committed, Conflict
@@ -48,7 +47,7 @@ class DatabaseInUseError(Exception):
 class ProjectingRecorder(SQLiteApplicationRecorder):
     """Brings the read models up to date in the append's own transaction."""
 
-    def append(self, c: SQLiteCursor, commit: Commit, tally: Tally) -> Sequence[Recorded]:
+    def append(self, c: SQLiteCursor, commit: Commit, tally: CountDeltas) -> Sequence[RecordedEvent]:
         """Inserts the events of a commit, whose versions were checked."""
         numbered = [
             (append.stream, append.expected_version + offset, event)
@@ -57,7 +56,7 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
         ]
         stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
         positions = self._insert_events(c, stored) or ()
-        recorded = [Recorded(position, *place) for position, place in zip(positions, numbered, strict=True)]
+        recorded = [RecordedEvent(position, *place) for position, place in zip(positions, numbered, strict=True)]
         read_models.apply(SqliteSql(c), recorded, tally)
         return recorded
 
@@ -109,15 +108,15 @@ class SqliteStore:
         """The events of a stream in order."""
         return [decode(stored) for stored in self._recorder.select_events(stream, limit=limit)]
 
-    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[Recorded]:
+    def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[RecordedEvent]:
         """Events of some streams in the log's order, after a position."""
         with self.transaction(commit=False) as sql:
             return recorded_in(sql, streams, position=sql.log_position, after=after, limit=limit)
 
-    def recorded_after(self, position: int, limit: int) -> Sequence[Recorded]:
+    def recorded_after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         """Events of the whole log in order, after a position."""
         found = self._recorder.select_notifications(position, limit, inclusive_of_start=False)
-        return [Recorded(n.id, str(n.originator_id), n.originator_version, decode(n)) for n in found]
+        return [RecordedEvent(n.id, str(n.originator_id), n.originator_version, decode(n)) for n in found]
 
     def last_position(self) -> int:
         """The position of the log's last event; 0 when it is empty."""
@@ -130,7 +129,7 @@ class SqliteStore:
     def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
         """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
         with self._recorder.datastore.transaction(commit=True) as c:
-            tally = Tally()
+            tally = CountDeltas()
             written = [self._write(c, commit, tally) for commit in group]
             tally.write(SqliteSql(c))
         if any(commit.destroys for commit in group):
@@ -151,7 +150,7 @@ class SqliteStore:
         if not is_empty:
             logger.warning("write_ahead_log_in_use")
 
-    def _write(self, c: SQLiteCursor, commit: Commit, tally: Tally) -> Written:
+    def _write(self, c: SQLiteCursor, commit: Commit, tally: CountDeltas) -> Written:
         for append in commit.appends:
             if self._recorder.last_version(c, append.stream) != append.expected_version:
                 return Written(self._landed(c, commit) or Conflict(append.stream))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from domain.commands import Recipient
 from domain.errors import InvalidRequest, PageNotRegistered, Unavailable, Violation
-from domain.recipient import Recipient
 from server.api.servicers.send_streams import open_stream
 from server.commands.send import SendAnswer
 from tests.builders import send_message

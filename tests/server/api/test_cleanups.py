@@ -159,7 +159,7 @@ async def test_an_unknown_cleanup_is_not_found(edge: Edge) -> None:
 
 async def test_a_long_cleanup_continues_after_its_answer(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
-    monkeypatch.setattr("projections.removable._BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr("projections.removable_deliveries._BATCHES_AT_ONCE", 1)
     for number in range(5):
         await sent_days_ago(edge, f"m{number}", {"bob": FAILED})
 

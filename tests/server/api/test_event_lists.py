@@ -8,7 +8,7 @@ import pytest
 
 from domain import batch as batches
 from domain import batch_decisions
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded
 from domain.streams import batch_stream, receipts_stream
 from redrive.v1.delivery_service_pb2 import (
     CancelMessageRequest,

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from domain.event import RecordedEvent
 from domain.message_events import MessageCancelled, MessageCompleted, MessageEvent
 from domain.streams import batch_stream, message_stream, page_stream
-from projections.recorded import Recorded
 from redrive.v1.delivery_service_pb2 import (
     GetMessageRequest,
     ListFailedRequest,
@@ -239,7 +239,7 @@ async def test_one_owners_request_for_past_states_does_not_wait_for_anothers(
     blocked, end = threading.Event(), threading.Event()
     apply = Replay.apply
 
-    def held_up(replay: Replay, recorded: Sequence[Recorded]) -> None:
+    def held_up(replay: Replay, recorded: Sequence[RecordedEvent]) -> None:
         if replay._message_id == "m-heavy":
             blocked.set()
             end.wait()

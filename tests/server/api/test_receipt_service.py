@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.event import Event
 from domain.outcome import Outcome
-from domain.receipt_events import ReceiptsRecorded
+from domain.receipts import ReceiptsRecorded
 from domain.streams import batch_stream, message_stream, receipts_stream
 from redrive.v1.delivery_pb2 import Delivery, DeliveryStatus
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListDeliveriesRequest, ListFailedRequest, ResendRequest

@@ -9,7 +9,7 @@ import grpc.aio
 import pytest
 from structlog.testing import capture_logs
 
-from domain.message import Life
+from domain.message import SubmissionState
 from redrive.v1.content_pb2 import Recipient
 from redrive.v1.delivery_service_pb2 import (
     ListMessagesRequest,
@@ -48,9 +48,11 @@ async def refused(edge: Edge, *parts: SendStreamRequest) -> Refusal:
     return await refusal_of(sent(edge, parts))
 
 
-async def states_of(edge: Edge, count: int) -> list[Life]:
+async def states_of(edge: Edge, count: int) -> list[SubmissionState]:
     """Return the states of the messages of the requests r-0, r-1, ..."""
-    return [(await load_message(edge.log, message_id_for(OWNER, f"r-{number}"))).life for number in range(count)]
+    return [
+        (await load_message(edge.log, message_id_for(OWNER, f"r-{number}"))).submission_state for number in range(count)
+    ]
 
 
 async def rows_left(edge: Edge) -> int:
@@ -215,8 +217,8 @@ async def test_a_stream_cancelled_at_any_moment_is_never_submitted(edge: Edge) -
         await eventually(lambda: rows_left(edge), lambda rows: rows == 0)
 
     states = await states_of(edge, 40)
-    assert set(states) <= {Life.UNKNOWN, Life.ABANDONED}
-    assert states.count(Life.ABANDONED) >= 20
+    assert set(states) <= {SubmissionState.UNKNOWN, SubmissionState.ABANDONED}
+    assert states.count(SubmissionState.ABANDONED) >= 20
 
 
 async def test_a_call_that_is_cancelled_while_its_stream_opens_abandons_it(edge: Edge) -> None:
@@ -228,5 +230,5 @@ async def test_a_call_that_is_cancelled_while_its_stream_opens_abandons_it(edge:
         await eventually(lambda: edge.rows("messages"), lambda _: len(logs) >= 20)
 
     assert {line["code"] for line in logs} == {"CANCELLED"}
-    assert set(await states_of(edge, 20)) <= {Life.UNKNOWN, Life.ABANDONED}
+    assert set(await states_of(edge, 20)) <= {SubmissionState.UNKNOWN, SubmissionState.ABANDONED}
     assert await rows_left(edge) == 0

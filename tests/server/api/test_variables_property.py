@@ -136,7 +136,7 @@ def test_accepted_contents_are_filled_in_and_violations_name_the_field(
         assert all(field.startswith(("recipients[0].", "content.")) for field in answer)
         return
     fillings = {"name": person.name, **person.variables}
-    filled = FillableContent(answer).filled(fillings)
+    filled = FillableContent(answer).fill(fillings)
     assert isinstance(filled, Content)
     sent = plain(filled)
     assert sent == naive(plain(answer), person)

@@ -9,13 +9,13 @@ import pytest
 from domain import batch as batches
 from domain.message_events import MessageEvent
 from domain.outcome import Outcome
-from domain.owner import ANYBODY
-from domain.receipt_events import Receipt, ReceiptKind, ReceiptsRecorded
+from domain.owner import ANY_OWNER
+from domain.receipts import Receipt, ReceiptKind, ReceiptsRecorded
 from domain.streams import batch_stream, message_stream, receipts_stream
 from projections import delivery_reports, message_rows, receipts
 from projections.delivery_reports import ReportFilter
 from projections.message_rows import MessageFilter
-from projections.receipts import Name, Person
+from projections.receipts import DeliveryReference, PageRecipient
 from projections.sql import Sql, micros
 from server.eventstore.commit import Commit, Committed, StreamEvents
 from server.eventstore.event_store import EventStore
@@ -56,35 +56,38 @@ async def kept(database_url: str) -> AsyncIterator[Kept]:
 
 
 def listed(sql: Sql, owner: str) -> set[str]:
-    return {row.message_id for row in message_rows.newest(sql, MessageFilter(owner=owner), before=None, limit=9)}
+    return {row.message_id for row in message_rows.list_newest(sql, MessageFilter(owner=owner), before=None, limit=9)}
 
 
 def reported(sql: Sql, owner: str) -> set[str]:
     wanted = ReportFilter(owner=owner, page_id=PAGE)
-    found = {row.message_id for row in delivery_reports.messages(sql, wanted, before=None, limit=9)}
-    assert delivery_reports.by_attempt(sql, wanted)[1].made == len(found)
-    assert delivery_reports.commonest_errors(sql, wanted) == []  # an echo overrides a failure
+    found = {row.message_id for row in delivery_reports.list_messages(sql, wanted, before=None, limit=9)}
+    assert delivery_reports.counts_by_attempt(sql, wanted)[1].total == len(found)
+    assert delivery_reports.most_common_errors(sql, wanted) == []  # an echo overrides a failure
     return found
 
 
 def receipts_until(sql: Sql, owner: str) -> set[str]:
-    found = receipts.sent_until(sql, Person(owner, PAGE, "ann"), micros(after(60)))
-    return {one.place.message_id for one in found}
+    found = receipts.sent_until(sql, PageRecipient(owner, PAGE, "ann"), micros(after(60)))
+    return {one.location.message_id for one in found}
 
 
 def receipts_by_id(sql: Sql, owner: str) -> set[str]:
-    names = [Name(PAGE, "ann", message_id, 1, 0) for message_id in OWNERS]
-    return {place.message_id for place in receipts.named(sql, owner, names) if place}
+    names = [DeliveryReference(PAGE, "ann", message_id, 1, 0) for message_id in OWNERS]
+    return {place.message_id for place in receipts.locate(sql, owner, names) if place}
 
 
 def receipts_of_platform_ids(sql: Sql, owner: str) -> set[str]:
-    found = [receipts.sent_as(sql, Person(owner, PAGE, "ann"), f"mid-{message_id}") for message_id in OWNERS]
+    found = [
+        receipts.find_by_provider_id(sql, PageRecipient(owner, PAGE, "ann"), f"mid-{message_id}")
+        for message_id in OWNERS
+    ]
     return {place.message_id for place in found if place}
 
 
-@pytest.mark.parametrize(("owner", "found"), [("crm", {"m-crm"}), (ANYBODY, set(OWNERS))])
+@pytest.mark.parametrize(("owner", "found"), [("crm", {"m-crm"}), (ANY_OWNER, set(OWNERS))])
 async def test_queries_are_limited_to_one_owner_or_cover_all(owner: str, found: set[str], kept: Kept) -> None:
     for query in (listed, reported, receipts_until, receipts_by_id, receipts_of_platform_ids):
         assert await kept.log.read(partial(query, owner=owner)) == found, query.__name__
-    shops = await kept.log.read(lambda sql: message_rows.owned(sql, "shop", [*OWNERS, "m-none"]))
+    shops = await kept.log.read(lambda sql: message_rows.owned_among(sql, "shop", [*OWNERS, "m-none"]))
     assert shops == {"m-shop"}

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from domain.owner import ANYBODY
+from domain.owner import ANY_OWNER
 from server.auth.caller import Scope
 from server.auth.errors import CredentialsExpired, CredentialsInvalid
 from server.auth.signed_tokens import SignedTokens
@@ -41,7 +41,7 @@ def test_a_token_identifies_the_caller_and_its_scopes(provider: Provider, signed
 def test_an_admin_has_every_scope_and_sees_all_owners(provider: Provider, signed: SignedTokens) -> None:
     caller = signed.caller(provider.token("admin", sub="root"))
 
-    assert (caller.owner, caller.sees, caller.scopes) == ("root", ANYBODY, frozenset(Scope))
+    assert (caller.owner, caller.sees, caller.scopes) == ("root", ANY_OWNER, frozenset(Scope))
 
 
 def test_a_token_without_scopes_allows_nothing(provider: Provider, signed: SignedTokens) -> None:

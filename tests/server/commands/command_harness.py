@@ -8,16 +8,16 @@ from typing import Any
 from domain import batch as batches
 from domain.batch import Batch
 from domain.batch_events import BatchCreated
+from domain.commands import Recipient
 from domain.event import Event
 from domain.message import Message, complete
 from domain.outcome import Outcome
-from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream, page_stream
 from projections import message_rows, pages
-from projections.batches import BatchRow, of_message, open_of_message
+from projections.batches import BatchRow, list_of_message, open_of_message
 from projections.delivery_rows import DeliveryFilter
 from projections.message_rows import MessageFilter, MessageRow
-from projections.recipient_rows import recipients
+from projections.recipient_rows import list_recipients
 from projections.sql import Sql
 from server.commands.lifecycle import CancelService, PauseService
 from server.commands.lookup import load_message
@@ -143,10 +143,10 @@ class CommandHarness:
 
     async def messages(self, owner: str = OWNER) -> Sequence[MessageRow]:
         wanted = MessageFilter(owner=owner)
-        return await self.log.read(lambda sql: message_rows.newest(sql, wanted, before=None, limit=ALL))
+        return await self.log.read(lambda sql: message_rows.list_newest(sql, wanted, before=None, limit=ALL))
 
     async def batches(self, message_id: str) -> Sequence[BatchRow]:
-        return await self.log.read(lambda sql: of_message(sql, message_id, limit=ALL))
+        return await self.log.read(lambda sql: list_of_message(sql, message_id, limit=ALL))
 
     async def open_batches(self, message_id: str) -> Sequence[BatchRow]:
         return await self.log.read(lambda sql: open_of_message(sql, message_id, limit=ALL))
@@ -166,7 +166,7 @@ class CommandHarness:
     async def names(self, message_id: str) -> dict[str, str]:
         """Return the recipients' names as readers see them."""
         wanted = DeliveryFilter(message_id=message_id)
-        rows = await self.log.read(lambda sql: recipients(sql, wanted, after="", limit=ALL))
+        rows = await self.log.read(lambda sql: list_recipients(sql, wanted, after="", limit=ALL))
         return {row.recipient_id: row.recipient_name for row in await Names(self.log, self.vault).shown(rows)}
 
     async def variables(self, created: BatchCreated) -> list[Mapping[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from domain.commands import CleanupDeliveries
 from domain.outcome import Outcome
-from projections import cleanups, message_rows, removable
+from projections import cleanups, message_rows, removable_deliveries
 from projections.cleanups import CleanupRow
 from projections.sql import Sql
 from server.bootstrap import event_store_over
@@ -50,7 +50,7 @@ async def log(store: Store, database_url: str) -> AsyncIterator[EventLog]:
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removable, "MESSAGES_AT_ONCE", 5)
+    monkeypatch.setattr(removable_deliveries, "MAX_MESSAGES", 5)
     monkeypatch.setattr("server.commands.cleanup.WAIT_SECONDS", 0.0)
 
 
@@ -127,14 +127,14 @@ async def test_messages_that_change_during_a_cleanup_are_checked_again(
     """A step planned on outdated rows is refused, and the next one is correct."""
     cleanup = await requested(log)
     refused = 0
-    is_unchanged = removable.is_unchanged
+    is_unchanged = removable_deliveries.is_unchanged
 
     def changed_once(*arguments: Any) -> bool:
         nonlocal refused
         refused += 1
         return refused > 1 and is_unchanged(*arguments)
 
-    monkeypatch.setattr(removable, "is_unchanged", changed_once)
+    monkeypatch.setattr(removable_deliveries, "is_unchanged", changed_once)
 
     await CleanupRun(log, later).work_off()
 
@@ -152,8 +152,8 @@ def test_a_message_with_many_batches_is_checked_in_parts(database_url: str) -> N
                 " VALUES (:id, 'o', 'p', '', 'SENT', 1, '', 'MANUAL', 3, 'HOLD', 0, 0, 0, 1, :batches)",
                 {"id": number, "batches": batches},
             )
-        seen, cursor = [], removable.Cursor()
-        while (found := removable.look(sql, 1, cursor)).cursor is not None:
+        seen, cursor = [], removable_deliveries.CleanupCursor()
+        while (found := removable_deliveries.find_removable(sql, 1, cursor)).cursor is not None:
             cursor = found.cursor
             seen.append(tuple(cursor))
 

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.commands import ErasePerson
+from domain.commands import ErasePerson, Recipient
 from domain.content import Attachment, Content, QuickReply
-from domain.errors import InvalidRequest, OlderReleaseLives, RequestIdReused, Violation
+from domain.errors import InvalidRequest, OlderReleaseRunning, RequestIdReused, Violation
 from domain.fault import ErrorType, Fault, RetryRule
 from domain.message_events import RetryRequested
-from domain.recipient import Recipient
 from projections.sql import Sql
 from server.commands.erasure import ErasureService
 from server.commands.resend import ResendService
@@ -183,7 +182,7 @@ async def test_no_correction_is_written_while_an_older_server_runs(harness: Comm
     await harness.log.commit(Commit([], also=old_server))
     message_id = await harness.sent({"ann": FAILED})
 
-    with pytest.raises(OlderReleaseLives):
+    with pytest.raises(OlderReleaseRunning):
         await harness.resend(message_id, content=CORRECTED)
     assert (await harness.resend(message_id)).recipients == 1
 

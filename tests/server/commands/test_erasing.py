@@ -9,12 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from domain.commands import ErasePerson
-from domain.errors import OlderReleaseLives, PersonNotFound, RequestIdReused
-from domain.recipient import Recipient
+from domain.commands import ErasePerson, Recipient
+from domain.errors import OlderReleaseRunning, PersonNotFound, RequestIdReused
 from domain.streams import batch_stream, message_stream
 from projections.delivery_rows import DeliveryFilter
-from projections.recipient_rows import RecipientRow, recipients
+from projections.recipient_rows import RecipientRow, list_recipients
 from projections.sql import Row, Sql
 from server.commands.erasure import ErasureService
 from server.eventstore.commit import Commit
@@ -154,7 +153,7 @@ def found(sql: Sql, statement: str) -> Sequence[Row]:
 
 
 def all_recipients(sql: Sql, message_id: str) -> Sequence[RecipientRow]:
-    return recipients(sql, DeliveryFilter(message_id=message_id), after="", limit=ALL)
+    return list_recipients(sql, DeliveryFilter(message_id=message_id), after="", limit=ALL)
 
 
 async def written_before(harness: CommandHarness) -> str:
@@ -185,7 +184,7 @@ async def test_names_are_readable_by_an_older_server_while_it_runs(harness: Comm
     assert (created.recipients[0].name, created.sealed_by_person) == ("Annabel Marked", False)
     key = await harness.log.read(harness.vault.message_key(message_id))
     assert key.open_variables(created.sealed_variables, 1) == [ANN.variables, BOB.variables]
-    with pytest.raises(OlderReleaseLives):
+    with pytest.raises(OlderReleaseRunning):
         await erase(harness)
 
     await write_tables(harness, lambda sql: sql.execute("DELETE FROM workers"))

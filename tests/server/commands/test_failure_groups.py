@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from domain.retry import Standing
-from projections import standings
+from domain.retry import RetryState
+from projections import retry_groups
+from projections.retry_groups import RetryContext
 from projections.sql import Sql
-from projections.standings import Judged
 from server.queries import failures
 from server.queries.failures import FailureFilter, FailureGroups, list_failures
 from tests.builders import FAILED, FAILED_FOR_TOKEN, OWNER, SENT
 from tests.server.commands.command_harness import CommandHarness
 
-Groups = Callable[[Sql, Judged], Mapping[Standing, int]]
+Groups = Callable[[Sql, RetryContext], Mapping[RetryState, int]]
 
 
 class CountingFailures:
@@ -23,10 +23,10 @@ class CountingFailures:
         self.harness = harness
         self.counts = 0
         self._groups = FailureGroups()
-        monkeypatch.setattr(standings, "groups", self._counted(standings.groups))
+        monkeypatch.setattr(retry_groups, "count_groups", self._counted(retry_groups.count_groups))
 
     def _counted(self, groups: Groups) -> Groups:
-        def counting(sql: Sql, judged: Judged) -> Mapping[Standing, int]:
+        def counting(sql: Sql, judged: RetryContext) -> Mapping[RetryState, int]:
             self.counts += 1
             return groups(sql, judged)
 

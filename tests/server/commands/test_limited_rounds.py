@@ -10,7 +10,7 @@ from domain.fault import ErrorType
 from domain.message_events import RetryRequested
 from domain.outcome import Outcome
 from domain.retry import RetrySelection, RetryTrigger
-from projections import standings
+from projections import retry_groups
 from server.bootstrap import event_store_over
 from server.commands.open_rounds import OpenRoundService
 from server.commands.rounds import AutomaticRoundService
@@ -110,6 +110,6 @@ async def test_recipients_are_found_by_their_attempts(harness: CommandHarness) -
 
     for from_batch, expected in ((0, {ALL[0], ALL[30]}), (4, {ALL[30]}), (9, set())):
         ask = partial(
-            standings.attempted_since, message_id=message_id, from_batch=from_batch, recipient_ids=[ALL[0], ALL[30]]
+            retry_groups.attempted_since, message_id=message_id, from_batch=from_batch, recipient_ids=[ALL[0], ALL[30]]
         )
         assert await harness.log.read(ask) == expected

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from domain.canary import Canary
+from domain.event import RecordedEvent
 from domain.message import awaits_automatic_round, complete
 from domain.message_events import RetryRequested
 from domain.retry import RetryTrigger, SkipReason
-from projections.recorded import Recorded
 from server.commands import changed_recipients
 from server.commands.open_rounds import OpenRoundService
 from server.commands.resend import ResendService
@@ -182,7 +182,7 @@ async def test_changes_are_read_once_for_all_steps_of_an_open_round(
     await harness.deliver(message_id, {})
     positions: list[int] = []
 
-    def recorded_reads(*args: Any, **options: Any) -> Sequence[Recorded]:
+    def recorded_reads(*args: Any, **options: Any) -> Sequence[RecordedEvent]:
         found = recorded_at(*args, **options)
         positions.extend(one.position for one in found)
         return found

@@ -8,7 +8,7 @@ from domain.canary import Canary
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed
 from domain.retry import SkipReason
-from domain.retry_prediction import Cause, Prediction
+from domain.retry_prediction import PredictedCause, Prediction
 from projections import batches, message_rows
 from server.bootstrap import event_store_over
 from server.commands.open_rounds import OpenRoundService
@@ -39,11 +39,11 @@ async def test_a_resend_is_predicted_and_excludes_changed_recipients(harness: Co
     started = await harness.resend(message_id, as_of_sequence=seen)
 
     assert dry.predictions == {
-        Prediction(Cause.RETRYABLE_NOW, ErrorType.NETWORK): 1,
-        Prediction(Cause.CHANGED_SINCE, ErrorType.NETWORK): 1,
-        Prediction(Cause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
-        Prediction(Cause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
-        Prediction(Cause.ALREADY_SENT): 1,
+        Prediction(PredictedCause.RETRYABLE_NOW, ErrorType.NETWORK): 1,
+        Prediction(PredictedCause.CHANGED_SINCE, ErrorType.NETWORK): 1,
+        Prediction(PredictedCause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
+        Prediction(PredictedCause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
+        Prediction(PredictedCause.ALREADY_SENT): 1,
     }
     assert (started.recipients, started.skipped[SkipReason.CHANGED_SINCE]) == (1, 1)
     assert await harness.taken(message_id, round_=2) == ["bob"]

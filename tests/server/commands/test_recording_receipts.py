@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from domain.commands import RecordReceipts, ToldReceipt
+from domain.commands import RecordReceipts, ReportedReceipt
 from domain.errors import Aborted
 from domain.event import Event
-from domain.receipt_events import ReceiptKind, ReceiptsRecorded
+from domain.receipts import ReceiptKind, ReceiptsRecorded
 from domain.streams import receipts_stream
 from projections import delivery_rows
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
@@ -47,16 +47,16 @@ def service(harness: CommandHarness) -> ReceiptService:
     return ReceiptService(harness.log, harness.vault.ids, lambda: LONG_AFTER)
 
 
-def command(*receipts: ToldReceipt) -> RecordReceipts:
+def command(*receipts: ReportedReceipt) -> RecordReceipts:
     return RecordReceipts(owner=OWNER, receipts=receipts)
 
 
-def reported(kind: ReceiptKind, who: int, **fields: Any) -> ToldReceipt:
+def reported(kind: ReceiptKind, who: int, **fields: Any) -> ReportedReceipt:
     defaults = {"page_id": PAGE, "recipient_id": f"u{who:05}", "time": after(who)}
-    return ToldReceipt(**{**defaults, **fields, "kind": kind})
+    return ReportedReceipt(**{**defaults, **fields, "kind": kind})
 
 
-def echoes(message_id: str, people: Sequence[int]) -> list[ToldReceipt]:
+def echoes(message_id: str, people: Sequence[int]) -> list[ReportedReceipt]:
     return [
         reported(
             ReceiptKind.ECHO,
@@ -75,7 +75,7 @@ async def unconfirmed(harness: CommandHarness) -> str:
 
 async def rows(harness: CommandHarness, message_id: str) -> Sequence[DeliveryRow]:
     wanted = DeliveryFilter(message_id=message_id)
-    return await harness.log.read(lambda sql: delivery_rows.attempts(sql, wanted, after=(0, -1), limit=ALL))
+    return await harness.log.read(lambda sql: delivery_rows.list_attempts(sql, wanted, after=(0, -1), limit=ALL))
 
 
 async def recorded(harness: CommandHarness, message_id: str, batch: int) -> Sequence[Event]:
@@ -184,7 +184,7 @@ async def test_receipts_of_an_open_stream_are_ignored(harness: CommandHarness) -
 async def test_a_watermark_marks_at_most_the_last_hundred_messages_to_a_recipient(
     harness: CommandHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.receipts.MOST_AT_ONCE", 3)
+    monkeypatch.setattr("projections.receipts.MAX_COVERED", 3)
     messages = [await harness.sent({"u00000": UNCONFIRMED}) for _ in range(5)]
     one = service(harness)
     for second, message_id in enumerate(messages):
@@ -197,8 +197,8 @@ async def test_a_watermark_marks_at_most_the_last_hundred_messages_to_a_recipien
     assert was_read == [False, False, True, True, True]
 
 
-def _at(echo: ToldReceipt, time: datetime) -> ToldReceipt:
-    return ToldReceipt(
+def _at(echo: ReportedReceipt, time: datetime) -> ReportedReceipt:
+    return ReportedReceipt(
         kind=echo.kind,
         page_id=echo.page_id,
         recipient_id=echo.recipient_id,

@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 import pytest
 
 from domain.commands import SendMessage
-from domain.errors import Aborted, OlderReleaseLives, RedriveError, RequestIdReused, StreamInProgress
-from domain.message_id import is_keyed
+from domain.errors import Aborted, OlderReleaseRunning, RedriveError, RequestIdReused, StreamInProgress
+from domain.message import is_keyed
 from projections.sql import Sql
 from server.commands.send import SendAnswer, SendService
 from server.commands.send_stream import StreamSendService
@@ -193,7 +193,7 @@ async def test_a_send_planned_before_an_older_server_started_is_refused(
     )  # it was not running a moment ago
     await start_older_server(harness)
 
-    with pytest.raises(OlderReleaseLives):
+    with pytest.raises(OlderReleaseRunning):
         await getattr(Server(harness), kind)()
 
     assert await harness.messages() == []

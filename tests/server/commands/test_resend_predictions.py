@@ -12,8 +12,8 @@ from domain.errors import InvalidRequest
 from domain.fault import ErrorType, RetryRule
 from domain.outcome import Failed, Outcome
 from domain.retry import RetryPolicy, SkipReason
-from domain.retry_prediction import Cause
-from projections import standings
+from domain.retry_prediction import PredictedCause
+from projections import retry_groups
 from projections.sql import Sql
 from server.commands import changed_recipients
 from server.eventstore.stream import recorded_at
@@ -33,9 +33,9 @@ OUTCOMES: Mapping[str, Outcome] = {
 }
 
 
-async def causes(harness: CommandHarness, message_id: str, **asked_for: Any) -> dict[Cause, int]:
+async def causes(harness: CommandHarness, message_id: str, **asked_for: Any) -> dict[PredictedCause, int]:
     """Return the predictions of a dry run by cause."""
-    found: Counter[Cause] = Counter()
+    found: Counter[PredictedCause] = Counter()
     dry = await harness.resend(message_id, **asked_for, validate_only=True)
     for prediction, count in dry.predictions.items():
         found[prediction.cause] += count
@@ -49,12 +49,12 @@ async def test_a_dry_run_predicts_all_recipients_by_cause(harness: CommandHarnes
     message_id = await harness.sent(OUTCOMES)
 
     assert await causes(harness, message_id) == {
-        Cause.RETRYABLE_NOW: 1,
-        Cause.UNCONFIRMED: 1,
-        Cause.WILL_FAIL_AGAIN: 2,
-        Cause.ALREADY_SENT: 1,
-        Cause.TOKEN_NOT_REPLACED: 1,
-        Cause.OUTSIDE_WINDOW: 1,
+        PredictedCause.RETRYABLE_NOW: 1,
+        PredictedCause.UNCONFIRMED: 1,
+        PredictedCause.WILL_FAIL_AGAIN: 2,
+        PredictedCause.ALREADY_SENT: 1,
+        PredictedCause.TOKEN_NOT_REPLACED: 1,
+        PredictedCause.OUTSIDE_WINDOW: 1,
     }
 
 
@@ -65,17 +65,17 @@ async def test_a_recipient_selected_despite_a_permanent_error_will_fail_again(ha
     typed = await causes(harness, message_id, error_types=(ErrorType.PERMISSION,))
 
     assert named == {
-        Cause.RETRYABLE_NOW: 1,
-        Cause.WILL_FAIL_AGAIN: 1,
-        Cause.OUTSIDE_WINDOW: 1,
-        Cause.ALREADY_SENT: 1,
-        Cause.UNKNOWN_RECIPIENT: 1,
+        PredictedCause.RETRYABLE_NOW: 1,
+        PredictedCause.WILL_FAIL_AGAIN: 1,
+        PredictedCause.OUTSIDE_WINDOW: 1,
+        PredictedCause.ALREADY_SENT: 1,
+        PredictedCause.UNKNOWN_RECIPIENT: 1,
     }
     assert typed == {
-        Cause.WILL_FAIL_AGAIN: 1,
-        Cause.OUTSIDE_WINDOW: 1,
-        Cause.ALREADY_SENT: 1,
-        Cause.OTHER_ERROR_TYPE: 4,
+        PredictedCause.WILL_FAIL_AGAIN: 1,
+        PredictedCause.OUTSIDE_WINDOW: 1,
+        PredictedCause.ALREADY_SENT: 1,
+        PredictedCause.OTHER_ERROR_TYPE: 4,
     }
 
 
@@ -85,9 +85,9 @@ async def test_predictions_include_the_error_types(harness: CommandHarness) -> N
     predictions = (await harness.resend(message_id, validate_only=True)).predictions
 
     assert {(one.cause, one.error_type): count for one, count in predictions.items()} == {
-        (Cause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
-        (Cause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
-        (Cause.ALREADY_SENT, None): 1,
+        (PredictedCause.OUTSIDE_WINDOW, ErrorType.PERMISSION): 1,
+        (PredictedCause.WILL_FAIL_AGAIN, ErrorType.INVALID_RECIPIENT): 1,
+        (PredictedCause.ALREADY_SENT, None): 1,
     }
 
 
@@ -97,7 +97,7 @@ async def test_on_a_held_page_all_retryable_recipients_are_predicted_to_wait(har
 
     found = await causes(harness, message_id)
 
-    assert (found[Cause.PAGE_ON_HOLD], Cause.RETRYABLE_NOW in found) == (1, False)
+    assert (found[PredictedCause.PAGE_ON_HOLD], PredictedCause.RETRYABLE_NOW in found) == (1, False)
 
 
 async def test_recipients_in_progress_or_without_attempts_left_are_predicted(harness: CommandHarness) -> None:
@@ -106,7 +106,7 @@ async def test_recipients_in_progress_or_without_attempts_left_are_predicted(har
     await harness.deliver(message_id, {"ann": FAILED})
     await harness.resend(message_id, recipient_ids=("bob",))
 
-    assert await causes(harness, message_id) == {Cause.ATTEMPTS_USED_UP: 1, Cause.IN_PROGRESS: 1}
+    assert await causes(harness, message_id) == {PredictedCause.ATTEMPTS_USED_UP: 1, PredictedCause.IN_PROGRESS: 1}
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -167,12 +167,12 @@ async def test_a_dry_run_reads_changes_in_slices_and_no_recipients(
     message_id = await harness.sent(dict.fromkeys(ids, FAILED))
     monkeypatch.setattr(changed_recipients, "EVENTS_IN_A_SLICE", 2)
     monkeypatch.setattr(changed_recipients, "recorded_at", at_most(2, recorded_at))
-    monkeypatch.setattr(standings, "next_attempts", None)
-    monkeypatch.setattr(standings, "named", None)
+    monkeypatch.setattr(retry_groups, "next_attempts", None)
+    monkeypatch.setattr(retry_groups, "find_named", None)
 
     predicted = await causes(harness, message_id, as_of_sequence=1)
 
-    assert predicted == {Cause.CHANGED_SINCE: 250}
+    assert predicted == {PredictedCause.CHANGED_SINCE: 250}
 
 
 def at_most(most: int, read: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,7 +195,7 @@ async def test_named_recipients_that_have_changed_are_not_taken(harness: Command
     predicted = await causes(harness, message_id, **asked_for)
     started = await harness.resend(message_id, **asked_for)
 
-    assert predicted == {Cause.CHANGED_SINCE: 1, Cause.RETRYABLE_NOW: 1}
+    assert predicted == {PredictedCause.CHANGED_SINCE: 1, PredictedCause.RETRYABLE_NOW: 1}
     assert (started.recipients, started.skipped) == (1, {SkipReason.CHANGED_SINCE: 1})
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from domain.errors import MessageIsCancelled
-from domain.event import Event
+from domain.event import Event, RecordedEvent
 from domain.message_events import MessageCancelled, RetryRequested
 from domain.retry import SkipReason
-from projections.recorded import Recorded
 from server.commands import changed_recipients
 from server.commands.resend import ResendService
 from server.eventstore.commit import Commit, CommitResult, EventLog
@@ -228,7 +227,7 @@ async def test_changes_are_read_once_for_all_slices(harness: CommandHarness, mon
     sequence = (await harness.row(message_id)).sequence
     positions: list[int] = []
 
-    def noted(*args: Any, **options: Any) -> Sequence[Recorded]:
+    def noted(*args: Any, **options: Any) -> Sequence[RecordedEvent]:
         found = recorded_at(*args, **options)
         positions.extend(one.position for one in found)
         return found

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.commands import Recipient
 from domain.content import Content
 from domain.errors import PageNotRegistered, RequestIdReused
-from domain.recipient import Recipient
 from domain.retry import OnUnconfirmed
 from domain.streams import page_stream
 from tests.builders import FAILED, PAGE, SENT, after, auto, crowd, page_held, people, send_message

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from domain.recipient import Recipient
+from domain.commands import Recipient
 from server.commands.send import SendAnswer
 from server.eventstore.event_store import EventStore
 from tests.builders import crowd, people, send_message

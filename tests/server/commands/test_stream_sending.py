@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from domain.commands import Recipient
 from domain.errors import Aborted, PageNotRegistered, RequestIdReused, StreamInProgress
-from domain.recipient import Recipient
 from projections import batches
 from server.commands.send import SendAnswer
 from server.commands.send_stream import RecipientStream, abandon_staged

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 import pytest
 
 from domain.errors import Unavailable
+from domain.event import RecordedEvent
 from domain.streams import page_stream
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.commit import Commit, CommitResult, Committed, EventLog
 from tests.builders import page_registered, page_settings_changed
@@ -62,7 +62,7 @@ class BusyLogConformance:
     # Listeners
 
     async def test_a_listener_gets_events_before_the_commit_returns(self, log: EventLog) -> None:
-        seen: list[Recorded] = []
+        seen: list[RecordedEvent] = []
         log.listen(seen.extend)
         events = (page_registered("1"), page_settings_changed("1"))
 
@@ -76,7 +76,7 @@ class BusyLogConformance:
         assert seen[-1].position == result.position
 
     async def test_listeners_get_all_events_in_log_order(self, log: EventLog) -> None:
-        heard: list[Recorded] = []
+        heard: list[RecordedEvent] = []
         log.listen(heard.extend)
 
         await asyncio.gather(*(log.commit(Commit([registered(f"{n:03}")])) for n in range(100)))
@@ -87,7 +87,7 @@ class BusyLogConformance:
 
     async def test_listeners_get_no_events_of_failed_commits(self, log: EventLog) -> None:
         await log.commit(Commit([registered("1")]))
-        seen: list[Recorded] = []
+        seen: list[RecordedEvent] = []
         log.listen(seen.extend)
 
         await log.commit(Commit([registered("1")]))

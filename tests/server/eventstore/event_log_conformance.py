@@ -8,11 +8,10 @@ import threading
 
 import pytest
 
-from domain.event import Event
-from domain.owner import ANYBODY
+from domain.event import Event, RecordedEvent
+from domain.owner import ANY_OWNER
 from domain.streams import page_stream
 from projections import pages
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.commit import Commit, Committed, Conflict, EventLog, Refused, StreamEvents
 from server.eventstore.store import READERS
@@ -42,7 +41,7 @@ def workers(sql: Sql) -> list[str]:
 
 
 def page_ids(sql: Sql) -> list[str]:
-    return [page.page_id for page in pages.in_order(sql, ANYBODY, after="", limit=1_000)]
+    return [page.page_id for page in pages.list_usable(sql, ANY_OWNER, after="", limit=1_000)]
 
 
 class EventLogConformance:
@@ -58,7 +57,7 @@ class EventLogConformance:
         await log.commit(Commit([appended(id_, 1, page_shared(*names, page_id=id_)) for id_, names in shared.items()]))
         await log.commit(Commit([appended("4", 2, page_transferred("ops", page_id="4"))]))
 
-        found = await log.read(lambda sql: pages.in_order(sql, "shop", after="", limit=9))
+        found = await log.read(lambda sql: pages.list_usable(sql, "shop", after="", limit=9))
 
         assert [(page.page_id, page.owner, page.shared_with) for page in found] == [
             ("1", "shop", ("*",)),
@@ -147,7 +146,7 @@ class EventLogConformance:
 
     async def test_a_repeated_commit_is_written_once(self, log: EventLog) -> None:
         """A caller that lost its connection does not know whether its commit was written (protocol rule 17)."""
-        heard: list[Recorded] = []
+        heard: list[RecordedEvent] = []
         log.listen(heard.extend)
         commit = Commit([registered("1"), registered("2")], also=lambda sql: change(sql, "w"))
 

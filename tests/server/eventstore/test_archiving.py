@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from domain import batch as batches
-from domain.archive_events import MessageArchived
 from domain.event import Event
-from domain.message_events import MessageCompleted
+from domain.message_events import MessageArchived, MessageCompleted
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from projections.sql import Sql
 from server.eventstore import archive

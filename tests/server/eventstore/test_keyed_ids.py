@@ -5,7 +5,7 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 
 from domain.delivery import parse_delivery_id
-from domain.message_id import is_keyed
+from domain.message import is_keyed
 from server.crypto.key_ring import new_key
 from server.crypto.keyed_ids import KeyedIds, older_message_id
 from server.crypto.vault import Vault

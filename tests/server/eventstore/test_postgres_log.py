@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from projections.recorded import Recorded
+from domain.event import RecordedEvent
 from server.eventstore.commit import Commit, Committed, EventLog
 from server.eventstore.event_store import EventStore
 from server.eventstore.follower import Follower
@@ -49,7 +49,7 @@ async def test_each_of_two_processes_gets_the_others_events(postgres_url: str) -
     one, two = (EventStore(store, Follower(store, postgres_url)) for store in stores)
     seen: asyncio.Queue[str] = asyncio.Queue()
 
-    def listen(recorded: Sequence[Recorded]) -> None:
+    def listen(recorded: Sequence[RecordedEvent]) -> None:
         for each in recorded:
             seen.put_nowait(each.stream)
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from domain.streams import batch_stream, message_stream
-from projections.touched import _FOLD
+from projections.affected_deliveries import _FOLD
 from server.eventstore.commit import Commit, StreamEvents
 from server.eventstore.postgres.sql import with_bulk_rows
 from server.eventstore.postgres.store import FIRST_ROWS

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from domain.archive_events import MessageArchived
+from domain.event import RecordedEvent
+from domain.message_events import MessageArchived
 from domain.streams import page_stream
 from projections import read_models
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.codec import TYPES
 from server.eventstore.rebuild import DatabaseInUseByWorkersError, Difference, differences, rebuild
@@ -59,7 +59,7 @@ def test_the_test_log_has_every_type_of_event(store: Store) -> None:
 
     elsewhere = {MessageArchived}  # a log with this event needs its archive; see test_archiving.py
     assert {type(one.event) for one in recorded} == set(TYPES.values()) - elsewhere
-    assert all(all_of(store)[table] for table in read_models.NAMES)
+    assert all(all_of(store)[table] for table in read_models.TABLE_NAMES)
 
 
 def test_rebuilt_read_models_equal_the_maintained_ones(store: Store) -> None:
@@ -106,9 +106,9 @@ def test_a_comparison_changes_nothing(store: Store) -> None:
 def test_the_log_can_be_written_after_a_replacement(store: Store) -> None:
     """The new tables have the same keys and indexes."""
     write_everything(store)
-    change(store, *(f"DELETE FROM {table}" for table in read_models.NAMES))  # noqa: S608 - our own names
+    change(store, *(f"DELETE FROM {table}" for table in read_models.TABLE_NAMES))  # noqa: S608 - our own names
 
-    assert set(rebuild(store)) == set(read_models.NAMES)
+    assert set(rebuild(store)) == set(read_models.TABLE_NAMES)
     append(store, page_stream("2"), 0, page_registered("2"))
     with pytest.raises(Exception, match=r"(?i)unique"):
         change(store, f"INSERT INTO pages SELECT * FROM pages WHERE page_id = '{PAGE}'")  # noqa: S608
@@ -164,7 +164,7 @@ def test_events_appended_at_the_end_are_included(store: Store, monkeypatch: pyte
     write_many(store, PAGE, 7)
     recorded_after = store.recorded_after
 
-    def append_after_the_last_chunk(position: int, limit: int) -> Sequence[Recorded]:
+    def append_after_the_last_chunk(position: int, limit: int) -> Sequence[RecordedEvent]:
         chunk = recorded_after(position, limit)
         if not chunk and position == 8:
             append(store, page_stream("2"), 0, page_registered("2"))

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.errors import OlderReleaseLives
+from domain.errors import OlderReleaseRunning
 from domain.event import Event
 from domain.retry import RetryPolicy
 from domain.retry_delay import FixedInterval
@@ -63,7 +63,7 @@ async def test_new_events_wait_until_the_last_older_server_has_ended(log: EventS
     await old_server(log, seconds=60)
 
     assert isinstance(await log.commit(known), Committed)
-    with pytest.raises(OlderReleaseLives):
+    with pytest.raises(OlderReleaseRunning):
         await log.commit(new)
     assert await version(log) == schema.SHARED_VERSION
 
@@ -87,7 +87,7 @@ async def test_a_new_field_value_waits_too(log: EventStore, fields: dict[str, An
     assert isinstance(
         await log.commit(commit_of(message_stream("m-1"), 0, message_submitted(message_id="m-1"))), Committed
     )
-    with pytest.raises(OlderReleaseLives):
+    with pytest.raises(OlderReleaseRunning):
         await log.commit(commit_of(message_stream("m-2"), 0, message_submitted(message_id="m-2", **fields)))
 
 
@@ -96,7 +96,7 @@ async def test_a_sealed_name_of_a_page_waits_too(log: EventStore) -> None:
     sealed = Labels(new_key()).page_names.seal("Shop", "1")
 
     for event in (page_registered("1", name=sealed), page_settings_changed("1", name=sealed)):
-        with pytest.raises(OlderReleaseLives):
+        with pytest.raises(OlderReleaseRunning):
             await log.commit(commit_of(page_stream("1"), 0, event))
 
 

@@ -6,10 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from domain.cleanup_events import CleanupStarted
 from domain.page_events import PageShared
-from domain.person_events import PersonErased
-from domain.receipt_events import ReceiptsRecorded
+from domain.receipts import ReceiptsRecorded
+from domain.retention_events import CleanupStarted, PersonErased
 from domain.streams import message_stream
 from projections import read_models
 from server.eventstore import schema

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import Unavailable
+from domain.event import RecordedEvent
 from domain.streams import page_stream
-from projections.recorded import Recorded
 from server.eventstore.commit import Commit, Committed, EventLog
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
@@ -40,7 +40,7 @@ class TestStoreLog(EventLogConformance, BusyLogConformance):
 async def test_listeners_are_called_after_the_commit_is_durable(sqlite_log: EventStore, database: Path) -> None:
     on_disk: list[int] = []
 
-    def check(_: Sequence[Recorded]) -> None:
+    def check(_: Sequence[RecordedEvent]) -> None:
         with closing(sqlite3.connect(database)) as connection:
             on_disk.append(connection.execute("SELECT COUNT(*) FROM stored_events").fetchone()[0])
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from domain.commands import Recipient
 from domain.content import Attachment, Content, QuickReply
-from domain.recipient import Recipient
 from projections.sql import Sql
 from server.commands.send import SendService
 from server.crypto.key_ring import new_key

@@ -8,10 +8,16 @@ from domain import batch_decisions
 from domain.batch import Batch
 from domain.batch_decisions import Events
 from domain.canary import Canary, Trial
-from domain.cleanup_events import CleanedPart, CleanupCompleted, CleanupCounted, CleanupStarted, DeliveriesCleaned
 from domain.event import Event
 from domain.message_events import MessageCancelled, MessageCompleted, RetryStopped
-from domain.person_events import PersonErased
+from domain.retention_events import (
+    CleanedPart,
+    CleanupCompleted,
+    CleanupCounted,
+    CleanupStarted,
+    DeliveriesCleaned,
+    PersonErased,
+)
 from domain.streams import (
     batch_stream,
     cleanup_stream,

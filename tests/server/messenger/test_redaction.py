@@ -234,8 +234,8 @@ async def test_the_answer_to_a_batch_quotes_no_part_of_it(
     graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
 ) -> None:
     """This holds for an error of the whole batch, and for one part's error that quotes another part."""
-    ann = msgspec.structs.replace(message, fillings=lambda: ANN)
-    bob = msgspec.structs.replace(message, content=Content(text="Bob, your code is 4711-0815"), fillings=dict)
+    ann = msgspec.structs.replace(message, variable_values=lambda: ANN)
+    bob = msgspec.structs.replace(message, content=Content(text="Bob, your code is 4711-0815"), variable_values=dict)
     said = {"error": {"message": "Ann Müller of Köln, code is 4711-0815", "code": 42}}
     parts = [{"code": 400, "body": json.dumps(said)}, {"code": 400, "body": json.dumps(said)}]
 

@@ -11,9 +11,9 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from domain.errors import MessageNotFound
+from domain.event import RecordedEvent
 from projections import message_rows
 from projections.message_rows import MessageRow
-from projections.recorded import Recorded
 from projections.sql import Sql
 from server.eventstore.message_streams import events_until
 from server.eventstore.store import Store
@@ -43,7 +43,7 @@ class Reader:
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         return self._store.recorded_in(streams, after, limit)
 
     async def read(self, query: Callable[[Sql], T]) -> T:
@@ -109,4 +109,4 @@ def test_each_moment_is_rebuilt_as_it_was() -> None:
         ),
     )
 
-    assert Moments.seen.keys() >= {"compared", "was not there yet", "attempt 2", "late evidence", "done: CANCELLED"}
+    assert Moments.seen.keys() >= {"compared", "was not there yet", "attempt 2", "a late outcome", "done: CANCELLED"}

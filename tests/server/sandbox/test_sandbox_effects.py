@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from domain import graph_codes as codes
-from domain.classification import PlatformError, attribute, classify
+from domain.classification import PlatformError, attribute_missing_object, classify
 from domain.outcome import Failed
 from server.sandbox.control import OrderRefusedError, SandboxControl
 from server.sandbox.effect import ErrorAnswer, UserToken
@@ -106,18 +106,18 @@ async def test_the_text_of_an_error_can_contain_the_page_and_the_recipient(contr
 @pytest.mark.parametrize(
     ("preset", "verdict"),
     [
-        ("user_token", codes.DEAD_TOKEN),
+        ("user_token", codes.INVALID_TOKEN),
         ("page_missing", codes.PAGE_UNREACHABLE),
         ("unauthorized_address", codes.APP_REFUSED),
         ("unknown_app", codes.APP_UNKNOWN),
         ("deprecated_version", codes.APP_OUTDATED),
         ("unlisted_error", codes.UNLISTED),
         ("file_not_fetched", codes.BAD_CONTENT),
-        ("outside_window_without_subcode", codes.PERSON_FORBIDDEN),
-        ("unavailable_without_subcode", codes.NO_SUCH_PERSON),
+        ("outside_window_without_subcode", codes.RECIPIENT_FORBIDDEN),
+        ("unavailable_without_subcode", codes.UNKNOWN_RECIPIENT),
     ],
 )
-def test_a_preset_is_classified_as_its_name_says(preset: str, verdict: codes.Verdict) -> None:
+def test_a_preset_is_classified_as_its_name_says(preset: str, verdict: codes.ErrorClass) -> None:
     effect = PRESETS[preset].effect
     assert isinstance(effect, ErrorAnswer | UserToken)
     error = effect.error().about(page="1001", recipient="u17")
@@ -129,7 +129,7 @@ def test_a_preset_is_classified_as_its_name_says(preset: str, verdict: codes.Ver
         is_transient=error.is_transient,
         http_status=error.http_status,
     )
-    outcome = attribute(classify(read), page_id="1001", recipient_id="u17")
+    outcome = attribute_missing_object(classify(read), page_id="1001", recipient_id="u17")
     assert isinstance(outcome, Failed)
     fault = outcome.fault
     assert (fault.type, fault.scope, fault.retry, fault.is_listed) == verdict

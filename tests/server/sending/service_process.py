@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from domain.commands import Recipient
 from domain.event import Event
-from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream
 from projections import delivery_rows, message_rows
-from projections.batches import BatchRow, of_message
+from projections.batches import BatchRow, list_of_message
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
@@ -145,14 +145,14 @@ class ServiceProcess:
     async def attempts(self, message_id: str) -> Mapping[str, Sequence[DeliveryRow]]:
         """Return every recipient's attempts in order."""
         wanted = DeliveryFilter(message_id=message_id)
-        rows = await self.log.read(lambda sql: delivery_rows.attempts(sql, wanted, after=(0, -1), limit=ALL))
+        rows = await self.log.read(lambda sql: delivery_rows.list_attempts(sql, wanted, after=(0, -1), limit=ALL))
         found: dict[str, list[DeliveryRow]] = {}
         for row in rows:
             found.setdefault(row.recipient_id, []).append(row)
         return found
 
     async def batches(self, message_id: str) -> Sequence[BatchRow]:
-        return await self.log.read(lambda sql: of_message(sql, message_id, limit=ALL))
+        return await self.log.read(lambda sql: list_of_message(sql, message_id, limit=ALL))
 
     async def events(self, message_id: str, of_type: type[E], batch: int | None = None) -> list[E]:
         """Return the events of one type in a message's stream, or in a batch's."""

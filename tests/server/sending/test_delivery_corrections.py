@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from domain.canary import Canary
+from domain.commands import Recipient
 from domain.content import Content
 from domain.delivery import DeliveryStatus
 from domain.fault import ErrorType
 from domain.message_events import RetryRequested
 from domain.page_events import SendMode
-from domain.recipient import Recipient
 from server.eventstore.event_store import EventStore
 from server.messenger.channel import Attempted, Channel, Credentials, OutgoingMessage
 from server.messenger.http import open_client

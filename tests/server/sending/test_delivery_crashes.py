@@ -152,7 +152,7 @@ async def test_a_worker_that_lost_its_claim_sends_nothing_more_and_records_its_o
     assert {who for who, status in statuses.items() if status == "SENT"} == accepted.keys()
     assert {status for who, status in statuses.items() if who not in accepted} <= {"UNCONFIRMED", "FAILED"}
     assert "FAILED" not in {statuses[who] for who in accepted}, (
-        "an accepted delivery is not recorded as failed (rule 1)"
+        "an accepted delivery is not recorded as failed (protocol rule 1)"
     )
     assert await service.events(message_id, LateOutcomesRecorded, 1)
     assert await stale_dispatches(service, message_id) == []

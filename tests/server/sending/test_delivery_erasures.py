@@ -2,10 +2,9 @@
 
 import pytest
 
-from domain.commands import ErasePerson, HoldPage, ReleasePage
+from domain.commands import ErasePerson, HoldPage, Recipient, ReleasePage
 from domain.fault import ErrorType
 from domain.page_events import SendMode
-from domain.recipient import Recipient
 from server.commands.pages import PageHoldService
 from server.crypto.vault import Vault
 from server.eventstore.rebuild import differences

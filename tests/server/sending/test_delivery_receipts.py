@@ -3,9 +3,9 @@
 import pytest
 
 from domain.batch_events import DeliveriesReturned, OutcomesRecorded
-from domain.commands import RecordReceipts, ToldReceipt
+from domain.commands import RecordReceipts, ReportedReceipt
 from domain.outcome import Sent, Unconfirmed
-from domain.receipt_events import ReceiptKind
+from domain.receipts import ReceiptKind
 from server.sandbox.control import SandboxControl
 from tests.builders import NOW, OWNER, PAGE, crowd, people
 from tests.keyed_ids import IDS
@@ -19,7 +19,7 @@ async def echo(service: ServiceProcess, message_id: str, *positions: int, batch:
     attempts = [one for rows in (await service.attempts(message_id)).values() for one in rows]
     who = {(one.batch_number, one.position): one.recipient_id for one in attempts}
     receipts = tuple(
-        ToldReceipt(
+        ReportedReceipt(
             kind=ReceiptKind.ECHO,
             page_id=PAGE,
             recipient_id=who[batch, position],

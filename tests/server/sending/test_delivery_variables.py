@@ -10,10 +10,10 @@ import pytest
 import respx
 
 from domain.batch_events import BatchRecipient
+from domain.commands import Recipient
 from domain.content import Attachment, Content, QuickReply
 from domain.fault import ErrorType
 from domain.page_events import SendMode
-from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream
 from projections import pages
 from server.crypto.vault import Vault

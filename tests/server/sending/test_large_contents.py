@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from domain.batch_events import BatchRecipient
+from domain.commands import Recipient
 from domain.content import Attachment, Content, QuickReply
 from domain.page_events import SendMode
-from domain.recipient import Recipient
 from domain.streams import batch_stream, message_stream
 from domain.template_size import MAX_TEMPLATE_BYTES, json_size
 from server.crypto.vault import Vault

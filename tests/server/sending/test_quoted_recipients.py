@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from domain.commands import Recipient
 from domain.page_events import SendMode
-from domain.recipient import Recipient
 from server.sandbox.runner import Sandbox
 from tests.server.sending.service_process import ServiceProcess
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.commands import Recipient
 from domain.content import Attachment, Content, QuickReply
 from domain.fault import Fault
-from domain.recipient import Recipient
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.channel import OutgoingMessage
@@ -152,10 +152,10 @@ async def test_a_rendered_message_has_the_name_and_variables_that_errors_must_no
     for text, known in (("{{name}} of {{city}}", {"name": "Ann", "city": "Hanoi"}), ("Dear all", {"name": "Ann"})):
         message_id = await harness.send([ann], text=text)
         [outgoing] = (await of_last_batch(harness, renderer, message_id)).values()
-        assert outgoing.fillings() == known
-        assert "Ann" not in repr(outgoing.fillings)
+        assert outgoing.variable_values() == known
+        assert "Ann" not in repr(outgoing.variable_values)
 
         await harness.deliver(message_id, {"1": FAILED})
         await harness.resend(message_id)
         [outgoing] = (await of_last_batch(harness, renderer, message_id)).values()
-        assert outgoing.fillings()["name"] == "Ann"
+        assert outgoing.variable_values()["name"] == "Ann"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from domain.batch_events import OutcomesRecorded
 from domain.delivery import DeliveryStatus as S
 from domain.message_events import RetryRequested
-from projections.delivery_reports import EndingCounts, ReportFilter
+from projections.delivery_reports import OutcomeCounts, ReportFilter
 from projections.message_rows import MessageRow
 from server.commands.lookup import find_message
 from server.queries.history import History
@@ -38,15 +38,15 @@ async def test_reports_count_attempts_and_outcomes(service: ServiceProcess, cont
     of_page = await report(service, ReportFilter(owner=OWNER, page_id=PAGE))
 
     attempts = {
-        1: EndingCounts(sent=147, failed=3, unconfirmed=0),
-        2: EndingCounts(sent=2, failed=0, unconfirmed=0),
+        1: OutcomeCounts(sent=147, failed=3, unconfirmed=0),
+        2: OutcomeCounts(sent=2, failed=0, unconfirmed=0),
     }
     assert of_message.attempts == of_page.attempts == attempts
     assert [(error.error_type, error.deliveries) for error in of_message.errors] == [
         ("NETWORK", 2),
         ("INVALID_RECIPIENT", 1),
     ]
-    assert sum(counts.made for counts in of_page.hours.values()) == 152
+    assert sum(counts.total for counts in of_page.hours.values()) == 152
 
 
 async def test_a_past_state_between_two_rounds_is_shown(service: ServiceProcess, control: SandboxControl) -> None:

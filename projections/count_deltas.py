@@ -1,6 +1,6 @@
-"""What one transaction changes of all that is counted: written at its end, one statement a message.
+"""The count changes of one transaction, written at its end with one statement per message.
 
-It also holds what the transaction has read of the past.
+It also holds the transaction's cache of prior states.
 """
 
 from collections import Counter
@@ -11,8 +11,8 @@ import msgspec
 from domain.delivery import DeliveryStatus
 from projections import messages
 from projections.messages import RecentAttempts
-from projections.outcomes import OutcomeTally
-from projections.pasts import Pasts
+from projections.outcomes import OutcomeDeltas
+from projections.prior_state import PriorStates
 from projections.sql import Micros, Sql
 
 
@@ -25,20 +25,20 @@ class _Changes(msgspec.Struct):
     position: int = 0
 
 
-class Tally:
-    """Adds up; however the log's events are divided into transactions, the sum is the same."""
+class CountDeltas:
+    """Adds up the changes; the sum does not depend on how events are divided into transactions."""
 
     def __init__(self) -> None:
         self._messages: dict[str, _Changes] = {}
-        self.outcomes = OutcomeTally()
-        self.pasts = Pasts()
+        self.outcomes = OutcomeDeltas()
+        self.prior_states = PriorStates()
 
     def add(
         self, message_id: str, states: Mapping[DeliveryStatus, int], time: Micros | None, *, is_started: bool
     ) -> None:
-        """So many more of the message's recipients are in each state; what is new to all of them adds to the total.
+        """Add changes to the number of a message's recipients by state; new recipients add to the total.
 
-        With a time, it is an update.
+        `time` becomes the message's update time; None keeps it.
         """
         changes = self._messages.setdefault(message_id, _Changes())
         for state, change in states.items():
@@ -47,27 +47,27 @@ class Tally:
         changes.update_time = time or changes.update_time
 
     def complete_batch(self, message_id: str) -> None:
-        """One more of the message's batches has come to its end."""
+        """Count one more completed batch of the message."""
         self._messages.setdefault(message_id, _Changes()).completed_batches += 1
 
     def recent_attempts(self, message_id: str) -> RecentAttempts:
-        """Return the message's attempts that its stop policy counts, to add to."""
+        """Return the counter of the attempts that the message's stop policy counts."""
         return self._messages.setdefault(message_id, _Changes()).attempts
 
-    def move(self, message_id: str, position: int, time: Micros | None = None) -> None:
-        """An event of the message stands at this position of the log; with a time, it is an update."""
+    def record_position(self, message_id: str, position: int, time: Micros | None = None) -> None:
+        """Set the log position of the message's last event; `time` becomes its update time, None keeps it."""
         changes = self._messages.setdefault(message_id, _Changes())
         changes.position = position
         changes.update_time = time or changes.update_time
 
-    def forget(self, message_id: str) -> None:
-        """The message is gone."""
+    def discard(self, message_id: str) -> None:
+        """Drop the changes of a message that no longer exists."""
         self._messages.pop(message_id, None)
 
     def write(self, sql: Sql) -> None:
-        """Brings the messages and the outcomes up to date."""
+        """Update the messages and outcomes tables."""
         for message_id, changes in self._messages.items():
-            messages.settle(
+            messages.add_counts(
                 sql,
                 message_id,
                 changes.states,
