@@ -28,7 +28,7 @@ from server.crypto.key_ring import SealingKey
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, StreamEvents
 from server.eventstore.sqlite.store import SqliteStore
-from server.messenger.channel import Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials
 from server.messenger.request import GraphRequests
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,7 +93,7 @@ class Run:
 
     def _render(self) -> None:
         requests = GraphRequests("https://graph.facebook.com/v25.0")
-        credentials = Credentials(page_id=PAGE, access_token="EAAG")  # noqa: S106
+        credentials = PageCredentials(page_id=PAGE, access_token="EAAG")  # noqa: S106
         for batch in self._batches:
             outgoing = [
                 OutgoingMessage(delivery_id=f"{MESSAGE}.1.{n}", recipient_id=one.id, content=Content(text="Hi Ada"))

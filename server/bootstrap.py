@@ -23,11 +23,11 @@ from server.auth.authentication import Authentication
 from server.auth.certificates import CertificateError, Certificates
 from server.auth.signed_tokens import SignedTokens
 from server.auth.token_table import TokenTable
+from server.background.background_tasks import BackgroundTasks
 from server.background.due_rounds import DueRounds
 from server.background.reconciler import Reconciler
 from server.background.retry_timer import RetryTimer
 from server.background.round_finalizer import RoundFinalizer
-from server.background.services import DeliveryService
 from server.background.stuck_batches import StuckBatches
 from server.background.timetable import parse_timetable
 from server.cluster.page_leases import PageLeases
@@ -236,11 +236,11 @@ class RedriveServer:
         worker = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         leases = _page_leases(settings, log, worker)
         dispatcher = Dispatcher(log, vault, channel, leases, now)
-        self.paces = dispatcher.paces
+        self.rates = dispatcher.rates
         self._cleanups = CleanupRun(log, now)
         services = self._services(vault, channel, dispatcher, worker)
         self._history = services.history
-        self._delivery = self._background(services, dispatcher, leases, worker)
+        self._background_tasks = self._background(services, dispatcher, leases, worker)
         self._certificates = open_certificates(settings)
         self._api = build_server(
             services,
@@ -279,18 +279,18 @@ class RedriveServer:
 
     def _background(
         self, services: Services, dispatcher: Dispatcher, leases: PageLeases, worker: str
-    ) -> DeliveryService:
+    ) -> BackgroundTasks:
         log = self._log
         rounds = AutomaticRoundService(log, now)
         finalizer = RoundFinalizer(log, rounds, worker, now)
         timer = RetryTimer(log, rounds, parse_timetable(self._settings.retry_interval), now)
         reconciler = Reconciler(log, finalizer, services.cancels, services.streams, worker, now)
-        return DeliveryService(leases, dispatcher, finalizer, timer, DueRounds(log, rounds, worker), reconciler)
+        return BackgroundTasks(leases, dispatcher, finalizer, timer, DueRounds(log, rounds, worker), reconciler)
 
     async def start(self) -> str:
         """Start to answer calls and to send; return the address of the API."""
         address = await self._api.start(self._settings.listen, self._certificates)
-        await self._delivery.start()
+        await self._background_tasks.start()
         self._cleanups.start()
         if self._settings.knows_callers:
             await _warn_of_pages_without_owner(self._log)
@@ -307,11 +307,11 @@ class RedriveServer:
     @property
     def is_broken(self) -> bool:
         """Return whether a background task has failed."""
-        return self._delivery.broken.is_set()
+        return self._background_tasks.broken.is_set()
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Run until the stop event is set or a background task fails."""
-        ends = [asyncio.create_task(event.wait()) for event in (stop, self._delivery.broken)]
+        ends = [asyncio.create_task(event.wait()) for event in (stop, self._background_tasks.broken)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
@@ -320,6 +320,6 @@ class RedriveServer:
         """Stop sending, record what is in flight, and end the calls, all within the grace period."""
         grace = timedelta(seconds=self._settings.drain_seconds)
         logger.info("draining", grace_seconds=grace.total_seconds())
-        await asyncio.gather(self._delivery.drain(grace), self._api.stop(grace), self._cleanups.close())
+        await asyncio.gather(self._background_tasks.drain(grace), self._api.stop(grace), self._cleanups.close())
         self._history.close()
         logger.info("stopped")

@@ -19,7 +19,7 @@ from server.cli.maintenance import migrate, rebuild
 from server.cli.sandbox import sandbox
 from server.cli.tokens import tokens
 from server.cli.webhooks import webhooks
-from server.messenger.http import answered_within, open_check_client, open_client
+from server.messenger.http import open_check_client, open_client, timeout_with_read
 from server.messenger.messenger_channel import MessengerChannel
 from server.observability.logging import configure, log_lost_exceptions
 from server.observability.telemetry import open_telemetry
@@ -86,7 +86,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(stopping, stop.set)
     store = open_store(settings)
     vault = open_vault(store, settings)
-    timeout = answered_within(settings.answer_seconds)
+    timeout = timeout_with_read(settings.answer_seconds)
     connections = platform_connections(raise_limit())
     async with (
         event_store_over(store, settings) as log,
@@ -96,7 +96,7 @@ async def serve(settings: Settings) -> None:
     ):
         channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url, check_client=check_client))
         server = RedriveServer(settings, telemetry.over_log(log), vault, channel, telemetry.calls)
-        async with telemetry.shown(log, server.paces):
+        async with telemetry.shown(log, server.rates):
             await server.start()
             _tune_interpreter()
             await server.run_until(stop)

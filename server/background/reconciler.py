@@ -1,4 +1,4 @@
-"""Sweeps up now and then what a crash or a missed wake-up left."""
+"""Reconciler: completes what a crash or a missed event left unfinished."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,52 +16,52 @@ from server.eventstore.commit import EventLog
 
 logger = structlog.get_logger()
 
-SWEEP_SECONDS = 5.0
+RECONCILE_SECONDS = 5.0
 
 
 class Reconciler:
-    """Finds messages whose end was missed, batches that a cancel did not reach, and streams whose taker died."""
+    """Finds rounds that were not finalized, batches that a cancel missed, and send streams of dead processes."""
 
     def __init__(
         self,
         log: EventLog,
-        closer: RoundFinalizer,
+        finalizer: RoundFinalizer,
         cancels: CancelService,
         streams: StreamSendService,
         worker: str,
         now: Callable[[], datetime],
     ) -> None:
         self._log = log
-        self._closer = closer
+        self._finalizer = finalizer
         self._cancels = cancels
         self._streams = streams
         self._worker = worker
         self._now = now
 
     async def run(self) -> None:
-        """Sweeps at once and then every few seconds, until it is cancelled."""
+        """Reconcile at once and then every RECONCILE_SECONDS, until cancelled."""
         while True:
             try:
-                await self.sweep()
+                await self.reconcile()
             except Unavailable:
                 logger.warning("log_away", part="sweeper")
             except Exception:
                 logger.exception("sweep_broke")
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(RECONCILE_SECONDS)
 
-    async def sweep(self) -> None:
-        """One sweep."""
+    async def reconcile(self) -> None:
+        """Check all messages once; raises Unavailable."""
         for query in (message_rows.unfinished, message_rows.with_canary, message_rows.changed_late):
             for message_id in await self._log.read(query):
-                self._closer.look_at(message_id)
+                self._finalizer.enqueue(message_id)
         for message_id in await self._log.read(message_rows.cancelled_with_pending):
             await self._cancels.cancel_batches(message_id)
-        await self._abandon_orphans()
+        await self._abandon_orphaned_streams()
 
-    async def _abandon_orphans(self) -> None:
+    async def _abandon_orphaned_streams(self) -> None:
         alive = await self._log.read(living)
         for message_id, worker in await self._log.read(message_rows.staged):
-            is_alive = self._streams.is_live(message_id) if worker == self._worker else worker in alive
-            cause = "nobody takes the stream any more"
-            if not is_alive and await abandon_staged(self._log, message_id, cause, self._now()):
+            receives = self._streams.is_live(message_id) if worker == self._worker else worker in alive
+            cause = "the process that received the stream has stopped"
+            if not receives and await abandon_staged(self._log, message_id, cause, self._now()):
                 logger.info("stream_abandoned", message=message_id, worker=worker)

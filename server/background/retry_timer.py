@@ -1,4 +1,4 @@
-"""The retry timer: takes CRON messages that have failures and rounds left, by itself and when it is asked."""
+"""RetryTimer: starts automatic rounds of CRON messages, by a timetable and on request."""
 
 import asyncio
 import json
@@ -24,12 +24,14 @@ logger = structlog.get_logger()
 
 MESSAGES_AT_ONCE = 100
 PAUSE_AFTER_FAILURE = 1.0  # seconds
-LONGEST_SLEEP = 30.0  # seconds; the clock may have been set meanwhile
-REPORTED_RESULTS = 1_000
+LONGEST_SLEEP = 30.0  # seconds; the system clock may be changed during a sleep
+MAX_LAST_RESULTS = 1_000  # of the last run, which GetRetrySchedule returns
+MAX_RUNS = 20
+MAX_RESULTS_OF_A_RUN = 100
 
 
 class RetryTimer:
-    """Runs by a timetable. Two runs at the same moment are safe: one of them plans each round."""
+    """Runs by a timetable. Two runs at the same moment are safe: only one of them plans each round."""
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class RetryTimer:
         self._started = now()
 
     async def run(self) -> None:
-        """Runs when it is due, until it is cancelled; what fails is tried again a moment later."""
+        """Run whenever a run is due, until cancelled; after a failure, try again PAUSE_AFTER_FAILURE later."""
         while True:
             try:
                 await self._run_when_due()
@@ -61,39 +63,39 @@ class RetryTimer:
         seconds = _seconds_until(schedule.next_run_time, self._now())
         if seconds > 0:
             await asyncio.sleep(min(LONGEST_SLEEP, seconds))
-        elif await self._is_first(schedule.last_run_time):
+        elif await self._claim_run(schedule.last_run_time):
             await self.run_now(own_schedules=False)
 
-    async def _is_first(self, last_run: datetime | None) -> bool:
-        """Of all processes one runs each period: the one that finds the last run as it saw it."""
+    async def _claim_run(self, last_run: datetime | None) -> bool:
+        """Return whether this process makes the run that follows `last_run`: one process makes each run."""
         started = self._now()
-        changed: list[int] = []
-        await self._log.commit(Commit([], also=lambda sql: changed.append(_take_turn(sql, last_run, started))))
-        return changed[-1] > 0
+        is_claimed: list[bool] = []
+        await self._log.commit(Commit([], also=lambda sql: is_claimed.append(_claim_run(sql, last_run, started))))
+        return is_claimed[-1]
 
     async def run_now(self, *, own_schedules: bool = True) -> Sequence[TimerResult]:
-        """Takes every eligible message now, due or not; raises Unavailable.
+        """Start a round of every eligible message now, due or not; raises Unavailable.
 
-        The timetable leaves out those with a schedule of their own (see DueRounds).
+        The timetable leaves out messages with a schedule of their own (see DueRounds).
         """
         started = self._now()
         tick = started.isoformat()
         results = [await self._retry(message, tick) async for message in self._eligible(own_schedules=own_schedules)]
-        await self._log.commit(Commit([], also=lambda sql: _remember(sql, started, results)))
-        taken = sum(result.status is TimerStatus.STARTED for result in results)
-        logger.info("retry_timer_ran", messages=len(results), started=taken, tick=tick)
+        await self._log.commit(Commit([], also=lambda sql: record_run(sql, started, results)))
+        started_rounds = sum(result.status is TimerStatus.STARTED for result in results)
+        logger.info("retry_timer_ran", messages=len(results), started=started_rounds, tick=tick)
         return results
 
     async def _eligible(self, *, own_schedules: bool) -> AsyncIterator[MessageRow]:
         after = ""
-        while rows := await self._log.read(_due_after(after, own_schedules=own_schedules)):
+        while rows := await self._log.read(_candidates(after, own_schedules=own_schedules)):
             for row in rows:
-                if await self._log.read(_anybody_to_retry(row)):
+                if await self._log.read(_retryable_recipients(row)):
                     yield row
             after = rows[-1].message_id
 
     async def _retry(self, message: MessageRow, tick: str) -> TimerResult:
-        """One message; a defect that it meets does not keep the others from their round."""
+        """Start a message's round; an exception other than Unavailable does not stop the rounds of other messages."""
         try:
             return await self._start_round(message, tick)
         except Unavailable:
@@ -124,7 +126,7 @@ class RetryTimer:
         )
 
     async def schedule(self) -> RetrySchedule:
-        """When it runs next, and what the last run did; raises Unavailable."""
+        """Return when the timer runs next, and the results of the last run; raises Unavailable."""
         row = await self._log.read(lambda sql: sql.row("SELECT * FROM retry_timer WHERE timer = 'retry'"))
         last_run = from_micros(row["last_run_time"]) if row else None
         next_run = self._timetable.after(last_run or self._started)
@@ -137,7 +139,7 @@ class RetryTimer:
         )
 
     async def last_runs(self) -> Sequence[TimerRun]:
-        """The last runs, newest first; raises Unavailable."""
+        """Return the last runs, newest first; raises Unavailable."""
         return await self._log.read(last_runs)
 
 
@@ -145,11 +147,11 @@ def _seconds_until(time: datetime | None, now: datetime) -> float:
     return LONGEST_SLEEP if time is None else (time - now).total_seconds()
 
 
-def _due_after(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[MessageRow]]:
+def _candidates(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[MessageRow]]:
     return lambda sql: message_rows.due_for_timer(sql, after=after, limit=MESSAGES_AT_ONCE, own_schedules=own_schedules)
 
 
-def _anybody_to_retry(message: MessageRow) -> Callable[[Sql], int]:
+def _retryable_recipients(message: MessageRow) -> Callable[[Sql], int]:
     return lambda sql: awaiting_automatic_round(sql, message)
 
 
@@ -157,7 +159,8 @@ def _result(message: MessageRow, status: TimerStatus) -> TimerResult:
     return TimerResult(message_id=message.message_id, title=message.title, status=status)
 
 
-def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> bool:
+def _claim_run(sql: Sql, last_run: datetime | None, started: datetime) -> bool:
+    """Move the time of the last run on; False if another process did so first."""
     if last_run is None:
         statement = """
             INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :started, '[]')
@@ -171,26 +174,20 @@ def _take_turn(sql: Sql, last_run: datetime | None, started: datetime) -> bool:
     return bool(sql.rows(statement, {"started": micros(started), "last": micros(last_run)}))
 
 
-def _remember(sql: Sql, started: datetime, results: Sequence[TimerResult]) -> None:
-    remember(sql, started, results)
+def record_run(sql: Sql, time: datetime, results: Sequence[TimerResult]) -> None:
+    """Record a run as the last one, and in the list of runs."""
+    add_run(sql, time, results)
     sql.execute(
         """
         INSERT INTO retry_timer (timer, last_run_time, results) VALUES ('retry', :time, :results)
         ON CONFLICT (timer) DO UPDATE SET last_run_time = excluded.last_run_time, results = excluded.results
         """,
-        {"time": micros(started), "results": msgspec.json.encode(results[:REPORTED_RESULTS]).decode()},
+        {"time": micros(time), "results": msgspec.json.encode(results[:MAX_LAST_RESULTS]).decode()},
     )
 
 
-# The retry timer's last runs: what stands of them beside the log.
-
-
-KEPT_RUNS = 20
-RESULTS_OF_A_RUN = 100
-
-
-def remember(sql: Sql, time: datetime, results: Sequence[TimerResult]) -> None:
-    """Keeps one more run, and forgets those that are not among the last."""
+def add_run(sql: Sql, time: datetime, results: Sequence[TimerResult]) -> None:
+    """Add a run to the list of runs, and delete all but the last MAX_RUNS."""
     started = [result for result in results if result.status is TimerStatus.STARTED]
     sql.execute(
         """
@@ -203,19 +200,19 @@ def remember(sql: Sql, time: datetime, results: Sequence[TimerResult]) -> None:
             "eligible": len(results),
             "started": len(started),
             "recipients": sum(result.recipients for result in started),
-            "results": msgspec.json.encode(results[:RESULTS_OF_A_RUN]).decode(),
+            "results": msgspec.json.encode(results[:MAX_RESULTS_OF_A_RUN]).decode(),
         },
     )
     sql.execute(
         """
         DELETE FROM retry_runs WHERE time <= (SELECT time FROM retry_runs ORDER BY time DESC LIMIT 1 OFFSET :kept)
         """,
-        {"kept": KEPT_RUNS},
+        {"kept": MAX_RUNS},
     )
 
 
 def last_runs(sql: Sql) -> Sequence[TimerRun]:
-    """The last runs, newest first."""
+    """Return the last runs, newest first."""
     return [_run(row) for row in sql.rows("SELECT * FROM retry_runs ORDER BY time DESC")]
 
 

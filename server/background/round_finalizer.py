@@ -1,6 +1,7 @@
-"""Ends rounds: when nothing of a message is open, the next automatic round starts, or the message is completed.
+"""RoundFinalizer: when a message has no open delivery, it starts the next automatic round or completes the message.
 
-Decided by a read after the last batch's own commit, and swept now and then (protocol rule 2).
+It reads the message after the commit of the last batch. When two last batches are committed at the same time, both
+reads may miss the end of the round; the reconciler finds such messages (protocol rule 2).
 """
 
 import asyncio
@@ -30,7 +31,7 @@ logger = structlog.get_logger()
 
 
 class RoundFinalizer:
-    """Looks at each message whose last batch may have come to its end."""
+    """Checks each message whose last open delivery may have ended."""
 
     def __init__(self, log: EventLog, rounds: AutomaticRoundService, worker: str, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -38,66 +39,66 @@ class RoundFinalizer:
         self._rounds = rounds
         self._open_rounds = OpenRoundService(log, now)
         self._now = now
-        self._due: dict[str, bool] = {}
-        self._news = asyncio.Event()
-        log.listen(self._hear)
+        self._queue: dict[str, bool] = {}  # messages to check; true for those that the reconciler found
+        self._wakeup = asyncio.Event()
+        log.listen(self._on_events)
 
-    def _hear(self, recorded: Sequence[RecordedEvent]) -> None:
+    def _on_events(self, recorded: Sequence[RecordedEvent]) -> None:
         for one in recorded:
             if isinstance(one.event, BatchCompleted | LateOutcomesRecorded | MessageCancelled | MessageResumed):
-                self._look_at(one.event.message_id, swept=False)
+                self._enqueue(one.event.message_id, by_reconciler=False)
 
-    def look_at(self, message_id: str) -> None:
-        """The sweep found that nothing of this message is open."""
-        self._look_at(message_id, swept=True)
+    def enqueue(self, message_id: str) -> None:
+        """Check a message that the reconciler found."""
+        self._enqueue(message_id, by_reconciler=True)
 
-    def _look_at(self, message_id: str, *, swept: bool) -> None:
-        self._due[message_id] = swept or self._due.get(message_id, False)
-        self._news.set()
+    def _enqueue(self, message_id: str, *, by_reconciler: bool) -> None:
+        self._queue[message_id] = by_reconciler or self._queue.get(message_id, False)
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Works until it is cancelled; what could not be decided now, the sweep brings again."""
+        """Check messages until cancelled; the reconciler finds again those whose check failed."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            due, self._due = self._due, {}
-            for message_id in await self._over(due):
-                await self._close_safely(message_id, swept=due[message_id])
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            queue, self._queue = self._queue, {}
+            for message_id in await self._idle(queue):
+                await self._finalize_safely(message_id, by_reconciler=queue[message_id])
 
-    async def _over(self, due: Mapping[str, bool]) -> Sequence[str]:
-        """Those of the messages that are not plainly under way, by one read for however many."""
+    async def _idle(self, queue: Mapping[str, bool]) -> Sequence[str]:
+        """Return the messages that may need a decision, in one read."""
         try:
-            rows = await self._log.read(lambda sql: message_rows.find_each(sql, due))
+            rows = await self._log.read(lambda sql: message_rows.find_each(sql, queue))
         except Unavailable:
-            logger.warning("log_away", part="round_closer", messages=len(due))
+            logger.warning("log_away", part="round_closer", messages=len(queue))
             return ()
         except Exception:
-            logger.exception("rounds_not_read", messages=len(due))
+            logger.exception("rounds_not_read", messages=len(queue))
             return ()
-        return [message_id for message_id, row in rows.items() if not _is_under_way(row)]
+        return [message_id for message_id, row in rows.items() if not _is_sending(row)]
 
-    async def _close_safely(self, message_id: str, *, swept: bool) -> None:
+    async def _finalize_safely(self, message_id: str, *, by_reconciler: bool) -> None:
         try:
-            await self.close(message_id, swept=swept)
+            await self.finalize(message_id, by_reconciler=by_reconciler)
         except Unavailable:
             logger.warning("log_away", part="round_closer", message=message_id)
         except Exception:
             logger.exception("round_not_closed", message=message_id)
 
-    async def close(self, message_id: str, *, swept: bool) -> None:
-        """Goes on with a round that is not all planned; ends one of which nothing is open, with another or for good.
+    async def finalize(self, message_id: str, *, by_reconciler: bool) -> None:
+        """Continue the planning of an open round; end a round without open deliveries. Raises Unavailable.
 
-        News is heeded by the page's owner where it has one; what that missed, anybody's sweep finds.
+        Only the page's owner reacts to events. Any process's reconciler finds what the owner missed.
         """
         row = await self._row(message_id)
-        if row is None or _is_under_way(row):
+        if row is None or _is_sending(row):
             return
         page_id = row.page_id
-        if not swept and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
+        if not by_reconciler and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
             return
         if row.canary_round:
             if await self._open_rounds.go_on(message_id):
-                self._look_at(message_id, swept=False)  # others have their turn first
+                self._enqueue(message_id, by_reconciler=False)  # check other messages first
             row = await self._row(message_id)
         if row is not None and not row.is_open and not row.canary_round:
             await self._end_round(row)
@@ -107,8 +108,8 @@ class RoundFinalizer:
 
     async def _end_round(self, row: MessageRow) -> None:
         message = await load_message(self._log, row.message_id)
-        if row.page_hold is not None and _starts_rounds(message) and not row.completed:
-            return  # whether another round comes is decided once the page is released: the sweep asks again
+        if row.page_hold is not None and _has_automatic_rounds(message) and not row.completed:
+            return  # the decision waits for the release of the page; the reconciler finds the message again
         if not await self._start_next_round(message) and not row.completed:
             await self._complete(message)
 
@@ -124,7 +125,11 @@ class RoundFinalizer:
         return started is not None
 
     async def _complete(self, message: Message) -> None:
-        """The counts are read after the message's version: every way out of `failed` moves that version."""
+        """Complete the message, unless its stream has a newer version than `message`.
+
+        The counts are read after that version. Each way out of `failed` appends to the message's stream, so a
+        recipient who became retryable leads to a conflict.
+        """
         completed = await self._log.read(lambda sql: self._completed(sql, message))
         if completed is not None:
             await self._log.commit(Commit([StreamEvents(message_stream(message.id), message.version, [completed])]))
@@ -142,10 +147,11 @@ class RoundFinalizer:
         )
 
 
-def _starts_rounds(message: Message) -> bool:
-    """Its rounds start as soon as its page is released."""
+def _has_automatic_rounds(message: Message) -> bool:
+    """Return whether the message's automatic rounds start as soon as its page is released."""
     return message.retry_policy.type is RetryType.AUTO and not message.suspended
 
 
-def _is_under_way(row: MessageRow) -> bool:
+def _is_sending(row: MessageRow) -> bool:
+    """Return whether the message has open deliveries and is fully planned: there is nothing to decide."""
     return row.is_open and not row.canary_round

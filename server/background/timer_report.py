@@ -1,4 +1,4 @@
-"""What the retry timer did, and when it runs."""
+"""What the retry timer reports: the results of its runs, and its schedule."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import msgspec
 
 
 class TimerStatus(StrEnum):
-    """What one run did with one message."""
+    """The result of one run for one message."""
 
     STARTED = "STARTED"
     NOTHING_TO_DO = "NOTHING_TO_DO"
@@ -27,7 +27,7 @@ class TimerResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimerRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: how many messages were eligible, how many got a round, and the first of them."""
+    """One run: how many messages were eligible, how many started a round, and the first results."""
 
     time: datetime
     eligible: int
@@ -37,7 +37,7 @@ class TimerRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """When the timer runs; no last run before the first, and no next one where it is off."""
+    """When the timer runs; `last_run_time` is None before the first run, `next_run_time` if the timer is off."""
 
     interval: timedelta | None
     next_run_time: datetime | None
@@ -45,7 +45,7 @@ class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
     last_results: Sequence[TimerResult]
 
     def run_from(self, earliest: datetime) -> datetime | None:
-        """The first run that is not before this time."""
+        """Return the time of the first run at or after `earliest`; None if the timer is off."""
         if self.next_run_time is None or self.interval is None:
             return None
         missed = max(timedelta(0), earliest - self.next_run_time)

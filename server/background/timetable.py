@@ -1,4 +1,4 @@
-"""When the retry timer runs: every so many seconds, by a cron expression (UTC), or never by itself."""
+"""Timetables of the retry timer: a fixed interval, a cron expression in UTC, or none."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Timetable(Protocol):
-    """Tells the next run."""
+    """Computes the time of the next run."""
 
     def after(self, last: datetime) -> datetime | None:
-        """The run that follows one at this time; None when none does."""
+        """Return the time of the run that follows one at `last`; None if there is none."""
         ...
 
 
@@ -42,7 +42,7 @@ class Every:
         self._interval = interval
 
     def after(self, last: datetime) -> datetime:
-        """The run that follows one at this time."""
+        """Return the time of the run that follows one at `last`."""
         return last + self._interval
 
 
@@ -53,20 +53,23 @@ class Cron:
         self._expression = expression
 
     def after(self, last: datetime) -> datetime:
-        """The run that follows one at this time."""
+        """Return the time of the run that follows one at `last`."""
         following: datetime = croniter(self._expression, last).get_next(datetime)
         return following
 
 
 class Never:
-    """Somebody else's scheduler calls RunScheduledRetries."""
+    """No runs by a timetable: a scheduler of the operator calls RunScheduledRetries."""
 
     def after(self, last: datetime) -> None:
-        """No run follows."""
+        """Return None: no run follows."""
 
 
 def parse_timetable(text: str) -> Timetable:
-    """Seconds, a cron expression or `off`; raises ValueError for anything else, with what is probably meant."""
+    """Return the timetable for seconds, a cron expression or `off`.
+
+    Raises ValueError for any other text, with a suggestion of what is probably meant.
+    """
     if text == OFF:
         return Never()
     try:
@@ -74,26 +77,26 @@ def parse_timetable(text: str) -> Timetable:
     except ValueError:
         return _parse_cron(text)
     if not SHORTEST_INTERVAL.total_seconds() <= seconds <= LONGEST_INTERVAL.total_seconds():
-        raise ValueError(f"{text!r} is no interval: it must be at least 0.1 seconds, and at most a year")
+        raise ValueError(f"{text!r} is no interval: it must be at least 0.1 seconds and at most a year")
     return Every(timedelta(seconds=seconds))
 
 
 def _parse_cron(text: str) -> Cron:
-    """Return a cron expression of five fields, or an alias such as @hourly, that falls due some time.
+    """Return the timetable for a cron expression of five fields, or for an alias such as @hourly.
 
-    Raises ValueError. croniter alone would take six fields too, and read the sixth as seconds, where most people write
-    them first: `0 */15 * * * *` would run each second for a minute.
+    Raises ValueError, also for an expression that never falls due. croniter alone would accept six fields and read the
+    sixth as seconds, but most people write seconds first: `0 */15 * * * *` would run every second for a minute.
     """
     fields = text.split()
     if not _is_alias(fields) and len(fields) != len(FIELDS):
-        raise ValueError(f"{text!r} {_what_it_is(fields)}{_hint(fields)}")
+        raise ValueError(f"{text!r} {_wrong_form(fields)}{_hint(fields)}")
     if problem := _problem(text):
         raise ValueError(f"{text!r} {problem}")
     return Cron(text)
 
 
 def _problem(text: str) -> str:
-    """Return what is wrong with an expression of five fields; empty if it falls due some time."""
+    """Return what is wrong with an expression of five fields; empty if it is valid and falls due at some time."""
     for name, field in zip(FIELDS, text.split(), strict=False):
         if _RANDOM.search(field):
             return "has a field of R or H, whose meaning differs from process to process"
@@ -102,26 +105,26 @@ def _problem(text: str) -> str:
     try:
         Cron(text).after(_SOME_TIME)
     except CroniterBadDateError:
-        return "never falls due: no such day comes"
+        return "never falls due: there is no such day"
     except (CroniterError, ValueError, OverflowError):
-        return "is no cron expression that can be read"
+        return "is not a valid cron expression"
     return ""
 
 
-def _what_it_is(fields: Sequence[str]) -> str:
+def _wrong_form(fields: Sequence[str]) -> str:
     if len(fields) in (len(FIELDS) + 1, len(FIELDS) + 2):
         return f"has {'six' if len(fields) == len(FIELDS) + 1 else 'seven'} fields, but a cron expression here has five"
     return "is neither seconds, nor off, nor a cron expression of five fields"
 
 
 def _hint(fields: Sequence[str]) -> str:
-    """Return what a cron expression is made of, and what is probably meant."""
+    """Return the fields of a cron expression, and a suggestion or an example."""
     suggested = " or ".join(_suggestions(fields))
     return f": {' '.join(FIELDS)}; " + (f"do you mean {suggested}?" if suggested else f"as in {EXAMPLE!r}")
 
 
 def _suggestions(fields: Sequence[str]) -> Sequence[str]:
-    """Return seconds for a span, or five of six or seven fields: without the seconds, and without the year."""
+    """Return seconds for a time span, or five of six or seven fields: those without seconds and year."""
     if span := _SPAN.fullmatch(" ".join(fields)):
         seconds = float(span[1]) * _SECONDS[span[2].lower()]
         return [repr(f"{seconds:.15g}")] if seconds else []
@@ -134,7 +137,10 @@ def _suggestions(fields: Sequence[str]) -> Sequence[str]:
 
 
 def _readings(fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield five of six fields: most people write seconds first, croniter last; only the first if that is clear."""
+    """Yield five of six fields, with where the seconds are.
+
+    Most people write seconds first, croniter reads them last. Only the first is yielded if it is the only likely one.
+    """
     first, last = fields[0], fields[len(FIELDS)]
     yield " ".join(fields[1 : len(FIELDS) + 1]).replace("?", "*"), "seconds first"
     is_first_clear = _PLAIN.fullmatch(first) and not _LIKELY_SECONDS.fullmatch(last)

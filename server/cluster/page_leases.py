@@ -5,15 +5,16 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 
+import msgspec
 import structlog
 
 from domain.errors import Unavailable
+from domain.fault import Fault
 from projections import page_pauses
 from projections.pages import PageRow
 from projections.sql import Micros, Sql
 from server.eventstore.commit import Commit, EventLog
 from server.eventstore.rolling_upgrade import RELEASE
-from server.sending.rate_limiter import Pause
 
 logger = structlog.get_logger()
 
@@ -23,6 +24,19 @@ DAY = timedelta(days=1) // MICROSECOND
 LAST_MICROSECOND = 2**62
 LOOK_SECONDS = 1.0  # between two looks at the clock
 HELD_POLL_SECONDS = 0.1
+
+
+class PagePause(msgspec.Struct, frozen=True, kw_only=True):
+    """No message of a page leaves for so many seconds, and why.
+
+    Either the platform requested the pause, or the page pauses by itself after rate limit errors. `fault` is the error
+    that the platform returned, if it did.
+    """
+
+    seconds: float
+    reason: str
+    is_requested: bool = True
+    fault: Fault | None = None
 
 
 def boot_time() -> float:
@@ -48,11 +62,20 @@ def owners(sql: Sql) -> Mapping[str, str]:
     return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
 
 
-def set_retry_after(sql: Sql, page_id: str, pause: Pause) -> None:
+def owns_page(sql: Sql, page_id: str, worker: str, generation: int) -> bool:
+    """Return whether a worker's ownership of a page, with this generation, still holds."""
+    row = sql.row(
+        "SELECT 1 FROM page_owners WHERE page_id = :page_id AND worker = :worker AND generation = :generation",
+        {"page_id": page_id, "worker": worker, "generation": generation},
+    )
+    return row is not None
+
+
+def set_retry_after(sql: Sql, page_id: str, pause: PagePause) -> None:
     """Record a pause for every process and beyond a restart; only one that the platform asked for stops the timers."""
     until = sql.clock() + timedelta(seconds=pause.seconds) // MICROSECOND
     page_pauses.record(sql, page_id, pause.reason, pause.fault, until=until)
-    if pause.is_asked_for:
+    if pause.is_requested:
         sql.execute(
             "UPDATE page_owners SET closed_until = :until WHERE page_id = :page_id AND closed_until < :until",
             {"page_id": page_id, "until": until},

@@ -31,8 +31,7 @@ from server.commands.lookup import find_page, reach
 from server.crypto.vault import PageSecrets, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
 from server.eventstore.rolling_upgrade import older_release_is_running
-from server.messenger.channel import Channel, Credentials, TokenAccepted
-from server.messenger.channel import TokenRefused as Refusal
+from server.messenger.channel import Channel, PageCredentials, TokenAccepted, TokenRejected
 
 METHOD = "PutPage"
 REDOS = 20
@@ -105,11 +104,11 @@ class PutPageService:
             warnings.append("messages_per_second is above 300, the platform's own limit per page")
         if secrets is None:
             return False, warnings
-        credentials = Credentials(
+        credentials = PageCredentials(
             page_id=command.page_id, access_token=secrets.access_token, app_secret=secrets.app_secret
         )
         checked = await self._channel.check_token(credentials)
-        if isinstance(checked, Refusal):
+        if isinstance(checked, TokenRejected):
             raise TokenRefused(
                 f"the platform refuses the token: {checked.fault.message}",
                 subject=f"pages/{command.page_id}",

@@ -41,6 +41,21 @@ def events_of(sql: Sql, stream: str) -> Sequence[Event]:
     return [decoded(stream, row) for row in rows]
 
 
+def first_events_of(sql: Sql, streams: Sequence[str]) -> Iterator[tuple[str, Event]]:
+    """Yield each stream with its first event; at most EVENTS_BETWEEN_SIZES events are in memory at once."""
+    for start in range(0, len(streams), EVENTS_BETWEEN_SIZES):
+        rows = sql.rows(
+            """
+            SELECT events.originator_id, events.originator_version, events.topic, events.state
+            FROM given CROSS JOIN stored_events events
+            WHERE events.originator_id = given.stream AND events.originator_version = 1
+            """,
+            given=BulkRows((("stream", str),), [(stream,) for stream in streams[start : start + EVENTS_BETWEEN_SIZES]]),
+        )
+        for row in rows:
+            yield row["originator_id"], decoded(row["originator_id"], row)
+
+
 def recorded_in(
     sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
 ) -> Sequence[RecordedEvent]:

@@ -1,4 +1,4 @@
-"""How a message leaves: what every channel can do, in the domain's words."""
+"""The interface of a channel: how a message leaves, in terms of the domain."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -11,15 +11,15 @@ from domain.fault import Fault
 from domain.outcome import Outcome
 
 
-class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """A page and the secrets that send for it; never shown, not even by repr."""
+class PageCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A page's id and the secrets to send for it; its repr shows only the id."""
 
     page_id: str
     access_token: str
     app_secret: str = ""
 
     def __repr__(self) -> str:
-        return f"Credentials(page_id={self.page_id!r})"
+        return f"PageCredentials(page_id={self.page_id!r})"
 
 
 def _no_variable_values() -> Mapping[str, str]:
@@ -27,9 +27,10 @@ def _no_variable_values() -> Mapping[str, str]:
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One request about to leave; the content's text is already filled in.
+    """One message that is about to leave; its content is already filled in.
 
-    `variable_values` opens the recipient's name and variables, which no error may quote; only a failure needs them.
+    `variable_values` returns the recipient's name and variables, which no recorded error may quote. Only a failure
+    needs them.
     """
 
     delivery_id: str
@@ -38,27 +39,27 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     variable_values: Callable[[], Mapping[str, str]] = _no_variable_values
 
 
-class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the platform's headers say about the pace.
+class RateAdvice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform's headers say about the rate.
 
-    `retry_after` is how long to wait, and `asked_by` the header that asks for it, in words; `usage` is the share of the
-    limit that is used (1.0 = all).
+    `retry_after` is how long to wait, and `requested_by` quotes the header that requests it. `usage` is the share of
+    the limit that is used (1.0 = all).
     """
 
     retry_after: timedelta | None = None
-    asked_by: str = ""
+    requested_by: str = ""
     usage: float | None = None
 
 
-class Attempted(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request."""
+class SendResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of sending one message: its outcome, and the platform's advice on the rate."""
 
     outcome: Outcome
-    advice: Advice | None = None
+    advice: RateAdvice | None = None
 
 
-class NothingLeftError(Exception):
-    """This machine lacked the means to let a request leave: no attempt was made; `reason` says in words what it was."""
+class LocalShortageError(Exception):
+    """This machine lacked a resource to send a request; `reason` names it. No attempt was made."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -66,39 +67,44 @@ class NothingLeftError(Exception):
 
 
 class TokenAccepted(msgspec.Struct, frozen=True):
-    """The platform answered a call with this token."""
+    """The platform returned a success for a call with this token."""
 
 
-class TokenRefused(msgspec.Struct, frozen=True):
-    """The platform answered with an error body."""
+class TokenRejected(msgspec.Struct, frozen=True):
+    """The platform returned an error for a call with this token, and waiting would not change that."""
 
     fault: Fault
 
 
-class TokenUntried(msgspec.Struct, frozen=True):
-    """The platform was out of reach."""
+class TokenUnchecked(msgspec.Struct, frozen=True):
+    """The check had no result: the platform was unavailable, or the call could not leave."""
 
     reason: str
 
 
-TokenCheck = TokenAccepted | TokenRefused | TokenUntried
+TokenCheck = TokenAccepted | TokenRejected | TokenUnchecked
 
 
 class Channel(Protocol):
-    """Sends for one page at a time; results are values, nothing is repeated. A send raises NothingLeftError."""
+    """Sends messages of a page.
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
-        """Sends one message in one request."""
+    Each send is one request that is never repeated. Results are values; a send raises only LocalShortageError.
+    """
+
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
+        """Send one message in one request."""
         ...
 
-    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
-        """Sends up to 50 messages in one request; answers in their order."""
+    async def send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
+        """Send up to 50 messages in one request; return the results in the order of the messages."""
         ...
 
-    async def check_token(self, credentials: Credentials) -> TokenCheck:
-        """Tries the token with one harmless call."""
+    async def check_token(self, credentials: PageCredentials) -> TokenCheck:
+        """Check the token with a call that sends nothing."""
         ...
 
-    async def is_page_token(self, credentials: Credentials) -> bool:
-        """Return whether the platform confirms that the token is this page's own; False when it cannot be asked."""
+    async def is_page_token(self, credentials: PageCredentials) -> bool:
+        """Return whether the platform confirms that the token is this page's own; False if it cannot be asked."""
         ...

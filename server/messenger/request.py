@@ -1,7 +1,7 @@
-"""Writes the Graph API's requests.
+"""Writes requests to the Graph API.
 
-The token travels in a header and its proof in the body, so that no address shows them. A GET has no body: there the
-proof, which is of no use without the token, stands in the query.
+The token is in a header and its proof in the body, so that no URL shows them. A GET has no body: there the proof is in
+the query; it is of no use without the token.
 """
 
 import hmac
@@ -16,42 +16,51 @@ import httpx
 import msgspec
 
 from domain.content import Attachment, Content, QuickReply
-from server.messenger.channel import Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials
 
 _VERSION_PATH = re.compile(r"/v[0-9]+\.[0-9]+$")
-_ACCEPT = {"Accept-Encoding": "gzip, deflate"}  # what every httpx can decode
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_lines_of_json = json.JSONEncoder(separators=("\n", ":")).encode
+_RECIPIENT, _TEXT, _DELIVERY = _MARKS = tuple(token_hex(16) for _ in range(3))  # random: they occur in no content
+_UNSAFE = [character for character in map(chr, range(0x20, 0x80)) if quote_plus(character) != character]
+# Percent and plus first, in this order: quoted texts contain them, and must not be quoted twice.
+_QUOTED = [(it, quote_plus(it)) for it in sorted(_UNSAFE, key=lambda character: character not in "%+")]
+_ACCEPT = {"Accept-Encoding": "gzip, deflate"}  # every version of httpx can decode these
 
 
 class GraphRequests:
-    """Requests to one Graph API; each method raises ValueError for what no request can carry."""
+    """Writes requests to one Graph API; each method raises ValueError for values that no request can hold."""
 
     def __init__(self, graph_url: str) -> None:
         self._graph_url = graph_url.rstrip("/")
         self._batch_url = _VERSION_PATH.sub("", self._graph_url) + "/"
         self._pages: dict[str, _PageRequests] = {}
 
-    def message(self, credentials: Credentials, message: OutgoingMessage) -> httpx.Request:
-        """One message, as JSON."""
-        return self._page(credentials).message(message)
+    def message(self, credentials: PageCredentials, message: OutgoingMessage) -> httpx.Request:
+        """Return a request for one message, as JSON."""
+        return self._requests_of(credentials).message(message)
 
-    def batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> httpx.Request:
-        """Up to 50 messages, as a form whose parts are forms; the parts' headers are asked for: they tell the usage."""
-        return self._page(credentials).batch(messages)
+    def batch(self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]) -> httpx.Request:
+        """Return a request for up to 50 messages, as a form of forms.
 
-    def probe(self, credentials: Credentials) -> httpx.Request:
-        """The harmless call that tries a token."""
+        It asks for the headers of the parts, which hold the usage.
+        """
+        return self._requests_of(credentials).batch(messages)
+
+    def page(self, credentials: PageCredentials) -> httpx.Request:
+        """Return a request that reads the page's id, to check a token."""
         return self._read_id(credentials, _path(credentials))
 
-    def identity(self, credentials: Credentials) -> httpx.Request:
-        """Ask whose token it is: the page itself only for a token of this page."""
+    def token_owner(self, credentials: PageCredentials) -> httpx.Request:
+        """Return a request that reads the id of the token's owner: the page, only for the page's own token."""
         return self._read_id(credentials, "me")
 
-    def _read_id(self, credentials: Credentials, path: str) -> httpx.Request:
+    def _read_id(self, credentials: PageCredentials, path: str) -> httpx.Request:
         query = {"fields": "id"} | _proof(credentials)
         url = httpx.URL(f"{self._graph_url}/{path}", params=query)
         return httpx.Request("GET", url, headers=_bearer(credentials) | _ACCEPT)
 
-    def _page(self, credentials: Credentials) -> "_PageRequests":
+    def _requests_of(self, credentials: PageCredentials) -> "_PageRequests":
         page = self._pages.get(credentials.page_id)
         if page is None or page.credentials != credentials:
             page = self._pages[credentials.page_id] = _PageRequests(credentials, self._graph_url, self._batch_url)
@@ -59,9 +68,9 @@ class GraphRequests:
 
 
 class _PageRequests:
-    """A page's requests; what all of them have in common is made once."""
+    """Writes requests of one page; their common parts are made once."""
 
-    def __init__(self, credentials: Credentials, graph_url: str, batch_url: str) -> None:
+    def __init__(self, credentials: PageCredentials, graph_url: str, batch_url: str) -> None:
         self.credentials = credentials
         self._proof = _proof(credentials)
         self._path = f"{_path(credentials)}/messages"
@@ -80,46 +89,40 @@ class _PageRequests:
         return _post(self._batch_url, self._form, f"batch=%5B{'%2C'.join(parts)}%5D&{rest}".encode())
 
 
-def secrets_of(credentials: Credentials) -> list[str]:
-    """Everything about a page that must never be shown."""
+def secrets_of(credentials: PageCredentials) -> list[str]:
+    """Return all secrets of a page, which must never be shown."""
     return [credentials.access_token, credentials.app_secret, *_proof(credentials).values()]
 
 
 def _post(url: httpx.URL, headers: httpx.Headers, body: bytes) -> httpx.Request:
-    """Given as a stream, a body spares httpx the making of Host and Content-Length: the transport adds them anyway."""
+    """Return a POST request. With the body as a stream, httpx adds no Host and Content-Length; the transport does."""
     return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
 
 
-def _headers(credentials: Credentials, content_type: str) -> httpx.Headers:
+def _headers(credentials: PageCredentials, content_type: str) -> httpx.Headers:
     return httpx.Headers(_bearer(credentials) | _ACCEPT | {"Content-Type": content_type})
 
 
-def _bearer(credentials: Credentials) -> dict[str, str]:
+def _bearer(credentials: PageCredentials) -> dict[str, str]:
     token = credentials.access_token
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("the token holds characters that no header can carry")
+        raise ValueError("the token has characters that a header cannot hold")
     return {"Authorization": f"Bearer {token}"}
 
 
-def _proof(credentials: Credentials) -> dict[str, str]:
+def _proof(credentials: PageCredentials) -> dict[str, str]:
     if not credentials.app_secret:
         return {}
     key, token = credentials.app_secret.encode(), credentials.access_token.encode()
     return {"appsecret_proof": hmac.digest(key, token, "sha256").hex()}
 
 
-def _path(credentials: Credentials) -> str:
+def _path(credentials: PageCredentials) -> str:
     return quote(credentials.page_id, safe="")
 
 
-# What a message says, in the Send API's own fields.
-
-
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
 def message_fields(message: OutgoingMessage) -> dict[str, Any]:
-    """The fields of a request for one message; what is not given is left out."""
+    """Return a message in the fields of the Send API, without empty ones."""
     content = message.content
     fields = {
         "recipient": {"id": message.recipient_id},
@@ -132,9 +135,9 @@ def message_fields(message: OutgoingMessage) -> dict[str, Any]:
 
 
 def json_body(fields: dict[str, Any], content: Content) -> bytes:
-    """The fields as JSON; raises ValueError for what JSON cannot hold.
+    """Return the fields as JSON; raises ValueError for values that JSON cannot hold.
 
-    msgspec is many times faster, but writes NaN as null; only a template can hold one.
+    msgspec is many times faster, but writes NaN as null. Only a template can hold NaN.
     """
     if content.attachment is not None and content.attachment.template:
         return json_text(fields).encode()
@@ -142,7 +145,7 @@ def json_body(fields: dict[str, Any], content: Content) -> bytes:
 
 
 def json_text(value: object) -> str:
-    """JSON in ASCII without spaces; raises ValueError for what JSON cannot hold."""
+    """Return JSON in ASCII without spaces; raises ValueError for values that JSON cannot hold."""
     return _dumps(value)
 
 
@@ -166,15 +169,11 @@ def _quick_reply(reply: QuickReply) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-# The parts of a Graph batch as its form holds them: quoted JSON, in it a form, and in that quoted JSON again.
-
-
-_RECIPIENT, _TEXT, _DELIVERY = _MARKS = tuple(token_hex(16) for _ in range(3))  # random: they occur in no content
-_lines_of_json = json.JSONEncoder(separators=("\n", ":")).encode
-
-
 class BatchParts:
-    """Writes the parts of one batch: what they have in common once, as a pattern that their differences go into."""
+    """Writes the parts of one Graph batch. Each part is quoted JSON that holds a form, which again holds quoted JSON.
+
+    What the parts have in common is written once, as a pattern with placeholders for their differences.
+    """
 
     def __init__(self, relative_url: str, proof: dict[str, str]) -> None:
         self._relative_url = relative_url
@@ -183,7 +182,7 @@ class BatchParts:
         self._shape: object = None
 
     def write(self, messages: Sequence[OutgoingMessage]) -> list[str]:
-        """A text for each of one or more messages; raises ValueError for what JSON cannot hold."""
+        """Return the part of each message; raises ValueError for values that JSON cannot hold."""
         differences = _quoted_differences(messages)
         return [self._pattern_for(it).format(*its_own) for it, its_own in zip(messages, differences, strict=True)]
 
@@ -194,8 +193,8 @@ class BatchParts:
         return self._pattern
 
     def _pattern_like(self, message: OutgoingMessage) -> str:
-        """The part with marks in it, which are made places; what is quoted holds no braces of its own."""
-        pattern = quoted_json(json_text(self._part(_marked(message))))
+        """Return the pattern: a part with marks, replaced by placeholders. Quoted text has no braces of its own."""
+        pattern = quote_json(json_text(self._part(_marked(message))))
         for place, mark in enumerate(_MARKS):
             pattern = pattern.replace(_twice_quoted(f'"{mark}"'), f"{{{place}}}")
         return pattern
@@ -207,7 +206,7 @@ class BatchParts:
 
 
 def _shape(message: OutgoingMessage) -> object:
-    """All that a pattern depends on; attachments by identity, as templates that are equal may differ in JSON."""
+    """Return all that a pattern depends on; attachments by identity, because equal templates may differ as JSON."""
     content = message.content
     return (
         bool(content.text),
@@ -221,40 +220,38 @@ def _shape(message: OutgoingMessage) -> object:
 
 
 def _marked(message: OutgoingMessage) -> OutgoingMessage:
-    """The message with marks for its differences; what is empty stays so, as it does not leave."""
+    """Return the message with marks for its differences; empty values stay empty, because they are not sent."""
     content = msgspec.structs.replace(message.content, text=_TEXT if message.content.text else "")
     delivery_id = _DELIVERY if message.delivery_id else ""
     return OutgoingMessage(recipient_id=_RECIPIENT, delivery_id=delivery_id, content=content)
 
 
 def _quoted_differences(messages: Sequence[OutgoingMessage]) -> Iterator[tuple[str, str, str]]:
-    """What goes into each pattern. All of it is quoted at one go, line by line: JSON holds no line break of its own."""
+    """Yield the values for each pattern.
+
+    All are quoted in one pass, one per line: JSON has no line breaks of its own.
+    """
     differences = [text for it in messages for text in (it.recipient_id, it.content.text, it.delivery_id)]
     lines = iter(_twice_quoted(_lines_of_json(differences)[1:-1]).split("\n"))
     return zip(lines, lines, lines, strict=True)
 
 
 def _twice_quoted(text: str) -> str:
-    """JSON in a form in JSON in a form: quoted once, it is JSON as it stands."""
-    return quoted_again(quoted_json(text))
+    """Return JSON quoted for a form inside JSON inside a form; quoted once, JSON needs no escapes inside JSON."""
+    return quote_again(quote_json(text))
 
 
-# Quotes JSON for a form: the result of `urllib.parse.quote_plus` in a fifth of its time.
+def quote_json(text: str) -> str:
+    """Quote JSON in ASCII for a form, like `urllib.parse.quote_plus` in a fifth of its time.
 
-
-_UNSAFE = [character for character in map(chr, range(0x20, 0x80)) if quote_plus(character) != character]
-# Per cent and plus first, in this order: they stand in for others too, and must not be quoted twice.
-_STAND_INS = [(it, quote_plus(it)) for it in sorted(_UNSAFE, key=lambda character: character not in "%+")]
-
-
-def quoted_json(text: str) -> str:
-    """Quotes JSON in ASCII; line breaks, which occur only between its values, stay as they are."""
-    for character, stand_in in _STAND_INS:
+    Line breaks, which occur only between values, stay as they are.
+    """
+    for character, quoted in _QUOTED:
         if character in text:
-            text = text.replace(character, stand_in)
+            text = text.replace(character, quoted)
     return text
 
 
-def quoted_again(text: str) -> str:
-    """Quotes what has been quoted once."""
+def quote_again(text: str) -> str:
+    """Quote a text that is already quoted."""
     return text.replace("%", "%25").replace("+", "%2B")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from server.messenger.channel import Attempted, Channel, Credentials, OutgoingMessage, TokenCheck
+from server.messenger.channel import Channel, OutgoingMessage, PageCredentials, SendResult, TokenCheck
 from server.observability.metrics import Metrics
 from server.observability.tracing import Tracing
 
@@ -17,7 +17,7 @@ class ObservedChannel(Channel):
         self._single = metrics.attempt_seconds.labels("single")  # looked up once, because a look-up doubles the cost
         self._batch = metrics.attempt_seconds.labels("batch")
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         """Send one message in one request."""
         started = time.perf_counter()
         try:
@@ -25,7 +25,9 @@ class ObservedChannel(Channel):
         finally:
             self._single.observe(time.perf_counter() - started)
 
-    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+    async def send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
         """Send up to 50 messages in one request; return the results in their order."""
         started = time.perf_counter()
         try:
@@ -33,7 +35,7 @@ class ObservedChannel(Channel):
         finally:
             self._batch.observe(time.perf_counter() - started)
 
-    async def check_token(self, credentials: Credentials) -> TokenCheck:
+    async def check_token(self, credentials: PageCredentials) -> TokenCheck:
         """Try the token with one harmless call."""
         if self._tracing is None:
             return await self._channel.check_token(credentials)
@@ -42,7 +44,7 @@ class ObservedChannel(Channel):
             finish(type(check).__name__)
             return check
 
-    async def is_page_token(self, credentials: Credentials) -> bool:
+    async def is_page_token(self, credentials: PageCredentials) -> bool:
         """Return whether the platform confirms that the token is this page's own."""
         if self._tracing is None:
             return await self._channel.is_page_token(credentials)
@@ -51,7 +53,7 @@ class ObservedChannel(Channel):
             finish(f"PageToken{confirmed}")
             return confirmed
 
-    async def _send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def _send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         if self._tracing is None:
             return await self._channel.send(credentials, message)
         with self._tracing.sending("send", credentials.page_id, [message]) as finish:
@@ -59,7 +61,9 @@ class ObservedChannel(Channel):
             finish([attempted])
             return attempted
 
-    async def _send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+    async def _send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
         if self._tracing is None:
             return await self._channel.send_batch(credentials, messages)
         with self._tracing.sending("send_batch", credentials.page_id, messages) as finish:

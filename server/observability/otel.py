@@ -23,7 +23,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from domain.delivery import parse_delivery_id
-from server.messenger.channel import Attempted, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, SendResult
 from server.observability.tracing import Metadata, TracingRefusedError
 
 KEPT_LINKS = 10_000  # messages whose call is remembered for links
@@ -80,7 +80,7 @@ class OtelTracing:
     @contextmanager
     def sending(
         self, operation: str, page_id: str, messages: Sequence[OutgoingMessage]
-    ) -> Iterator[Callable[[Sequence[Attempted]], None]]:
+    ) -> Iterator[Callable[[Sequence[SendResult]], None]]:
         """Start a span in a trace of its own, linked to the call: one call may cause very many requests."""
         place = parse_delivery_id(messages[0].delivery_id) if messages else None
         message_id, batch, _ = place or ("", 0, 0)
@@ -127,7 +127,7 @@ def _end_call(span: Span, token: Any, code: str) -> None:
     contexts.detach(token)
 
 
-def _record_outcomes(span: Span, attempted: Sequence[Attempted]) -> None:
+def _record_outcomes(span: Span, attempted: Sequence[SendResult]) -> None:
     outcomes = [type(one.outcome).__name__.lower() for one in attempted]
     for outcome in set(outcomes):
         span.set_attribute(f"redrive.{outcome}", outcomes.count(outcome))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from server.messenger.channel import Attempted, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, SendResult
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -22,7 +22,7 @@ class Tracing(Protocol):
 
     def sending(
         self, operation: str, page_id: str, messages: Sequence[OutgoingMessage]
-    ) -> AbstractContextManager[Callable[[Sequence[Attempted]], None]]:
+    ) -> AbstractContextManager[Callable[[Sequence[SendResult]], None]]:
         """Start the span of a request that sends; yield a function that takes the outcomes."""
         ...
 

@@ -1,4 +1,4 @@
-"""Progress of messages as their watchers see it, and how it is read."""
+"""Progress of messages, as WatchProgress shows it, and the queries for it."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -10,10 +10,11 @@ from domain.fault import ErrorType
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Sql
+from server.commands.lookup import find_message
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a message has come, at a time; `sequence` grows with every change of the message."""
+    """The progress of a message at a time; `sequence` grows with every change of the message."""
 
     sequence: int
     time: datetime
@@ -23,15 +24,20 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     eta: timedelta | None
 
 
-class Look(NamedTuple):
-    """A message as it is in the database, and its failures by type."""
+class ProgressReading(NamedTuple):
+    """A message's row and its failures by type, as one read found them."""
 
     message: MessageRow
     error_types: Mapping[ErrorType, int]
 
 
-def looks_at(sql: Sql, message_ids: Collection[str]) -> Mapping[str, Look]:
-    """The messages that there are, however many in three statements."""
+def read_first(sql: Sql, owner: str, message_id: str) -> ProgressReading:
+    """Return one message of an owner; raises MessageNotFound."""
+    return ProgressReading(find_message(sql, owner, message_id), failures.counts_by_type(sql, message_id))
+
+
+def read_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, ProgressReading]:
+    """Return those of the messages that exist, by id; three statements for any number of messages."""
     error_types = failures.counts_by_type_of_each(sql, message_ids)
-    found = message_rows.find_each(sql, message_ids)
-    return {message_id: Look(message, error_types[message_id]) for message_id, message in found.items()}
+    rows = message_rows.find_each(sql, message_ids)
+    return {message_id: ProgressReading(row, error_types[message_id]) for message_id, row in rows.items()}

@@ -1,4 +1,4 @@
-"""One worker's writing to one batch's stream, under its claim (protocol rule 1, protocol rule 16)."""
+"""Appends to the stream of one claimed batch (protocol rule 1, protocol rule 16)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,12 +20,12 @@ logger = structlog.get_logger()
 
 T = TypeVar("T")
 
-FIRST_PAUSE = 0.1  # seconds between tries while the log is away; doubles up to the longest
+FIRST_PAUSE = 0.1  # seconds between two tries while the event store is unavailable; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE = 2.0
 
 
-class Written(Enum):
-    """What became of one append."""
+class AppendResult(Enum):
+    """The result of one append that no guard refused."""
 
     DONE = auto()
     NOTHING_TO_DO = auto()
@@ -37,11 +37,14 @@ Guard = Callable[[Sql], Any]
 
 
 class BatchLog:
-    """Appends one command after another; on a conflict it reloads, and goes on while the claim is still its own."""
+    """Appends the events of one batch, one append at a time.
+
+    After a conflict it reloads the batch and decides again, as long as the claim is still its own.
+    """
 
     def __init__(self, log: EventLog, batch: Batch, now: Callable[[], datetime]) -> None:
         if batch.claim is None:
-            raise ValueError("only a claimed batch is written to")
+            raise ValueError("the batch is not claimed")
         self._log = log
         self.batch = batch
         self._claim = batch.claim.number
@@ -49,25 +52,25 @@ class BatchLog:
         self._lock = asyncio.Lock()
         self._now = now
 
-    async def append(self, decide: Decide, guard: Guard | None = None) -> Written | Refused:
-        """Appends what is decided on the batch as it stands; waits while the log is away."""
+    async def append(self, decide: Decide, guard: Guard | None = None) -> AppendResult | Refused:
+        """Append the events that `decide` returns for the current batch; wait while the event store is unavailable."""
         async with self._lock:
             while True:
                 if self.batch.claim is None or self.batch.claim.number != self._claim:
-                    return Written.CLAIM_LOST
+                    return AppendResult.CLAIM_LOST
                 events = decide(self.batch)
                 if not events:
-                    return Written.NOTHING_TO_DO
+                    return AppendResult.NOTHING_TO_DO
                 result = await self._commit(events, guard)
                 if isinstance(result, Refused):
                     return result
                 if isinstance(result, Committed):
                     self.batch = apply(self.batch, events)
-                    return Written.DONE
+                    return AppendResult.DONE
                 await self._reload()
 
     async def append_late(self, outcomes: Sequence[RecordedOutcome]) -> None:
-        """Records what is known of requests whose claim was lost: a reply that was seen is never thrown away."""
+        """Record outcomes of requests whose claim was lost, so that no reply is discarded."""
         async with self._lock:
             while True:
                 await self._reload()
@@ -76,14 +79,14 @@ class BatchLog:
                     return
 
     async def _reload(self) -> None:
-        self.batch = fold(await self._patiently(lambda: self._log.load(self._stream)))
+        self.batch = fold(await self._retry_while_unavailable(lambda: self._log.load(self._stream)))
 
     async def _commit(self, events: Events, guard: Guard | None) -> CommitResult:
         commit = Commit([StreamEvents(self._stream, self.batch.version, events)], guard=guard)
-        return await self._patiently(lambda: self._log.commit(commit))
+        return await self._retry_while_unavailable(lambda: self._log.commit(commit))
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Outcomes that are known wait in memory until the log can be written again."""
+    async def _retry_while_unavailable(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Repeat until the event store answers; known outcomes stay in memory until then."""
         pause = FIRST_PAUSE
         while True:
             try:

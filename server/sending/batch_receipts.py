@@ -1,4 +1,4 @@
-"""What the platform itself has said of a batch: read before anything of it is called unconfirmed (protocol rule 4)."""
+"""Receipts of a batch: deliveries that the platform confirmed through a webhook."""
 
 from domain import receipts
 from domain.batch import Batch
@@ -8,8 +8,11 @@ from projections.sql import Sql
 from server.eventstore.stream import events_of
 
 
-def receipts_of(sql: Sql, batch: Batch) -> Receipts:
-    """What is known to have been sent; looked for only where a worker has left something without an outcome."""
+def load_receipts(sql: Sql, batch: Batch) -> Receipts:
+    """Return the deliveries of a batch that a receipt proves sent (protocol rule 4).
+
+    Read them before a delivery without an outcome becomes unconfirmed. Queried only if deliveries are SENDING.
+    """
     if not batch.sending:
         return NO_RECEIPTS
     return receipts.fold(events_of(sql, receipts_stream(batch.message_id, batch.stage, batch.number))).sent()

@@ -1,123 +1,127 @@
-"""FairConcurrencyLimiter: how many requests may be in flight, of one page and of all together."""
+"""Limits the requests in flight, per page and per process."""
 
 import asyncio
 from collections import deque
 
-PAGE_SLOTS = 64  # requests in flight per page
-BATCH_SLOTS = 2  # the same where each holds up to 50 messages: no more than a batch meets a token that has died
-ALL_SLOTS = 480  # of this process: below the client's 500 connections, so that no request waits for one
-LOOK_SECONDS = 0.05  # between two looks at the halt
+MAX_PAGE_REQUESTS = 64  # in flight per page
+# In flight per page with SEND_MODE_BATCH, where each request holds up to 50 messages. With two, few
+# messages fail when a token expires.
+MAX_PAGE_GRAPH_BATCHES = 2
+MAX_PROCESS_REQUESTS = 480  # in flight per process: below the HTTP client's 500 connections, so that none is waited for
+HALT_POLL_SECONDS = 0.05  # between two checks whether the halt event is set
 
 
 class FairConcurrencyLimiter:
-    """Counts requests in flight; a page's slots are also slots of the whole process.
+    """Counts requests in flight; a request of a page also counts for the limiter of the process.
 
-    Whoever finds none free waits. The next one goes to the page that has the fewest requests in flight, and there to
-    the first in the queue: a page with very much to send keeps no other from its share.
+    A caller waits when the limit is reached. The next free place goes to the page with the fewest requests in flight,
+    and there to the first caller in the queue. So a page with much to send does not starve the others.
     """
 
-    def __init__(self, limit: int, whole: "FairConcurrencyLimiter | None" = None) -> None:
+    def __init__(self, limit: int, process: "FairConcurrencyLimiter | None" = None) -> None:
         self.in_flight = 0
         self.limit = limit
-        self._whole = whole
+        self._process = process
         self._queue: deque[asyncio.Future[bool]] = deque()
-        self._queueing: dict[FairConcurrencyLimiter, None] = {}  # pages of this whole, the first comer first
+        self._waiting_pages: dict[FairConcurrencyLimiter, None] = {}  # of a process limiter, in order of arrival
 
     @property
-    def is_free(self) -> bool:
-        """One more request may leave."""
-        return self.in_flight < self.limit and (self._whole is None or self._whole.is_free)
+    def has_capacity(self) -> bool:
+        """Return whether one more request may leave."""
+        return self.in_flight < self.limit and (self._process is None or self._process.has_capacity)
 
-    async def take(self, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
-        """Waits for a slot; False after a halt, or when it takes longer than `within` seconds."""
+    async def acquire(self, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
+        """Wait until one more request may leave, and count it.
+
+        Return False after a halt, or when the wait takes longer than `within` seconds.
+        """
         if halt.is_set():
             return False
-        if self.is_free:
-            self.occupy()
+        if self.has_capacity:
+            self.count_request()
             return True
         return await self._wait(halt, within)
 
-    def occupy(self) -> None:
-        """A request is about to leave."""
+    def count_request(self) -> None:
+        """Count one more request in flight."""
         self.in_flight += 1
-        if self._whole is not None:
-            self._whole.occupy()
+        if self._process is not None:
+            self._process.count_request()
 
-    def give_back(self) -> None:
-        """A request has its answer, or did not leave."""
+    def release(self) -> None:
+        """Count one request less: it has a response, or did not leave."""
         self.in_flight -= 1
-        if self._whole is not None:
-            self._whole.give_back()
-        elif self._queueing:
-            self._hand_on()
+        if self._process is not None:
+            self._process.release()
+        elif self._waiting_pages:
+            self._serve_next_page()
 
     async def _wait(self, halt: asyncio.Event, within: float) -> bool:
-        waiter = self._join()
-        watch = _Watch(waiter, halt, within)
+        waiter = self._join_queue()
+        timer = _WaitTimer(waiter, halt, within)
         try:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and waiter.result():
-                self.give_back()
+                self.release()
             raise
         finally:
-            watch.stop()
-            self._leave(waiter)
+            timer.stop()
+            self._leave_queue(waiter)
 
-    def _join(self) -> asyncio.Future[bool]:
+    def _join_queue(self) -> asyncio.Future[bool]:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(waiter)
-        (self._whole or self).queue(self)
+        (self._process or self).add_waiting_page(self)
         return waiter
 
-    def _leave(self, waiter: asyncio.Future[bool]) -> None:
+    def _leave_queue(self, waiter: asyncio.Future[bool]) -> None:
         if waiter in self._queue:
             self._queue.remove(waiter)
         if not self._queue:
-            (self._whole or self).unqueue(self)
+            (self._process or self).remove_waiting_page(self)
 
-    def queue(self, page: "FairConcurrencyLimiter") -> None:
-        """Somebody waits for a slot of this page."""
-        self._queueing[page] = None
+    def add_waiting_page(self, page: "FairConcurrencyLimiter") -> None:
+        """Note that callers of a page wait."""
+        self._waiting_pages[page] = None
 
-    def unqueue(self, page: "FairConcurrencyLimiter") -> None:
-        """Nobody waits for a slot of this page any more."""
-        self._queueing.pop(page, None)
+    def remove_waiting_page(self, page: "FairConcurrencyLimiter") -> None:
+        """Note that no caller of a page waits any more."""
+        self._waiting_pages.pop(page, None)
 
-    def _hand_on(self) -> None:
-        """A slot is free: whose turn is it?"""
-        for page in sorted(self._queueing, key=lambda page: page.in_flight):
-            if page.is_free and page.serve():
+    def _serve_next_page(self) -> None:
+        for page in sorted(self._waiting_pages, key=lambda page: page.in_flight):
+            if page.has_capacity and page.serve_first_waiter():
                 return
 
-    def serve(self) -> bool:
-        """The first in the queue gets a slot; False when nobody is left there who wants it."""
+    def serve_first_waiter(self) -> bool:
+        """Count a request for the first caller in the queue that still waits; False if there is none."""
         while self._queue:
             waiter = self._queue.popleft()
             if not waiter.done():
-                self.occupy()
+                self.count_request()
                 waiter.set_result(True)
                 return True
         return False
 
 
-class _Watch:
-    """Ends a wait after a halt, or when it takes too long."""
+class _WaitTimer:
+    """Ends a wait with False after a halt or at its deadline."""
 
     def __init__(self, waiter: asyncio.Future[bool], halt: asyncio.Event, within: float) -> None:
         self._waiter = waiter
         self._halt = halt
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + within
-        self._timer = self._loop.call_soon(self._look)
+        self._timer = self._loop.call_soon(self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         if not self._halt.is_set() and now < self._deadline:
-            self._timer = self._loop.call_at(min(self._deadline, now + LOOK_SECONDS), self._look)
+            self._timer = self._loop.call_at(min(self._deadline, now + HALT_POLL_SECONDS), self._check)
         elif not self._waiter.done():
             self._waiter.set_result(False)
 
     def stop(self) -> None:
-        """The wait is over."""
+        """Cancel the timer: the wait is over."""
         self._timer.cancel()

@@ -1,176 +1,170 @@
-"""Keeps a page's pace, and heeds what the platform says about it.
+"""Limits the messages per second of one page, and adapts the rate to the platform's responses.
 
-What a page has found out about the platform's limit lives as long as the process, beyond its worker: after a restart a
-page begins slowly again, and is back within seconds.
+The limiter outlives the page's worker, but not the process. After a restart a page starts slowly, and reaches its rate
+again within seconds.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from domain.adaptive_rate import HIGH_USAGE, AdaptiveRate
 from domain.fault import ErrorType, Fault, Scope
 from domain.outcome import Sent
-from server.messenger.channel import Attempted
+from server.cluster.page_leases import PagePause
+from server.messenger.channel import SendResult
 
-SHORTEST_WAIT = 0.002  # seconds; shorter waits add up to the next
-LONGEST_STEP = 1.0  # of one wait: the pace may change meanwhile
-SAME_PAUSE = 0.1  # seconds by which two replies that ask for one pause may differ
-SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that the platform did not ask for counts as a slower pace
-FIRST_LACK_SECONDS = 0.5  # that a page waits when this machine lacks the means to send; doubles up to the longest
-LONGEST_LACK_SECONDS = 30.0
-
-
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing of the page leaves for so many seconds, and why; the fault is the platform's, if it answered with one.
-
-    The platform asked for it, or the page makes it by itself after refusals for its pace.
-    """
-
-    seconds: float
-    reason: str
-    is_asked_for: bool = True
-    fault: Fault | None = None
+SHORTEST_WAIT = 0.002  # seconds; a shorter wait is added to the next one
+MAX_WAIT_STEP = 1.0  # seconds of one wait: the rate may change during it
+SAME_PAUSE = 0.1  # seconds by which two responses that ask for the same pause may differ
+SHORTEST_SHOWN = 2.0  # seconds; a shorter pause that the platform did not request counts as a lower rate
+FIRST_SHORTAGE_SECONDS = 0.5  # pause after a local shortage; doubles with each in a row, up to the longest
+LONGEST_SHORTAGE_SECONDS = 30.0
 
 
 class AdaptiveRateLimiter:
-    """One page's pace on this process's clock."""
+    """The rate limit of one page on this process's clock; `on_pause` is called with each new pause."""
 
-    def __init__(self, limit: float, on_pause: Callable[[Pause], None] = lambda _: None) -> None:
-        self._pace = AdaptiveRate(limit)
+    def __init__(self, limit: float, on_pause: Callable[[PagePause], None] = lambda _: None) -> None:
+        self._rate = AdaptiveRate(limit)
         self._on_pause = on_pause
-        self._reopened = float("-inf")
+        self._resumed_at = float("-inf")
         self._waits: set[asyncio.Timeout] = set()
-        self._lacks = 0  # in a row, of the means to send
-        self._lacks_until = 0.0
+        self._shortages = 0  # in a row
+        self._shortage_until = 0.0
 
     def set_limit(self, limit: float) -> None:
-        """The page's own limit from now on, in messages per second; it holds for what waits now, too."""
-        self._pace.set_limit(time.monotonic(), limit)
+        """Set the page's own limit in messages per second; it also applies to callers that wait now."""
+        self._rate.set_limit(time.monotonic(), limit)
         self._end_waits()
 
     def _end_waits(self) -> None:
-        """Let all that waits look at the pace again."""
+        """Let all callers that wait check the rate again."""
         now = asyncio.get_running_loop().time() if self._waits else 0.0
-        for one in self._waits:
-            if not one.expired():  # else it ends by itself just now
-                one.reschedule(now)
+        for timeout in self._waits:
+            if not timeout.expired():  # an expired one ends by itself just now
+                timeout.reschedule(now)
 
     @property
     def rate(self) -> float:
-        """Messages per second at this moment."""
-        return self._pace.rate(time.monotonic())
+        """Return the messages per second at this moment."""
+        return self._rate.rate(time.monotonic())
 
-    def chunk(self, most: int) -> int:
-        """How many may be dispatched together."""
-        return self._pace.chunk_size(time.monotonic(), most)
+    def chunk_size(self, most: int) -> int:
+        """Return how many deliveries to dispatch together, at most so many."""
+        return self._rate.chunk_size(time.monotonic(), most)
 
-    def close(self, seconds: float, *, as_of: float = float("inf")) -> None:
-        """Let nothing leave for so long, unless that was read (on the monotonic clock) before the pause was ended."""
-        if as_of > self._reopened:
-            self._pace.pause(time.monotonic(), seconds)
+    def pause_for(self, seconds: float, *, read_at: float = float("inf")) -> None:
+        """Let no message leave for so many seconds.
 
-    def reopen(self) -> None:
-        """End the pause under way; a later answer may ask for another."""
-        self._reopened = time.monotonic()
-        self._pace.end_pause(self._reopened)
+        A pause that was read from the database (at `read_at`, monotonic) before the last `resume` has no effect.
+        """
+        if read_at > self._resumed_at:
+            self._rate.pause(time.monotonic(), seconds)
+
+    def resume(self) -> None:
+        """End the current pause; a later response may start another."""
+        self._resumed_at = time.monotonic()
+        self._rate.end_pause(self._resumed_at)
         self._end_waits()
 
-    def lack(self) -> float:
-        """Let nothing leave for a while, for longer each time in a row, as this machine lacks the means to send.
+    def pause_after_shortage(self) -> float:
+        """Let no message leave for a while because this machine lacks a resource to send, longer each time in a row.
 
-        Return the seconds; 0 for a request that found nothing at the same time as another one.
+        Return the seconds; 0 for a request that met the same shortage as another one.
         """
         now = time.monotonic()
-        if now < self._lacks_until:
+        if now < self._shortage_until:
             return 0.0
-        seconds = min(LONGEST_LACK_SECONDS, FIRST_LACK_SECONDS * 2.0 ** min(self._lacks, 10))
-        self._lacks += 1
-        self._lacks_until = now + seconds
-        self._pace.pause(now, seconds)
+        seconds = min(LONGEST_SHORTAGE_SECONDS, FIRST_SHORTAGE_SECONDS * 2.0 ** min(self._shortages, 10))
+        self._shortages += 1
+        self._shortage_until = now + seconds
+        self._rate.pause(now, seconds)
         return seconds
 
-    async def take(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
-        """Waits until so many messages may leave; False after a halt, or at once when it takes longer than `within`."""
+    async def acquire(self, messages: int, halt: asyncio.Event, *, within: float = float("inf")) -> bool:
+        """Wait until so many messages may leave, and count them.
+
+        Return False after a halt, or at once if the wait would take longer than `within` seconds.
+        """
         now = time.monotonic()
         deadline = now + within
         while not halt.is_set():
-            delay = self._pace.delay(now)
+            delay = self._rate.delay(now)
             if delay <= SHORTEST_WAIT:
-                self._pace.record_sent(now, messages)
+                self._rate.record_sent(now, messages)
                 return True
             if now + delay > deadline:
                 return False
-            await self._wait(halt, min(delay, LONGEST_STEP))
+            await self._wait(halt, min(delay, MAX_WAIT_STEP))
             now = time.monotonic()
         return False
 
     async def _wait(self, halt: asyncio.Event, seconds: float) -> None:
-        """Wait for so long, for the halt, or for another pace."""
+        """Wait for so many seconds, for the halt, or for another rate."""
         try:
-            async with asyncio.timeout(seconds) as limit:
-                self._waits.add(limit)
+            async with asyncio.timeout(seconds) as timeout:
+                self._waits.add(timeout)
                 await halt.wait()
         except TimeoutError:
             return
         finally:
-            self._waits.discard(limit)
+            self._waits.discard(timeout)
 
-    def heed(self, attempted: Attempted) -> None:
-        """Slows down for rate limits of page or app, high usage and Retry-After; not for transport errors."""
-        self._lacks = 0
+    def observe_result(self, result: SendResult) -> None:
+        """Lower the rate after a rate limit of page or app, high usage or Retry-After; not after transport errors."""
+        self._shortages = 0
         now = time.monotonic()
-        before = self._pace.paused_for(now)
-        self._adapt(now, attempted)
-        backed_off = self._pace.paused_for(now)
-        asked = attempted.advice.retry_after if attempted.advice else None
-        if asked is not None:
-            self._pace.pause(now, asked.total_seconds())
-        if asked is not None and asked.total_seconds() > before + SAME_PAUSE:
-            self._on_pause(_asked_pause(asked.total_seconds(), attempted))
+        before = self._rate.paused_for(now)
+        self._adapt(now, result)
+        backed_off = self._rate.paused_for(now)
+        requested = result.advice.retry_after if result.advice else None
+        if requested is not None:
+            self._rate.pause(now, requested.total_seconds())
+        if requested is not None and requested.total_seconds() > before + SAME_PAUSE:
+            self._on_pause(_requested_pause(requested.total_seconds(), result))
         elif backed_off > max(before + SAME_PAUSE, SHORTEST_SHOWN):
-            self._on_pause(_own_pause(backed_off, attempted))
+            self._on_pause(_own_pause(backed_off, result))
 
-    def _adapt(self, now: float, attempted: Attempted) -> None:
-        usage = attempted.advice.usage if attempted.advice else None
-        if _is_throttled(attempted):
-            self._pace.record_refusal(now)
+    def _adapt(self, now: float, result: SendResult) -> None:
+        usage = result.advice.usage if result.advice else None
+        if _is_throttled(result):
+            self._rate.record_refusal(now)
         else:
-            self._pace.record_accepted(now)
+            self._rate.record_accepted(now)
         if usage is not None and usage >= HIGH_USAGE:
-            self._pace.record_refusal(now)
+            self._rate.record_refusal(now)
 
 
-def _asked_pause(seconds: float, attempted: Attempted) -> Pause:
-    asked_by = attempted.advice.asked_by if attempted.advice else ""
-    fault = _limit_of(attempted)
-    return Pause(seconds=seconds, reason=f"{fault.message} ({asked_by})" if fault else asked_by, fault=fault)
+def _requested_pause(seconds: float, result: SendResult) -> PagePause:
+    requested_by = result.advice.requested_by if result.advice else ""
+    fault = _rate_limit_fault(result)
+    reason = f"{fault.message} ({requested_by})" if fault else requested_by
+    return PagePause(seconds=seconds, reason=reason, fault=fault)
 
 
-def _own_pause(seconds: float, attempted: Attempted) -> Pause:
-    fault = _limit_of(attempted)
+def _own_pause(seconds: float, result: SendResult) -> PagePause:
+    fault = _rate_limit_fault(result)
     reason = fault.message if fault else "the platform's limit is nearly used up"
-    return Pause(seconds=seconds, reason=reason, is_asked_for=False, fault=fault)
+    return PagePause(seconds=seconds, reason=reason, is_requested=False, fault=fault)
 
 
-def _limit_of(attempted: Attempted) -> Fault | None:
-    """Return the rate limit that the platform answered with, if it did."""
-    if isinstance(attempted.outcome, Sent) or attempted.outcome.fault.type is not ErrorType.RATE_LIMIT:
+def _rate_limit_fault(result: SendResult) -> Fault | None:
+    """Return the rate limit error of a response, if it is one."""
+    if isinstance(result.outcome, Sent) or result.outcome.fault.type is not ErrorType.RATE_LIMIT:
         return None
-    return attempted.outcome.fault
+    return result.outcome.fault
 
 
-def _is_throttled(attempted: Attempted) -> bool:
-    limit = _limit_of(attempted)
-    return limit is not None and limit.scope is not Scope.RECIPIENT
+def _is_throttled(result: SendResult) -> bool:
+    fault = _rate_limit_fault(result)
+    return fault is not None and fault.scope is not Scope.RECIPIENT
 
 
-async def wait(halt: asyncio.Event, seconds: float) -> None:
-    """Waits for so long, or for the halt."""
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most so many seconds."""
     try:
         async with asyncio.timeout(seconds):
-            await halt.wait()
+            await event.wait()
     except TimeoutError:
         return

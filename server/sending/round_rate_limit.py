@@ -1,17 +1,17 @@
-"""Keeps a round of resends from leaving faster than whoever asked for it wants, whatever the page's own pace."""
+"""Rate limits of rounds: a Resend may limit its messages per second below the page's own rate."""
 
 import asyncio
 import time
 
 from domain.adaptive_rate import CHUNK_SECONDS, MIN_LIMIT
 from domain.batch import Batch
-from server.sending.rate_limiter import LONGEST_STEP, SHORTEST_WAIT, wait
+from server.sending.rate_limiter import MAX_WAIT_STEP, SHORTEST_WAIT, wait_at_most
 
-Round = tuple[str, int]  # a message, and the number of the round
+Round = tuple[str, int]  # a message's id, and the number of the round
 
 
 class RoundRateLimit:
-    """Messages per second of one round; what a slow moment left over is not made up for."""
+    """The messages per second of one round; unused capacity does not accumulate."""
 
     def __init__(self, messages_per_second: float) -> None:
         self._rate = max(messages_per_second, MIN_LIMIT)
@@ -19,36 +19,36 @@ class RoundRateLimit:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing that has left is to be waited for."""
+        """Return whether the next message may leave at once."""
         return self._next_free <= time.monotonic()
 
-    def chunk(self, most: int) -> int:
-        """How many leave within a quarter of a second, at least one."""
+    def chunk_size(self, most: int) -> int:
+        """Return how many messages leave within CHUNK_SECONDS, from 1 to `most`."""
         return max(1, min(most, int(self._rate * CHUNK_SECONDS)))
 
-    async def take(self, messages: int, halt: asyncio.Event) -> bool:
-        """Waits until so many messages may leave; False after a halt."""
+    async def acquire(self, messages: int, halt: asyncio.Event) -> bool:
+        """Wait until so many messages may leave; False after a halt."""
         while not halt.is_set():
             now = time.monotonic()
             if self._next_free - now <= SHORTEST_WAIT:
                 self._next_free = max(self._next_free, now) + messages / self._rate
                 return True
-            await wait(halt, min(self._next_free - now, LONGEST_STEP))
+            await wait_at_most(halt, min(self._next_free - now, MAX_WAIT_STEP))
         return False
 
 
 class RoundRateLimits:
-    """The caps of a page's rounds; one is kept as long as it has something to wait for."""
+    """The rate limits of a page's rounds; idle ones are dropped when another round begins."""
 
     def __init__(self) -> None:
-        self._caps: dict[Round, RoundRateLimit] = {}
+        self._by_round: dict[Round, RoundRateLimit] = {}
 
-    def of(self, batch: Batch) -> RoundRateLimit | None:
-        """The one that all batches of the round share; None for a round without one."""
+    def for_batch(self, batch: Batch) -> RoundRateLimit | None:
+        """Return the limit that all batches of the round share; None for a round without one."""
         if not batch.messages_per_second:
             return None
-        the_round = (batch.message_id, batch.round)
-        if the_round not in self._caps:
-            self._caps = {key: cap for key, cap in self._caps.items() if not cap.is_idle}
-            self._caps[the_round] = RoundRateLimit(batch.messages_per_second)
-        return self._caps[the_round]
+        round_key = (batch.message_id, batch.round)
+        if round_key not in self._by_round:
+            self._by_round = {key: limit for key, limit in self._by_round.items() if not limit.is_idle}
+            self._by_round[round_key] = RoundRateLimit(batch.messages_per_second)
+        return self._by_round[round_key]

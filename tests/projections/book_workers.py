@@ -9,7 +9,7 @@ from domain import batch_decisions
 from domain.delivery import DeliveryStatus as S
 from domain.outcome import Outcome
 from server.eventstore.commit import Committed, Conflict, Refused
-from server.sending.preconditions import AlreadySent, BlockReason, may_leave
+from server.sending.preconditions import AlreadySent, BlockReason, dispatch_guard
 from tests.builders import LEASE
 from tests.projections.book_keeping import BookKeeping
 from tests.projections.book_model import Attempt, ModelMessage, Place
@@ -80,7 +80,7 @@ class BookWorkers(BookKeeping):
         batch, now = self.db.batch(*place), self.now()
         events = batch_decisions.dispatch(batch, positions, token_generation=self.token_generation, now=now)
         worker, generation = self.at(place).owner or ("", 0)
-        guard = may_leave(batch, positions, worker=worker, generation=generation, erased_until=0, replaced_round=0)
+        guard = dispatch_guard(batch, positions, worker=worker, generation=generation, erased_until=0, replaced_round=0)
         result = self.db.write(self.db.of_batch(batch, events), guard=guard)
         expected = self.expected_refusal(place, positions)
         if expected is not None:

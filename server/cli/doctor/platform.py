@@ -10,8 +10,8 @@ from projections.sql import Sql
 from server.cli.doctor.database import NO_TABLE, compared
 from server.cli.doctor.finding import Finding, ok, problem, warning
 from server.crypto.vault import Vault
-from server.messenger.channel import Credentials, TokenAccepted, TokenRefused
-from server.messenger.http import HttpClient, answered_within, no_answer, open_client
+from server.messenger.channel import PageCredentials, TokenAccepted, TokenRejected
+from server.messenger.http import HttpClient, open_client, outcome_without_response, timeout_with_read
 from server.messenger.messenger_channel import MessengerChannel
 from server.settings import Settings
 
@@ -21,11 +21,11 @@ SECONDS = 10.0
 async def examine(settings: Settings) -> Sequence[Finding]:
     """Check the connection, TLS and the clock with one request."""
     request = httpx.Request("GET", settings.graph_url)
-    async with open_client(timeout=answered_within(SECONDS)) as client:
+    async with open_client(timeout=timeout_with_read(SECONDS)) as client:
         try:
             answer = await client.handle_async_request(request)
         except Exception as error:  # noqa: BLE001 - reported by its cause, without its text
-            return [_unreachable(settings, no_answer(error).fault.message)]
+            return [_unreachable(settings, outcome_without_response(error).fault.message)]
     if answer.is_redirect:
         message = "it answers with a redirect, which is not followed, because the token would be sent there"
         return [problem("platform", message, "set REDRIVE_GRAPH_URL to the target, if that is the platform")]
@@ -47,7 +47,7 @@ def _clock(headers: httpx.Headers) -> Sequence[Finding]:
 
 async def examine_pages(settings: Settings, sql: Sql, vault: Vault) -> Sequence[Finding]:
     """Try every page's token with one harmless call."""
-    async with open_client(timeout=answered_within(SECONDS)) as client:
+    async with open_client(timeout=timeout_with_read(SECONDS)) as client:
         return [await _examine_page(client, settings, sql, vault, page_id) for page_id in _page_ids(sql)]
 
 
@@ -64,11 +64,11 @@ async def _examine_page(client: HttpClient, settings: Settings, sql: Sql, vault:
     if stored is None:
         return ok(check, "it has just been removed")
     secrets = stored.secrets
-    credentials = Credentials(page_id=page_id, access_token=secrets.access_token, app_secret=secrets.app_secret)
+    credentials = PageCredentials(page_id=page_id, access_token=secrets.access_token, app_secret=secrets.app_secret)
     match await MessengerChannel(client, settings.graph_url).check_token(credentials):
         case TokenAccepted():
             return ok(check, "its token is good")
-        case TokenRefused(fault):
+        case TokenRejected(fault):
             message = f"its token is refused: {fault.message} ({fault.code}-{fault.subcode})"
             return problem(check, message, f"`redrive page put {page_id}` with a new token")
         case untried:

@@ -41,7 +41,7 @@ from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.eventstore.store import Store
-from server.messenger.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenCheck
+from server.messenger.channel import OutgoingMessage, PageCredentials, SendResult, TokenAccepted, TokenCheck
 from server.progress.progress import Progress
 from server.queries.history import History
 from server.queries.recipient_names import Names
@@ -75,16 +75,18 @@ class TokenChannel:
 
     token_check: TokenCheck = field(default_factory=TokenAccepted)
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         raise NotImplementedError
 
-    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+    async def send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
         raise NotImplementedError
 
-    async def check_token(self, credentials: Credentials) -> TokenCheck:
+    async def check_token(self, credentials: PageCredentials) -> TokenCheck:
         return self.token_check
 
-    async def is_page_token(self, credentials: Credentials) -> bool:
+    async def is_page_token(self, credentials: PageCredentials) -> bool:
         return isinstance(self.token_check, TokenAccepted)
 
 

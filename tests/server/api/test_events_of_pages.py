@@ -13,7 +13,7 @@ from domain.streams import message_stream, page_stream
 from redrive.v1.delivery_service_pb2 import ListEventsRequest, LogEvent, ResendRequest
 from redrive.v1.page_service_pb2 import HoldPageRequest, ReleasePageRequest
 from server.auth.caller import Scope
-from server.messenger.channel import TokenUntried
+from server.messenger.channel import TokenUnchecked
 from server.queries import message_events
 from tests.builders import (
     FAILED,
@@ -218,7 +218,7 @@ async def test_a_changed_pace_is_listed_with_its_caller_and_without_the_pages_na
 
 async def test_a_token_that_could_not_be_tried_is_shown_as_untried(edge: Edge) -> None:
     message_id = await sent(edge)
-    edge.channel.token_check = TokenUntried("no answer")
+    edge.channel.token_check = TokenUnchecked("no answer")
     await edge.pages.PutPage(put(access_token="EAAG-another"))
 
     words = f"The page's token was replaced by {OWNER}; the platform could not be asked about the new one"

@@ -27,7 +27,7 @@ from redrive.v1.report_service_pb2 import (
     SummarizeFailuresRequest,
 )
 from server.auth.caller import Scope
-from server.messenger.channel import TokenRefused
+from server.messenger.channel import TokenRejected
 from server.observability.event_logging import log_events
 from tests.builders import DEAD_TOKEN, FAILED, NOW, TOKEN, page_registered
 from tests.server.api.edge import Edge, running_edge
@@ -165,7 +165,7 @@ async def test_another_callers_page_looks_like_an_unknown_one(owned: Owned) -> N
 
 
 async def test_the_token_of_another_callers_page_is_not_tried(owned: Owned) -> None:
-    owned.edge.channel.token_check = TokenRefused(DEAD_TOKEN)
+    owned.edge.channel.token_check = TokenRejected(DEAD_TOKEN)
 
     refusal = await refusal_of(CHANGES["replace the token"](owned.edge, THE_PAGE, owned.known.outsider))
 

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from redrive.v1.page_pb2 import SendMode
 from redrive.v1.page_service_pb2 import ListPagesRequest
-from server.messenger.channel import TokenRefused, TokenUntried
+from server.messenger.channel import TokenRejected, TokenUnchecked
 from tests.builders import DEAD_TOKEN, PAGE, TOKEN
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -35,7 +35,7 @@ async def test_a_page_has_defaults_for_unset_fields(edge: Edge) -> None:
 
 
 async def test_a_very_high_pace_gives_a_warning(edge: Edge) -> None:
-    edge.channel.token_check = TokenUntried("no answer")
+    edge.channel.token_check = TokenUnchecked("no answer")
 
     answer = await edge.pages.PutPage(put(page_id="2002", messages_per_second=301))
 
@@ -44,7 +44,7 @@ async def test_a_very_high_pace_gives_a_warning(edge: Edge) -> None:
 
 
 async def test_a_token_that_the_platform_refuses_is_a_failed_precondition(edge: Edge) -> None:
-    edge.channel.token_check = TokenRefused(DEAD_TOKEN)
+    edge.channel.token_check = TokenRejected(DEAD_TOKEN)
 
     refusal = await refusal_of(edge.pages.PutPage(put(page_id="2002")))
 

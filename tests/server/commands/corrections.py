@@ -8,7 +8,7 @@ from domain.outcome import Failed
 from server.commands.open_rounds import OpenRoundService
 from server.eventstore.commit import EventLog
 from server.messenger.channel import OutgoingMessage
-from server.sending.rendered_messages import Letter, MessageRenderer, people_of
+from server.sending.rendered_messages import MessageRenderer, RenderedMessage, load_recipients
 from tests.builders import (
     NOW,
     fault,
@@ -21,12 +21,12 @@ BAD_CONTENT = Failed(fault(ErrorType.OTHER, RetryRule.NEVER, code=100, subcode=2
 
 async def rendered(
     harness: CommandHarness, renderer: MessageRenderer, number: int, message_id: str
-) -> Sequence[Letter]:
+) -> Sequence[RenderedMessage]:
     """Render a batch's messages as a worker that claims it now."""
     batch = await harness.batch((await harness.batches(message_id))[number - 1])
-    found = await harness.log.read(lambda sql: people_of(sql, batch, erased_until=1))
-    of_batch = await renderer.of_batch(batch, found, (await harness.message(message_id)).replaced_round)
-    return list((await of_batch.rendered(range(len(batch.recipients)))).values())
+    found = await harness.log.read(lambda sql: load_recipients(sql, batch, erased_until=1))
+    of_batch = await renderer.prepare(batch, found, (await harness.message(message_id)).replaced_round)
+    return list((await of_batch.render(range(len(batch.recipients)))).values())
 
 
 async def texts(

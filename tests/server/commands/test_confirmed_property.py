@@ -62,7 +62,7 @@ class Scenario:
         self.is_limited = False
         self.is_suspended = False
         self.seen = 0  # events of the message that were checked
-        self.closer = RoundFinalizer(harness.log, harness.rounds, "worker", harness.now)
+        self.finalizer = RoundFinalizer(harness.log, harness.rounds, "worker", harness.now)
 
     async def fail_all(self) -> None:
         """Let all deliveries fail with a token error, complete the message and replace the token."""
@@ -80,7 +80,7 @@ class Scenario:
 
     async def close(self) -> None:
         was_completed = (await self.harness.row(self.id)).completed
-        await self.closer.close(self.id, swept=True)
+        await self.finalizer.finalize(self.id, by_reconciler=True)
         row = await self.harness.row(self.id)
         if not was_completed and row.completed and self.policy.type is RetryType.AUTO and not row.suspended:
             has_rounds = row.retry_policy.has_rounds_left(row.retry_count)

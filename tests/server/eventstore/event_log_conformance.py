@@ -15,6 +15,7 @@ from projections import pages
 from projections.sql import Sql
 from server.eventstore.commit import Commit, Committed, Conflict, EventLog, Refused, StreamEvents
 from server.eventstore.store import READERS
+from server.eventstore.stream import EVENTS_BETWEEN_SIZES, first_events_of
 from tests.builders import page_registered, page_settings_changed, page_shared, page_transferred
 from tests.waiting import eventually
 
@@ -100,6 +101,16 @@ class EventLogConformance:
         assert list(await log.recorded_in(streams, after=positions[0], limit=2)) == list(found[1:3])
         assert list(await log.recorded_in(streams, after=positions[-1])) == []
         assert list(await log.recorded_in([])) == []
+
+    async def test_the_first_events_of_many_streams_are_read_together(self, log: EventLog) -> None:
+        pages = [str(n) for n in range(EVENTS_BETWEEN_SIZES + 5)]
+        await log.commit(Commit([registered(page_id) for page_id in pages]))
+        await log.commit(Commit([appended(pages[0], 1, page_settings_changed(pages[0]))]))
+        streams = [page_stream(page_id) for page_id in [*pages, "unknown"]]
+
+        found = await log.read(lambda sql: dict(first_events_of(sql, streams)))
+
+        assert found == {page_stream(page_id): page_registered(page_id) for page_id in pages}
 
     async def test_positions_grow_over_all_streams(self, log: EventLog) -> None:
         results = [await log.commit(Commit([registered(str(n))])) for n in range(5)]

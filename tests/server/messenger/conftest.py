@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from domain.content import Content
-from server.messenger.channel import Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 
@@ -20,8 +20,8 @@ Serve = Callable[[Conversation], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
-def credentials() -> Credentials:
-    return Credentials(page_id="1001", access_token="EAAGsecrettoken0123456789", app_secret="appsecret42")
+def credentials() -> PageCredentials:
+    return PageCredentials(page_id="1001", access_token="EAAGsecrettoken0123456789", app_secret="appsecret42")
 
 
 @pytest.fixture

@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 
 from domain.content import Content
 from domain.outcome import Failed, Sent, Unconfirmed
-from server.messenger.channel import Attempted, Credentials, OutgoingMessage, TokenAccepted, TokenRefused, TokenUntried
+from server.messenger.channel import (
+    OutgoingMessage,
+    PageCredentials,
+    SendResult,
+    TokenAccepted,
+    TokenRejected,
+    TokenUnchecked,
+)
 from server.messenger.messenger_channel import MessengerChannel
 
-CREDENTIALS = Credentials(page_id="1001", access_token="EAAGsecrettoken0123456789")
+CREDENTIALS = PageCredentials(page_id="1001", access_token="EAAGsecrettoken0123456789")
 MESSAGE = OutgoingMessage(delivery_id="d-1", recipient_id="psid-1", content=Content(text="Dear Ann, hello"))
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -55,7 +62,7 @@ def channel_answering(status: int, content: bytes) -> MessengerChannel:
 
 @given(STATUSES, CONTENTS)
 def test_any_reply_to_a_message_is_an_outcome(status: int, content: bytes) -> None:
-    async def send() -> Attempted:
+    async def send() -> SendResult:
         return await channel_answering(status, content).send(CREDENTIALS, MESSAGE)
 
     outcome = asyncio.run(send()).outcome
@@ -70,7 +77,7 @@ def test_any_reply_to_a_message_is_an_outcome(status: int, content: bytes) -> No
 
 @given(STATUSES, BATCHES, st.integers(1, 4))
 def test_any_reply_to_a_batch_is_an_outcome_for_each(status: int, content: bytes, size: int) -> None:
-    async def send() -> list[Attempted]:
+    async def send() -> list[SendResult]:
         return list(await channel_answering(status, content).send_batch(CREDENTIALS, [MESSAGE] * size))
 
     attempts = asyncio.run(send())
@@ -83,4 +90,4 @@ def test_any_reply_to_a_token_check_is_a_result(status: int, content: bytes) -> 
     async def check() -> object:
         return await channel_answering(status, content).check_token(CREDENTIALS)
 
-    assert isinstance(asyncio.run(check()), TokenAccepted | TokenRefused | TokenUntried)
+    assert isinstance(asyncio.run(check()), TokenAccepted | TokenRejected | TokenUnchecked)

@@ -10,7 +10,7 @@ import respx
 
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Sent, Unconfirmed
-from server.messenger.channel import Attempted, Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials, SendResult
 from server.messenger.messenger_channel import MessengerChannel
 
 BODIES: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "graph_api_errors.json").read_bytes())
@@ -31,9 +31,9 @@ async def answer(
     record: dict[str, Any],
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
-) -> Attempted:
+) -> SendResult:
     """Return the outcome of a message that gets the body; for a batch, of its first message."""
     reply = httpx.Response(record["http_status"] or 400, json=record["body"])
     if isinstance(record["body"], list):
@@ -53,7 +53,7 @@ async def test_a_recorded_body_gets_the_expected_type(
     record: dict[str, Any],
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     outcome = (await answer(record, graph, channel, credentials, message)).outcome
@@ -69,7 +69,7 @@ async def test_a_recorded_body_gets_its_scope_or_a_listed_exception(
     record: dict[str, Any],
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     outcome = (await answer(record, graph, channel, credentials, message)).outcome

@@ -6,7 +6,7 @@ import pytest
 
 from domain.classification import PlatformError
 from domain.outcome import Failed, Sent, Unconfirmed
-from server.messenger.http import Answer
+from server.messenger.http import HttpResponse
 from server.messenger.reply import Reply, read_outcome, read_reply
 
 
@@ -86,7 +86,7 @@ def test_a_flat_error_is_read(text_key: str) -> None:
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b'"\xff"', b"{} {}", b'{"message_id":"m_1"'])
 def test_a_body_that_is_not_json_is_unreadable(content: bytes) -> None:
-    assert isinstance(read_reply(Answer(status=200, headers={}, content=content)).outcome(), Unconfirmed)
+    assert isinstance(read_reply(HttpResponse(status=200, headers={}, content=content)).outcome(), Unconfirmed)
 
 
 def test_an_error_overrides_a_message_id() -> None:

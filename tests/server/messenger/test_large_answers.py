@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from domain.outcome import Sent, Unconfirmed
-from server.messenger.channel import Credentials, OutgoingMessage, TokenAccepted, TokenUntried
-from server.messenger.http import MAX_ANSWER_BYTES, AnswerTooLargeError, open_client, read_answer
+from server.messenger.channel import OutgoingMessage, PageCredentials, TokenAccepted, TokenUnchecked
+from server.messenger.http import MAX_RESPONSE_BYTES, ResponseTooLargeError, open_client, read_response
 from server.messenger.messenger_channel import MessengerChannel
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -23,7 +23,7 @@ RealChannel = Callable[[str], MessengerChannel]
 
 MIB = 1024 * 1024
 SUCCESS = b'{"recipient_id":"psid-1","message_id":"m_1","id":"1001"}'
-TOO_LARGE = "no answer: what came has more than 1,048,576 bytes"
+TOO_LARGE = "no answer: the response has more than 1,048,576 bytes"
 MEMORY = 16 * MIB  # allowed for reading: several times the size limit, plus buffers
 
 
@@ -82,7 +82,7 @@ PACKED: dict[str, Callable[[], Conversation]] = {
     "deflate": lambda: whole(bomb(15), "Content-Encoding: deflate"),
     "deflate without a frame": lambda: whole(bomb(-15), "Content-Encoding: deflate"),
     "gzip of gzip": lambda: whole(gzip.compress(bomb(31)), "Content-Encoding: gzip, gzip"),
-    "plain": lambda: whole(padded(MAX_ANSWER_BYTES + 1)),
+    "plain": lambda: whole(padded(MAX_RESPONSE_BYTES + 1)),
 }
 LARGE = PACKED | ENDLESS
 
@@ -91,7 +91,7 @@ LARGE = PACKED | ENDLESS
 async def test_an_answer_that_is_too_large_is_unconfirmed_and_uses_little_memory(
     make_conversation: Callable[[], Conversation],
     serve: Serve,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     conversation = make_conversation()
@@ -108,15 +108,15 @@ async def test_an_answer_that_is_too_large_is_unconfirmed_and_uses_little_memory
     for attempt in (single, *together):
         assert isinstance(attempt.outcome, Unconfirmed)
         assert attempt.outcome.fault.message == TOO_LARGE
-    assert check == TokenUntried(TOO_LARGE)
+    assert check == TokenUnchecked(TOO_LARGE)
     assert peak < MEMORY
 
 
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        (padded(MAX_ANSWER_BYTES), ()),
-        (gzip.compress(padded(MAX_ANSWER_BYTES)), ("Content-Encoding: gzip",)),
+        (padded(MAX_RESPONSE_BYTES), ()),
+        (gzip.compress(padded(MAX_RESPONSE_BYTES)), ("Content-Encoding: gzip",)),
         (zlib.compress(SUCCESS), ("Content-Encoding: Deflate",)),
         (zlib.compress(SUCCESS)[2:-4], ("Content-Encoding: deflate",)),
         (gzip.compress(zlib.compress(SUCCESS)), ("Content-Encoding: deflate, gzip",)),
@@ -129,7 +129,7 @@ async def test_an_answer_of_the_maximum_size_is_read(
     headers: tuple[str, ...],
     serve: Serve,
     real_channel: RealChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     async with serve(whole(body, *headers)) as url:
@@ -139,12 +139,12 @@ async def test_an_answer_of_the_maximum_size_is_read(
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip, gzip", "gzip, br", "compress"])
 async def test_an_answer_with_an_unrequested_encoding_cannot_be_read(
-    coding: str, serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    coding: str, serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async with serve(whole(SUCCESS, f"Content-Encoding: {coding}")) as url:
         outcome = (await real_channel(url).send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
-    assert outcome.fault.message == "no answer: what came cannot be read"
+    assert outcome.fault.message == "no answer: the response cannot be read"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_an_answer_with_an_unrequested_encoding_cannot_be_read(
     ids=["body", "interim answers", "headers"],
 )
 async def test_a_slow_endless_answer_ends_at_the_deadline(
-    conversation: Conversation, serve: Serve, credentials: Credentials, message: OutgoingMessage
+    conversation: Conversation, serve: Serve, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     deadline = datetime.timedelta(seconds=0.3)
     async with serve(conversation) as url, open_client() as client, asyncio.timeout(5):
@@ -165,11 +165,11 @@ async def test_a_slow_endless_answer_ends_at_the_deadline(
         outcome = (await channel.send(credentials, message)).outcome
         check = await channel.check_token(credentials)
     assert isinstance(outcome, Unconfirmed)
-    assert isinstance(check, TokenUntried)
+    assert isinstance(check, TokenUnchecked)
 
 
 async def test_endless_headers_use_little_memory(
-    serve: Serve, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     conversation = endless(b"HTTP/1.1 200 OK\r\n", (b"X-More: " + b"x" * 4_000 + b"\r\n") * 16)
     async with serve(conversation) as url, open_client() as client, asyncio.timeout(10):
@@ -189,5 +189,5 @@ async def test_the_limit_applies_to_other_transports() -> None:
         while True:
             yield b" " * 65_536
 
-    with pytest.raises(AnswerTooLargeError):
-        await read_answer(httpx.Response(200, content=pieces()))
+    with pytest.raises(ResponseTooLargeError):
+        await read_response(httpx.Response(200, content=pieces()))

@@ -10,7 +10,7 @@ import respx
 
 from domain.fault import ErrorType
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
-from server.messenger.channel import Advice, Attempted, Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials, RateAdvice, SendResult
 from server.messenger.messenger_channel import MessengerChannel
 
 
@@ -29,20 +29,20 @@ def error(code: int, **more: object) -> dict[str, Any]:
 class Batch:
     """Sends three messages in a batch that gets the given answer."""
 
-    def __init__(self, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials) -> None:
+    def __init__(self, graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials) -> None:
         self._graph, self._channel, self._credentials = graph, channel, credentials
 
-    async def __call__(self, message: OutgoingMessage, reply: httpx.Response) -> list[Attempted]:
+    async def __call__(self, message: OutgoingMessage, reply: httpx.Response) -> list[SendResult]:
         self._graph.post("/").mock(return_value=reply)
         return list(await self._channel.send_batch(self._credentials, [message] * 3))
 
 
 @pytest.fixture
-def batch(graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials) -> Batch:
+def batch(graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials) -> Batch:
     return Batch(graph, channel, credentials)
 
 
-def kinds(attempts: list[Attempted]) -> list[tuple[type[Outcome], ErrorType | None]]:
+def kinds(attempts: list[SendResult]) -> list[tuple[type[Outcome], ErrorType | None]]:
     return [(type(it.outcome), None if isinstance(it.outcome, Sent) else it.outcome.fault.type) for it in attempts]
 
 
@@ -132,8 +132,8 @@ async def test_advice_is_read_from_the_headers_of_parts_and_of_the_reply(
     of_a_part = [{"name": "X-Page-Usage", "value": '{"call_count":90}'}, {"name": None}, "odd"]
     parts = [sent("m_1"), part(200, {"message_id": "m_2"}, of_a_part), None]
     attempts = await batch(message, httpx.Response(200, json=parts, headers={"Retry-After": "5"}))
-    outer = Advice(retry_after=timedelta(seconds=5), asked_by="Retry-After: 5")
-    both = Advice(retry_after=timedelta(seconds=5), asked_by="Retry-After: 5", usage=0.9)
+    outer = RateAdvice(retry_after=timedelta(seconds=5), requested_by="Retry-After: 5")
+    both = RateAdvice(retry_after=timedelta(seconds=5), requested_by="Retry-After: 5", usage=0.9)
     assert [it.advice for it in attempts] == [outer, both, outer]
 
 

@@ -14,7 +14,7 @@ import respx
 from domain.content import Attachment, Content, QuickReply
 from domain.fault import ErrorType
 from domain.outcome import Failed, Sent
-from server.messenger.channel import Credentials, OutgoingMessage, TokenUntried
+from server.messenger.channel import OutgoingMessage, PageCredentials, TokenUnchecked
 from server.messenger.messenger_channel import MessengerChannel
 
 SENT = httpx.Response(200, json={"recipient_id": "psid-1", "message_id": "m_1"})
@@ -31,7 +31,7 @@ def only_request(graph: respx.MockRouter) -> httpx.Request:
 
 
 async def sent_body(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, content: Content
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, content: Content
 ) -> dict[str, Any]:
     graph.post("/v25.0/1001/messages").mock(return_value=SENT)
     attempt = await channel.send(credentials, with_content(content))
@@ -40,12 +40,12 @@ async def sent_body(
     return body
 
 
-def proof(credentials: Credentials) -> str:
+def proof(credentials: PageCredentials) -> str:
     return hmac.new(credentials.app_secret.encode(), credentials.access_token.encode(), hashlib.sha256).hexdigest()
 
 
 async def test_a_text_request_has_all_required_fields(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     content = Content(
         text="Größe - 你好 👋",
@@ -72,7 +72,7 @@ async def test_a_text_request_has_all_required_fields(
 
 
 async def test_unset_fields_are_not_sent(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     without_secret = msgspec.structs.replace(credentials, app_secret="")
     assert await sent_body(graph, channel, without_secret, Content(text="Hi")) == {
@@ -101,14 +101,14 @@ async def test_an_attachment_is_sent_as_its_payload(
     payload: dict[str, Any],
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
 ) -> None:
     body = await sent_body(graph, channel, credentials, Content(attachment=attachment))
     assert body["message"] == {"attachment": {"type": attachment.type, "payload": payload}, "metadata": "d-1"}
 
 
 async def test_the_token_is_sent_in_a_header_and_no_secret_in_an_address(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(200, json={"id": "1001", "message_id": "m_1"}))
     await channel.send(credentials, message)
@@ -125,7 +125,7 @@ async def test_the_token_is_sent_in_a_header_and_no_secret_in_an_address(
 
 
 async def test_a_replaced_token_is_used_from_the_next_request_on(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     graph.post("/v25.0/1001/messages").mock(return_value=SENT)
     graph.post("/").mock(return_value=httpx.Response(200, json=[None]))
@@ -144,7 +144,7 @@ async def test_a_replaced_token_is_used_from_the_next_request_on(
 
 
 async def test_a_batch_is_a_form_of_forms(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     graph.post("/").mock(return_value=httpx.Response(200, json=[None, None]))
     picture = Content(
@@ -188,7 +188,7 @@ async def test_a_batch_is_a_form_of_forms(
     ],
 )
 async def test_batches_go_to_the_root_of_the_api(
-    graph_url: str, batch_url: str, credentials: Credentials, message: OutgoingMessage
+    graph_url: str, batch_url: str, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     addresses: list[str] = []
 
@@ -203,7 +203,7 @@ async def test_batches_go_to_the_root_of_the_api(
 
 
 async def test_an_empty_batch_sends_no_request(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     assert await channel.send_batch(credentials, []) == []
     assert not graph.calls
@@ -214,18 +214,18 @@ async def test_a_token_that_is_invalid_in_a_header_sends_nothing_and_is_not_the_
     token: str,
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     broken = msgspec.structs.replace(credentials, access_token=token)
     attempts = [await channel.send(broken, message), *await channel.send_batch(broken, [message])]
     assert all(isinstance(attempt.outcome, Failed) for attempt in attempts)
-    assert isinstance(await channel.check_token(broken), TokenUntried)
+    assert isinstance(await channel.check_token(broken), TokenUnchecked)
     assert not graph.calls
 
 
 async def test_a_template_without_a_json_form_is_a_content_fault(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     content = Content(attachment=Attachment(type="template", template={"price": float("nan")}))
     outcome = (await channel.send(credentials, with_content(content))).outcome

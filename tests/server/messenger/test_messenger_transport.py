@@ -13,7 +13,7 @@ import pytest
 
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Outcome, Sent, Unconfirmed
-from server.messenger.channel import Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 
@@ -107,7 +107,7 @@ async def test_a_request_that_may_have_arrived_is_unconfirmed(
     conversation: Conversation,
     serve: Serve,
     real_channel: RealChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     async with serve(conversation) as url:
@@ -119,12 +119,12 @@ async def test_a_request_that_may_have_arrived_is_unconfirmed(
 @pytest.mark.parametrize(
     ("conversation", "text"),
     [
-        (reset_after_reading, "the connection broke before an answer came"),
-        (hang_up_after_reading, "the connection broke before an answer came"),
-        (say_nothing, "none came within the time limit"),
-        (answering(b"\x00\x01nonsense\r\n\r\n"), "what came cannot be read"),
-        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), "the answer broke off"),
-        (answering(http("200 OK", b"{}", "Content-Encoding: gzip")), "what came cannot be read"),
+        (reset_after_reading, "the connection broke before a response arrived"),
+        (hang_up_after_reading, "the connection broke before a response arrived"),
+        (say_nothing, "no response arrived within the time limit"),
+        (answering(b"\x00\x01nonsense\r\n\r\n"), "the response cannot be read"),
+        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), "the response broke off"),
+        (answering(http("200 OK", b"{}", "Content-Encoding: gzip")), "the response cannot be read"),
     ],
     ids=["reset", "closed", "time-out", "no HTTP", "cut off", "not gzip"],
 )
@@ -133,7 +133,7 @@ async def test_the_error_message_describes_the_transport_fault(
     text: str,
     serve: Serve,
     real_channel: RealChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     async with serve(conversation) as url:
@@ -143,7 +143,7 @@ async def test_the_error_message_describes_the_transport_fault(
 
 
 async def test_a_missing_answer_ends_at_the_clients_timeout(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async with serve(say_nothing) as url, asyncio.timeout(10):  # the channel's deadline is 60 seconds
         outcome = (await real_channel(url).send(credentials, message)).outcome
@@ -151,18 +151,18 @@ async def test_a_missing_answer_ends_at_the_clients_timeout(
 
 
 async def test_an_exchange_ends_at_its_deadline_before_the_clients_timeouts(
-    serve: Serve, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async with serve(say_nothing) as url, open_client(timeout=httpx.Timeout(5.0)) as client:
         channel = MessengerChannel(client, url, deadline=datetime.timedelta(seconds=0.1))
         async with asyncio.timeout(3):  # the client's own timeout is 5 seconds
             outcome = (await channel.send(credentials, message)).outcome
     assert isinstance(outcome, Unconfirmed)
-    assert outcome.fault.message == "no answer: none came within the time limit"
+    assert outcome.fault.message == "no answer: no response arrived within the time limit"
 
 
 async def test_a_send_on_a_broken_keep_alive_connection_is_not_repeated(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     requests: list[bytes] = []
     success = b'{"recipient_id":"psid-1","message_id":"m_1"}'
@@ -182,7 +182,7 @@ async def test_a_send_on_a_broken_keep_alive_connection_is_not_repeated(
 
 
 async def test_a_compressed_answer_is_read(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     success = gzip.compress(b'{"recipient_id":"psid-1","message_id":"m_1"}')
     async with serve(answering(http("200 OK", success, "content-encoding: gzip"))) as url:
@@ -191,7 +191,7 @@ async def test_a_compressed_answer_is_read(
 
 
 async def test_a_cookie_is_not_stored(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     requests: list[bytes] = []
 
@@ -207,7 +207,7 @@ async def test_a_cookie_is_not_stored(
 
 
 async def test_a_redirect_is_not_followed(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     requests: list[bytes] = []
 
@@ -221,7 +221,7 @@ async def test_a_redirect_is_not_followed(
 
 
 async def test_a_batch_without_an_answer_leaves_every_part_unconfirmed(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async with serve(reset_after_reading) as url:
         attempts = await real_channel(url).send_batch(credentials, [message] * 3)

@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
-from server.messenger.channel import Credentials, NothingLeftError, OutgoingMessage, TokenUntried
+from server.messenger.channel import LocalShortageError, OutgoingMessage, PageCredentials, TokenUnchecked
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 
 RealChannel = Callable[[str], MessengerChannel]
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-BROKEN = "no answer: the connection broke before an answer came"
-UNEXPECTED = "no answer: something unexpected went wrong on this side"
-TOO_LATE = "none came about within the time limit"
+BROKEN = "no answer: the connection broke before a response arrived"
+UNEXPECTED = "no answer: an unexpected error occurred in the server"
+TOO_LATE = "it took longer than the time limit"
 Serve = Callable[[Conversation], AbstractAsyncContextManager[str]]
 
 
@@ -38,7 +38,7 @@ def assert_never_left(outcome: Outcome, reason: str) -> None:
 
 
 async def test_a_refused_connection_is_failed(
-    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound but not listening, so no other process gets the port
@@ -46,12 +46,12 @@ async def test_a_refused_connection_is_failed(
         attempts = [await channel.send(credentials, message), *await channel.send_batch(credentials, [message] * 2)]
         check = await channel.check_token(credentials)
     for attempt in attempts:
-        assert_never_left(attempt.outcome, "nobody accepts connections at the platform's address")
-    assert isinstance(check, TokenUntried)
+        assert_never_left(attempt.outcome, "the platform's address refuses connections")
+    assert isinstance(check, TokenUnchecked)
 
 
 async def test_an_unknown_host_is_failed(
-    monkeypatch: pytest.MonkeyPatch, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    monkeypatch: pytest.MonkeyPatch, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -62,7 +62,7 @@ async def test_an_unknown_host_is_failed(
 
 
 async def test_a_connection_that_is_not_established_in_time_is_failed(
-    real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -79,7 +79,7 @@ async def test_a_connection_that_is_not_established_in_time_is_failed(
 
 
 async def test_a_wait_without_a_free_connection_is_no_attempt(
-    serve: Serve, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     taken = asyncio.Event()
 
@@ -87,33 +87,33 @@ async def test_a_wait_without_a_free_connection_is_no_attempt(
         taken.set()
         await reader.read()  # until the client closes the connection
 
-    async with serve(keep) as url, open_client(max_connections=1, free_seconds=0.2) as client:
+    async with serve(keep) as url, open_client(max_connections=1, connection_wait_seconds=0.2) as client:
         channel = MessengerChannel(client, url)
         first = asyncio.create_task(channel.send(credentials, message))
         await taken.wait()
         for send in (channel.send(credentials, message), channel.send_batch(credentials, [message] * 2)):
-            with pytest.raises(NothingLeftError, match="no connection was free"):
+            with pytest.raises(LocalShortageError, match="no connection was free"):
                 await send
-        assert await channel.check_token(credentials) == TokenUntried("no connection was free")
+        assert await channel.check_token(credentials) == TokenUnchecked("no connection was free")
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
 
 
 async def test_a_returned_connection_is_free_again_after_any_outcome(
-    serve: Serve, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with serve(hang_up) as url, open_client(max_connections=1, free_seconds=0.2) as client:
+    async with serve(hang_up) as url, open_client(max_connections=1, connection_wait_seconds=0.2) as client:
         channel = MessengerChannel(client, url)
         for _ in range(3):
             assert isinstance((await channel.send(credentials, message)).outcome, Unconfirmed)
 
 
 async def test_a_process_without_file_descriptors_makes_no_attempt(
-    serve: Serve, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    serve: Serve, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     async def never(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         raise AssertionError("something left")
@@ -123,12 +123,12 @@ async def test_a_process_without_file_descriptors_makes_no_attempt(
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         try:
-            with pytest.raises(NothingLeftError, match="EMFILE"):
+            with pytest.raises(LocalShortageError, match="EMFILE"):
                 await channel.send(credentials, message)
             check = await channel.check_token(credentials)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert isinstance(check, TokenUntried)
+    assert isinstance(check, TokenUnchecked)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ async def test_a_lookup_that_fails_on_this_machine_is_no_attempt(
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
     real_channel: RealChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(NothingLeftError):
+    with pytest.raises(LocalShortageError):
         await real_channel("http://graph.example").send(credentials, message)
 
 
@@ -162,14 +162,14 @@ async def test_a_local_resource_shortage_is_no_attempt(
     code: int,
     monkeypatch: pytest.MonkeyPatch,
     real_channel: RealChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
     message: OutgoingMessage,
 ) -> None:
     async def fails(*_: object, **__: object) -> None:
         raise OSError(code, "lacking")
 
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fails)
-    with pytest.raises(NothingLeftError, match=errno.errorcode[code]):
+    with pytest.raises(LocalShortageError, match=errno.errorcode[code]):
         await real_channel("http://127.0.0.1:1").send(credentials, message)
 
 
@@ -194,7 +194,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 
 
 async def test_an_untrusted_certificate_is_failed(
-    tmp_path: Path, real_channel: RealChannel, credentials: Credentials, message: OutgoingMessage
+    tmp_path: Path, real_channel: RealChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     requests: list[asyncio.StreamReader] = []
 
@@ -215,8 +215,8 @@ async def test_an_untrusted_certificate_is_failed(
     [
         (httpx.ConnectError("refused"), Failed, "no connection: the platform's address cannot be reached"),
         (httpx.ConnectTimeout("slow"), Failed, f"no connection: {TOO_LATE}"),
-        (httpx.UnsupportedProtocol("ftp"), Failed, "no connection: the platform's address is no web address"),
-        (httpx.ReadTimeout("slow"), Unconfirmed, "no answer: none came within the time limit"),
+        (httpx.UnsupportedProtocol("ftp"), Failed, "no connection: the platform's address is not a web address"),
+        (httpx.ReadTimeout("slow"), Unconfirmed, "no answer: no response arrived within the time limit"),
         (httpx.WriteError("broken"), Unconfirmed, BROKEN),
         (httpx.RemoteProtocolError("closed"), Unconfirmed, BROKEN),
         (RuntimeError("the client has been closed"), Unconfirmed, UNEXPECTED),
@@ -224,7 +224,7 @@ async def test_an_untrusted_certificate_is_failed(
     ],
 )
 async def test_errors_of_other_transports_are_distinguished(
-    error: Exception, kind: type[Outcome], text: str, credentials: Credentials, message: OutgoingMessage
+    error: Exception, kind: type[Outcome], text: str, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise error

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from domain.content import Attachment, Content, QuickReply
 from domain.fault import ErrorType, Fault, RetryRule, Scope
 from domain.outcome import Failed, Sent
-from server.messenger.channel import Credentials, OutgoingMessage, TokenRefused
+from server.messenger.channel import OutgoingMessage, PageCredentials, TokenRejected
 from server.messenger.messenger_channel import MessengerChannel
 from server.messenger.redaction import MAX_MESSAGE_LENGTH, RUN, Redaction, redact
 from server.messenger.request import secrets_of
@@ -74,7 +74,7 @@ def test_every_secret_is_removed(before: str, secret: str, after: str) -> None:
 
 
 async def test_no_secret_of_the_page_and_no_text_is_shown(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     secrets = [*secrets_of(credentials), message.content.text]
     said = " and ".join(secrets)
@@ -88,7 +88,7 @@ async def test_no_secret_of_the_page_and_no_text_is_shown(
     graph.route().mock(return_value=flat)
     attempts += await channel.send_batch(credentials, [message])
 
-    assert isinstance(check, TokenRefused)
+    assert isinstance(check, TokenRejected)
     assert check.fault.message == f"*** and *** and *** and {message.content.text}"  # a token check has no message text
     for attempt in attempts:
         assert isinstance(attempt.outcome, Failed)
@@ -97,7 +97,7 @@ async def test_no_secret_of_the_page_and_no_text_is_shown(
 
 
 async def test_no_string_of_a_content_is_shown_except_the_platforms_own_words(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     """Addresses and buttons may contain a recipient's values, like texts."""
     template = {"template_type": "button", "text": "Dear Nguyễn", "buttons": [{"url": "https://e.org/?n=Ann"}]}
@@ -114,7 +114,7 @@ async def test_no_string_of_a_content_is_shown_except_the_platforms_own_words(
 
 
 async def test_a_very_short_text_leaves_the_error_readable(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(400, json={"error": {"message": "no such page", "code": 42}}))
     short = msgspec.structs.replace(message, content=Content(text="a"))
@@ -123,7 +123,9 @@ async def test_a_very_short_text_leaves_the_error_readable(
     assert outcome.fault.message == "no such page"
 
 
-def test_no_representation_of_the_channel_shows_a_secret(credentials: Credentials, channel: MessengerChannel) -> None:
+def test_no_representation_of_the_channel_shows_a_secret(
+    credentials: PageCredentials, channel: MessengerChannel
+) -> None:
     for secret in secrets_of(credentials):
         assert secret not in repr(credentials) + repr(channel) + repr(vars(channel))
 
@@ -231,7 +233,7 @@ def test_an_error_of_any_length_is_cleaned_within_milliseconds() -> None:
 
 
 async def test_the_answer_to_a_batch_quotes_no_part_of_it(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     """This holds for an error of the whole batch, and for one part's error that quotes another part."""
     ann = msgspec.structs.replace(message, variable_values=lambda: ANN)
@@ -247,7 +249,7 @@ async def test_the_answer_to_a_batch_quotes_no_part_of_it(
 
 
 async def test_an_error_is_classified_before_its_redaction(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     """This holds even if the message text contains the deciding words."""
     quoting = msgspec.structs.replace(message, content=Content(text="no matching user found"))
@@ -262,7 +264,7 @@ async def test_an_error_is_classified_before_its_redaction(
 
 
 async def test_a_message_id_contains_no_control_characters(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     graph.route().mock(return_value=httpx.Response(200, json={"message_id": "m_\x1b[2J\u202e1" + "x" * 9_999}))
 

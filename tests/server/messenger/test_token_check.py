@@ -7,12 +7,12 @@ import pytest
 import respx
 
 from domain.fault import ErrorType
-from server.messenger.channel import Credentials, TokenAccepted, TokenRefused, TokenUntried
+from server.messenger.channel import PageCredentials, TokenAccepted, TokenRejected, TokenUnchecked
 from server.messenger.messenger_channel import MessengerChannel
 
 
 async def test_an_answered_call_accepts_the_token(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     route = graph.get("/v25.0/1001", params={"fields": "id"}).mock(
         return_value=httpx.Response(200, json={"id": "1001"})
@@ -46,11 +46,11 @@ async def test_an_error_body_refuses_the_token(
     expected: ErrorType,
     graph: respx.MockRouter,
     channel: MessengerChannel,
-    credentials: Credentials,
+    credentials: PageCredentials,
 ) -> None:
     graph.get("/v25.0/1001").mock(return_value=httpx.Response(status, json={"error": error}))
     check = await channel.check_token(credentials)
-    assert isinstance(check, TokenRefused)
+    assert isinstance(check, TokenRejected)
     assert check.fault.type is expected
 
 
@@ -72,18 +72,18 @@ async def test_an_error_body_refuses_the_token(
     ],
 )
 async def test_an_unreachable_platform_leaves_the_token_untried(
-    reply: httpx.Response, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    reply: httpx.Response, graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     graph.get("/v25.0/1001").mock(return_value=reply)
     check = await channel.check_token(credentials)
-    assert isinstance(check, TokenUntried)
+    assert isinstance(check, TokenUnchecked)
     assert check.reason
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 399])
 @pytest.mark.parametrize("location", ["https://example.com/login", "/v25.0/1001", "", None])
 async def test_a_redirect_refuses_the_token_and_is_not_followed(
-    status: int, location: str | None, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    status: int, location: str | None, graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     """The platform sends no redirects: another server has answered, for example a login page of the network."""
     headers = {} if location is None else {"Location": location}
@@ -91,7 +91,7 @@ async def test_a_redirect_refuses_the_token_and_is_not_followed(
 
     check = await channel.check_token(credentials)
 
-    assert isinstance(check, TokenRefused)
+    assert isinstance(check, TokenRejected)
     assert f"HTTP {status}" in check.fault.message
     assert "example.com" not in check.fault.message
     assert len(graph.calls) == 1
@@ -99,38 +99,38 @@ async def test_a_redirect_refuses_the_token_and_is_not_followed(
 
 @pytest.mark.parametrize("body", [{"error": {"code": 2, "message": "(#2) Try again"}}, {"error": {"code": 190}}])
 async def test_a_redirect_with_an_error_body_refuses_the_token(
-    body: dict[str, Any], graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    body: dict[str, Any], graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     graph.get("/v25.0/1001").mock(return_value=httpx.Response(302, json=body))
 
-    assert isinstance(await channel.check_token(credentials), TokenRefused)
+    assert isinstance(await channel.check_token(credentials), TokenRejected)
 
 
 @pytest.mark.parametrize(("token", "page_id"), [("EAA\u200bB", "1001"), ("EAAB", "1\ud800")])
 async def test_a_request_that_cannot_be_written_leaves_the_token_untried(
     graph: respx.MockRouter, channel: MessengerChannel, token: str, page_id: str
 ) -> None:
-    check = await channel.check_token(Credentials(page_id=page_id, access_token=token, app_secret=""))
+    check = await channel.check_token(PageCredentials(page_id=page_id, access_token=token, app_secret=""))
 
-    assert isinstance(check, TokenUntried)
+    assert isinstance(check, TokenUnchecked)
     assert token not in check.reason
     assert not graph.calls
 
 
 @pytest.mark.parametrize("graph_url", ["https://[graph", "https://graph.example:port", "https://gra\x00ph.example"])
 async def test_an_invalid_address_leaves_the_token_untried(
-    graph: respx.MockRouter, credentials: Credentials, graph_url: str
+    graph: respx.MockRouter, credentials: PageCredentials, graph_url: str
 ) -> None:
     channel = MessengerChannel(httpx.MockTransport(graph.async_handler), graph_url)
 
-    assert isinstance(await channel.check_token(credentials), TokenUntried)
+    assert isinstance(await channel.check_token(credentials), TokenUnchecked)
 
 
 async def test_a_timeout_leaves_the_token_untried(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     graph.get("/v25.0/1001").mock(side_effect=httpx.ReadTimeout)
-    assert isinstance(await channel.check_token(credentials), TokenUntried)
+    assert isinstance(await channel.check_token(credentials), TokenUnchecked)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,11 @@ async def test_a_timeout_leaves_the_token_untried(
     ],
 )
 async def test_only_a_page_token_gets_the_page_as_answer(
-    reply: httpx.Response, is_own: bool, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    reply: httpx.Response,
+    is_own: bool,
+    graph: respx.MockRouter,
+    channel: MessengerChannel,
+    credentials: PageCredentials,
 ) -> None:
     """A user's token that may read the page gets the user as answer."""
     graph.get("/v25.0/me", params={"fields": "id"}).mock(return_value=reply)
@@ -154,7 +158,7 @@ async def test_only_a_page_token_gets_the_page_as_answer(
 
 
 async def test_an_unreachable_platform_confirms_no_token(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     graph.get("/v25.0/me").mock(side_effect=httpx.ConnectError("refused"))
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from domain.outcome import Outcome, Sent
 from server.messenger import reply
-from server.messenger.channel import Advice, Attempted
-from server.messenger.http import Answer
-from server.messenger.reply import Reply, as_json, read_any_batch, read_batch, read_outcome
+from server.messenger.channel import RateAdvice, SendResult
+from server.messenger.http import HttpResponse
+from server.messenger.reply import Reply, parse_json, read_any_batch_results, read_batch_results, read_outcome
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
@@ -46,7 +46,7 @@ USUAL = '{"recipient_id":"psid-1","message_id":"m_1"}'
 
 
 def read_completely(status: int, body: bytes | str) -> Outcome:
-    return Reply(status=status, body=as_json(body)).outcome()
+    return Reply(status=status, body=parse_json(body)).outcome()
 
 
 @given(STATUSES, TEXTS | st.binary())
@@ -58,20 +58,20 @@ def test_the_fast_and_the_complete_reader_give_the_same_outcome(status: int, bod
 
 @given(OUTER_HEADERS, BATCHES, st.sampled_from([0, 0, 0, 1, -1]))
 def test_the_fast_and_the_complete_reader_give_the_same_batch(headers: dict[str, str], batch: Any, more: int) -> None:
-    answer = Answer(status=200, headers=headers, content=json.dumps(batch).encode())
+    answer = HttpResponse(status=200, headers=headers, content=json.dumps(batch).encode())
     size = max(1, len(batch) + more if isinstance(batch, list) else 1)
-    assert read_batch(answer, size=size) == read_any_batch(answer, size=size)
+    assert read_batch_results(answer, size=size) == read_any_batch_results(answer, size=size)
 
 
 @pytest.mark.parametrize("body", [USUAL, '{"message_id":"m_1"}', '{"message_id":"m_1","attachment_id":"7"}'])
 def test_the_usual_success_is_read_by_the_fast_reader(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(reply, "as_json")
+    monkeypatch.delattr(reply, "parse_json")
     assert read_outcome(200, body) == Sent("m_1")
 
 
 def test_the_usual_batch_is_read_by_the_fast_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(reply, "read_any_batch")
+    monkeypatch.delattr(reply, "read_any_batch_results")
     headers = [{"name": "Date", "value": "today"}, {"name": "X-Page-Usage", "value": '{"call_count":90}'}]
     parts = [{"code": 200, "body": USUAL, "headers": headers}, None]
-    answer = Answer(status=200, headers={}, content=json.dumps(parts).encode())
-    assert read_batch(answer, size=2)[0] == Attempted(outcome=Sent("m_1"), advice=Advice(usage=0.9))
+    answer = HttpResponse(status=200, headers={}, content=json.dumps(parts).encode())
+    assert read_batch_results(answer, size=2)[0] == SendResult(outcome=Sent("m_1"), advice=RateAdvice(usage=0.9))

@@ -98,7 +98,7 @@ async def seen_from_outside(folder: Path) -> AsyncIterator[Outside]:
         telemetry = Telemetry("127.0.0.1:0", tracing)
         channel = telemetry.over_channel(MessengerChannel(client, settings.graph_url))
         service = RedriveServer(settings, telemetry.over_log(log), Vault(new_key()), channel, telemetry.calls)
-        async with telemetry.shown(log, service.paces) as metrics:
+        async with telemetry.shown(log, service.rates) as metrics:
             address = await service.start()
             async with grpc.aio.insecure_channel(address) as wire:
                 yield Outside(wire, sandbox, store, log, f"http://{metrics}/metrics", exporter)

@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.background.reconciler.SWEEP_SECONDS", 0.2)
+    monkeypatch.setattr("server.background.reconciler.RECONCILE_SECONDS", 0.2)
     monkeypatch.setattr("server.sending.dispatcher.POLL_SECONDS", 0.2)
 
 

@@ -15,11 +15,11 @@ from projections.batches import BatchRow, list_of_message
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
+from server.background.background_tasks import BackgroundTasks
 from server.background.due_rounds import DueRounds
 from server.background.reconciler import Reconciler
 from server.background.retry_timer import RetryTimer
 from server.background.round_finalizer import RoundFinalizer
-from server.background.services import DeliveryService
 from server.background.stuck_batches import StuckBatches
 from server.background.timetable import parse_timetable
 from server.cluster.page_leases import PageLeases
@@ -70,7 +70,7 @@ class ServiceProcess:
         )
         self.dispatcher = Dispatcher(log, vault, channel, self.ownership, wall_clock)
         rounds = AutomaticRoundService(log, wall_clock)
-        closer = RoundFinalizer(log, rounds, worker, wall_clock)
+        finalizer = RoundFinalizer(log, rounds, worker, wall_clock)
         self.timer = RetryTimer(log, rounds, parse_timetable(timetable), wall_clock)
         self.cancels = CancelService(log, wall_clock)
         self.pauses = PauseService(log, wall_clock)
@@ -82,15 +82,17 @@ class ServiceProcess:
         self.names = Names(log, vault)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
-        self.sweeper = Reconciler(log, closer, self.cancels, self.streams, worker, wall_clock)
+        self.reconciler = Reconciler(log, finalizer, self.cancels, self.streams, worker, wall_clock)
         due_rounds = DueRounds(log, rounds, worker)
-        self._service = DeliveryService(self.ownership, self.dispatcher, closer, self.timer, due_rounds, self.sweeper)
+        self._tasks = BackgroundTasks(
+            self.ownership, self.dispatcher, finalizer, self.timer, due_rounds, self.reconciler
+        )
 
     async def start(self) -> None:
-        await self._service.start()
+        await self._tasks.start()
 
     async def drain(self) -> None:
-        await self._service.drain(GRACE)
+        await self._tasks.drain(GRACE)
 
     # Calls
 

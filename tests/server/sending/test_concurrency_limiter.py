@@ -23,9 +23,9 @@ class Queue:
         self.tasks: dict[str, asyncio.Task[bool]] = {}
 
     async def request(
-        self, name: str, slots: FairConcurrencyLimiter, within: float = float("inf")
+        self, name: str, limiter: FairConcurrencyLimiter, within: float = float("inf")
     ) -> asyncio.Task[bool]:
-        self.tasks[name] = asyncio.create_task(slots.take(self._halt, within=within), name=name)
+        self.tasks[name] = asyncio.create_task(limiter.acquire(self._halt, within=within), name=name)
         await asyncio.sleep(0)
         return self.tasks[name]
 
@@ -44,13 +44,13 @@ async def queue(halt: asyncio.Event) -> AsyncIterator[Queue]:
     await asyncio.gather(*queue.tasks.values(), return_exceptions=True)
 
 
-async def fill(slots: FairConcurrencyLimiter, count: int) -> None:
+async def fill(limiter: FairConcurrencyLimiter, count: int) -> None:
     for _ in range(count):
-        assert await slots.take(asyncio.Event())
+        assert await limiter.acquire(asyncio.Event())
 
 
 async def test_a_free_slot_is_taken_without_a_wait(halt: asyncio.Event) -> None:
-    take = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1)).take(halt, within=1.0)
+    take = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1)).acquire(halt, within=1.0)
 
     with pytest.raises(StopIteration) as end:
         take.send(None)
@@ -62,8 +62,8 @@ async def test_a_page_has_at_most_its_slots_in_flight(halt: asyncio.Event) -> No
     page = FairConcurrencyLimiter(2, FairConcurrencyLimiter(10))
     await fill(page, 2)
 
-    assert not page.is_free
-    assert not await page.take(halt, within=0.01)
+    assert not page.has_capacity
+    assert not await page.acquire(halt, within=0.01)
 
 
 async def test_all_pages_together_have_at_most_the_slots_of_the_process(halt: asyncio.Event) -> None:
@@ -72,8 +72,8 @@ async def test_all_pages_together_have_at_most_the_slots_of_the_process(halt: as
     await fill(pages[0], 2)
     await fill(pages[1], 1)
 
-    assert [page.is_free for page in pages] == [False, False]
-    assert not await pages[1].take(halt, within=0.01)
+    assert [page.has_capacity for page in pages] == [False, False]
+    assert not await pages[1].acquire(halt, within=0.01)
 
 
 async def test_the_first_in_the_queue_gets_the_next_slot(queue: Queue) -> None:
@@ -82,10 +82,10 @@ async def test_the_first_in_the_queue_gets_the_next_slot(queue: Queue) -> None:
     for name in ("first", "second"):
         await queue.request(name, page)
 
-    page.give_back()
+    page.release()
 
     assert await queue.served() == ["first"]
-    assert not page.is_free
+    assert not page.has_capacity
 
 
 async def test_the_page_with_the_fewest_requests_in_flight_gets_the_next_slot(queue: Queue) -> None:
@@ -99,7 +99,7 @@ async def test_the_page_with_the_fewest_requests_in_flight_gets_the_next_slot(qu
         await queue.request(f"quiet {number}", quiet)
 
     for _ in range(2):
-        busy.give_back()
+        busy.release()
 
     assert await queue.served() == ["quiet 0", "quiet 1"]
     assert (busy.in_flight, quiet.in_flight) == (3, 3)
@@ -119,7 +119,7 @@ async def test_a_page_with_all_its_slots_leaves_the_next_one_to_others(queue: Qu
     await queue.request("other", other)
     await queue.request("large", large)
 
-    large.give_back()
+    large.release()
 
     assert await queue.served() == ["other"]
 
@@ -131,7 +131,7 @@ async def test_a_spare_slot_of_the_process_goes_to_the_page_that_returned_one(qu
         await fill(page, 1)
         await queue.request(f"page {number}", page)
 
-    pages[1].give_back()
+    pages[1].release()
 
     assert await queue.served() == ["page 1"]
 
@@ -150,8 +150,8 @@ async def test_after_a_halt_no_slot_is_taken(halt: asyncio.Event) -> None:
     page = FairConcurrencyLimiter(1, FairConcurrencyLimiter(1))
     halt.set()
 
-    assert not await page.take(halt)
-    assert page.is_free
+    assert not await page.acquire(halt)
+    assert page.has_capacity
 
 
 async def test_a_wait_ends_without_a_slot_after_its_limit(queue: Queue) -> None:
@@ -161,7 +161,7 @@ async def test_a_wait_ends_without_a_slot_after_its_limit(queue: Queue) -> None:
     assert not await asyncio.wait_for(await queue.request("hasty", page, within=0.02), 1.0)
 
     patient = await queue.request("patient", page)
-    page.give_back()
+    page.release()
     assert await asyncio.wait_for(patient, 1.0)
 
 
@@ -172,7 +172,7 @@ async def test_the_slot_of_a_cancelled_waiter_goes_to_the_next(queue: Queue) -> 
     await queue.request("next", page)
 
     gone.cancel()
-    page.give_back()  # before the cancelled task runs
+    page.release()  # before the cancelled task runs
 
     assert await queue.served() == ["next"]
 
@@ -183,7 +183,7 @@ async def test_a_slot_is_not_lost_when_its_taker_is_cancelled(queue: Queue) -> N
     await fill(page, 1)
     gone = await queue.request("gone", page)
 
-    page.give_back()
+    page.release()
     gone.cancel()
     await asyncio.wait([gone])
 
@@ -203,7 +203,7 @@ async def test_a_new_page_gets_its_share_as_soon_as_others_return_slots(queue: Q
     for number in range(20):
         await queue.request(f"new {number}", newcomer)
     for page in busy:
-        page.give_back()
+        page.release()
 
     assert sum(name.startswith("new") for name in await queue.served()) == 20
 
@@ -216,14 +216,14 @@ async def test_slots_are_never_lost_or_taken_twice() -> None:
 
     async def work(page: FairConcurrencyLimiter, halt: asyncio.Event) -> None:
         for _ in range(20):
-            if not await page.take(halt, within=chance.choice([0.0, 0.001, 0.01, float("inf")])):
+            if not await page.acquire(halt, within=chance.choice([0.0, 0.001, 0.01, float("inf")])):
                 continue
             most["page"] = max(most["page"], page.in_flight)
             most["whole"] = max(most["whole"], whole.in_flight)
             try:
                 await asyncio.sleep(chance.choice([0.0, 0.0, 0.001]))
             finally:
-                page.give_back()
+                page.release()
 
     halts = [asyncio.Event() for _ in range(60)]
     tasks = [asyncio.create_task(work(chance.choice(pages), halt)) for halt in halts]
@@ -237,4 +237,4 @@ async def test_slots_are_never_lost_or_taken_twice() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
     assert most == {"page": 3, "whole": 7}
-    assert [slots.in_flight for slots in (whole, *pages)] == [0] * 6
+    assert [limiter.in_flight for limiter in (whole, *pages)] == [0] * 6

@@ -76,9 +76,9 @@ async def run_all_triggers(service: ServiceProcess, message_id: str) -> None:
     """Run everything that starts automatic rounds once more after the message is done."""
     await service.done(message_id)
     rounds = AutomaticRoundService(service.log, wall_clock)
-    await service.sweeper.sweep()
-    await RoundFinalizer(service.log, rounds, service.worker, wall_clock).close(message_id, swept=True)
-    await DueRounds(service.log, rounds, service.worker).look()
+    await service.reconciler.reconcile()
+    await RoundFinalizer(service.log, rounds, service.worker, wall_clock).finalize(message_id, by_reconciler=True)
+    await DueRounds(service.log, rounds, service.worker).start_due()
     await service.done(message_id)
 
 
@@ -245,7 +245,7 @@ async def test_a_page_held_for_its_token_starts_no_other_recipient(
     idle: ServiceProcess, control: SandboxControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All failed, the page was held, the token was replaced, and three were resent, all before the reconciler ran."""
-    monkeypatch.setattr("server.background.reconciler.SWEEP_SECONDS", 600)
+    monkeypatch.setattr("server.background.reconciler.RECONCILE_SECONDS", 600)
     await control.order({"preset": "expired_token"})
     await idle.start()
     message_id = await idle.send(crowd(5), retry_policy=auto())  # few enough to leave before the page is held

@@ -13,7 +13,7 @@ from domain.fault import ErrorType
 from domain.message_events import RetryRequested
 from domain.page_events import SendMode
 from server.eventstore.event_store import EventStore
-from server.messenger.channel import Attempted, Channel, Credentials, OutgoingMessage
+from server.messenger.channel import Channel, OutgoingMessage, PageCredentials, SendResult
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.control import SandboxControl
@@ -37,11 +37,13 @@ class RecordingChannel:
         self.check_token, self.is_page_token = channel.check_token, channel.is_page_token
         self.left: list[tuple[str, str]] = []
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         self._record([message])
         return await self._channel.send(credentials, message)
 
-    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+    async def send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
         self._record(messages)
         return await self._channel.send_batch(credentials, messages)
 

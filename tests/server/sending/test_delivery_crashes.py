@@ -200,7 +200,7 @@ async def test_a_new_stream_is_not_abandoned_from_its_first_commit_on(
     async def commit_then_sweep(staged: Commit) -> CommitResult:
         monkeypatch.setattr(service.log, "commit", commit)
         result = await commit(staged)
-        await service.sweeper.sweep()
+        await service.reconciler.reconcile()
         return result
 
     monkeypatch.setattr(service.log, "commit", commit_then_sweep)
@@ -214,6 +214,6 @@ async def test_an_open_stream_of_this_process_is_not_abandoned(service: ServiceP
     stream = await service.streams.open(send_message())
     await stream.add(crowd(1_200))
 
-    await service.sweeper.sweep()
+    await service.reconciler.reconcile()
 
     assert (await stream.submit()).message.total == 1_200

@@ -12,13 +12,12 @@ from domain.retry_delay import ExponentialBackoff
 from projections.message_rows import MessageRow
 from projections.sql import from_micros, micros
 from server.background.timer_report import TimerStatus
-from server.cluster.page_leases import set_retry_after
+from server.cluster.page_leases import PagePause, set_retry_after
 from server.commands.pages import PageHoldService
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from server.sending.rate_limiter import Pause
 from tests.builders import (
     OWNER,
     PAGE,
@@ -104,7 +103,7 @@ async def test_a_retry_after_postpones_a_round(service: ServiceProcess, control:
     message_id = await service.send(people("ann"), retry_policy=cron(3, each(0.5)))
     await service.done(message_id)
     await service.log.commit(
-        Commit([], also=lambda sql: set_retry_after(sql, PAGE, Pause(seconds=1.5, reason="Retry-After: 1.5")))
+        Commit([], also=lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.5, reason="Retry-After: 1.5")))
     )
     opens = wall_clock() + timedelta(seconds=1.5)
 

@@ -12,13 +12,12 @@ from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.background.timer_report import TimerStatus
-from server.cluster.page_leases import set_retry_after
+from server.cluster.page_leases import PagePause, set_retry_after
 from server.eventstore.commit import Commit
-from server.messenger.channel import Advice, Attempted, Channel, Credentials, OutgoingMessage
+from server.messenger.channel import Channel, OutgoingMessage, PageCredentials, RateAdvice, SendResult
 from server.sandbox.control import SandboxControl
 from server.sandbox.record import Arrival
 from server.sandbox.runner import Sandbox
-from server.sending.rate_limiter import Pause
 from tests.builders import PAGE, auto, cron, crowd, fault, people
 from tests.server.sending.service_process import ServiceProcess, open_service
 
@@ -91,9 +90,9 @@ async def test_after_a_new_token_a_resend_reaches_recipients_that_failed_with_th
 
 # Pauses by the platform
 
-LIMITED = Attempted(
+LIMITED = SendResult(
     outcome=Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=Scope.PAGE)),
-    advice=Advice(retry_after=timedelta(seconds=0.8)),
+    advice=RateAdvice(retry_after=timedelta(seconds=0.8)),
 )
 
 
@@ -106,7 +105,7 @@ class LimitingChannel:
         self.is_page_token = channel.is_page_token
         self._refused = False
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         if self._refused:
             return await self._channel.send(credentials, message)
         self._refused = True
@@ -157,7 +156,7 @@ async def test_a_pause_survives_a_restart(database: Path, sandbox: Sandbox) -> N
         await first.ownership.start()
         await first.ownership.own(PAGE)
         await first.log.commit(
-            Commit([], also=lambda sql: set_retry_after(sql, PAGE, Pause(seconds=1.0, reason="Retry-After: 1")))
+            Commit([], also=lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.0, reason="Retry-After: 1")))
         )
         heard = time.time()
 

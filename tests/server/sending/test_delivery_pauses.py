@@ -221,7 +221,7 @@ async def test_a_round_that_ends_while_paused_is_followed_by_the_next_after_the_
     await service.arrived(2)
     await service.pauses.pause(pause_message(message_id))
     await eventually(lambda: service.counts(message_id), lambda counts: counts == {"FAILED": 1, "SENT": 1})
-    await service.sweeper.sweep()
+    await service.reconciler.reconcile()
     await service.done(await service.send(people("eve")))  # message ends are checked one after another
 
     row = await service.row(message_id)

@@ -7,18 +7,18 @@ import pytest
 from domain.batch_events import BatchStarted
 from domain.page_events import PageSettingsChanged
 from domain.streams import page_stream
-from server.sending import dispatcher
-from server.sending.dispatcher import LONGEST_PAUSE, Breakages
-from server.sending.page_worker import PageWorker
+from server.sending import worker_failures
+from server.sending.batch_claims import BatchClaimer
 from server.sending.rate_limiter import AdaptiveRateLimiter
 from server.sending.round_rate_limit import RoundRateLimit
+from server.sending.worker_failures import LONGEST_PAUSE, WorkerFailures
 from tests.builders import PAGE, crowd, page_settings_changed
 from tests.server.sending.service_process import ServiceProcess
 from tests.waiting import eventually
 
 
 def test_each_failure_in_a_row_pauses_the_page_for_longer() -> None:
-    broken = Breakages()
+    broken = WorkerFailures()
 
     pauses = [broken.add(PAGE)[1] for _ in range(2_000)]
 
@@ -29,22 +29,22 @@ def test_each_failure_in_a_row_pauses_the_page_for_longer() -> None:
 
 
 def test_a_success_clears_the_failures_and_a_page_change_only_the_pause() -> None:
-    broken = Breakages()
+    broken = WorkerFailures()
     for _ in range(3):
         broken.add(PAGE)
 
-    broken.try_now(PAGE)
+    broken.end_pause(PAGE)
     assert not broken.is_paused(PAGE)
     assert broken.add(PAGE) == (4, 8)
 
-    assert broken.forget(PAGE) == 4
+    assert broken.reset(PAGE) == 4
     assert not broken.is_paused(PAGE)
     assert broken.add(PAGE) == (1, 1)
 
 
 @pytest.mark.parametrize(
     "broken",
-    [(AdaptiveRateLimiter, "take"), (AdaptiveRateLimiter, "chunk"), (PageWorker, "_begin")],
+    [(AdaptiveRateLimiter, "acquire"), (AdaptiveRateLimiter, "chunk_size"), (BatchClaimer, "claim")],
     ids=["wait", "chunk", "claim"],
 )
 async def test_a_failing_page_writes_few_events_and_sends_after_the_repair(
@@ -59,7 +59,7 @@ async def test_a_failing_page_writes_few_events_and_sends_after_the_repair(
         raise OverflowError
 
     with monkeypatch.context() as patched:
-        patched.setattr(dispatcher, "FIRST_PAUSE", 0.2)
+        patched.setattr(worker_failures, "FIRST_PAUSE", 0.2)
         patched.setattr(owner, name, breaks)
         message_id = await service.send(crowd(5))
         await eventually(lambda: _count(tries), lambda count: count >= 3)
@@ -97,7 +97,7 @@ async def test_a_round_stored_with_too_slow_a_cap_does_not_block_the_page(
     service: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its second message would leave after a very long time; the page sends all other messages."""
-    monkeypatch.setattr("server.sending.page_worker.RoundRateLimits.of", lambda *_: _slow_cap())
+    monkeypatch.setattr("server.sending.batch_claims.RoundRateLimits.for_batch", lambda *_: _slow_cap())
     capped = await service.send(crowd(3))
     await service.arrived(1)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 from domain.delivery import DeliveryStatus
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from server.sending.concurrency_limiter import ALL_SLOTS, PAGE_SLOTS
+from server.sending.concurrency_limiter import MAX_PAGE_REQUESTS, MAX_PROCESS_REQUESTS
 from tests.builders import crowd
 from tests.e2e.processes import running_sandbox_process
 from tests.server.sending.service_process import ServiceProcess
@@ -66,7 +66,7 @@ async def test_ten_pages_that_use_all_requests_delay_another_by_less_than_a_seco
     await service.put_page(SMALL, pace=UNPACED)
     alone = await seconds_for_a_hundred(service)
     pages = [f"30{number:02}" for number in range(10)]
-    assert len(pages) * PAGE_SLOTS > ALL_SLOTS
+    assert len(pages) * MAX_PAGE_REQUESTS > MAX_PROCESS_REQUESTS
     ids = await busy_pages(service, *pages, each=1_500)
 
     with_load = [await seconds_for_a_hundred(service) for _ in range(2)]

@@ -197,7 +197,7 @@ async def test_a_delivery_that_cannot_be_rendered_fails_and_the_others_are_sent(
         raise RecursionError
 
     message_id = await sending.send(crowd(3), text="Hello {{name}}")
-    monkeypatch.setattr("server.sending.rendered_messages._fillings", broken)
+    monkeypatch.setattr("server.sending.rendered_messages._recipient_values", broken)
     await sending.start()
 
     await sending.done(message_id, within=30.0)

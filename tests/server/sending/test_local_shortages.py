@@ -13,11 +13,11 @@ from domain.page_events import SendMode
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.channel import (
-    Attempted,
     Channel,
-    Credentials,
-    NothingLeftError,
+    LocalShortageError,
     OutgoingMessage,
+    PageCredentials,
+    SendResult,
     TokenAccepted,
     TokenCheck,
 )
@@ -38,24 +38,26 @@ class ExhaustedChannel(Channel):
         self.requests = 0
         self.sent: list[str] = []
 
-    async def send(self, credentials: Credentials, message: OutgoingMessage) -> Attempted:
+    async def send(self, credentials: PageCredentials, message: OutgoingMessage) -> SendResult:
         return (await self.send_batch(credentials, [message]))[0]
 
-    async def send_batch(self, credentials: Credentials, messages: Sequence[OutgoingMessage]) -> Sequence[Attempted]:
+    async def send_batch(
+        self, credentials: PageCredentials, messages: Sequence[OutgoingMessage]
+    ) -> Sequence[SendResult]:
         self.requests += 1
         await asyncio.sleep(0.005)
         if self.requests <= self.shortages:
-            raise NothingLeftError("no connection was free")
+            raise LocalShortageError("no connection was free")
         self.sent += [message.recipient_id for message in messages]
-        return [Attempted(outcome=SENT)] * len(messages)
+        return [SendResult(outcome=SENT)] * len(messages)
 
     async def count(self) -> int:
         return self.requests
 
-    async def check_token(self, credentials: Credentials) -> TokenCheck:
+    async def check_token(self, credentials: PageCredentials) -> TokenCheck:
         return TokenAccepted()
 
-    async def is_page_token(self, credentials: Credentials) -> bool:
+    async def is_page_token(self, credentials: PageCredentials) -> bool:
         return True
 
 
@@ -64,8 +66,8 @@ class ExhaustedChannel(Channel):
 async def test_deliveries_without_local_resources_stay_pending_and_leave_later(
     database: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, send_mode: SendMode, shortages: int
 ) -> None:
-    monkeypatch.setattr(rate_limiter, "FIRST_LACK_SECONDS", 0.01)
-    monkeypatch.setattr(rate_limiter, "LONGEST_LACK_SECONDS", 0.05)
+    monkeypatch.setattr(rate_limiter, "FIRST_SHORTAGE_SECONDS", 0.01)
+    monkeypatch.setattr(rate_limiter, "LONGEST_SHORTAGE_SECONDS", 0.05)
     store, channel = SqliteStore(database), ExhaustedChannel(shortages)
     async with EventStore(store) as log, open_client() as client:
         service = ServiceProcess(store, log, sandbox, MessengerChannel(client, sandbox.url), "worker-1", "900")
@@ -89,7 +91,7 @@ async def test_a_lasting_shortage_is_retried_at_growing_intervals(
     database: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The five attempts are 0.1, 0.2, 0.4 and 0.8 seconds apart, across workers; each attempt costs one claim."""
-    monkeypatch.setattr(rate_limiter, "FIRST_LACK_SECONDS", 0.1)
+    monkeypatch.setattr(rate_limiter, "FIRST_SHORTAGE_SECONDS", 0.1)
     store, channel = SqliteStore(database), ExhaustedChannel(10_000)
     async with EventStore(store) as log, open_client() as client:
         service = ServiceProcess(store, log, sandbox, MessengerChannel(client, sandbox.url), "worker-1", "900")

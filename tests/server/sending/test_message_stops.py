@@ -14,7 +14,7 @@ from server.commands.lifecycle import StopService
 from server.eventstore.commit import EventLog
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
-from server.sending.page_worker import OPEN_BATCHES
+from server.sending.running_batches import OPEN_BATCHES
 from tests.builders import auto, cancel_message, crowd, fault, pause_message, resume_message, wall_clock
 from tests.server.sending.service_process import ServiceProcess, open_service
 from tests.waiting import eventually

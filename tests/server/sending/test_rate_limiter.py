@@ -8,8 +8,9 @@ import pytest
 
 from domain.fault import ErrorType, RetryRule, Scope
 from domain.outcome import Failed, Outcome, Unconfirmed
-from server.messenger.channel import Advice, Attempted
-from server.sending.rate_limiter import AdaptiveRateLimiter, Pause
+from server.cluster.page_leases import PagePause
+from server.messenger.channel import RateAdvice, SendResult
+from server.sending.rate_limiter import AdaptiveRateLimiter
 from tests.builders import FAILED_FOR_GOOD, SENT, UNCONFIRMED, fault
 
 
@@ -17,13 +18,13 @@ def limited(scope: Scope = Scope.PAGE) -> Failed:
     return Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=scope))
 
 
-def advised(outcome: Outcome = SENT, *, usage: float | None = None, retry_after: float | None = None) -> Attempted:
+def advised(outcome: Outcome = SENT, *, usage: float | None = None, retry_after: float | None = None) -> SendResult:
     wait = None if retry_after is None else timedelta(seconds=retry_after)
-    return Attempted(outcome=outcome, advice=Advice(usage=usage, retry_after=wait))
+    return SendResult(outcome=outcome, advice=RateAdvice(usage=usage, retry_after=wait))
 
 
-def rate(pacer: AdaptiveRateLimiter) -> float:
-    return pacer._pace.rate(time.monotonic())
+def rate(limiter: AdaptiveRateLimiter) -> float:
+    return limiter._rate.rate(time.monotonic())
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def halt() -> asyncio.Event:
 
 
 async def test_a_message_with_a_free_token_does_not_wait(halt: asyncio.Event) -> None:
-    take = AdaptiveRateLimiter(10.0).take(1, halt)
+    take = AdaptiveRateLimiter(10.0).acquire(1, halt)
 
     with pytest.raises(StopIteration) as end:
         take.send(None)
@@ -44,16 +45,16 @@ async def test_a_message_with_a_free_token_does_not_wait(halt: asyncio.Event) ->
 
 
 async def test_a_limit_that_changes_when_a_wait_ends_causes_no_error(halt: asyncio.Event) -> None:
-    loop, pacer = asyncio.get_running_loop(), AdaptiveRateLimiter(10.0)
-    waiting = asyncio.create_task(pacer._wait(halt, 0.01))
+    loop, limiter = asyncio.get_running_loop(), AdaptiveRateLimiter(10.0)
+    waiting = asyncio.create_task(limiter._wait(halt, 0.01))
     await asyncio.sleep(0)  # the wait starts
     busy_until = loop.time() + 0.05
     changed: list[float] = []
 
     def change() -> None:
         """Change the limit in the same turn of the loop in which the wait ends."""
-        pacer.set_limit(20.0)
-        changed.append(rate(pacer))
+        limiter.set_limit(20.0)
+        changed.append(rate(limiter))
 
     loop.call_at(busy_until - 0.01, change)
 
@@ -65,11 +66,11 @@ async def test_a_limit_that_changes_when_a_wait_ends_causes_no_error(halt: async
 
 
 async def test_messages_leave_at_the_pages_pace(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(400.0)
+    limiter = AdaptiveRateLimiter(400.0)
     started = time.monotonic()
 
     for _ in range(100):
-        assert await pacer.take(1, halt)
+        assert await limiter.acquire(1, halt)
 
     assert time.monotonic() - started > 0.13  # 100 at 400 per second, with a burst of a tenth of a second
 
@@ -79,47 +80,47 @@ async def test_a_wait_at_the_slowest_pace_ends_at_once_when_the_limit_is_raised(
     limit: float, halt: asyncio.Event
 ) -> None:
     """A page of an earlier release may have any pace above 0."""
-    pacer = AdaptiveRateLimiter(limit)
-    assert await pacer.take(50, halt)
-    waiting = asyncio.create_task(pacer.take(1, halt))
+    limiter = AdaptiveRateLimiter(limit)
+    assert await limiter.acquire(50, halt)
+    waiting = asyncio.create_task(limiter.acquire(1, halt))
     done, _ = await asyncio.wait([waiting], timeout=0.05)
     assert not done
 
-    pacer.set_limit(2_000.0)
+    limiter.set_limit(2_000.0)
 
     async with asyncio.timeout(0.5):
         assert await waiting
         for _ in range(20):
-            assert await pacer.take(1, halt)
-    assert rate(pacer) >= 10.0
+            assert await limiter.acquire(1, halt)
+    assert rate(limiter) >= 10.0
 
 
 async def test_a_wait_ends_at_once_when_a_pause_ends(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(1_000.0)
-    pacer.close(3_600.0)
-    waiting = asyncio.create_task(pacer.take(1, halt))
+    limiter = AdaptiveRateLimiter(1_000.0)
+    limiter.pause_for(3_600.0)
+    waiting = asyncio.create_task(limiter.acquire(1, halt))
     await asyncio.wait([waiting], timeout=0.01)
 
-    pacer.reopen()
+    limiter.resume()
 
     async with asyncio.timeout(0.5):
         assert await waiting
 
 
 async def test_take_returns_at_once_if_the_wait_would_exceed_its_limit(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
-    pacer.close(60.0)
+    limiter = AdaptiveRateLimiter(10.0)
+    limiter.pause_for(60.0)
     started = time.monotonic()
 
-    assert not await pacer.take(1, halt, within=30.0)
+    assert not await limiter.acquire(1, halt, within=30.0)
 
     assert time.monotonic() - started < 5.0
 
 
 async def test_a_halt_ends_the_wait(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
-    pacer.close(60.0)
-    waiting = asyncio.create_task(pacer.take(1, halt))
+    limiter = AdaptiveRateLimiter(10.0)
+    limiter.pause_for(60.0)
+    waiting = asyncio.create_task(limiter.acquire(1, halt))
     await asyncio.sleep(0)
 
     halt.set()
@@ -130,28 +131,28 @@ async def test_a_halt_ends_the_wait(halt: asyncio.Event) -> None:
 async def test_after_a_halt_nothing_leaves(halt: asyncio.Event) -> None:
     halt.set()
 
-    assert not await AdaptiveRateLimiter(10.0).take(1, halt)
+    assert not await AdaptiveRateLimiter(10.0).acquire(1, halt)
 
 
 async def test_a_waiting_message_uses_a_faster_pace_at_once(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(0.01)
-    await pacer.take(2, halt)
-    waiting = asyncio.create_task(pacer.take(1, halt))
+    limiter = AdaptiveRateLimiter(0.01)
+    await limiter.acquire(2, halt)
+    waiting = asyncio.create_task(limiter.acquire(1, halt))
     await asyncio.sleep(0)
 
-    pacer.set_limit(1_000.0)
+    limiter.set_limit(1_000.0)
 
     assert await asyncio.wait_for(waiting, 5.0)
 
 
 async def test_an_answer_allows_the_next_message(halt: asyncio.Event) -> None:
     """40 messages, each answered before the next leaves: one second at the limit, four at the careful pace."""
-    pacer = AdaptiveRateLimiter(40.0)
+    limiter = AdaptiveRateLimiter(40.0)
     started = time.monotonic()
 
     for _ in range(40):
-        await pacer.take(1, halt)
-        pacer.heed(Attempted(outcome=SENT))
+        await limiter.acquire(1, halt)
+        limiter.observe_result(SendResult(outcome=SENT))
 
     assert 0.8 < time.monotonic() - started < 3.0
 
@@ -161,11 +162,11 @@ async def test_an_answer_allows_the_next_message(halt: asyncio.Event) -> None:
 
 @pytest.mark.parametrize("scope", [Scope.PAGE, Scope.APP])
 def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
+    limiter = AdaptiveRateLimiter(10.0)
 
-    pacer.heed(Attempted(outcome=limited(scope)))
+    limiter.observe_result(SendResult(outcome=limited(scope)))
 
-    assert rate(pacer) < 10.0
+    assert rate(limiter) < 10.0
 
 
 @pytest.mark.parametrize(
@@ -180,50 +181,50 @@ def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
     ],
 )
 def test_other_errors_do_not_slow_the_page_down(outcome: Outcome) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
+    limiter = AdaptiveRateLimiter(10.0)
 
-    pacer.heed(Attempted(outcome=outcome))
+    limiter.observe_result(SendResult(outcome=outcome))
 
-    assert rate(pacer) == 10.0
+    assert rate(limiter) == 10.0
 
 
 @pytest.mark.parametrize(("usage", "is_slowed"), [(0.94, False), (0.95, True), (1.2, True)])
 def test_a_nearly_exhausted_quota_slows_the_page_down(usage: float, is_slowed: bool) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
+    limiter = AdaptiveRateLimiter(10.0)
 
-    pacer.heed(advised(usage=usage))
+    limiter.observe_result(advised(usage=usage))
 
-    assert (rate(pacer) < 10.0) is is_slowed
+    assert (rate(limiter) < 10.0) is is_slowed
 
 
 def test_accepted_messages_speed_the_page_up() -> None:
-    pacer = AdaptiveRateLimiter(100.0)
-    careful = rate(pacer)
+    limiter = AdaptiveRateLimiter(100.0)
+    careful = rate(limiter)
 
     for _ in range(20):
-        pacer.heed(Attempted(outcome=SENT))
+        limiter.observe_result(SendResult(outcome=SENT))
 
     assert careful == 10.0
-    assert rate(pacer) > 20.0
+    assert rate(limiter) > 20.0
 
 
 @pytest.mark.parametrize("outcome", [SENT, limited()])
 async def test_nothing_leaves_before_a_retry_after_is_over(halt: asyncio.Event, outcome: Outcome) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
+    limiter = AdaptiveRateLimiter(10.0)
 
-    pacer.heed(advised(outcome, retry_after=60.0))
+    limiter.observe_result(advised(outcome, retry_after=60.0))
 
-    assert not await pacer.take(1, halt, within=50.0)
-    assert (rate(pacer) < 10.0) is (outcome is not SENT)
+    assert not await limiter.acquire(1, halt, within=50.0)
+    assert (rate(limiter) < 10.0) is (outcome is not SENT)
 
 
 def test_many_answers_with_one_pause_report_it_once() -> None:
-    reported: list[Pause] = []
-    pacer = AdaptiveRateLimiter(10.0, reported.append)
+    reported: list[PagePause] = []
+    limiter = AdaptiveRateLimiter(10.0, reported.append)
 
     for _ in range(10):
-        pacer.heed(advised(limited(), retry_after=60.0))
-    pacer.heed(advised(limited(), retry_after=300.0))
+        limiter.observe_result(advised(limited(), retry_after=60.0))
+    limiter.observe_result(advised(limited(), retry_after=300.0))
 
     assert [pause.seconds for pause in reported] == [60.0, 300.0]
 
@@ -231,60 +232,62 @@ def test_many_answers_with_one_pause_report_it_once() -> None:
 # Pauses
 
 
-def reported_pauses(*attempts: Attempted) -> list[Pause]:
-    reported: list[Pause] = []
-    pacer = AdaptiveRateLimiter(10.0, reported.append)
+def reported_pauses(*attempts: SendResult) -> list[PagePause]:
+    reported: list[PagePause] = []
+    limiter = AdaptiveRateLimiter(10.0, reported.append)
     for attempted in attempts:
-        pacer.heed(attempted)
+        limiter.observe_result(attempted)
     return reported
 
 
 def test_a_pause_after_a_success_has_the_header_as_its_reason() -> None:
-    advice = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60")
+    advice = RateAdvice(retry_after=timedelta(seconds=60), requested_by="Retry-After: 60")
 
-    assert reported_pauses(Attempted(outcome=SENT, advice=advice)) == [Pause(seconds=60.0, reason="Retry-After: 60")]
+    assert reported_pauses(SendResult(outcome=SENT, advice=advice)) == [
+        PagePause(seconds=60.0, reason="Retry-After: 60")
+    ]
 
 
 def test_a_pause_after_a_rate_limit_has_the_error_and_the_header_as_its_reason() -> None:
-    advice, outcome = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60"), limited()
+    advice, outcome = RateAdvice(retry_after=timedelta(seconds=60), requested_by="Retry-After: 60"), limited()
 
-    [pause] = reported_pauses(Attempted(outcome=outcome, advice=advice))
+    [pause] = reported_pauses(SendResult(outcome=outcome, advice=advice))
 
     assert (pause.reason, pause.fault) == (f"{outcome.fault.message} (Retry-After: 60)", outcome.fault)
-    assert pause.is_asked_for
+    assert pause.is_requested
 
 
 def test_another_error_is_not_the_reason_of_a_pause() -> None:
-    advice = Advice(retry_after=timedelta(seconds=60), asked_by="Retry-After: 60")
+    advice = RateAdvice(retry_after=timedelta(seconds=60), requested_by="Retry-After: 60")
 
-    [pause] = reported_pauses(Attempted(outcome=FAILED_FOR_GOOD, advice=advice))
+    [pause] = reported_pauses(SendResult(outcome=FAILED_FOR_GOOD, advice=advice))
 
     assert (pause.reason, pause.fault) == ("Retry-After: 60", None)
 
 
 def test_a_single_refusal_slows_a_page_down_and_does_not_pause_it() -> None:
-    assert reported_pauses(Attempted(outcome=limited())) == []
+    assert reported_pauses(SendResult(outcome=limited())) == []
 
 
 async def test_messages_leave_after_a_pause_was_ended(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
-    pacer.heed(advised(retry_after=60.0))
-    waiting = asyncio.create_task(pacer.take(1, halt))
+    limiter = AdaptiveRateLimiter(10.0)
+    limiter.observe_result(advised(retry_after=60.0))
+    waiting = asyncio.create_task(limiter.acquire(1, halt))
     await asyncio.sleep(0)
 
-    pacer.reopen()
+    limiter.resume()
 
     assert await asyncio.wait_for(waiting, 5.0)
 
 
 async def test_a_pause_read_before_its_end_is_not_applied_again(halt: asyncio.Event) -> None:
-    pacer = AdaptiveRateLimiter(10.0)
-    pacer.close(60.0)
+    limiter = AdaptiveRateLimiter(10.0)
+    limiter.pause_for(60.0)
     read = time.monotonic()
 
-    pacer.reopen()
-    pacer.close(60.0, as_of=read)
-    assert await pacer.take(1, halt, within=1.0)
+    limiter.resume()
+    limiter.pause_for(60.0, read_at=read)
+    assert await limiter.acquire(1, halt, within=1.0)
 
-    pacer.close(60.0, as_of=time.monotonic())
-    assert not await pacer.take(1, halt, within=1.0)
+    limiter.pause_for(60.0, read_at=time.monotonic())
+    assert not await limiter.acquire(1, halt, within=1.0)

@@ -1,6 +1,6 @@
 """Rendered messages: the content for each recipient."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from domain.fault import Fault
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 from server.messenger.channel import OutgoingMessage
-from server.sending.rendered_messages import CACHED_MESSAGES, MessageRenderer, people_of
+from server.sending.rendered_messages import CACHED_MESSAGES, MessageRenderer, load_recipients
 from tests.builders import FAILED, people
 from tests.server.commands.command_harness import CommandHarness
 
@@ -34,9 +34,9 @@ async def all_of_last_batch(
     harness: CommandHarness, renderer: MessageRenderer, message_id: str
 ) -> Mapping[int, OutgoingMessage | Fault]:
     batch = await harness.batch((await harness.batches(message_id))[-1])
-    people = await harness.log.read(lambda sql: people_of(sql, batch, erased_until=0))
-    found = await renderer.of_batch(batch, people)
-    return await found.rendered(range(len(batch.recipients)))
+    people = await harness.log.read(lambda sql: load_recipients(sql, batch, erased_until=0))
+    found = await renderer.prepare(batch, people)
+    return await found.render(range(len(batch.recipients)))
 
 
 async def of_last_batch(
@@ -132,6 +132,37 @@ async def test_a_resend_renders_the_same_text_as_the_first_attempt(
     found = await of_last_batch(harness, renderer, message_id)
 
     assert [outgoing.content.text for outgoing in found.values()] == ["N3 3", "N120 120", "N121 121", "N249 249"]
+
+
+async def test_a_resend_reads_the_variables_of_all_its_batches_of_the_first_round_at_once(
+    harness: CommandHarness, renderer: MessageRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipients = [Recipient(id=f"{n:04}", name=f"N{n}", variables={"n": str(n)}) for n in range(3_000)]
+    failing = [f"{n:04}" for n in range(5, 3_000, 100)]
+    message_id = await harness.send(recipients, text="{{name}} {{n}}")
+    await of_last_batch(harness, renderer, message_id)  # the message is in the cache now
+    await harness.deliver(message_id, dict.fromkeys(failing, FAILED))
+    await harness.resend(message_id)
+    batch = await harness.batch((await harness.batches(message_id))[-1])
+    stored = await harness.log.read(lambda sql: load_recipients(sql, batch, erased_until=0))
+    reads: list[str] = []
+    for name in ("read", "load", "recorded_in"):
+        monkeypatch.setattr(harness.log, name, _counted(getattr(harness.log, name), name, reads))
+
+    messages = await (await renderer.prepare(batch, stored)).render(range(len(failing)))
+
+    assert reads == ["read"]
+    assert [one.content.text for one in messages.values() if isinstance(one, OutgoingMessage)] == [
+        f"N{n} {n}" for n in range(5, 3_000, 100)
+    ]
+
+
+def _counted(method: Callable[..., Awaitable[Any]], name: str, calls: list[str]) -> Callable[..., Awaitable[Any]]:
+    def counted(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+        calls.append(name)
+        return method(*args, **kwargs)
+
+    return counted
 
 
 async def test_contents_of_many_messages_are_not_confused(harness: CommandHarness, renderer: MessageRenderer) -> None:

@@ -194,7 +194,7 @@ async def test_a_message_without_automatic_rounds_is_not_suspended(
 async def test_one_resume_ends_a_pause_and_a_suspension(idle: ServiceProcess, control: SandboxControl) -> None:
     message_id = await stopped(idle, control, auto())
     await idle.pauses.pause(pause_message(message_id))
-    await idle.sweeper.sweep()
+    await idle.reconciler.reconcile()
     paused = await idle.row(message_id)
 
     await idle.pauses.resume(resume_message(message_id))

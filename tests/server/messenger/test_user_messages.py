@@ -9,7 +9,7 @@ import respx
 
 from domain.fault import ErrorType
 from domain.outcome import Failed, Sent, Unconfirmed
-from server.messenger.channel import Attempted, Credentials, OutgoingMessage, TokenRefused
+from server.messenger.channel import OutgoingMessage, PageCredentials, SendResult, TokenRejected
 from server.messenger.messenger_channel import MessengerChannel
 from server.messenger.redaction import MAX_MESSAGE_LENGTH
 
@@ -26,10 +26,12 @@ def mode(request: pytest.FixtureRequest) -> str:
 class Sending:
     """Sends a message that gets the given error, in each mode."""
 
-    def __init__(self, graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, mode: str) -> None:
+    def __init__(
+        self, graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, mode: str
+    ) -> None:
         self._graph, self._channel, self._credentials, self._mode = graph, channel, credentials, mode
 
-    async def __call__(self, message: OutgoingMessage, error: object, status: int = 400) -> Attempted:
+    async def __call__(self, message: OutgoingMessage, error: object, status: int = 400) -> SendResult:
         if self._mode == "single":
             self._graph.post("/v25.0/1001/messages").mock(return_value=httpx.Response(status, json=error))
             return await self._channel.send(self._credentials, message)
@@ -40,11 +42,11 @@ class Sending:
 
 
 @pytest.fixture
-def sending(graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, mode: str) -> Sending:
+def sending(graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, mode: str) -> Sending:
     return Sending(graph, channel, credentials, mode)
 
 
-def message_of(attempted: Attempted) -> str:
+def message_of(attempted: SendResult) -> str:
     assert not isinstance(attempted.outcome, Sent)
     return attempted.outcome.fault.message
 
@@ -87,7 +89,7 @@ async def test_the_explanation_does_not_change_the_classification(sending: Sendi
 
 
 async def test_the_explanation_contains_no_secret_and_no_message_text(
-    sending: Sending, message: OutgoingMessage, credentials: Credentials
+    sending: Sending, message: OutgoingMessage, credentials: PageCredentials
 ) -> None:
     said = f"token {credentials.access_token} and EAABwzLixnjYBAOsomeOtherPage42 and {message.content.text}"
 
@@ -112,12 +114,12 @@ async def test_long_messages_and_explanations_are_both_shortened(
 
 
 async def test_a_refused_token_shows_the_explanation(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials
 ) -> None:
     error = body(190, "Invalid token", error_user_title="Logged out", error_user_msg="Log in again")
     graph.get("/v25.0/1001").mock(return_value=httpx.Response(401, json=error))
 
     check = await channel.check_token(credentials)
 
-    assert isinstance(check, TokenRefused)
+    assert isinstance(check, TokenRejected)
     assert check.fault.message == "Invalid token (Logged out: Log in again)"

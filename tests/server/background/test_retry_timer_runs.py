@@ -20,7 +20,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 def remember(store: Store, seconds: float, *results: TimerResult) -> None:
     with store.transaction(commit=True) as sql:
-        retry_timer.remember(sql, after(seconds), results)
+        retry_timer.add_run(sql, after(seconds), results)
 
 
 def last_runs(store: Store) -> Sequence[TimerRun]:

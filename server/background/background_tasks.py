@@ -1,4 +1,4 @@
-"""All that sends and retries by itself, started and drained together."""
+"""BackgroundTasks: everything in one process that sends and retries without a call."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,50 +18,53 @@ from server.sending.dispatcher import Dispatcher
 logger = structlog.get_logger()
 
 
-class DeliveryService:
-    """The dispatcher, the round closer, the retry timer, the due rounds and the sweeper of one process."""
+class BackgroundTasks:
+    """Starts and drains the tasks of one process; `broken` is set when one of them fails."""
 
     def __init__(
         self,
-        ownership: PageLeases,
+        leases: PageLeases,
         dispatcher: Dispatcher,
-        closer: RoundFinalizer,
+        finalizer: RoundFinalizer,
         timer: RetryTimer,
         due_rounds: DueRounds,
-        sweeper: Reconciler,
+        reconciler: Reconciler,
     ) -> None:
-        self._ownership = ownership
+        self._leases = leases
         self._dispatcher = dispatcher
-        self._closer = closer
+        self._finalizer = finalizer
         self._timer = timer
         self._due_rounds = due_rounds
-        self._sweeper = sweeper
+        self._reconciler = reconciler
         self._tasks: list[asyncio.Task[None]] = []
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
-        """Takes the lease, then starts to work."""
-        await self._ownership.start()
+        """Take the process's lease, then start all tasks; raises Unavailable."""
+        await self._leases.start()
         parts: tuple[Coroutine[Any, Any, None], ...] = (
-            self._ownership.keep(),
+            self._leases.keep(),
             self._dispatcher.run(),
-            self._closer.run(),
+            self._finalizer.run(),
             self._timer.run(),
             self._due_rounds.run(),
-            self._sweeper.run(),
+            self._reconciler.run(),
         )
         self._tasks = [asyncio.create_task(part) for part in parts]
         for task in self._tasks:
-            task.add_done_callback(self._look_at)
+            task.add_done_callback(self._on_task_done)
 
-    def _look_at(self, task: asyncio.Task[None]) -> None:
-        """No part ends by itself: one that broke takes the process down, so that another takes over."""
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """No task ends by itself: after a failure the process ends, and another one takes over its work."""
         if not task.cancelled() and task.exception() is not None:
             logger.error("delivery_broke", exc_info=task.exception())
             self.broken.set()
 
     async def drain(self, grace: timedelta) -> None:
-        """Lets nothing more leave, records what is in flight, and stops; what the grace cut off is taken over later."""
+        """Stop sending, record the outcomes of requests in flight within the grace time, and end all tasks.
+
+        Another process takes over the batches that are still open after the grace time.
+        """
         try:
             async with asyncio.timeout(grace.total_seconds()):
                 await self._dispatcher.drain()
@@ -71,6 +74,6 @@ class DeliveryService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            await self._ownership.end()
+            await self._leases.end()
         except Unavailable:
-            logger.warning("log_away", part="ownership")  # the lease runs out by itself
+            logger.warning("log_away", part="ownership")  # the lease expires by itself

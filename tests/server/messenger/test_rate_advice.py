@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.outcome import Failed
-from server.messenger.channel import Advice, Credentials, OutgoingMessage
+from server.messenger.channel import OutgoingMessage, PageCredentials, RateAdvice
 from server.messenger.messenger_channel import MessengerChannel
-from server.messenger.rate_advice import OwnObjects, advice_from
+from server.messenger.rate_advice import OwnObjects, read_rate_advice
 
 PAGE = "1001"
 BUSINESS = "X-Business-Use-Case-Usage"
@@ -28,12 +28,12 @@ def business_usage(**values: object) -> str:
     return json.dumps({"123": [record("pages", call_count=2)], "456": [record(**values)]})
 
 
-def advised(header: str | dict[str, object], own: OwnObjects | None = None) -> Advice | None:
+def advised(header: str | dict[str, object], own: OwnObjects | None = None) -> RateAdvice | None:
     text = header if isinstance(header, str) else json.dumps(header)
-    return advice_from({"x-business-use-case-usage": text}, own)
+    return read_rate_advice({"x-business-use-case-usage": text}, own)
 
 
-def minutes_of(advice: Advice | None) -> float:
+def minutes_of(advice: RateAdvice | None) -> float:
     """Return the requested waiting time in minutes; 0 for no pause."""
     wait = advice.retry_after if advice else None
     return wait.total_seconds() / 60 if wait else 0.0
@@ -44,38 +44,38 @@ def minutes_of(advice: Advice | None) -> float:
     [
         ({}, None),
         ({"content-type": "application/json"}, None),
-        ({"retry-after": "120"}, Advice(retry_after=timedelta(seconds=120), asked_by="Retry-After: 120")),
-        ({"retry-after": "0.5"}, Advice(retry_after=timedelta(seconds=0.5), asked_by="Retry-After: 0.5")),
+        ({"retry-after": "120"}, RateAdvice(retry_after=timedelta(seconds=120), requested_by="Retry-After: 120")),
+        ({"retry-after": "0.5"}, RateAdvice(retry_after=timedelta(seconds=0.5), requested_by="Retry-After: 0.5")),
         ({"retry-after": "9" * 30}, None),
-        ({"retry-after": "200000"}, Advice(retry_after=timedelta(days=1), asked_by="Retry-After: 200000")),
+        ({"retry-after": "200000"}, RateAdvice(retry_after=timedelta(days=1), requested_by="Retry-After: 200000")),
         ({"retry-after": "0"}, None),
         ({"retry-after": "Sat, 01 Jan 2000 00:00:00 GMT"}, None),
-        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":30}'}, Advice(usage=0.30)),
-        ({"x-page-usage": '{"call_count":110}'}, Advice(usage=1.10)),
-        ({"x-app-usage": '{"call_count":0}'}, Advice(usage=0.0)),
-        ({"x-app-usage": '{"call_count":28}', "x-page-usage": '{"total_time":64}'}, Advice(usage=0.64)),
-        ({"x-business-use-case-usage": business_usage(total_time=97)}, Advice(usage=0.97)),
+        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":30}'}, RateAdvice(usage=0.30)),
+        ({"x-page-usage": '{"call_count":110}'}, RateAdvice(usage=1.10)),
+        ({"x-app-usage": '{"call_count":0}'}, RateAdvice(usage=0.0)),
+        ({"x-app-usage": '{"call_count":28}', "x-page-usage": '{"total_time":64}'}, RateAdvice(usage=0.64)),
+        ({"x-business-use-case-usage": business_usage(total_time=97)}, RateAdvice(usage=0.97)),
         (
             {"x-business-use-case-usage": business_usage(call_count=100, minutes=19)},
-            Advice(
+            RateAdvice(
                 usage=1.0,
                 retry_after=timedelta(minutes=19),
-                asked_by=f"{BUSINESS}, messenger of 456: access again in 19 minutes",
+                requested_by=f"{BUSINESS}, messenger of 456: access again in 19 minutes",
             ),
         ),
-        ({"x-business-use-case-usage": business_usage(call_count=95, minutes=0)}, Advice(usage=0.95)),
+        ({"x-business-use-case-usage": business_usage(call_count=95, minutes=0)}, RateAdvice(usage=0.95)),
         (
             {"x-business-use-case-usage": business_usage(minutes=1), "retry-after": "90"},
-            Advice(usage=0.02, retry_after=timedelta(seconds=90), asked_by="Retry-After: 90"),
+            RateAdvice(usage=0.02, retry_after=timedelta(seconds=90), requested_by="Retry-After: 90"),
         ),
     ],
 )
-def test_headers_become_advice(headers: dict[str, str], advice: Advice | None) -> None:
-    assert advice_from(headers) == advice
+def test_headers_become_advice(headers: dict[str, str], advice: RateAdvice | None) -> None:
+    assert read_rate_advice(headers) == advice
 
 
 def test_an_http_date_is_a_wait_from_now_on() -> None:
-    advice = advice_from({"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)})
+    advice = read_rate_advice({"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)})
     assert advice is not None
     assert advice.retry_after is not None
     assert timedelta(minutes=4) < advice.retry_after <= timedelta(minutes=5)
@@ -83,7 +83,9 @@ def test_an_http_date_is_a_wait_from_now_on() -> None:
 
 def test_an_http_date_is_converted_at_each_reading() -> None:
     headers = {"retry-after": format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)}
-    waits = [advice.retry_after for advice in (advice_from(headers), advice_from(headers)) if advice is not None]
+    waits = [
+        advice.retry_after for advice in (read_rate_advice(headers), read_rate_advice(headers)) if advice is not None
+    ]
     assert waits[0] != waits[1]
 
 
@@ -108,25 +110,25 @@ def test_an_http_date_is_converted_at_each_reading() -> None:
 def test_malformed_headers_are_ignored(retry_after: str, usage: str) -> None:
     names = ("x-app-usage", "x-page-usage", "x-business-use-case-usage")
     headers = dict.fromkeys(names, usage) | {"retry-after": retry_after}
-    assert advice_from(headers) is None
+    assert read_rate_advice(headers) is None
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "x-app-usage", "x-business-use-case-usage"]), st.text()))
 def test_any_header_text_is_read_without_an_error(headers: dict[str, str]) -> None:
-    advice = advice_from(headers)
-    assert advice is None or isinstance(advice, Advice)
+    advice = read_rate_advice(headers)
+    assert advice is None or isinstance(advice, RateAdvice)
 
 
 async def test_advice_is_returned_with_the_outcome(
-    graph: respx.MockRouter, channel: MessengerChannel, credentials: Credentials, message: OutgoingMessage
+    graph: respx.MockRouter, channel: MessengerChannel, credentials: PageCredentials, message: OutgoingMessage
 ) -> None:
     headers = {"X-Business-Use-Case-Usage": business_usage(call_count=100, minutes=3)}
     reply = httpx.Response(403, json={"error": {"code": 80006, "message": "slow down"}}, headers=headers)
     graph.post("/v25.0/1001/messages").mock(return_value=reply)
     attempt = await channel.send(credentials, message)
     assert isinstance(attempt.outcome, Failed)
-    asked_by = f"{BUSINESS}, messenger of 456: access again in 3 minutes"
-    assert attempt.advice == Advice(usage=1.0, retry_after=timedelta(minutes=3), asked_by=asked_by)
+    requested_by = f"{BUSINESS}, messenger of 456: access again in 3 minutes"
+    assert attempt.advice == RateAdvice(usage=1.0, retry_after=timedelta(minutes=3), requested_by=requested_by)
 
 
 # Which entries count
@@ -165,7 +167,7 @@ def test_a_limit_of_messenger_pauses_regardless_of_other_entries(kind: str) -> N
 
     assert advice is not None
     assert (advice.usage, minutes_of(advice)) == (0.01, 30.0)
-    assert advice.asked_by == f"{BUSINESS}, {kind} of 777: access again in 30 minutes"
+    assert advice.requested_by == f"{BUSINESS}, {kind} of 777: access again in 30 minutes"
 
 
 def test_of_several_objects_only_the_page_counts() -> None:
@@ -234,15 +236,15 @@ def test_no_estimate_pauses_for_more_than_a_day() -> None:
 
     assert advice is not None
     assert advice.retry_after == timedelta(days=1)
-    assert "100,000 minutes" in advice.asked_by
+    assert "100,000 minutes" in advice.requested_by
 
 
 def test_the_reason_can_be_stored() -> None:
     advice = advised({"\0\ud800\n" + "9" * 10_000: [record(minutes=1)]})
 
     assert advice is not None
-    assert advice.asked_by.isprintable()
-    assert len(advice.asked_by) < 300
+    assert advice.requested_by.isprintable()
+    assert len(advice.requested_by) < 300
 
 
 json_values = st.recursive(
@@ -263,4 +265,4 @@ def test_any_header_gives_a_bounded_pause_with_a_reason(value: object) -> None:
 
     if advice is not None and advice.retry_after is not None:
         assert timedelta() < advice.retry_after <= timedelta(days=1)
-        assert advice.asked_by.startswith(BUSINESS)
+        assert advice.requested_by.startswith(BUSINESS)
