@@ -99,7 +99,7 @@ def timer_ran(scene: Scene) -> Steps:
 
 
 def _after_read(scene: Scene, plan: Plan) -> Plan | None:
-    """Return the plan with its recipients, or None if another automatic round started since the trigger (protocol rule 11)."""
+    """Return the plan with its recipients; None if another automatic round has started (protocol rule 11)."""
     moved = scene.world.message.retry_count != plan.retry_count and scene.rules.trigger_carries_retry_count
     if moved or not is_automatic_round_due(scene, RetryType.CRON):
         return None
@@ -180,7 +180,7 @@ def _read_again(scene: Scene, plan: Plan) -> World:
 
 
 def message_completed(scene: Scene) -> Steps:
-    """Decide completion by a read after the last batch's commit, on a notification or by the reconciler (protocol rule 2)."""
+    """Decide completion by a read after the last commit, on a notification or by reconciling (protocol rule 2)."""
     world = scene.world
     if (
         world.message.completed

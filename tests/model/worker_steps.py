@@ -27,7 +27,7 @@ def _has_unsent(scene: Scene, worker: int) -> bool:
 
 
 def batch_started(scene: Scene) -> Steps:
-    """The page's owner claims an unclaimed batch, or takes over a started one whose claim has ended (protocol rule 2)."""
+    """The page's owner claims an unclaimed batch, or a started one whose claim has ended (protocol rule 2)."""
     world, rules, _ = scene
     for worker in BOTH:
         if not scene.is_running(worker) or (worker != world.owner and rules.claim_checks_the_page):
