@@ -26,7 +26,7 @@ from tests.builders import (
     new_batch,
     start,
 )
-from tests.domain.batch_facts import COMPLETED, dispatch, dispatched, record, recorded, started, statuses
+from tests.domain.batch_event_builders import COMPLETED, dispatch, dispatched, record, recorded, started, statuses
 
 # State
 

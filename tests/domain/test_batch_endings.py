@@ -20,7 +20,7 @@ from tests.builders import (
     known,
     new_batch,
 )
-from tests.domain.batch_facts import CANCELLED, COMPLETED, dispatched, recorded, released, returned, statuses
+from tests.domain.batch_event_builders import CANCELLED, COMPLETED, dispatched, recorded, released, returned, statuses
 
 # Returning
 

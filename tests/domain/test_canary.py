@@ -137,7 +137,7 @@ def test_a_message_can_complete_after_a_stopped_round() -> None:
     assert isinstance(complete(stopped, open_deliveries=0, now=NOW + timedelta(seconds=1)), MessageCompleted)
 
 
-def test_only_one_canary_is_active_at_a_time() -> None:
+def test_a_second_canary_is_refused_while_the_first_is_undecided() -> None:
     with pytest.raises(CanaryUnderWay):
         check_resendable(message(CANARY), with_canary=True)
     check_resendable(message(CANARY))

@@ -145,7 +145,7 @@ def test_cancelling_a_completed_cancelled_message_changes_nothing() -> None:
     assert cancel(given(message_submitted(), CANCELLED, COMPLETED)) is None
 
 
-def test_a_done_message_cannot_be_cancelled() -> None:
+def test_a_completed_message_cannot_be_cancelled() -> None:
     with pytest.raises(MessageIsDone):
         cancel(given(message_submitted(), COMPLETED))
 

@@ -62,7 +62,7 @@ def test_a_cancelled_message_cannot_be_paused() -> None:
         pause(given(CANCELLED))
 
 
-def test_a_done_message_cannot_be_paused() -> None:
+def test_a_completed_message_cannot_be_paused() -> None:
     with pytest.raises(MessageIsDone):
         pause(given(COMPLETED))
 

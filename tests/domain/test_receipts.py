@@ -10,7 +10,7 @@ from domain.delivery import delivery_id, parse_delivery_id
 from domain.outcome import Sent, Unconfirmed
 from domain.receipts import BatchReceipts, fold, new_receipt_indexes
 from tests.builders import LEASE, NOW, after, batch_created, dispatched_batch, known
-from tests.domain.batch_facts import COMPLETED
+from tests.domain.batch_event_builders import COMPLETED
 from tests.receipts import delivered, echo, read, receipts_recorded
 
 NOTHING = BatchReceipts()

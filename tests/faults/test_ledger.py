@@ -24,7 +24,7 @@ from tests.builders import (
     page_released,
     retry_requested,
 )
-from tests.domain.batch_facts import COMPLETED, dispatched, recorded, returned, started
+from tests.domain.batch_event_builders import COMPLETED, dispatched, recorded, returned, started
 from tests.faults.checks import of_arrivals, of_repeats
 from tests.faults.ledger import Ledger
 

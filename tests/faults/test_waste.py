@@ -17,7 +17,7 @@ from tests.builders import (
     page_token_replaced,
     retry_requested,
 )
-from tests.domain.batch_facts import dispatched, started
+from tests.domain.batch_event_builders import dispatched, started
 from tests.faults.script import CONTENT_FAULT, PAGE_FAULT, Step
 from tests.faults.waste import LIMIT, wasted
 

@@ -10,13 +10,13 @@ from server.eventstore.archive import archive_messages
 from server.eventstore.rebuild import rebuild
 from tests.builders import after
 from tests.contents import contents
-from tests.projections.book_callers import BookCallers
+from tests.projections.caller_rules import CallerRules
 
 LATER = after(1_000_000)  # after all events of a run
 MOST_RUNS = 5
 
 
-class ArchivedBooks(BookCallers):
+class ArchivedBooks(CallerRules):
     """Runs a history, then archives its log as far as allowed."""
 
     archived = 0

@@ -20,7 +20,7 @@ from server.eventstore.store import Store
 from server.queries.failures import FailureFilter, FailureList, list_failures
 from server.queries.history import Replay
 from tests.builders import OWNER, after
-from tests.projections.book_callers import STREAMED, BookCallers
+from tests.projections.caller_rules import STREAMED, CallerRules
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ async def rebuilt(store: Store, message_id: str, time: datetime) -> Then | None:
         replay.close()
 
 
-class Moments(BookCallers):
+class Moments(CallerRules):
     """Stores the visible state after each step."""
 
     def __init__(self) -> None:

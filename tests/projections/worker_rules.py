@@ -1,4 +1,4 @@
-"""State machine rules for workers: claims, outcomes, receipts and takeovers (see test_books.py)."""
+"""State machine rules for workers: claims, outcomes, receipts and takeovers (see test_consistency.py)."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from domain.outcome import Outcome
 from server.eventstore.commit import Committed, Conflict, Refused
 from server.sending.preconditions import AlreadySent, BlockReason, dispatch_guard
 from tests.builders import LEASE
-from tests.projections.book_keeping import BookKeeping
-from tests.projections.book_model import Attempt, ModelMessage, Place
+from tests.projections.consistency_machine import ConsistencyMachine
+from tests.projections.message_model import Attempt, ModelMessage, Place
 
 
-class BookWorkers(BookKeeping):
+class WorkerRules(ConsistencyMachine):
     """Claims, dispatches, records, returns and releases."""
 
     @precondition(lambda self: self.places(S.PENDING, S.SENDING))

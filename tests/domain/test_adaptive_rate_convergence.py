@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.adaptive_rate import BURST_SECONDS, FIRST_RATE, PLATFORM_LIMIT, AdaptiveRate
-from tests.domain.limiters import LIMITERS, START, Blocking, Bucket, Sender, SlidingWindow
+from tests.domain.simulated_platforms import LIMITERS, START, Blocking, Bucket, Sender, SlidingWindow
 
 BOUNDLESS = 1e9  # messages per second
 

@@ -17,12 +17,12 @@ from projections.outcomes import HOUR
 from projections.sql import Sql
 from server.commands.resend_planning import judged_by
 from server.queries.failures import FailureGroups, uncached_counts
-from tests.projections.book_callers import BookCallers
-from tests.projections.book_keeping import BookKeeping
+from tests.projections.caller_rules import CallerRules
+from tests.projections.consistency_machine import ConsistencyMachine
 from tests.projections.driven_store import counts_of
 
 
-class Books(BookCallers):
+class ReadModelConsistency(CallerRules):
     """The invariants that are checked after each step."""
 
     def __init__(self) -> None:
@@ -139,13 +139,13 @@ MAX_RUNS = 5
 
 def test_read_models_are_consistent_after_any_sequence_of_operations() -> None:
     """Run until every situation has occurred, so that the rules cannot avoid the cases that they are meant to test."""
-    BookKeeping.seen.clear()
+    ConsistencyMachine.seen.clear()
     for number in range(MAX_RUNS):
-        machine = seed(number)(type("Books", (Books,), {}))
+        machine = seed(number)(type("ReadModels", (ReadModelConsistency,), {}))
         run_state_machine_as_test(
             machine, settings=settings(database=None, deadline=None, max_examples=60, stateful_step_count=50)
         )
-        if BookKeeping.seen.keys() >= SITUATIONS:
+        if ConsistencyMachine.seen.keys() >= SITUATIONS:
             break
 
-    assert not SITUATIONS - BookKeeping.seen.keys()
+    assert not SITUATIONS - ConsistencyMachine.seen.keys()

@@ -12,7 +12,7 @@ from projections.retry_groups import RetryContext
 from projections.sql import Sql
 from tests.builders import FAILED, MESSAGE, OWNER, SENT
 from tests.projections.driven_store import DrivenStore
-from tests.projections.plans import plan_of
+from tests.projections.query_plans import plan_of
 
 JUDGED = RetryContext(message_id=MESSAGE, max_attempts=4, token_generation=1)
 A_BATCH = "deliveries USING INDEX deliveries_key (message_id=? AND batch_number=?)"

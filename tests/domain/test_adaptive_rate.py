@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.adaptive_rate import ANSWER_SECONDS, BURST_SECONDS, FIRST_RATE, AdaptiveRate
-from tests.domain.paced_pages import START, TRUSTED, at_once, sent_within
+from tests.domain.simulated_pages import START, TRUSTED, at_once, sent_within
 
 
 @pytest.mark.parametrize("limit", [10.0, TRUSTED])

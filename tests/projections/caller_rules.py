@@ -1,4 +1,4 @@
-"""State machine rules for callers and timers, token changes, worker losses and rebuilds (see test_books.py)."""
+"""State machine rules for callers and timers, token changes, worker losses and rebuilds (see test_consistency.py)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,8 +26,8 @@ from tests.builders import (
     request_stamp,
     retry_requested,
 )
-from tests.projections.book_model import Attempt, ModelBatch, ModelMessage
-from tests.projections.book_workers import BookWorkers
+from tests.projections.message_model import Attempt, ModelBatch, ModelMessage
+from tests.projections.worker_rules import WorkerRules
 
 MAX_MESSAGES = 3
 COMMITS_BEFORE_CANCEL = 30  # few rules apply to a message after a cancel
@@ -47,7 +47,7 @@ def in_groups_of_three(people: Sequence[BatchRecipient]) -> list[Sequence[BatchR
     return [people[start : start + 3] for start in range(0, len(people), 3)]
 
 
-class BookCallers(BookWorkers):
+class CallerRules(WorkerRules):
     """Sends, streams, resends, pauses, cancels and completes."""
 
     # New messages

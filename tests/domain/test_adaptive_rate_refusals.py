@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from domain.adaptive_rate import BACKOFF_FACTOR, CLIMB_SECONDS, FIRST_RATE, MIN_RATE_SHARE, AdaptiveRate
-from tests.domain.paced_pages import START, TRUSTED, at_once, busy_pace, sends_for, sent_within
+from tests.domain.simulated_pages import START, TRUSTED, at_once, busy_pace, sends_for, sent_within
 
 
 def test_a_refusal_lowers_the_rate_to_four_fifths_of_the_accepted_rate() -> None:

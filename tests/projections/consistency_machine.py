@@ -1,4 +1,4 @@
-"""The base of the state machine of test_books.py: a database, a model, and helpers that choose batches and outcomes."""
+"""The base of the state machine of test_consistency.py: a database, a model, and helpers to choose batches."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ from tests.builders import (
     after,
     page_registered,
 )
-from tests.projections.book_model import ModelBatch, ModelMessage, Place
 from tests.projections.driven_store import DrivenStore
+from tests.projections.message_model import ModelBatch, ModelMessage, Place
 
 outcomes: st.SearchStrategy[Outcome] = st.sampled_from(
     [SENT, FAILED, FAILED, FAILED_FOR_GOOD, FAILED_FOR_TOKEN, UNCONFIRMED, UNCONFIRMED]
 )
 
 
-class BookKeeping(RuleBasedStateMachine):
+class ConsistencyMachine(RuleBasedStateMachine):
     """Applies the same operations to a database and a model; one process owns the page, until another takes over."""
 
     seen: ClassVar[Counter[str]] = Counter()  # situations that occurred, over all runs

@@ -27,9 +27,9 @@ from projections.sql import Sql, micros
 from server.eventstore.commit import StreamEvents
 from server.eventstore.sqlite.sql import SqliteSql
 from tests.builders import FAILED, MESSAGE, OWNER, UNCONFIRMED, after, known
-from tests.projections.book_callers import BookCallers
-from tests.projections.book_model import Place
+from tests.projections.caller_rules import CallerRules
 from tests.projections.driven_store import DrivenStore, counts_of
+from tests.projections.message_model import Place
 
 MAX_RUNS = 5
 LATER = after(1_000_000)  # after all events of a run
@@ -121,7 +121,7 @@ def assert_equal_except_removed(whole: ReadModels, cleaned: ReadModels) -> None:
     )
 
 
-class CleanedBooks(BookCallers):
+class CleanedReadModels(CallerRules):
     """The state machine, whose log is projected again with cleanups at the end of each run."""
 
     removed = 0
@@ -137,24 +137,24 @@ class CleanedBooks(BookCallers):
         chance = random.Random(self.ticks)  # noqa: S311 - the same in each run
         with closing(read_models_from(log, None)) as whole, closing(read_models_from(log, chance)) as cleaned:
             assert_equal_except_removed(whole, cleaned)
-            CleanedBooks.removed += cleaned.removed
-            CleanedBooks.events_after_a_cleanup += cleaned.events_after_a_cleanup
+            CleanedReadModels.removed += cleaned.removed
+            CleanedReadModels.events_after_a_cleanup += cleaned.events_after_a_cleanup
         super().teardown()
 
 
 def test_a_cleanup_changes_only_the_removed_rows() -> None:
     for number in range(MAX_RUNS):
         run_state_machine_as_test(
-            seed(number)(type("Books", (CleanedBooks,), {})),
+            seed(number)(type("ReadModels", (CleanedReadModels,), {})),
             settings=settings(
                 database=None, deadline=None, max_examples=10, stateful_step_count=40, phases=[Phase.generate]
             ),
         )
-        if CleanedBooks.removed > 10 and CleanedBooks.events_after_a_cleanup > 5:
+        if CleanedReadModels.removed > 10 and CleanedReadModels.events_after_a_cleanup > 5:
             break
 
-    assert CleanedBooks.removed > 10
-    assert CleanedBooks.events_after_a_cleanup > 5
+    assert CleanedReadModels.removed > 10
+    assert CleanedReadModels.events_after_a_cleanup > 5
 
 
 def test_a_late_outcome_of_a_removed_delivery_is_not_counted(db: DrivenStore) -> None:
