@@ -127,31 +127,31 @@ _SKIPPED_STATUSES = {
 }
 
 
-def skip_reason(standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed) -> SkipReason | None:
+def skip_reason(retry_state: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed) -> SkipReason | None:
     """Return why a resend skips such a recipient; None if it takes it."""
-    if standing.status in _SKIPPED_STATUSES:
-        return _SKIPPED_STATUSES[standing.status]
-    if selection.error_types and standing.error_type not in selection.error_types:
+    if retry_state.status in _SKIPPED_STATUSES:
+        return _SKIPPED_STATUSES[retry_state.status]
+    if selection.error_types and retry_state.error_type not in selection.error_types:
         return SkipReason.OTHER_ERROR_TYPE
-    if standing.attempts_exhausted:
+    if retry_state.attempts_exhausted:
         return SkipReason.ATTEMPTS_USED_UP
     takes_unconfirmed = selection.include_unconfirmed or on_unconfirmed is OnUnconfirmed.RESEND
-    if standing.maybe_sent and not takes_unconfirmed:
+    if retry_state.maybe_sent and not takes_unconfirmed:
         return SkipReason.UNCONFIRMED
-    if standing.status is DeliveryStatus.UNCONFIRMED:
+    if retry_state.status is DeliveryStatus.UNCONFIRMED:
         return None
-    return (
-        None if selection.is_explicit else permanent_failure_reason(standing, content_changed=selection.content_changed)
-    )
+    if selection.is_explicit:
+        return None
+    return permanent_failure_reason(retry_state, content_changed=selection.content_changed)
 
 
-def permanent_failure_reason(standing: RetryState, *, content_changed: bool = False) -> SkipReason | None:
+def permanent_failure_reason(retry_state: RetryState, *, content_changed: bool = False) -> SkipReason | None:
     """Return why another attempt would fail in the same way; None if it can succeed.
 
     With a corrected content an error of type OTHER may disappear, because errors about a content have that type.
     """
-    if content_changed and standing.error_type is ErrorType.OTHER:
+    if content_changed and retry_state.error_type is ErrorType.OTHER:
         return None
-    if standing.retry is RetryRule.NEW_TOKEN:
-        return None if standing.token_replaced else SkipReason.TOKEN_NOT_REPLACED
-    return None if standing.retry is RetryRule.AUTOMATIC else SkipReason.PERMANENT_ERROR
+    if retry_state.retry is RetryRule.NEW_TOKEN:
+        return None if retry_state.token_replaced else SkipReason.TOKEN_NOT_REPLACED
+    return None if retry_state.retry is RetryRule.AUTOMATIC else SkipReason.PERMANENT_ERROR

@@ -35,27 +35,27 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def predict(
-    standing: RetryState,
+    retry_state: RetryState,
     skipped: SkipReason | None,
     *,
     outside_window: bool,
     page_is_held: bool,
     content_changed: bool = False,
 ) -> Prediction:
-    """Return the prediction for recipients with this standing; `skipped` is why the resend skips them, if it does.
+    """Return the prediction for recipients with this retry_state; `skipped` is why the resend skips them, if it does.
 
     A recipient with a permanent error that a person named is taken, but predicted to fail again.
     """
-    reason = skipped or _why_failing_again(standing, content_changed=content_changed)
+    reason = skipped or _why_failing_again(retry_state, content_changed=content_changed)
     if reason is None:
         cause = PredictedCause.PAGE_ON_HOLD if page_is_held else PredictedCause.RETRYABLE_NOW
     elif reason is SkipReason.PERMANENT_ERROR:
         cause = PredictedCause.OUTSIDE_WINDOW if outside_window else PredictedCause.WILL_FAIL_AGAIN
     else:
         cause = PredictedCause(reason)
-    return Prediction(cause, standing.error_type)
+    return Prediction(cause, retry_state.error_type)
 
 
-def _why_failing_again(standing: RetryState, *, content_changed: bool) -> SkipReason | None:
-    is_failed = standing.status is DeliveryStatus.FAILED
-    return permanent_failure_reason(standing, content_changed=content_changed) if is_failed else None
+def _why_failing_again(retry_state: RetryState, *, content_changed: bool) -> SkipReason | None:
+    is_failed = retry_state.status is DeliveryStatus.FAILED
+    return permanent_failure_reason(retry_state, content_changed=content_changed) if is_failed else None

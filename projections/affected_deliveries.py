@@ -19,7 +19,7 @@ class CountKey(NamedTuple):
 
 
 class CountChange(NamedTuple):
-    """The counts by standing before and after an event."""
+    """The counts by count_key before and after an event."""
 
     before: Counter[CountKey]
     after: Counter[CountKey]
@@ -28,23 +28,23 @@ class CountChange(NamedTuple):
     def by_state(self) -> Mapping[DeliveryStatus, int]:
         """The changes of the counts by state."""
         changes: Counter[DeliveryStatus] = Counter()
-        for standing, change in self._changes():
-            changes[standing.state] += change
+        for count_key, change in self._changes():
+            changes[count_key.state] += change
         return changes
 
     @property
     def by_error_type(self) -> Mapping[str, int]:
         """The changes of the counts by error type."""
         changes: Counter[str] = Counter()
-        for standing, change in self._changes():
-            if standing.error_type is not None:
-                changes[standing.error_type] += change
+        for count_key, change in self._changes():
+            if count_key.error_type is not None:
+                changes[count_key.error_type] += change
         return changes
 
     def _changes(self) -> Iterator[tuple[CountKey, int]]:
         for counts, sign in ((self.after, 1), (self.before, -1)):
-            for standing, count in counts.items():
-                yield standing, sign * count
+            for count_key, count in counts.items():
+                yield count_key, sign * count
 
 
 class AffectedDeliveries(NamedTuple):
@@ -54,7 +54,7 @@ class AffectedDeliveries(NamedTuple):
     positions: BulkRows
 
     def count_attempts(self, sql: Sql) -> Counter[CountKey]:
-        """Return the counts of the attempts by standing."""
+        """Return the counts of the attempts by count_key."""
         return count_rows(sql.rows(_ATTEMPTS, self.batch, self.positions))
 
     def update_single_attempt_recipients(self, sql: Sql) -> None:
@@ -82,7 +82,7 @@ class AffectedDeliveries(NamedTuple):
 
 
 def count_rows(rows: Iterable[Row]) -> Counter[CountKey]:
-    """Return the counts by standing in grouped rows."""
+    """Return the counts by count_key in grouped rows."""
     counts: Counter[CountKey] = Counter()
     for row in rows:
         counts[CountKey(DeliveryStatus(row["state"]), row["error_type"])] += row["row_count"]
@@ -94,9 +94,9 @@ def _last_attempts_decide(attempts: CountChange, recipients: Counter[CountKey]) 
 
     They do if all were open, because a recipient has at most one open attempt.
     """
-    if any(standing.state is DeliveryStatus.CANCELLED for standing in attempts.after):
+    if any(count_key.state is DeliveryStatus.CANCELLED for count_key in attempts.after):
         return False
-    return {standing.state for standing in (*attempts.before, *recipients)} <= _OPEN
+    return {count_key.state for count_key in (*attempts.before, *recipients)} <= _OPEN
 
 
 # CROSS JOIN sets the join order for SQLite's planner, which would otherwise scan all deliveries of the message.

@@ -38,7 +38,7 @@ def _update_recipients(sql: Sql, new: NewBatches, *, is_cleaned: bool) -> CountC
     """Update existing recipients; if all are FAILED or UNCONFIRMED, the new attempts decide their state."""
     parameters = {**new.shared_parameters, "all": new.recipients}
     before = count_rows(sql.rows(_RECIPIENTS, parameters, new.numbers))
-    if all(standing.state in _FAILED for standing in before):
+    if all(count_key.state in _FAILED for count_key in before):
         sql.execute(_RETRY_WITH_CONTENT if new.has_new_content else _RETRY, parameters, new.numbers)
         return CountChange(before, Counter({_PENDING: new.recipients}))
     if new.has_new_content:

@@ -111,11 +111,11 @@ def find_by_provider_id(sql: Sql, person: PageRecipient, provider_message_id: st
     row = sql.row(
         """
         SELECT * FROM receipts
-        WHERE page_id = :page_id AND recipient_id = :recipient_id AND :owner IN (owner, :anybody)
+        WHERE page_id = :page_id AND recipient_id = :recipient_id AND :owner IN (owner, :any_owner)
           AND provider_message_id = :provider_message_id
         LIMIT 1
         """,
-        {**person._asdict(), "anybody": ANY_OWNER, "provider_message_id": provider_message_id},
+        {**person._asdict(), "any_owner": ANY_OWNER, "provider_message_id": provider_message_id},
     )
     return None if row is None else _place(row)
 
@@ -129,11 +129,11 @@ def sent_until(sql: Sql, person: PageRecipient, watermark: Micros) -> Sequence[C
           ON deliveries.message_id = receipts.message_id AND deliveries.batch_number = receipts.batch_number
          AND deliveries.position = receipts.position
         WHERE receipts.page_id = :page_id AND receipts.recipient_id = :recipient_id
-          AND :owner IN (receipts.owner, :anybody)
+          AND :owner IN (receipts.owner, :any_owner)
           AND receipts.sent_time <= :watermark
         ORDER BY receipts.sent_time DESC LIMIT :limit
         """,
-        {**person._asdict(), "anybody": ANY_OWNER, "watermark": watermark, "limit": MAX_COVERED},
+        {**person._asdict(), "any_owner": ANY_OWNER, "watermark": watermark, "limit": MAX_COVERED},
     )
     return [
         CoveredDelivery(_place(row), row["delivered_time"] is not None, row["read_time"] is not None) for row in rows
@@ -155,12 +155,12 @@ def locate(sql: Sql, owner: str, names: Sequence[DeliveryReference | None]) -> S
         SELECT given.row_index, given.position, batches.message_id, batches.stage, batches.number AS batch_number
         FROM given CROSS JOIN messages CROSS JOIN batches CROSS JOIN deliveries
         WHERE messages.message_id = given.message_id AND messages.is_visible = 1 AND messages.is_archived = 0
-          AND :owner IN (messages.owner, :anybody) AND messages.page_id = given.page_id
+          AND :owner IN (messages.owner, :any_owner) AND messages.page_id = given.page_id
           AND batches.message_id = given.message_id AND batches.number = given.batch_number
           AND deliveries.message_id = given.message_id AND deliveries.batch_number = given.batch_number
           AND deliveries.position = given.position AND deliveries.recipient_id = given.recipient_id
         """,
-        {"owner": owner, "anybody": ANY_OWNER},
+        {"owner": owner, "any_owner": ANY_OWNER},
         BulkRows(
             (("row_index", int), *_NAME_COLUMNS),
             [(index, *name) for index, name in enumerate(names) if name is not None],

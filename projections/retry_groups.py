@@ -66,7 +66,7 @@ class FailedRecipientRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_groups(sql: Sql, judged: RetryContext) -> Mapping[RetryState, int]:
-    """Return the number of failed and unconfirmed recipients of a message by standing."""
+    """Return the number of failed and unconfirmed recipients of a message by retry_state."""
     rows = sql.rows(
         f"""
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS attempts_exhausted,
@@ -77,12 +77,12 @@ def count_groups(sql: Sql, judged: RetryContext) -> Mapping[RetryState, int]:
     )
     found: Counter[RetryState] = Counter()
     for row in rows:
-        found[_standing(row)] += row["recipients"]
+        found[_retry_state(row)] += row["recipients"]
     return found
 
 
 def count_outside_window(sql: Sql, judged: RetryContext) -> Mapping[RetryState, int]:
-    """Return the number of recipients by standing that failed outside the platform's 24-hour window.
+    """Return the number of recipients by retry_state that failed outside the platform's 24-hour window.
 
     It reads the row of each recipient with a permanent permission error.
     """
@@ -98,14 +98,14 @@ def count_outside_window(sql: Sql, judged: RetryContext) -> Mapping[RetryState, 
     )
     found: Counter[RetryState] = Counter()
     for row in rows:
-        found[_standing(row)] += row["recipients"]
+        found[_retry_state(row)] += row["recipients"]
     return found
 
 
 def count_groups_among(
     sql: Sql, judged: RetryContext, recipient_ids: Collection[str]
 ) -> Mapping[tuple[RetryState, bool], int]:
-    """Return the number of failed and unconfirmed of these recipients, by standing and whether outside the window."""
+    """Return how many of these recipients failed or are unconfirmed, by retry state and window."""
     rows = sql.rows(
         f"""
         SELECT state, error_type, retry, maybe_sent, attempts >= :max_attempts AS attempts_exhausted,
@@ -122,14 +122,14 @@ def count_groups_among(
     )
     found: Counter[tuple[RetryState, bool]] = Counter()
     for row in rows:
-        found[_standing(row), bool(row["is_outside"])] += row["recipients"]
+        found[_retry_state(row), bool(row["is_outside"])] += row["recipients"]
     return found
 
 
 def list_failed(
     sql: Sql, judged: RetryContext, wanted: Sequence[RetryState], *, after: str, limit: int, are_few: bool = False
 ) -> Sequence[FailedRecipientRow]:
-    """Return failed and unconfirmed recipients with one of these standings, ordered by id, after the id `after`.
+    """Return failed and unconfirmed recipients with one of these retry_states, ordered by id, after the id `after`.
 
     `are_few`: the result is a small part of all failed recipients. Then the database collects and sorts it; otherwise
     it scans all failed recipients in order.
@@ -137,7 +137,7 @@ def list_failed(
     columns = (
         "*, attempts >= :max_attempts AS attempts_exhausted, token_generation < :token_generation AS token_replaced"
     )
-    return [_failed_row(row) for row in _with_standings(sql, columns, judged, wanted, after, limit, are_few=are_few)]
+    return [_failed_row(row) for row in _with_retry_states(sql, columns, judged, wanted, after, limit, are_few=are_few)]
 
 
 def next_attempts(
@@ -145,7 +145,7 @@ def next_attempts(
 ) -> Sequence[BatchRecipient]:
     """Return the same recipients as entries for the batches of a resend."""
     columns = "recipient_id, recipient_name, attempts, origin_batch, origin_position, content_round"
-    return [_next_attempt(row) for row in _with_standings(sql, columns, judged, wanted, after, limit, are_few=False)]
+    return [_next_attempt(row) for row in _with_retry_states(sql, columns, judged, wanted, after, limit, are_few=False)]
 
 
 def _next_attempt(row: Row) -> BatchRecipient:
@@ -160,7 +160,7 @@ def _next_attempt(row: Row) -> BatchRecipient:
     )
 
 
-def _with_standings(
+def _with_retry_states(
     sql: Sql, columns: str, judged: RetryContext, wanted: Sequence[RetryState], after: str, limit: int, *, are_few: bool
 ) -> Sequence[Row]:
     if not wanted:
@@ -227,16 +227,18 @@ def sent_positions(sql: Sql, message_id: str, batch_number: int, positions: Sequ
     return tuple(position for position in positions if position in found)
 
 
-def _any_of(standings: Sequence[RetryState]) -> tuple[str, dict[str, object]]:
+def _any_of(retry_states: Sequence[RetryState]) -> tuple[str, dict[str, object]]:
     parameters: dict[str, object] = {}
     conditions = []
-    for index, standing in enumerate(standings):
-        parameters[f"state{index}"] = standing.status.value
-        parameters[f"type{index}"] = standing.error_type and standing.error_type.value
-        parameters[f"retry{index}"] = standing.retry and standing.retry.value
-        parameters[f"maybe{index}"] = int(standing.maybe_sent)
-        attempts_exhausted = "attempts >= :max_attempts" if standing.attempts_exhausted else "attempts < :max_attempts"
-        replaced = "<" if standing.token_replaced else ">="
+    for index, retry_state in enumerate(retry_states):
+        parameters[f"state{index}"] = retry_state.status.value
+        parameters[f"type{index}"] = retry_state.error_type and retry_state.error_type.value
+        parameters[f"retry{index}"] = retry_state.retry and retry_state.retry.value
+        parameters[f"maybe{index}"] = int(retry_state.maybe_sent)
+        attempts_exhausted = (
+            "attempts >= :max_attempts" if retry_state.attempts_exhausted else "attempts < :max_attempts"
+        )
+        replaced = "<" if retry_state.token_replaced else ">="
         conditions.append(
             f"(state = :state{index} AND error_type = :type{index} AND retry = :retry{index}"
             f" AND maybe_sent = :maybe{index}"
@@ -245,18 +247,18 @@ def _any_of(standings: Sequence[RetryState]) -> tuple[str, dict[str, object]]:
     return " OR ".join(conditions), parameters
 
 
-def _standing(row: Row) -> RetryState:
-    return _standing_of(*(row[column] for column in _STANDING))
+def _retry_state(row: Row) -> RetryState:
+    return _retry_state_of(*(row[column] for column in _STANDING))
 
 
 _STANDING = ("state", "error_type", "retry", "maybe_sent", "attempts_exhausted", "token_replaced")
 
 
 @lru_cache(maxsize=1_000)
-def _standing_of(
+def _retry_state_of(
     state: str, error_type: str | None, retry: str | None, maybe_sent: int, attempts_exhausted: int, token_replaced: int
 ) -> RetryState:
-    """Return the standing for these columns; cached, because thousands of recipients have the same few standings."""
+    """Return the retry state for these columns; cached, because many recipients have the same few states."""
     return RetryState(
         status=DeliveryStatus(state),
         error_type=ErrorType(error_type) if error_type else None,
@@ -278,6 +280,6 @@ def _failed_row(row: Row) -> FailedRecipientRow:
         last_attempt_time=row["last_attempt_time"],
         origin_batch=row["origin_batch"],
         origin_position=row["origin_position"],
-        retry_state=_standing(row),
+        retry_state=_retry_state(row),
         content_round=row["content_round"],
     )

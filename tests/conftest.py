@@ -50,7 +50,7 @@ ALONE = {
 
 
 # Single tests of these files take ten seconds and more. They run first, so that no worker waits for them at the end.
-LONG = {"faults/test_faults.py", "model/test_model.py", "projections/test_books.py"}
+LONG = {"faults/test_faults.py", "model/test_model.py", "projections/test_consistency.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,7 +18,7 @@ Meaning = tuple[ErrorType, Scope, RetryRule]
 
 NETWORK = (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
 TOKEN = (ErrorType.ACCESS_TOKEN, Scope.PAGE, RetryRule.NEW_TOKEN)
-NOBODY = (ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
+NO_RECIPIENT = (ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
 CONTENT = (ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
 OTHER = (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER)
 
@@ -59,9 +59,9 @@ TABLE: list[tuple[int, tuple[int, ...], Meaning]] = [
     (299, (0,), forbidden(Scope.PAGE)),
     (300, (0,), OTHER),
     (10, (2018278, 2018065, 2534022), forbidden(Scope.RECIPIENT)),
-    (10, (2018108,), NOBODY),
-    (551, (0, 1545041), NOBODY),
-    (200, (1545041,), NOBODY),
+    (10, (2018108,), NO_RECIPIENT),
+    (551, (0, 1545041), NO_RECIPIENT),
+    (200, (1545041,), NO_RECIPIENT),
     (10, (1893015, 2018300), forbidden(Scope.RECIPIENT)),
     (10, (7777777,), forbidden(Scope.RECIPIENT)),
     (2018321, (0,), (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)),
@@ -70,7 +70,7 @@ TABLE: list[tuple[int, tuple[int, ...], Meaning]] = [
     (10, (1404170, 2534077), forbidden(Scope.PAGE)),
     (200, (2018028, 2018027), forbidden(Scope.APP)),
     (200, (2018021, 2534041), forbidden(Scope.PAGE)),
-    (100, (2018001, 2534014, 33), NOBODY),
+    (100, (2018001, 2534014, 33), NO_RECIPIENT),
     (100, (2534001, 2534037), OTHER),
     (100, (2018008, 2018047, 2018074, 2018109, 2018294, 2018014, 2018320, 2018328), CONTENT),
     (100, (2534015, 2018032, 2018034, 1893043, 0, 7777777), CONTENT),
@@ -94,9 +94,9 @@ def test_code_and_subcode_are_classified_as_in_the_table(code: int, subcode: int
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (PlatformError(code=100, message="(#100) No matching user found"), NOBODY),
-        (PlatformError(code=100, message="Invalid parameter", error_data="No matching user found."), NOBODY),
-        (PlatformError(message='(#100) Param recipient[id] must be a valid ID string (e.g., "123")'), NOBODY),
+        (PlatformError(code=100, message="(#100) No matching user found"), NO_RECIPIENT),
+        (PlatformError(code=100, message="Invalid parameter", error_data="No matching user found."), NO_RECIPIENT),
+        (PlatformError(message='(#100) Param recipient[id] must be a valid ID string (e.g., "123")'), NO_RECIPIENT),
         (PlatformError(code=100, message="Invalid appsecret_proof provided in the API argument"), TOKEN),
         (PlatformError(code=100, message="requires either app secret proof or an app token"), forbidden(Scope.APP)),
         (PlatformError(code=100, message="Unsupported post request. Object with ID"), forbidden(Scope.PAGE)),
@@ -216,11 +216,11 @@ PAGE_GONE = (ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN)
     [
         (100, 33, LOCALISED.format("„1001“"), PAGE_GONE),
         (100, 33, LOCALISED.format("'me'"), PAGE_GONE),
-        (100, 33, LOCALISED.format("'2002'"), NOBODY),
+        (100, 33, LOCALISED.format("'2002'"), NO_RECIPIENT),
         (100, 33, "Unsupported post request", PAGE_GONE),
         (803, 0, "(#803) Some of the aliases you requested do not exist: 1001", PAGE_GONE),
         (100, 0, LOCALISED.format("1001"), PAGE_GONE),
-        (100, 0, LOCALISED.format("2002"), NOBODY),
+        (100, 0, LOCALISED.format("2002"), NO_RECIPIENT),
         (100, 0, "(#100) Param recipient is too long: 21001", CONTENT),
         (100, 2018008, LOCALISED.format("1001"), CONTENT),
         (190, 0, LOCALISED.format("2002"), TOKEN),
@@ -244,8 +244,8 @@ def test_a_short_id_is_not_looked_for_in_a_text() -> None:
     ("text", "expected"),
     [
         ("(#10) This message is sent outside of allowed window.", forbidden(Scope.RECIPIENT)),
-        ("This person isn\u2019t receiving messages from you right now.", NOBODY),
-        ("(#551) 用户暂时收不到消息。", NOBODY),
+        ("This person isn\u2019t receiving messages from you right now.", NO_RECIPIENT),
+        ("(#551) 用户暂时收不到消息。", NO_RECIPIENT),
         ("(#200) This Page is restricted from sending messages for 24 hours", forbidden(Scope.PAGE)),
         ("(#10) Application does not have permission for this action", forbidden(Scope.PAGE)),
     ],

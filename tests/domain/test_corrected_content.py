@@ -80,18 +80,18 @@ def test_a_correction_for_named_recipients_replaces_no_other_content() -> None:
 def test_with_a_corrected_content_errors_of_type_other_are_retryable(
     type_: ErrorType, retry: RetryRule, reason: SkipReason | None
 ) -> None:
-    standing = RetryState(status=DeliveryStatus.FAILED, attempts_exhausted=False, error_type=type_, retry=retry)
+    retry_state = RetryState(status=DeliveryStatus.FAILED, attempts_exhausted=False, error_type=type_, retry=retry)
 
-    assert skip_reason(standing, RetrySelection(content_changed=True), OnUnconfirmed.HOLD) == reason
+    assert skip_reason(retry_state, RetrySelection(content_changed=True), OnUnconfirmed.HOLD) == reason
 
 
 def test_a_corrected_content_is_predicted_to_be_retryable() -> None:
-    standing = RetryState(
+    retry_state = RetryState(
         status=DeliveryStatus.FAILED, attempts_exhausted=False, error_type=ErrorType.OTHER, retry=RetryRule.NEVER
     )
 
     causes = [
-        predict(standing, None, outside_window=False, page_is_held=False, content_changed=changed).cause
+        predict(retry_state, None, outside_window=False, page_is_held=False, content_changed=changed).cause
         for changed in (True, False)
     ]
 

@@ -11,14 +11,14 @@ from domain.retry_prediction import PredictedCause, Prediction, predict
 FAILED, UNCONFIRMED = DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED
 
 
-def standing(state: DeliveryStatus, retry: RetryRule, type_: ErrorType = ErrorType.PERMISSION) -> RetryState:
+def retry_state(state: DeliveryStatus, retry: RetryRule, type_: ErrorType = ErrorType.PERMISSION) -> RetryState:
     return RetryState(status=state, attempts_exhausted=False, error_type=type_, retry=retry)
 
 
-AGAIN = standing(FAILED, RetryRule.AUTOMATIC, ErrorType.NETWORK)
-NEVER = standing(FAILED, RetryRule.NEVER)
-TOKEN = standing(FAILED, RetryRule.NEW_TOKEN, ErrorType.ACCESS_TOKEN)
-DOUBTFUL = standing(UNCONFIRMED, RetryRule.NEVER)
+AGAIN = retry_state(FAILED, RetryRule.AUTOMATIC, ErrorType.NETWORK)
+NEVER = retry_state(FAILED, RetryRule.NEVER)
+TOKEN = retry_state(FAILED, RetryRule.NEW_TOKEN, ErrorType.ACCESS_TOKEN)
+DOUBTFUL = retry_state(UNCONFIRMED, RetryRule.NEVER)
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,11 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("standing", "selection", "on_unconfirmed", "expected"), TABLE)
+@pytest.mark.parametrize(("retry_state", "selection", "on_unconfirmed", "expected"), TABLE)
 def test_a_failed_recipient_is_taken_or_skipped_as_in_the_table(
-    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed, expected: SkipReason | None
+    retry_state: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed, expected: SkipReason | None
 ) -> None:
-    assert skip_reason(standing, selection, on_unconfirmed) is expected
+    assert skip_reason(retry_state, selection, on_unconfirmed) is expected
 
 
 CLOSED = {
@@ -98,7 +98,7 @@ CLOSED = {
     DeliveryStatus.CANCELLED: SkipReason.CANCELLED,
 }
 error_types = st.none() | st.sampled_from(ErrorType)
-standings = st.builds(
+retry_states = st.builds(
     RetryState,
     status=st.sampled_from(DeliveryStatus),
     attempts_exhausted=st.booleans(),
@@ -116,26 +116,26 @@ selections = st.builds(
 
 
 @settings(derandomize=True)
-@given(standings, selections, st.sampled_from(OnUnconfirmed))
+@given(retry_states, selections, st.sampled_from(OnUnconfirmed))
 def test_no_selection_takes_sent_open_or_cancelled_recipients(
-    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
+    retry_state: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
 ) -> None:
-    reason = skip_reason(standing, selection, on_unconfirmed)
+    reason = skip_reason(retry_state, selection, on_unconfirmed)
 
-    if standing.status in CLOSED:
-        assert reason is CLOSED[standing.status]
+    if retry_state.status in CLOSED:
+        assert reason is CLOSED[retry_state.status]
     else:
         assert reason not in CLOSED.values()
 
 
 @settings(derandomize=True)
-@given(standings, selections, st.sampled_from(OnUnconfirmed))
+@given(retry_states, selections, st.sampled_from(OnUnconfirmed))
 def test_exhausted_or_unrequested_unconfirmed_recipients_are_never_taken(
-    standing: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
+    retry_state: RetryState, selection: RetrySelection, on_unconfirmed: OnUnconfirmed
 ) -> None:
-    if skip_reason(standing, selection, on_unconfirmed) is None:
-        assert not standing.attempts_exhausted
-        assert not standing.maybe_sent or selection.include_unconfirmed or on_unconfirmed is RESEND
+    if skip_reason(retry_state, selection, on_unconfirmed) is None:
+        assert not retry_state.attempts_exhausted
+        assert not retry_state.maybe_sent or selection.include_unconfirmed or on_unconfirmed is RESEND
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_failed_recipients_of_a_group_are_found(db: DrivenStore) -> None:
     db.send(MESSAGE, {"bob": FAILED_FOR_TOKEN, "ann": FAILED_FOR_TOKEN, "eve": FAILED, "joe": SENT})
     judged = RetryContext(message_id=MESSAGE, max_attempts=2, token_generation=2)
     every = db.ask(lambda sql: retry_groups.count_groups(sql, judged))
-    token = [standing for standing in every if standing.error_type == "ACCESS_TOKEN"]
+    token = [retry_state for retry_state in every if retry_state.error_type == "ACCESS_TOKEN"]
 
     found = db.ask(lambda sql: retry_groups.list_failed(sql, judged, token, after="", limit=10))
     found_and_sorted = db.ask(
