@@ -30,7 +30,7 @@ def impossible_characters(text: str) -> str:
     if not found:
         return ""
     more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"holds {', '.join(found[:_NAMED])}{more}: copy it again without"
+    return f"holds {', '.join(found[:_NAMED])}{more}: copy it again without them"
 
 
 def _impossible(text: str) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""The gRPC API: interceptors, servicers, mapping of requests and responses, and validation of requests."""

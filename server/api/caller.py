@@ -1,4 +1,4 @@
-"""Who calls, for handlers: the gate has found it out before they run."""
+"""The caller of the current rpc, and the address of its peer."""
 
 from contextvars import ContextVar
 from ipaddress import ip_address, ip_network
@@ -11,40 +11,37 @@ from server.auth.caller import LOCAL, Caller
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-CALLER: ContextVar[Caller] = ContextVar("caller", default=LOCAL)  # every call is answered in a context of its own
+CALLER: ContextVar[Caller] = ContextVar("caller", default=LOCAL)  # gRPC runs each call in a context of its own
 
 
-def caller(context: Context) -> str:  # noqa: ARG001 - of the call that runs; here and below
-    """The owner of what the call makes, and who is written down as having asked for a change."""
+class AdmittedCall(NamedTuple):
+    """The key by which the limits count an admitted call."""
+
+    key: str  # the owner; for an rpc that needs no credentials, the peer's address
+    is_known: bool  # False for an rpc that needs no credentials
+
+
+def calling_owner(context: Context) -> str:  # noqa: ARG001 - shows that a call runs: only then is CALLER set
+    """Return the owner of what the call creates, which is also recorded as the author of a change."""
     return CALLER.get().owner
 
 
-def sees(context: Context) -> str:  # noqa: ARG001
-    """Whose messages the call may see and change: an owner's, or ANY_OWNER's (an admin)."""
+def visible_owner(context: Context) -> str:  # noqa: ARG001
+    """Return the owner whose messages the call may see and change, or ANY_OWNER for an admin."""
     return CALLER.get().sees
 
 
-def serves(context: Context) -> str:  # noqa: ARG001
-    """Whose messages it is about where no message is named: receipts come for a page, whoever sent."""
+def receipts_owner(context: Context) -> str:  # noqa: ARG001
+    """Return the owner for whose messages the call may record receipts, or ANY_OWNER."""
     return CALLER.get().serves
 
 
-# Whom the gate has let in, as far as the limits need it.
-
-
-class Admitted(NamedTuple):
-    """By which name a call is counted."""
-
-    key: str  # the owner, or where anybody may call the peer's address
-    is_known: bool
-
-
 def peer_address(peer: str) -> str:
-    """Where a call comes from, as gRPC names it, without the port; of IPv6 the network, which has one holder."""
-    family, _, place = peer.partition(":")
+    """Return the address of gRPC's peer name without the port; for IPv6 its /64 network, which has one holder."""
+    family, _, address_and_port = peer.partition(":")
     if family not in ("ipv4", "ipv6"):
         return peer
-    host = unquote(place.rpartition(":")[0]).strip("[]").partition("%")[0]
+    host = unquote(address_and_port.rpartition(":")[0]).strip("[]").partition("%")[0]
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Share the log's readers fairly between the owners who call: one owner's heavy reads delay no other owner."""
+"""Fair sharing of the log's readers between calling owners: one owner's heavy reads delay no other owner."""
 
 import asyncio
 import itertools
@@ -13,73 +13,77 @@ from typing import NamedTuple, TypeVar
 from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.api.caller import CALLER
-from server.api.interceptors.limits import Exhausted
+from server.api.errors import Exhausted
 from server.eventstore.commit import Commit, CommitResult, EventLog, Listener
 from server.eventstore.store import READERS
 
-CALLER_READS = READERS // 2  # at a time, of all callers; the other readers are the service's own, for sending
-WAITING_READS = 2_000  # of one owner: as many as its calls in a burst
-WAIT_SECONDS = 20.0  # for a reader: below the 30 s that the client waits for an answer
+CALLER_READS = READERS // 2  # at a time, of all callers; the other readers serve the service itself, as for sending
+MAX_WAITING_READS = 2_000  # of one owner: as many as its calls in a burst
+MAX_WAIT_SECONDS = 20.0  # for a reader: less than the 30 s that the client waits for a response
 RETRY_AFTER = timedelta(seconds=1)
 
-_CALL: ContextVar[int] = ContextVar("call")  # which call reads; every call is answered in a context of its own
+T = TypeVar("T")
+
+_CALL: ContextVar[int] = ContextVar("call")  # the number of the call; gRPC runs each call in a context of its own
 
 
 class TooManyReads(Exhausted):
-    """The owner's reads fill its share of the readers, and more of them wait than may."""
+    """The owner's reads use its whole share of the readers, and too many wait or one waited too long."""
 
     reason = "TOO_MANY_READS"
 
 
-class _Turn(NamedTuple):
-    """A read that waits."""
-
-    call: int
-    begins: asyncio.Future[None]
+class _WaitingRead(NamedTuple):
+    call: int  # the number of its call
+    started: asyncio.Future[None]
 
 
 class FairReads:
-    """FairConcurrencyLimiter for callers' reads.
+    """A fair limiter of callers' reads, for one event loop.
 
     An owner may have as many reads running as slots are free: of 4 slots, one owner fills 2, and the next owner finds
-    a free one. Further reads of an owner wait, those of its earlier calls first; a slot that becomes free goes to the
-    owners in turn. Belongs to one event loop.
+    a free one. Further reads of an owner wait, those of its earlier calls first. A slot that becomes free goes to the
+    waiting owners in turn.
     """
 
     def __init__(
-        self, slots: int = CALLER_READS, *, most_waiting: int = WAITING_READS, wait_seconds: float = WAIT_SECONDS
+        self,
+        slots: int = CALLER_READS,
+        *,
+        max_waiting: int = MAX_WAITING_READS,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
         self._free = slots
-        self._most_waiting = most_waiting
-        self._wait_seconds = wait_seconds
+        self._max_waiting = max_waiting
+        self._max_wait_seconds = max_wait_seconds
         self._running: Counter[str] = Counter()
-        self._waiting: dict[str, list[_Turn]] = {}  # by owner; whose turn is next comes first
+        self._waiting: dict[str, list[_WaitingRead]] = {}  # by owner: the next owner to serve comes first
         self._calls = itertools.count()
 
     @asynccontextmanager
     async def slot(self, owner: str) -> AsyncIterator[None]:
-        """Hold a slot for the block; raises TooManyReads after too long a wait, or when too many reads wait."""
-        await self._take(owner)
+        """Hold a slot for the block; raises TooManyReads if the wait is too long or too many reads wait."""
+        await self._acquire(owner)
         try:
             yield
         finally:
-            self._give_back(owner)
+            self._release(owner)
 
-    async def _take(self, owner: str) -> None:
+    async def _acquire(self, owner: str) -> None:
         if owner not in self._waiting and self._may_run(owner):
             self._start(owner)
             return
-        turn = self._join(owner)
+        read = self._enqueue(owner)
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await turn.begins
+            async with asyncio.timeout(self._max_wait_seconds):
+                await read.started
         except TimeoutError:
-            self._leave(owner, turn)
+            self._leave(owner, read)
             raise TooManyReads(
-                f"the read waited {self._wait_seconds:g} s behind others of yours", RETRY_AFTER
+                f"the read waited {self._max_wait_seconds:g} s for other reads of the same owner", RETRY_AFTER
             ) from None
         except asyncio.CancelledError:
-            self._leave(owner, turn)
+            self._leave(owner, read)
             raise
 
     def _may_run(self, owner: str) -> bool:
@@ -89,7 +93,7 @@ class FairReads:
         self._free -= 1
         self._running[owner] += 1
 
-    def _give_back(self, owner: str) -> None:
+    def _release(self, owner: str) -> None:
         self._free += 1
         self._running[owner] -= 1
         if not self._running[owner]:
@@ -98,57 +102,51 @@ class FairReads:
             self._serve(served)
 
     def _serve(self, owner: str) -> None:
-        """Start the owner's next read; the owner's next turn comes after all others'.
+        """Start the owner's next read, and move the owner behind the other waiting owners.
 
-        A read that was cancelled in this turn of the event loop is still in the queue.
+        A read that was cancelled in this iteration of the event loop is still in the queue.
         """
         queue = self._waiting.pop(owner)
-        begins = queue.pop(0).begins
+        started = queue.pop(0).started
         if queue:
             self._waiting[owner] = queue
-        if not begins.done():
-            begins.set_result(None)
+        if not started.done():
+            started.set_result(None)
             self._start(owner)
 
-    def _join(self, owner: str) -> _Turn:
-        """Wait behind the owner's earlier calls; a call that makes several reads keeps its place."""
+    def _enqueue(self, owner: str) -> _WaitingRead:
+        """Enqueue a read behind those of the owner's earlier calls; a call with several reads keeps its place."""
         queue = self._waiting.setdefault(owner, [])
-        if len(queue) >= self._most_waiting:
-            raise TooManyReads(f"more than {self._most_waiting:,} of your reads wait", RETRY_AFTER)
-        turn = _Turn(self._call(), asyncio.get_running_loop().create_future())
-        insort(queue, turn, key=lambda waiting: waiting.call)
-        return turn
+        if len(queue) >= self._max_waiting:
+            raise TooManyReads(f"more than {self._max_waiting:,} reads of the same owner are waiting", RETRY_AFTER)
+        read = _WaitingRead(self._call_number(), asyncio.get_running_loop().create_future())
+        insort(queue, read, key=lambda waiting: waiting.call)
+        return read
 
-    def _call(self) -> int:
-        """Return the number of the call that this task answers; it is given with the call's first read that waits."""
+    def _call_number(self) -> int:
+        """Return the number of the current call; its first waiting read assigns the number."""
         if (number := _CALL.get(None)) is None:
             number = next(self._calls)
             _CALL.set(number)
         return number
 
-    def _leave(self, owner: str, turn: _Turn) -> None:
-        """Give up waiting; a slot that was handed over at the same moment is given back."""
-        if turn.begins.done() and not turn.begins.cancelled():
-            self._give_back(owner)
+    def _leave(self, owner: str, read: _WaitingRead) -> None:
+        """Stop waiting; a slot that was assigned at the same moment is returned."""
+        if read.started.done() and not read.started.cancelled():
+            self._release(owner)
             return
         queue = self._waiting.get(owner, [])
-        if turn in queue:
-            queue.remove(turn)
+        if read in queue:
+            queue.remove(read)
             if not queue:
                 del self._waiting[owner]
 
 
-# The log as calls use it: their reads share some of the readers, and never those that sending needs.
-
-
-T = TypeVar("T")
-
-
 class CallerLog:
-    """See EventLog; every read takes a slot of the caller's owner, and raises TooManyReads too.
+    """The EventLog of calls: every read takes a slot of the caller's owner, and can raise TooManyReads too.
 
-    The service's own work, which no call asked for, passes by the slots. So do commits: one thread writes them, in
-    groups, and a group takes what waits for any caller.
+    Work outside a call takes no slot. Neither do commits: one thread writes them in groups, and a group contains the
+    waiting commits of all callers.
     """
 
     def __init__(self, log: EventLog, reads: FairReads | None = None) -> None:
@@ -160,7 +158,7 @@ class CallerLog:
         return nullcontext() if caller is None else self._reads.slot(caller.owner)
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Write it, together with whatever else waits; raises Unavailable."""
+        """Write a commit, in a group with other waiting commits; raises Unavailable."""
         return await self._log.commit(commit)
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
@@ -181,7 +179,7 @@ class CallerLog:
             return await self._log.read(query)
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run in a reader's thread what is made of what was read."""
+        """Run work on rows that were read, in a reader's thread."""
         async with self._slot():
             return await self._log.compute(work)
 

@@ -55,13 +55,16 @@ OPTIONS = (
     ("grpc.http2.bdp_probe", 0),  # buffer 64 KiB of an unread request instead of up to 16 MiB
     ("grpc.per_message_decompression", 0),  # the request reader decompresses, up to a limit
     ("grpc.so_reuseport", 0),  # a second server on the same port fails
-    ("grpc.keepalive_time_ms", 60_000),  # closes the streams of callers that vanished
+    ("grpc.keepalive_time_ms", 60_000),  # closes the streams of callers that are no longer reachable
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # watchers may ping this often while nothing changes
-    ("grpc.http2.max_ping_strikes", 2),  # a caller that pings more often is disconnected
-    ("grpc.server_handshake_timeout_ms", 10_000),  # for TLS, and for the first frame
-    ("grpc.http2.settings_timeout", 10_000),  # for the caller's acknowledgement of the HTTP/2 settings
-    ("grpc.max_connection_idle_ms", 900_000),  # without a call; a client reconnects by itself
+    (
+        "grpc.http2.min_ping_interval_without_data_ms",
+        10_000,
+    ),  # of watchers while nothing changes
+    ("grpc.http2.max_ping_strikes", 2),  # a caller that sends pings more often is disconnected
+    ("grpc.server_handshake_timeout_ms", 10_000),  # until TLS and the first frame are done
+    ("grpc.http2.settings_timeout", 10_000),  # until the caller acknowledges the HTTP/2 settings
+    ("grpc.max_connection_idle_ms", 900_000),  # without a call; clients reconnect automatically
 )
 
 
@@ -143,12 +146,12 @@ def _options(limits: Limits, *, channelz: bool) -> Sequence[tuple[str, int]]:
 
 def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
     """Return credentials that use the current certificates in each handshake."""
-    made: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+    credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
         _configuration(certificates.pems),
         lambda: _renewed(certificates),
         require_client_authentication=certificates.are_asked_of_callers,
     )
-    return made
+    return credentials
 
 
 def _renewed(certificates: Certificates) -> Any:

@@ -1,4 +1,4 @@
-"""The services that the servicers call, handed over by the composition root as one record."""
+"""The record of services that the servicers call; `server/bootstrap.py` builds it."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from server.queries.recipient_names import Names
 
 
 class ProgressSource(Protocol):
-    """Gives the progress of messages as it changes."""
+    """Streams the progress of messages."""
 
     def watch(self, owner: str, message_id: str) -> AsyncIterator[Progress]:
         """Yield a snapshot, then changes, until the message is done; raises MessageNotFound, Unavailable."""
@@ -29,32 +29,32 @@ class ProgressSource(Protocol):
 
 
 class ScheduledRetries(Protocol):
-    """The retry timer, as callers see it."""
+    """The retry timer, as far as rpcs use it."""
 
     async def run_now(self) -> Sequence[TimerResult]:
-        """Retry every eligible message now; raises Unavailable."""
+        """Start a retry round of every eligible message now; raises Unavailable."""
         ...
 
     async def schedule(self) -> RetrySchedule:
-        """Return when the timer runs, and what its last run did; raises Unavailable."""
+        """Return the times of the last and the next run, and the results of the last one; raises Unavailable."""
         ...
 
     async def last_runs(self) -> Sequence[TimerRun]:
-        """Return the timer's last runs, newest first; raises Unavailable."""
+        """Return the last runs, newest first; raises Unavailable."""
         ...
 
 
 class BatchReleaser(Protocol):
-    """Releases the batches of processes that have stopped."""
+    """Releases stuck batches: those of workers that have stopped."""
 
     async def process(self, owner: str, message_id: str) -> tuple[int, int]:
-        """Return how many batches were released, and how many are open; raises MessageNotFound, Unavailable."""
+        """Return the numbers of released batches and of open ones; raises MessageNotFound, Unavailable."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything that an rpc needs, built once per process."""
+    """Everything that the servicers need, built once per process."""
 
     log: EventLog
     sends: SendService

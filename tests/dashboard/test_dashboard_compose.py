@@ -185,7 +185,7 @@ async def test_server_error_keeps_the_input(stage: Stage, visit: Visit) -> None:
     await page.get_by_role("textbox", name="Text").fill("Hello {{ first name }}")
     await page.get_by_role("button", name="Send …").click()
     await page.get_by_role("button", name="Send to 2 recipients").click()
-    await expect(page.get_by_role("alert")).to_contain_text("content.text: has {{ }} around something else")
+    await expect(page.get_by_role("alert")).to_contain_text("content.text: has {{ }} around text that is not a name")
     await expect(page.get_by_text("Your input is kept.")).to_be_visible()
     await expect(page.get_by_label("Title (for display)")).to_have_value("Kept")
     await page.get_by_role("textbox", name="Text").fill("Hello {{name}}")

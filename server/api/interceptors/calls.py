@@ -1,4 +1,4 @@
-"""Reports every call to an observer; outermost, so that calls which another interceptor refuses are counted."""
+"""The outermost interceptor: reports every call to an observer, including calls that another interceptor refuses."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import grpc
 import grpc.aio
 
 from server.api.caller import Context
-from server.api.interceptors.errors import MAKERS, Handler
+from server.api.interceptors.errors import HANDLER_FACTORIES, Handler
 
 
 class CallObserver(Protocol):
     """Counts, times and traces calls."""
 
     def begin(self, method: str, metadata: Sequence[tuple[str, str | bytes]]) -> Callable[[str], None]:
-        """Note the start of a call; return a function to call with its status code at its end, in the same task."""
+        """Record the start of a call.
+
+        Return a function that the interceptor calls in the same task with the status code when the call ends.
+        """
         ...
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Observes the handlers that the error interceptor makes."""
+    """Observes the handlers that the error interceptor returns."""
 
     def __init__(self, observer: CallObserver) -> None:
         self._observer = observer
@@ -40,17 +43,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def answer(request: Any, context: Context) -> Any:
             end = self._observer.begin(method, tuple(context.invocation_metadata() or ()))
-            code = grpc.StatusCode.CANCELLED  # of a caller that has gone, whatever the handler made of it
+            code = grpc.StatusCode.CANCELLED  # unless the handler sets another one
             try:
-                answered = await behavior(request, context)
+                response = await behavior(request, context)
                 code = grpc.StatusCode.OK
             except Exception:
                 code = context.code() or code
                 raise
             finally:
                 end(code.name)
-            return answered
+            return response
 
-        make = MAKERS[handler.request_streaming, handler.response_streaming]
-        observed: Handler = make(answer, handler.request_deserializer, handler.response_serializer)
+        make_handler = HANDLER_FACTORIES[handler.request_streaming, handler.response_streaming]
+        observed: Handler = make_handler(answer, handler.request_deserializer, handler.response_serializer)
         return observed

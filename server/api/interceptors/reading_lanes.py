@@ -1,7 +1,7 @@
-"""Lanes: how many requests are read at once, of one caller and of all together.
+"""Lanes limit how many requests are read at once, per caller and in total. A lane is the right to read one request.
 
-gRPC takes the memory of a request as its bytes come, up to the largest that it accepts, and hides how far it is.
-A request that is being read therefore counts as the largest one. See docs/decisions/028-request-reading.md.
+gRPC allocates memory for a request as its bytes arrive, up to the largest size that it accepts, and does not show how
+much has arrived. Each read therefore counts as the largest request. See docs/decisions/028-request-reading.md.
 """
 
 import asyncio
@@ -10,103 +10,101 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple, Self
 
-from server.api.interceptors.limits import Exhausted
+from server.api.errors import Exhausted
 
-MOST_WAITING = 256  # of one caller: more are refused at once
+MAX_WAITING = 256  # requests of one caller; further ones are refused at once
 _RETRY_AFTER = timedelta(seconds=1)
-_LOOKS = 2
+_CHECKS_UNTIL_SLOW = 2
 
 
 class ReadingRefused(Exhausted):
-    """Other requests are read now, and this one came too slowly, or too many wait."""
+    """The server is reading other requests, and this one arrived too slowly or too many are waiting."""
 
     reason = "TOO_MANY_BYTES"
 
     @classmethod
-    def of_slow_read(cls) -> Self:
-        """The refusal of a read that gave way."""
-        return cls("the request came too slowly while others waited to be read", _RETRY_AFTER)
+    def for_slow_read(cls) -> Self:
+        """Return the refusal of a slow read that was stopped for a waiting one."""
+        return cls("the request arrived too slowly while others waited to be read", _RETRY_AFTER)
 
 
-class Width(NamedTuple):
-    """How many lanes there are, and how many of them one caller may have."""
+class LaneLimits(NamedTuple):
+    """The number of lanes in total, and per caller."""
 
     lanes: int
-    of_one: int
-    slow_lanes: int = 0  # for reads that have lost their lane to a waiting one
-    slow_of_one: int = 0
-    patience: float = 0.1  # seconds: a read gives way when it was under way at two looks that far apart
+    per_caller: int
+    slow_lanes: int = 0  # for slow reads that have given their lane to a waiting read
+    slow_per_caller: int = 0
+    check_seconds: float = 0.1  # a read is slow if it is unfinished at two checks this far apart
 
 
 class Lane:
-    """One read under way."""
+    """A read in progress."""
 
-    __slots__ = ("_loop", "began", "end", "is_slow", "key", "looks", "was_ended")
+    __slots__ = ("_loop", "checks", "is_slow", "key", "start_time", "timeout", "was_stopped")
 
     def __init__(self, key: str, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.key = key
-        self.began = loop.time()
-        self.looks = 0  # not seconds: while the event loop is busy no request can come
+        self.start_time = loop.time()
+        self.checks = 0  # counted instead of seconds: while the event loop is busy, no request can arrive
         self.is_slow = False
-        self.was_ended = False
-        self.end: asyncio.Timeout | None = None
+        self.was_stopped = False
+        self.timeout: asyncio.Timeout | None = None
 
-    def give_way(self) -> None:
-        """Ends the read."""
-        self.was_ended = True
-        if self.end is not None and not self.end.expired():
-            self.end.reschedule(self._loop.time())
+    def stop(self) -> None:
+        """Let the read time out now."""
+        self.was_stopped = True
+        if self.timeout is not None and not self.timeout.expired():
+            self.timeout.reschedule(self._loop.time())
 
 
 class Lanes:
-    """Hands lanes out, in turn to the callers that wait; a slow read gives way to one that waits."""
+    """Assigns lanes to callers in turn. While reads wait, slow reads move to slow lanes or are stopped."""
 
-    def __init__(self, width: Width) -> None:
-        self._width = width
-        self._held: set[Lane] = set()
+    def __init__(self, limits: LaneLimits) -> None:
+        self._limits = limits
+        self._in_use: set[Lane] = set()
         self._fast: Counter[str] = Counter()
         self._slow: Counter[str] = Counter()
         self._fast_total = self._slow_total = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[str, deque[asyncio.Future[Lane]]] = {}  # by caller: the next one in turn first
+        self._waiting: dict[str, deque[asyncio.Future[Lane]]] = {}  # by caller: the next caller to serve comes first
 
-    async def take(self, key: str) -> Lane:
-        """Waits for a lane; raises ReadingRefused."""
+    async def acquire(self, key: str) -> Lane:
+        """Wait for a lane; raises ReadingRefused."""
         if not self._waiting and self._is_free_for(key):
-            return self._occupy(key)
+            return self._assign(key)
         queue = self._waiting.setdefault(key, deque())
-        if len(queue) >= MOST_WAITING:
-            raise ReadingRefused(f"more than {MOST_WAITING} requests wait to be read", _RETRY_AFTER)
+        if len(queue) >= MAX_WAITING:
+            raise ReadingRefused(f"more than {MAX_WAITING} requests wait to be read", _RETRY_AFTER)
         return await self._wait(key, queue)
+
+    def release(self, lane: Lane) -> None:
+        """Free the lane of a finished read; nothing stops that read any more."""
+        lane.timeout = None
+        self._in_use.discard(lane)
+        self._uncount(lane)
+        if self._waiting:
+            self._assign_free_lanes()
 
     async def _wait(self, key: str, queue: deque[asyncio.Future[Lane]]) -> Lane:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Lane] = loop.create_future()
         queue.append(waiter)
         if self._is_free_for(key):
-            self._hand_on()
+            self._assign_free_lanes()
         if self._timer is None:
-            self._timer = loop.call_later(self._width.patience, self._lose_patience)
+            self._timer = loop.call_later(self._limits.check_seconds, self._check_reads)
         try:
             return await waiter
         except asyncio.CancelledError:
             self._withdraw(key, waiter)
             raise
 
-    def _lose_patience(self) -> None:
-        """Makes room for those that wait; called every so often while there are any."""
-        self._timer = None
-        for lane in self._held:
-            lane.looks += 1
-        for key in list(self._waiting):
-            self._make_room(key)
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._width.patience, self._lose_patience)
-
     def _withdraw(self, key: str, waiter: asyncio.Future[Lane]) -> None:
-        if not waiter.cancelled():  # it had its lane already
-            self.give_back(waiter.result())
+        if not waiter.cancelled():  # it had a lane before the cancellation arrived
+            self.release(waiter.result())
             return
         queue = self._waiting.get(key)
         if queue is not None and waiter in queue:
@@ -114,23 +112,65 @@ class Lanes:
             if not queue:
                 del self._waiting[key]
 
-    def give_back(self, lane: Lane) -> None:
-        """The read is over, and nothing ends it any more."""
-        lane.end = None
-        self._held.discard(lane)
-        self._uncount(lane)
+    def _check_reads(self) -> None:
+        """Make room for waiting reads; runs every `check_seconds` while there are any."""
+        self._timer = None
+        for lane in self._in_use:
+            lane.checks += 1
+        for key in list(self._waiting):
+            self._make_room(key)
         if self._waiting:
-            self._hand_on()
+            self._timer = asyncio.get_running_loop().call_later(self._limits.check_seconds, self._check_reads)
+
+    def _make_room(self, key: str) -> None:
+        """Move a slow read to a slow lane, or stop it if all slow lanes are in use."""
+        lane = next(self._slow_reads(key), None)
+        if lane is None:
+            return
+        if self._slow_total < self._limits.slow_lanes and self._slow[lane.key] < self._limits.slow_per_caller:
+            self._uncount(lane)
+            lane.is_slow = True
+            self._slow[lane.key] += 1
+            self._slow_total += 1
+        else:
+            self._in_use.discard(lane)
+            lane.stop()
+        self._assign_free_lanes()
+
+    def _slow_reads(self, key: str) -> Iterator[Lane]:
+        """Yield slow reads that block a caller: those of the caller with the most lanes first, the longest first.
+
+        A caller that has all of its lanes is blocked by its own reads only.
+        """
+        if self._is_free_for(key):
+            return
+        slow = [
+            lane
+            for lane in self._in_use
+            if not lane.is_slow and not lane.was_stopped and lane.checks >= _CHECKS_UNTIL_SLOW
+        ]
+        if self._fast[key] >= self._limits.per_caller:
+            slow = [lane for lane in slow if lane.key == key]
+        yield from sorted(slow, key=lambda lane: (-self._fast[lane.key], lane.start_time))
 
     def _is_free_for(self, key: str) -> bool:
-        return self._fast_total < self._width.lanes and self._fast[key] < self._width.of_one
+        return self._fast_total < self._limits.lanes and self._fast[key] < self._limits.per_caller
 
-    def _occupy(self, key: str) -> Lane:
+    def _assign(self, key: str) -> Lane:
         lane = Lane(key, asyncio.get_running_loop())
-        self._held.add(lane)
+        self._in_use.add(lane)
         self._fast[key] += 1
         self._fast_total += 1
         return lane
+
+    def _assign_free_lanes(self) -> None:
+        while (key := next((one for one in self._waiting if self._is_free_for(one)), None)) is not None:
+            queue = self._waiting.pop(key)
+            waiter = queue.popleft()
+            if queue:
+                self._waiting[key] = queue  # behind the other callers
+            if not waiter.done():  # else it was cancelled in this iteration of the event loop
+                waiter.set_result(self._assign(key))
 
     def _uncount(self, lane: Lane) -> None:
         counts = self._slow if lane.is_slow else self._fast
@@ -141,36 +181,3 @@ class Lanes:
             self._slow_total -= 1
         else:
             self._fast_total -= 1
-
-    def _hand_on(self) -> None:
-        while (key := next((one for one in self._waiting if self._is_free_for(one)), None)) is not None:
-            queue = self._waiting.pop(key)
-            waiter = queue.popleft()
-            if queue:
-                self._waiting[key] = queue  # behind the others
-            if not waiter.done():  # cancelled just now
-                waiter.set_result(self._occupy(key))
-
-    def _make_room(self, key: str) -> None:
-        """Lets the read that has held a lane for longest give way: the caller's own, where that has its share."""
-        victim = next(self._victims(key), None)
-        if victim is None:
-            return
-        if self._slow_total < self._width.slow_lanes and self._slow[victim.key] < self._width.slow_of_one:
-            self._uncount(victim)
-            victim.is_slow = True
-            self._slow[victim.key] += 1
-            self._slow_total += 1
-        else:
-            self._held.discard(victim)
-            victim.give_way()
-        self._hand_on()
-
-    def _victims(self, key: str) -> Iterator[Lane]:
-        """Those who have had their time, the caller with the most lanes first, and there the longest read."""
-        if self._is_free_for(key):
-            return
-        slow = [lane for lane in self._held if not lane.is_slow and not lane.was_ended and lane.looks >= _LOOKS]
-        if self._fast[key] >= self._width.of_one:
-            slow = [lane for lane in slow if lane.key == key]
-        yield from sorted(slow, key=lambda lane: (-self._fast[lane.key], lane.began))

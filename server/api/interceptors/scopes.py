@@ -1,4 +1,4 @@
-"""Who may call what: the one table from rpcs to scopes. What does not stand here is refused."""
+"""The scope that each rpc requires. The gate refuses rpcs that are not in this table."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from server.auth.caller import Scope
 
 _PACKAGE = "/redrive.v1."
 
-_NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
+_RPCS_BY_SCOPE: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
     Scope.SEND: {
         "DeliveryService": ("Send", "SendStream", "PauseMessage", "ResumeMessage", "CancelMessage"),
     },
@@ -28,7 +28,7 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
     Scope.PAGES: {
         "PageService": ("PutPage", "HoldPage", "ReleasePage", "SharePage"),
     },
-    Scope.RECEIPTS: {  # of `redrive-server webhooks`, which faces the internet: nothing else needs this scope
+    Scope.RECEIPTS: {  # only for `redrive-server webhooks`, which is reachable from the internet
         "ReceiptService": ("RecordReceipts",),
     },
     Scope.ADMIN: {
@@ -37,14 +37,14 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
     },
 }
 
-NEEDED: Mapping[str, Scope] = {
+REQUIRED_SCOPES: Mapping[str, Scope] = {
     f"{_PACKAGE}{service}/{rpc}": scope
-    for scope, services in _NEEDED.items()
+    for scope, services in _RPCS_BY_SCOPE.items()
     for service, rpcs in services.items()
     for rpc in rpcs
 }
 
-# Not of our package: whole services.
+# Standard services, by the prefix of their methods.
 HEALTH, REFLECTION, CHANNELZ = (
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1alpha.ServerReflection/",

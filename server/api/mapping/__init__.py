@@ -1,0 +1,1 @@
+"""Mapping of requests to commands and filters, and of results to responses."""

@@ -1,4 +1,4 @@
-"""Answers out: batches, attempts, and recipients who failed."""
+"""Mapping of batches, attempts and failed recipients to responses."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,8 +24,8 @@ from server.queries.failures import Failure, FailureList
 from server.queries.lists import LeasedBatch
 
 
-def batch_list(batches: Sequence[LeasedBatch], next_page_token: str) -> ListBatchesResponse:
-    """One page of batches."""
+def list_batches_response(batches: Sequence[LeasedBatch], next_page_token: str) -> ListBatchesResponse:
+    """Return one page of batches."""
     return ListBatchesResponse(batches=map(_batch, batches), next_page_token=next_page_token)
 
 
@@ -53,20 +53,23 @@ def _batch(batch: LeasedBatch) -> Batch:
     )
 
 
-def delivery_list(
+def list_deliveries_response(
     found: AttemptList,
-    shown: Sequence[DeliveryRow],
+    page: Sequence[DeliveryRow],
     next_page_token: str,
     next_retry_time: datetime | None,
     ids: KeyedIds,
 ) -> ListDeliveriesResponse:
-    """One page of attempts; `next_retry_time` is when an automatic round follows the retryable ones, if one does."""
+    """Return one page of attempts.
+
+    `next_retry_time` is the time of the next automatic round, which resends the retryable ones; None without one.
+    """
 
     def delivery(row: DeliveryRow) -> Delivery:
         is_retryable = (row.recipient_id, row.attempt_number) in found.retryable
         return _delivery(row, next_retry_time if is_retryable else None, ids)
 
-    return ListDeliveriesResponse(deliveries=map(delivery, shown), next_page_token=next_page_token)
+    return ListDeliveriesResponse(deliveries=map(delivery, page), next_page_token=next_page_token)
 
 
 def _delivery(row: DeliveryRow, next_retry_time: datetime | None, ids: KeyedIds) -> Delivery:
@@ -101,17 +104,17 @@ def _error(row: DeliveryRow) -> DeliveryError | None:
     )
 
 
-def failure_list(
-    found: FailureList, shown: Sequence[Failure], next_page_token: str, next_retry_time: datetime | None, sequence: int
+def list_failed_response(
+    found: FailureList, page: Sequence[Failure], next_page_token: str, next_retry_time: datetime | None, sequence: int
 ) -> ListFailedResponse:
-    """One page of failures, as they are at a sequence.
+    """Return one page of failed recipients, at a sequence of the message.
 
-    `next_retry_time` is when an automatic round takes the retryable ones, if one does.
+    `next_retry_time` is the time of the next automatic round, which resends the retryable ones; None without one.
     """
     message = found.message
     return ListFailedResponse(
         message_id=message.message_id,
-        failed_recipients=[_failed_recipient(failure, next_retry_time) for failure in shown],
+        failed_recipients=[_failed_recipient(failure, next_retry_time) for failure in page],
         retryable_count=found.retryable_count,
         error_type_counts=error_type_counts(found.error_types),
         stats=FailureStats(
@@ -127,17 +130,17 @@ def failure_list(
 
 
 def _failed_recipient(failure: Failure, next_retry_time: datetime | None) -> FailedRecipient:
-    row, standing = failure.row, failure.row.retry_state
+    row, state = failure.row, failure.row.retry_state
     return FailedRecipient(
         recipient_id=row.recipient_id,
         recipient_name=row.recipient_name,
         last_error_code=row.error_code,
         last_error_subcode=row.error_subcode,
         last_error_message=row.error_message,
-        last_error_type=ERROR_TYPES.number(standing.error_type or "UNSPECIFIED"),
+        last_error_type=ERROR_TYPES.number(state.error_type or "UNSPECIFIED"),
         attempt_count=row.attempts,
         retryable=failure.retryable,
-        unconfirmed=standing.maybe_sent,
+        unconfirmed=state.maybe_sent,
         last_attempt_time=timestamp(row.last_attempt_time),
         next_retry_time=timestamp(next_retry_time) if failure.retryable and failure.within_limit else None,
     )

@@ -1,4 +1,4 @@
-"""Delivery reports: requests in, answers out."""
+"""Mapping of GetDeliveryReport."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ from server.queries.reports import DeliveryReport, MessageReport
 
 
 def report_filter(request: GetDeliveryReportRequest, owner: str) -> ReportFilter:
-    """What to report on; raises InvalidRequest."""
+    """Return the filter of a request; raises InvalidRequest."""
     GetDeliveryReportRules.check(request)
     return ReportFilter(
         owner=owner,
@@ -33,14 +33,14 @@ def report_filter(request: GetDeliveryReportRequest, owner: str) -> ReportFilter
     )
 
 
-def delivery_report(
-    report: DeliveryReport, shown: Sequence[MessageReport], next_page_token: str, labels: Labels
+def delivery_report_response(
+    report: DeliveryReport, page: Sequence[MessageReport], next_page_token: str, labels: Labels
 ) -> GetDeliveryReportResponse:
-    """A report with one page of its messages."""
-    failures = sum(endings.failed + endings.unconfirmed for endings in report.attempts.values())
+    """Return a report with one page of its messages."""
+    failures = sum(outcomes.failed + outcomes.unconfirmed for outcomes in report.attempts.values())
     return GetDeliveryReportResponse(
         first_attempts=_first_attempts(report.first_attempts),
-        messages=(_message(one, labels) for one in shown),
+        messages=(_message(one, labels) for one in page),
         errors=[_error(row, failures) for row in report.errors],
         attempts=_attempts(report.attempts),
         hours=_hours(report.hours),
@@ -49,9 +49,9 @@ def delivery_report(
     )
 
 
-def _first_attempts(endings: OutcomeCounts) -> FirstAttempts:
-    rate = endings.sent / endings.total if endings.total else 0.0
-    return FirstAttempts(attempted=endings.total, sent=endings.sent, success_rate=rate)
+def _first_attempts(outcomes: OutcomeCounts) -> FirstAttempts:
+    rate = outcomes.sent / outcomes.total if outcomes.total else 0.0
+    return FirstAttempts(attempted=outcomes.total, sent=outcomes.sent, success_rate=rate)
 
 
 def _message(report: MessageReport, labels: Labels) -> MessageAnswer:
@@ -77,19 +77,19 @@ def _attempts(attempts: Mapping[int, OutcomeCounts]) -> list[AttemptReport]:
     return [
         AttemptReport(
             attempt_number=number,
-            made=endings.total,
-            sent=endings.sent,
-            failed=endings.failed,
-            unconfirmed=endings.unconfirmed,
+            made=outcomes.total,
+            sent=outcomes.sent,
+            failed=outcomes.failed,
+            unconfirmed=outcomes.unconfirmed,
         )
-        for number, endings in attempts.items()
+        for number, outcomes in attempts.items()
     ]
 
 
 def _hours(hours: Mapping[Micros, OutcomeCounts]) -> list[HourReport]:
     return [
         HourReport(
-            start_time=timestamp(hour), sent=endings.sent, failed=endings.failed, unconfirmed=endings.unconfirmed
+            start_time=timestamp(hour), sent=outcomes.sent, failed=outcomes.failed, unconfirmed=outcomes.unconfirmed
         )
-        for hour, endings in hours.items()
+        for hour, outcomes in hours.items()
     ]

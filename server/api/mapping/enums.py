@@ -1,4 +1,4 @@
-"""The enums of the contract, by the words that the service has for the same things: their names without the prefix."""
+"""The enums of the contract. The service uses the same names without the prefix, such as SENT."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -16,41 +16,41 @@ from redrive.v1.retry_service_pb2 import ScheduledRetryStatus
 V = TypeVar("V", bound=int)
 
 
-class EnumWords(Generic[V]):
-    """One enum both ways; its first name is that of 0, which ends in UNSPECIFIED."""
+class EnumNames(Generic[V]):
+    """Converts between the names and the numbers of one enum; its first name, for 0, ends in UNSPECIFIED."""
 
     def __init__(self, items: Sequence[tuple[str, V]]) -> None:
         prefix = items[0][0].removesuffix("UNSPECIFIED")
         self._numbers = {name.removeprefix(prefix): number for name, number in items}
-        self._words = {number: word for word, number in self._numbers.items()}
+        self._names = {number: name for name, number in self._numbers.items()}
 
-    def number(self, word: str) -> V:
-        """The number that the contract has for a word of the service."""
-        return self._numbers[word]
+    def number(self, name: str) -> V:
+        """Return the number of a name."""
+        return self._numbers[name]
 
-    def word(self, number: V, default: str) -> str:
-        """The word for a number that was checked; the default for 0."""
-        return self._words[number] if number else default
+    def name(self, number: V, default: str) -> str:
+        """Return the name of a valid number, or the default for 0."""
+        return self._names[number] if number else default
 
-    def words(self, numbers: Sequence[V]) -> tuple[str, ...]:
-        """The words for numbers that were checked, each once."""
-        return tuple(dict.fromkeys(self._words[number] for number in numbers))
+    def names(self, numbers: Sequence[V]) -> tuple[str, ...]:
+        """Return the names of valid numbers, without duplicates."""
+        return tuple(dict.fromkeys(self._names[number] for number in numbers))
 
 
-ATTACHMENT_TYPES = EnumWords(AttachmentType.items())
-BATCH_STATUSES = EnumWords(BatchStatus.items())
-CANARY_STATES = EnumWords(CanaryState.items())
-DELIVERY_STATUSES = EnumWords(DeliveryStatus.items())
-ERROR_TYPES = EnumWords(ErrorType.items())
-MESSAGE_STATUSES = EnumWords(MessageStatus.items())
-MESSAGING_TYPES = EnumWords(MessagingType.items())
-NOTIFICATION_TYPES = EnumWords(NotificationType.items())
-ON_UNCONFIRMED = EnumWords(OnUnconfirmed.items())
-RECEIPT_KINDS = EnumWords(ReceiptKind.items())
-RESEND_CAUSES = EnumWords(ResendCause.items())
-RETRY_TRIGGERS = EnumWords(RetryTrigger.items())
-RETRY_TYPES = EnumWords(RetryType.items())
-SCHEDULED_RETRY_STATUSES = EnumWords(ScheduledRetryStatus.items())
-SEND_MODES = EnumWords(SendMode.items())
-SKIP_REASONS = EnumWords(SkipReason.items())
-STOP_CAUSES = EnumWords(StopCause.items())
+ATTACHMENT_TYPES = EnumNames(AttachmentType.items())
+BATCH_STATUSES = EnumNames(BatchStatus.items())
+CANARY_STATES = EnumNames(CanaryState.items())
+DELIVERY_STATUSES = EnumNames(DeliveryStatus.items())
+ERROR_TYPES = EnumNames(ErrorType.items())
+MESSAGE_STATUSES = EnumNames(MessageStatus.items())
+MESSAGING_TYPES = EnumNames(MessagingType.items())
+NOTIFICATION_TYPES = EnumNames(NotificationType.items())
+ON_UNCONFIRMED = EnumNames(OnUnconfirmed.items())
+RECEIPT_KINDS = EnumNames(ReceiptKind.items())
+RESEND_CAUSES = EnumNames(ResendCause.items())
+RETRY_TRIGGERS = EnumNames(RetryTrigger.items())
+RETRY_TYPES = EnumNames(RetryType.items())
+SCHEDULED_RETRY_STATUSES = EnumNames(ScheduledRetryStatus.items())
+SEND_MODES = EnumNames(SendMode.items())
+SKIP_REASONS = EnumNames(SkipReason.items())
+STOP_CAUSES = EnumNames(StopCause.items())

@@ -1,4 +1,4 @@
-"""Answers out: a message's log."""
+"""Mapping of a message's events to ListEvents."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from server.crypto.labels import Labels
 from server.queries.event_texts import details, summary
 
 
-def event_list(recorded: Sequence[RecordedEvent], next_page_token: str, labels: Labels) -> ListEventsResponse:
-    """One page of events."""
+def list_events_response(recorded: Sequence[RecordedEvent], next_page_token: str, labels: Labels) -> ListEventsResponse:
+    """Return one page of events."""
     return ListEventsResponse(events=(_event(one, labels) for one in recorded), next_page_token=next_page_token)
 
 

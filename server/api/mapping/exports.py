@@ -1,4 +1,4 @@
-"""Exports: requests in; what comes out is a file."""
+"""Mapping of ExportDeliveries requests; the response is a file."""
 
 from typing import Any, NamedTuple
 
@@ -12,22 +12,22 @@ _FORMATS = {ExportFormat.EXPORT_FORMAT_JSON_LINES: JSON_LINES}
 
 
 class Export(NamedTuple):
-    """What is to be written, and how."""
+    """The rows to export, and the format of the file."""
 
     order: ExportOrder
     kind: RowKind[Any]
-    form: Format
+    file_format: Format
 
 
-def export(request: ExportDeliveriesRequest, owner: str) -> Export:
-    """What to export; raises InvalidRequest."""
+def export_request(request: ExportDeliveriesRequest, owner: str) -> Export:
+    """Return the export of a request; raises InvalidRequest."""
     ExportDeliveriesRules.check(request)
     order = ExportOrder(
         owner=owner,
         message_id=request.message_id,
         page_id=request.page_id,
         recipient_id=request.recipient_id,
-        statuses=DELIVERY_STATUSES.words(request.statuses),
-        error_types=ERROR_TYPES.words(request.error_types),
+        statuses=DELIVERY_STATUSES.names(request.statuses),
+        error_types=ERROR_TYPES.names(request.error_types),
     )
     return Export(order, _KINDS.get(request.rows, ATTEMPTS), _FORMATS.get(request.format, CSV))

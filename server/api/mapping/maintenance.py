@@ -1,4 +1,4 @@
-"""Requests in and answers out: cleanups."""
+"""Mapping of MaintenanceService: cleanups and erasures."""
 
 from domain.commands import CleanupDeliveries, ErasePerson
 from projections.cleanups import CleanupRow
@@ -15,11 +15,11 @@ from redrive.v1.maintenance_service_pb2 import (
 from server.api.mapping.times import timestamp
 from server.api.validation.maintenance import CleanupDeliveriesRules, ErasePersonRules, GetCleanupRules
 
-DEFAULT_DAYS = 90
+DEFAULT_DAYS = 90  # the age of deliveries to remove
 
 
-def cleanup_deliveries(request: CleanupDeliveriesRequest, owner: str) -> CleanupDeliveries:
-    """What to clean up."""
+def cleanup_command(request: CleanupDeliveriesRequest, owner: str) -> CleanupDeliveries:
+    """Return the command of a request; raises InvalidRequest."""
     CleanupDeliveriesRules.check(request)
     return CleanupDeliveries(
         owner=owner,
@@ -30,23 +30,21 @@ def cleanup_deliveries(request: CleanupDeliveriesRequest, owner: str) -> Cleanup
 
 
 def cleanup_id(request: GetCleanupRequest) -> str:
-    """The cleanup that a request names."""
+    """Return the id in a request; raises InvalidRequest."""
     GetCleanupRules.check(request)
     return request.cleanup_id
 
 
-def would_clean(deliveries: int) -> CleanupDeliveriesResponse:
-    """What a cleanup would remove."""
+def cleanup_dry_run_response(deliveries: int) -> CleanupDeliveriesResponse:
+    """Return the response to a dry run, with the number of deliveries that a cleanup would remove."""
     return CleanupDeliveriesResponse(deliveries_removed=deliveries)
 
 
-def cleaned(row: CleanupRow) -> CleanupDeliveriesResponse:
-    """How far a cleanup has come that was asked for."""
+def cleanup_response(row: CleanupRow) -> CleanupDeliveriesResponse:
     return CleanupDeliveriesResponse(deliveries_removed=row.deliveries_removed, cleanup=_cleanup(row))
 
 
-def cleanup_found(row: CleanupRow) -> GetCleanupResponse:
-    """How far a cleanup is."""
+def get_cleanup_response(row: CleanupRow) -> GetCleanupResponse:
     return GetCleanupResponse(cleanup=_cleanup(row))
 
 
@@ -62,15 +60,11 @@ def _cleanup(row: CleanupRow) -> Cleanup:
     )
 
 
-# Erasures: requests in, answers out.
-
-
-def erase_person(request: ErasePersonRequest, owner: str) -> ErasePerson:
-    """Whom to erase; raises InvalidRequest."""
+def erase_command(request: ErasePersonRequest, owner: str) -> ErasePerson:
+    """Return the command of a request; raises InvalidRequest."""
     ErasePersonRules.check(request)
     return ErasePerson(owner=owner, request_id=request.request_id, recipient_id=request.recipient_id)
 
 
-def person_erased(messages: int) -> ErasePersonResponse:
-    """What an ErasePerson changed."""
+def erase_response(messages: int) -> ErasePersonResponse:
     return ErasePersonResponse(messages_affected=messages)

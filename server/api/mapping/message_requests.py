@@ -1,4 +1,4 @@
-"""Requests in: about messages that were sent. What breaks a rule raises InvalidRequest, and goes no further."""
+"""Mapping of requests about existing messages; every function raises InvalidRequest for an invalid request."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +35,7 @@ from server.queries.message_events import EventFilter
 
 
 class MessageAt(msgspec.Struct, frozen=True, kw_only=True):
-    """A caller's message, now or as it was at a time."""
+    """A message of an owner, in its present state or in its state at a time."""
 
     owner: str
     message_id: str
@@ -43,13 +43,13 @@ class MessageAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message_at(request: GetMessageRequest, owner: str) -> MessageAt:
-    """Which message, and when."""
+    """Return the message of a request, and the time of the wanted state."""
     rules.GetMessageRules.check(request)
     return MessageAt(owner=owner, message_id=request.message_id, time=_as_of(request))
 
 
 def failures_at(request: ListFailedRequest, wanted: FailureFilter) -> MessageAt:
-    """Whose failures, and when; the request was checked for its filter."""
+    """Return the message of a valid request, and the time of the wanted state."""
     return MessageAt(owner=wanted.owner, message_id=wanted.message_id, time=_as_of(request))
 
 
@@ -58,7 +58,7 @@ def _as_of(request: GetMessageRequest | ListFailedRequest) -> datetime | None:
 
 
 def event_filter(request: ListEventsRequest, owner: str) -> EventFilter:
-    """Which events to list."""
+    """Return the filter of a request."""
     rules.ListEventsRules.check(request)
     return EventFilter(
         owner=owner,
@@ -69,44 +69,44 @@ def event_filter(request: ListEventsRequest, owner: str) -> EventFilter:
 
 
 def message_id(request: WatchProgressRequest | ProcessBatchesRequest) -> str:
-    """The message that a request names, and that is all it does."""
+    """Return the only field of a request."""
     rules.OneMessageRules.check(request)
     return request.message_id
 
 
 def message_filter(request: ListMessagesRequest, sees: str) -> MessageFilter:
-    """Which messages to list; raises ScopeMissing where they are not the caller's to see."""
+    """Return the filter of a request; raises ScopeMissing if the caller may not see the owner's messages."""
     rules.ListMessagesRules.check(request)
     if request.owner and not matches_owner(request.owner, sees):
         raise ScopeMissing(Scope.ADMIN)
     return MessageFilter(
         owner=request.owner or sees,
         page_id=request.page_id,
-        statuses=MESSAGE_STATUSES.words(request.statuses),
+        statuses=MESSAGE_STATUSES.names(request.statuses),
         with_failures=request.with_failures,
     )
 
 
 def batch_filter(request: ListBatchesRequest, owner: str) -> BatchFilter:
-    """Which batches to list."""
+    """Return the filter of a request."""
     rules.ListBatchesRules.check(request)
-    statuses = BATCH_STATUSES.words(request.statuses)
+    statuses = BATCH_STATUSES.names(request.statuses)
     return BatchFilter(owner=owner, message_id=request.message_id, statuses=statuses)
 
 
 def delivery_filter(request: ListDeliveriesRequest) -> DeliveryFilter:
-    """Which attempts to list."""
+    """Return the filter of a request."""
     rules.ListDeliveriesRules.check(request)
     return DeliveryFilter(
         message_id=request.message_id,
         recipient_id=request.recipient_id,
-        statuses=DELIVERY_STATUSES.words(request.statuses),
-        error_types=ERROR_TYPES.words(request.error_types),
+        statuses=DELIVERY_STATUSES.names(request.statuses),
+        error_types=ERROR_TYPES.names(request.error_types),
     )
 
 
 def failure_filter(request: ListFailedRequest, owner: str) -> FailureFilter:
-    """Which failures to list."""
+    """Return the filter of a request."""
     rules.ListFailedRules.check(request)
     return FailureFilter(
         owner=owner,
@@ -116,24 +116,21 @@ def failure_filter(request: ListFailedRequest, owner: str) -> FailureFilter:
     )
 
 
-def pause(request: PauseMessageRequest, owner: str, sees: str) -> PauseMessage:
-    """What to pause."""
+def pause_command(request: PauseMessageRequest, owner: str, sees: str) -> PauseMessage:
     rules.ChangeMessageRules.check(request)
     return PauseMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
-def resume(request: ResumeMessageRequest, owner: str, sees: str) -> ResumeMessage:
-    """What to resume."""
+def resume_command(request: ResumeMessageRequest, owner: str, sees: str) -> ResumeMessage:
     rules.ChangeMessageRules.check(request)
     return ResumeMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
-def cancel(request: CancelMessageRequest, owner: str, sees: str) -> CancelMessage:
-    """What to cancel."""
+def cancel_command(request: CancelMessageRequest, owner: str, sees: str) -> CancelMessage:
     rules.ChangeMessageRules.check(request)
     return CancelMessage(owner=owner, sees=sees, request_id=request.request_id, message_id=request.message_id)
 
 
 def error_types_of(given: Sequence[error_pb2.ErrorType.ValueType]) -> tuple[ErrorType, ...]:
-    """The types that a request names."""
-    return tuple(ErrorType(word) for word in ERROR_TYPES.words(given))
+    """Return the error types of a valid request."""
+    return tuple(ErrorType(name) for name in ERROR_TYPES.names(given))

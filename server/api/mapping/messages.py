@@ -1,4 +1,4 @@
-"""Answers out: messages, their progress, and what was asked of them."""
+"""Mapping of messages and their progress to responses."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from redrive.v1.message_pb2 import Counts, Message, Stop
 from redrive.v1.progress_pb2 import Progress as ProgressAnswer
 from server.api.mapping.enums import ERROR_TYPES, MESSAGE_STATUSES, ON_UNCONFIRMED, STOP_CAUSES
 from server.api.mapping.pages import page_hold, page_pause
-from server.api.mapping.retry_policies import policy_shown
+from server.api.mapping.retry_policies import policy_message
 from server.api.mapping.times import duration, timestamp
 from server.commands.send import SendAnswer
 from server.crypto.labels import Labels
@@ -28,14 +28,14 @@ from server.progress.progress import Progress
 def message(
     row: MessageRow, labels: Labels, next_retry_time: datetime | None = None, *, is_past: bool = False
 ) -> Message:
-    """A message as the contract shows it; one that is past has no sequence of use."""
+    """Return a message of the contract; a past state has no sequence, because no call could use it."""
     return Message(
         id=row.message_id,
         title=labels.titles.open(row.title, row.message_id),
         page_id=row.page_id,
         owner=row.owner,
         status=MESSAGE_STATUSES.number(row.status),
-        retry_policy=policy_shown(row.retry_policy),
+        retry_policy=policy_message(row.retry_policy),
         retry_count=row.retry_count,
         counts=_counts(row),
         batches_total=row.batches_total,
@@ -83,26 +83,26 @@ def _counts(row: MessageRow) -> Counts:
     )
 
 
-def message_list(
+def list_messages_response(
     rows: Sequence[MessageRow], next_page_token: str, next_retries: Mapping[str, datetime], labels: Labels
 ) -> ListMessagesResponse:
-    """One page of messages."""
-    shown = [message(row, labels, next_retries.get(row.message_id)) for row in rows]
-    return ListMessagesResponse(messages=shown, next_page_token=next_page_token)
+    """Return one page of messages."""
+    page = [message(row, labels, next_retries.get(row.message_id)) for row in rows]
+    return ListMessagesResponse(messages=page, next_page_token=next_page_token)
 
 
-def sent(answer: SendAnswer, labels: Labels) -> SendResponse:
-    """What a Send made."""
+def send_response(answer: SendAnswer, labels: Labels) -> SendResponse:
     return SendResponse(message=message(answer.message, labels), duplicates_dropped=answer.duplicates_dropped)
 
 
-def stream_sent(answer: SendAnswer, labels: Labels) -> SendStreamResponse:
-    """What a SendStream made."""
+def send_stream_response(answer: SendAnswer, labels: Labels) -> SendStreamResponse:
     return SendStreamResponse(message=message(answer.message, labels), duplicates_dropped=answer.duplicates_dropped)
 
 
-def progress(latest: Progress, labels: Labels, next_retry_time: datetime | None) -> WatchProgressResponse:
-    """How far a message has come, and when it is retried next by itself."""
+def watch_progress_response(
+    latest: Progress, labels: Labels, next_retry_time: datetime | None
+) -> WatchProgressResponse:
+    """Return the progress of a message, and the time of its next automatic round."""
     row = latest.message
     return WatchProgressResponse(
         sequence=latest.sequence,
@@ -127,5 +127,5 @@ def progress(latest: Progress, labels: Labels, next_retry_time: datetime | None)
 
 
 def error_type_counts(recipients: Mapping[ErrorType, int]) -> list[ErrorTypeCount]:
-    """Recipients by the type of their last error."""
+    """Return the numbers of recipients by the type of their last error."""
     return [ErrorTypeCount(error_type=ERROR_TYPES.number(kind), count=count) for kind, count in recipients.items()]

@@ -1,4 +1,4 @@
-"""Lists that come page by page: a page's token says where the next one begins, and is of use only to the same list."""
+"""Paging of lists. A page token holds the start of the next page, and is valid only for the same list and filter."""
 
 import base64
 import hashlib
@@ -23,13 +23,13 @@ R = TypeVar("R")
 
 DEFAULT_PAGE_SIZE = 100
 
-# What cursors are made of, within what every database takes.
+# The parts of cursors, within the limits of every database.
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00]*$")]
 
 
 class PageRequest(Protocol):
-    """What every request for a list has."""
+    """The fields of every request for a list."""
 
     @property
     def page_size(self) -> int: ...
@@ -38,7 +38,7 @@ class PageRequest(Protocol):
 
 
 class ListPage(Generic[R, C]):
-    """One page of a list; one row more than it shows is asked for, to know whether another page follows."""
+    """One page of a list. Its limit is one row more than it shows, to know whether another page follows."""
 
     def __init__(self, *, after: C, size: int, token_for: Callable[[R], str]) -> None:
         self.after = after
@@ -46,15 +46,18 @@ class ListPage(Generic[R, C]):
         self._token_for = token_for
 
     def cut(self, rows: Sequence[R], *, is_cut_short: bool = False) -> tuple[Sequence[R], str]:
-        """Return the rows to show, and the token of the next page; empty at the end, which no list cut short is at."""
+        """Return the rows of the page, and the token of the next one; empty at the end of the list.
+
+        A page with `is_cut_short` is never the last one.
+        """
         if len(rows) < self.limit:
             return rows, self._token_for(rows[-1]) if is_cut_short else ""
-        shown = rows[: self.limit - 1]
-        return shown, self._token_for(shown[-1])
+        page = rows[: self.limit - 1]
+        return page, self._token_for(page[-1])
 
 
 class Listing(Generic[R, C]):
-    """One kind of list: where it begins, and which part of a row tells its place."""
+    """One kind of list: its first cursor, and how a row becomes a cursor."""
 
     def __init__(self, method: str, cursor_type: Any, *, start: C, cursor_of: Callable[[R], C]) -> None:
         self._method = method
@@ -63,39 +66,37 @@ class Listing(Generic[R, C]):
         self._tokens = msgspec.json.Decoder(tuple[cursor_type, str])
 
     def page(self, request: PageRequest, wanted: object) -> ListPage[R, C]:
-        """The page that a request asks for of what is wanted; raises InvalidRequest for another list's token."""
-        of_list = self._fingerprint(wanted)
+        """Return the requested page for a filter; raises InvalidRequest for the token of another list or filter."""
+        fingerprint = self._fingerprint(wanted)
         return ListPage(
-            after=self._read(request.page_token, of_list) if request.page_token else self._start,
+            after=self._cursor(request.page_token, fingerprint) if request.page_token else self._start,
             size=request.page_size or DEFAULT_PAGE_SIZE,
-            token_for=lambda row: _written((self._cursor_of(row), of_list)),
+            token_for=lambda row: _encode((self._cursor_of(row), fingerprint)),
         )
 
     def _fingerprint(self, wanted: object) -> str:
         return hashlib.sha256(msgspec.json.encode((self._method, wanted))).hexdigest()[:16]
 
-    def _read(self, token: str, of_list: str) -> C:
+    def _cursor(self, token: str, fingerprint: str) -> C:
         try:
             cursor: C
             cursor, found = self._tokens.decode(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
         except ValueError:  # of base64, UTF-8 or msgspec
-            raise _refused("is not a token that this server gave") from None
-        if found != of_list:
-            raise _refused("belongs to another list: the filter must stay the same from page to page")
+            raise _invalid_token("is not a token of this server") from None
+        if found != fingerprint:
+            raise _invalid_token("belongs to another list: the filter must stay the same from page to page")
         return cursor
 
 
-def _written(token: tuple[object, str]) -> str:
+def _encode(token: tuple[object, str]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode()
 
 
-def _refused(words: str) -> InvalidRequest:
-    return InvalidRequest([Violation("page_token", words)])
+def _invalid_token(text: str) -> InvalidRequest:
+    return InvalidRequest([Violation("page_token", text)])
 
 
-# The lists of the contract: where each begins, and what tells a row's place in it.
-
-
+# The lists of the contract.
 MESSAGES: Listing[MessageRow, tuple[Micros, str] | None] = Listing(
     "ListMessages", tuple[Number, Name], start=None, cursor_of=lambda row: (row.create_time, row.message_id)
 )

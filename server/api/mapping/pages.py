@@ -1,4 +1,4 @@
-"""Pages: requests in, answers out."""
+"""Mapping of PageService, and of holds and pauses of pages."""
 
 from collections.abc import Sequence
 
@@ -36,8 +36,8 @@ from server.commands.pages import PutAnswer
 from server.crypto.labels import Labels
 
 
-def put_page(request: PutPageRequest, owner: str, sees: str) -> PutPage:
-    """What to put; raises InvalidRequest."""
+def put_page_command(request: PutPageRequest, owner: str, sees: str) -> PutPage:
+    """Return the command of a request; raises InvalidRequest."""
     PutPageRules.check(request)
     return PutPage(
         owner=owner,
@@ -48,31 +48,31 @@ def put_page(request: PutPageRequest, owner: str, sees: str) -> PutPage:
         access_token=request.access_token,
         app_secret=request.app_secret,
         messages_per_second=request.messages_per_second,
-        send_mode=SendMode(SEND_MODES.word(request.send_mode, "")) if request.send_mode else None,
+        send_mode=SendMode(SEND_MODES.name(request.send_mode, "")) if request.send_mode else None,
     )
 
 
-def page_put(answer: PutAnswer, labels: Labels) -> PutPageResponse:
-    """What a PutPage made."""
+def put_page_response(answer: PutAnswer, labels: Labels) -> PutPageResponse:
+    """Return the page, and warnings about its token."""
     return PutPageResponse(page=_page(answer.page, labels), warnings=answer.warnings)
 
 
-def hold_page(request: HoldPageRequest, owner: str, sees: str) -> HoldPage:
-    """What to hold; raises InvalidRequest."""
+def hold_page_command(request: HoldPageRequest, owner: str, sees: str) -> HoldPage:
+    """Return the command of a request; raises InvalidRequest."""
     HoldPageRules.check(request)
     return HoldPage(
         owner=owner, sees=sees, request_id=request.request_id, page_id=request.page_id, reason=request.reason
     )
 
 
-def release_page(request: ReleasePageRequest, owner: str, sees: str) -> ReleasePage:
-    """What to release; raises InvalidRequest."""
+def release_page_command(request: ReleasePageRequest, owner: str, sees: str) -> ReleasePage:
+    """Return the command of a request; raises InvalidRequest."""
     ReleasePageRules.check(request)
     return ReleasePage(owner=owner, sees=sees, request_id=request.request_id, page_id=request.page_id)
 
 
-def share_page(request: SharePageRequest, owner: str, sees: str) -> SharePage:
-    """With whom to share a page; raises InvalidRequest."""
+def share_page_command(request: SharePageRequest, owner: str, sees: str) -> SharePage:
+    """Return the command of a request, without duplicate callers; raises InvalidRequest."""
     SharePageRules.check(request)
     return SharePage(
         owner=owner,
@@ -83,8 +83,8 @@ def share_page(request: SharePageRequest, owner: str, sees: str) -> SharePage:
     )
 
 
-def transfer_page(request: TransferPageRequest, owner: str, sees: str) -> TransferPage:
-    """To whom to give a page; raises InvalidRequest."""
+def transfer_page_command(request: TransferPageRequest, owner: str, sees: str) -> TransferPage:
+    """Return the command of a request; raises InvalidRequest."""
     TransferPageRules.check(request)
     return TransferPage(
         owner=owner,
@@ -95,34 +95,30 @@ def transfer_page(request: TransferPageRequest, owner: str, sees: str) -> Transf
     )
 
 
-def page_held(row: PageRow, labels: Labels) -> HoldPageResponse:
-    """What a HoldPage made."""
+def hold_page_response(row: PageRow, labels: Labels) -> HoldPageResponse:
     return HoldPageResponse(page=_page(row, labels))
 
 
-def page_released(row: PageRow, labels: Labels) -> ReleasePageResponse:
-    """What a ReleasePage made."""
+def release_page_response(row: PageRow, labels: Labels) -> ReleasePageResponse:
     return ReleasePageResponse(page=_page(row, labels))
 
 
-def page_shared(row: PageRow, labels: Labels) -> SharePageResponse:
-    """What a SharePage made."""
+def share_page_response(row: PageRow, labels: Labels) -> SharePageResponse:
     return SharePageResponse(page=_page(row, labels))
 
 
-def page_transferred(row: PageRow, labels: Labels) -> TransferPageResponse:
-    """What a TransferPage made."""
+def transfer_page_response(row: PageRow, labels: Labels) -> TransferPageResponse:
     return TransferPageResponse(page=_page(row, labels))
 
 
-def checked(request: ListPagesRequest) -> ListPagesRequest:
-    """A request that says nothing but which part of the list to show; raises InvalidRequest."""
+def checked_list_request(request: ListPagesRequest) -> ListPagesRequest:
+    """Return the request, which has no filter; raises InvalidRequest."""
     ListPagesRules.check(request)
     return request
 
 
-def page_list(rows: Sequence[PageRow], next_page_token: str, labels: Labels) -> ListPagesResponse:
-    """One page of pages."""
+def list_pages_response(rows: Sequence[PageRow], next_page_token: str, labels: Labels) -> ListPagesResponse:
+    """Return one page of the list of pages."""
     return ListPagesResponse(pages=(_page(row, labels) for row in rows), next_page_token=next_page_token)
 
 
@@ -144,7 +140,7 @@ def _page(row: PageRow, labels: Labels) -> Page:
 
 
 def page_hold(hold: HoldRow | None, page_id: str, labels: Labels) -> PageHold | None:
-    """Why a page is on hold."""
+    """Return why a page is on hold, if it is."""
     if hold is None:
         return None
     return PageHold(
@@ -158,7 +154,7 @@ def page_hold(hold: HoldRow | None, page_id: str, labels: Labels) -> PageHold | 
 
 
 def page_pause(pause: PauseRow | None) -> PagePause | None:
-    """Why a page is paused, and until when."""
+    """Return why and until when a page is paused, if it is."""
     if pause is None:
         return None
     return PagePause(

@@ -1,4 +1,4 @@
-"""Receipts in, and what became of them out."""
+"""Mapping of RecordReceipts."""
 
 from domain.commands import RecordReceipts, ReportedReceipt
 from domain.receipts import ReceiptKind
@@ -9,15 +9,15 @@ from server.api.validation.receipts import RecordReceiptsRules
 from server.commands.receipts import ReceiptCounts
 
 
-def record_receipts(request: RecordReceiptsRequest, owner: str) -> RecordReceipts:
-    """The command; raises InvalidRequest."""
+def record_receipts_command(request: RecordReceiptsRequest, owner: str) -> RecordReceipts:
+    """Return the command of a request; raises InvalidRequest."""
     RecordReceiptsRules.check(request)
-    return RecordReceipts(owner=owner, receipts=tuple(map(_told, request.receipts)))
+    return RecordReceipts(owner=owner, receipts=tuple(map(_receipt, request.receipts)))
 
 
-def _told(receipt: Receipt) -> ReportedReceipt:
+def _receipt(receipt: Receipt) -> ReportedReceipt:
     return ReportedReceipt(
-        kind=ReceiptKind(RECEIPT_KINDS.word(receipt.kind, "")),
+        kind=ReceiptKind(RECEIPT_KINDS.name(receipt.kind, "")),
         page_id=receipt.page_id,
         recipient_id=receipt.recipient_id,
         delivery_id=receipt.delivery_id,
@@ -27,8 +27,7 @@ def _told(receipt: Receipt) -> ReportedReceipt:
     )
 
 
-def receipts_recorded(counts: ReceiptCounts) -> RecordReceiptsResponse:
-    """How many said something new."""
+def record_receipts_response(counts: ReceiptCounts) -> RecordReceiptsResponse:
     return RecordReceiptsResponse(
         recorded=counts.recorded, already_known=counts.already_known, unmatched=counts.unmatched
     )

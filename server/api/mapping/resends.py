@@ -1,4 +1,4 @@
-"""Resends: what is asked for, what it came to, and the rounds that there were."""
+"""Mapping of Resend and ListRetries."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,8 +33,8 @@ from server.queries import rounds
 from server.queries.rounds import RetryFilter
 
 
-def resend(request: ResendRequest, owner: str, sees: str) -> ResendMessage:
-    """Whom to resend to, and how."""
+def resend_command(request: ResendRequest, owner: str, sees: str) -> ResendMessage:
+    """Return the command of a request; raises InvalidRequest."""
     rules.ResendRules.check(request)
     return ResendMessage(
         owner=owner,
@@ -57,8 +57,8 @@ def _canary(canary: resend_pb2.Canary) -> Canary:
     return Canary(recipients=canary.recipients, max_failure_share=canary.max_failure_share)
 
 
-def resent(started: RoundStarted) -> ResendResponse:
-    """What a Resend started, or would."""
+def resend_response(started: RoundStarted) -> ResendResponse:
+    """Return the response for a started round, or for a dry run."""
     return ResendResponse(
         recipients_to_retry=started.recipients,
         batches=ResendBatches(total=started.batches, size=BATCH_SIZE, start_number=started.start_number),
@@ -82,13 +82,15 @@ def _predictions(predictions: Mapping[Prediction, int]) -> Sequence[ResendPredic
 
 
 def retry_filter(request: ListRetriesRequest, owner: str) -> RetryFilter:
-    """Whose rounds to list."""
+    """Return the filter of a request; raises InvalidRequest."""
     rules.ListRetriesRules.check(request)
     return RetryFilter(owner=owner, message_id=request.message_id)
 
 
-def retry_rounds(rounds: Sequence[rounds.RetryRound], next_page_token: str, labels: Labels) -> ListRetriesResponse:
-    """One page of rounds."""
+def list_retries_response(
+    rounds: Sequence[rounds.RetryRound], next_page_token: str, labels: Labels
+) -> ListRetriesResponse:
+    """Return one page of rounds."""
     return ListRetriesResponse(rounds=(_round(one, labels) for one in rounds), next_page_token=next_page_token)
 
 
@@ -117,13 +119,13 @@ def _selection(asked: RetryRequested) -> RetrySelection:
         error_types=map(ERROR_TYPES.number, selection.error_types),
         include_unconfirmed=selection.include_unconfirmed,
         as_of_sequence=selection.as_of_sequence,
-        canary=_canary_shown(asked.trial.canary) if asked.trial else None,
+        canary=_canary_message(asked.trial.canary) if asked.trial else None,
         messages_per_second=asked.messages_per_second,
         content_changed=selection.content_changed,
     )
 
 
-def _canary_shown(canary: Canary) -> resend_pb2.Canary:
+def _canary_message(canary: Canary) -> resend_pb2.Canary:
     return resend_pb2.Canary(recipients=canary.recipients, max_failure_share=canary.max_failure_share)
 
 

@@ -1,4 +1,4 @@
-"""Answers out: what the retry timer did, and when it runs."""
+"""Mapping of RetryService to responses."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,21 +15,25 @@ from server.api.mapping.times import duration, timestamp
 from server.background.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from server.crypto.labels import Labels
 
-Shown = AbstractSet[str]  # the messages that the caller may read about; the others are counted only
+VisibleMessages = AbstractSet[str]  # ids that the caller may see; other messages are only counted
 
 
-def retries_run(results: Sequence[TimerResult], shown: Shown, labels: Labels) -> RunScheduledRetriesResponse:
-    """What one run did."""
+def run_retries_response(
+    results: Sequence[TimerResult], visible: VisibleMessages, labels: Labels
+) -> RunScheduledRetriesResponse:
+    """Return what a run did; results only of visible messages."""
     started = [result for result in results if result.status is TimerStatus.STARTED]
     return RunScheduledRetriesResponse(
         processed=len(started),
         total_recipients=sum(result.recipients for result in started),
-        results=_results(results, shown, labels),
+        results=_results(results, visible, labels),
     )
 
 
-def _results(results: Sequence[TimerResult], shown: Shown, labels: Labels) -> Iterator[ScheduledRetryResult]:
-    return (_result(result, labels) for result in results if result.message_id in shown)
+def _results(
+    results: Sequence[TimerResult], visible: VisibleMessages, labels: Labels
+) -> Iterator[ScheduledRetryResult]:
+    return (_result(result, labels) for result in results if result.message_id in visible)
 
 
 def _result(result: TimerResult, labels: Labels) -> ScheduledRetryResult:
@@ -43,27 +47,29 @@ def _result(result: TimerResult, labels: Labels) -> ScheduledRetryResult:
     )
 
 
-def batches_processed(released: int, processing: int) -> ProcessBatchesResponse:
-    """How many batches were freed, and how many are open now."""
+def process_batches_response(released: int, processing: int) -> ProcessBatchesResponse:
+    """Return the numbers of released batches and of open ones."""
     return ProcessBatchesResponse(released=released, processing=processing)
 
 
-def schedule(known: RetrySchedule, runs: Sequence[TimerRun], shown: Shown, labels: Labels) -> GetRetryScheduleResponse:
-    """When the timer runs, and what it did lately."""
+def retry_schedule_response(
+    schedule: RetrySchedule, runs: Sequence[TimerRun], visible: VisibleMessages, labels: Labels
+) -> GetRetryScheduleResponse:
+    """Return the times of the timer's runs, and what the last ones did."""
     return GetRetryScheduleResponse(
-        interval=duration(known.interval),
-        next_run_time=timestamp(known.next_run_time),
-        last_run_time=timestamp(known.last_run_time),
-        last_results=_results(known.last_results, shown, labels),
-        runs=(_run(run, shown, labels) for run in runs),
+        interval=duration(schedule.interval),
+        next_run_time=timestamp(schedule.next_run_time),
+        last_run_time=timestamp(schedule.last_run_time),
+        last_results=_results(schedule.last_results, visible, labels),
+        runs=(_run(run, visible, labels) for run in runs),
     )
 
 
-def _run(run: TimerRun, shown: Shown, labels: Labels) -> ScheduledRetryRun:
+def _run(run: TimerRun, visible: VisibleMessages, labels: Labels) -> ScheduledRetryRun:
     return ScheduledRetryRun(
         time=timestamp(run.time),
         eligible=run.eligible,
         processed=run.started,
         total_recipients=run.recipients,
-        results=_results(run.results, shown, labels),
+        results=_results(run.results, visible, labels),
     )

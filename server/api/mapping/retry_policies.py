@@ -1,4 +1,4 @@
-"""Retry policies, in and out."""
+"""Mapping of retry policies."""
 
 from datetime import timedelta
 
@@ -10,9 +10,9 @@ from server.api.mapping.times import duration
 
 
 def retry_policy(given: message_pb2.RetryPolicy) -> RetryPolicy:
-    """A policy that was checked, with its defaults."""
+    """Return the policy of a valid request, with defaults."""
     return RetryPolicy(
-        type=RetryType(RETRY_TYPES.word(given.type, RetryType.MANUAL)),
+        type=RetryType(RETRY_TYPES.name(given.type, RetryType.MANUAL)),
         max_retry_attempts=given.max_retry_attempts or DEFAULT_MAX_RETRY_ATTEMPTS,
         delay=_delay(given),
     )
@@ -26,27 +26,29 @@ def _delay(given: message_pb2.RetryPolicy) -> RetryDelay | None:
 
 def _backoff(given: message_pb2.ExponentialBackoff) -> ExponentialBackoff:
     initial: timedelta = given.initial_interval.ToTimedelta()
-    longest = given.maximum_interval.ToTimedelta() if given.HasField("maximum_interval") else DEFAULT_MAXIMUM
+    maximum = given.maximum_interval.ToTimedelta() if given.HasField("maximum_interval") else DEFAULT_MAXIMUM
     return ExponentialBackoff(
         initial=initial,
         multiplier=given.multiplier or DEFAULT_MULTIPLIER,
-        maximum=max(initial, longest),
+        maximum=max(initial, maximum),
         jitter=given.jitter,
     )
 
 
-def policy_shown(policy: RetryPolicy) -> message_pb2.RetryPolicy:
-    """A policy as the contract shows it."""
-    shown = message_pb2.RetryPolicy(type=RETRY_TYPES.number(policy.type), max_retry_attempts=policy.max_retry_attempts)
+def policy_message(policy: RetryPolicy) -> message_pb2.RetryPolicy:
+    """Return a policy as a message of the contract."""
+    message = message_pb2.RetryPolicy(
+        type=RETRY_TYPES.number(policy.type), max_retry_attempts=policy.max_retry_attempts
+    )
     match policy.delay:
         case FixedInterval(interval=interval):
-            shown.interval.FromTimedelta(interval)
+            message.interval.FromTimedelta(interval)
         case ExponentialBackoff() as backoff:
-            shown.backoff.CopyFrom(_backoff_shown(backoff))
-    return shown
+            message.backoff.CopyFrom(_backoff_message(backoff))
+    return message
 
 
-def _backoff_shown(backoff: ExponentialBackoff) -> message_pb2.ExponentialBackoff:
+def _backoff_message(backoff: ExponentialBackoff) -> message_pb2.ExponentialBackoff:
     return message_pb2.ExponentialBackoff(
         initial_interval=duration(backoff.initial),
         multiplier=backoff.multiplier,

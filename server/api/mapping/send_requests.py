@@ -1,4 +1,4 @@
-"""Requests in: a Send, whole or in parts. What breaks a rule raises InvalidRequest, and goes no further."""
+"""Mapping of Send and SendStream; every function raises InvalidRequest for an invalid request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,62 +15,68 @@ from server.api.mapping.enums import ON_UNCONFIRMED
 from server.api.mapping.retry_policies import retry_policy
 from server.api.mapping.times import read_time
 from server.api.validation.content import recipient_violations
-from server.api.validation.recipients import surely_keeps_rules
+from server.api.validation.recipients import passes_quick_check
 from server.api.validation.rule_set import Rules
-from server.api.validation.sends import MOST_RECIPIENTS, MessageRules, SendRules, StreamHeaderRules, StreamPartRules
+from server.api.validation.sends import MAX_RECIPIENTS, MessageRules, SendRules, StreamHeaderRules, StreamPartRules
 from server.runtime.cooperative import SLICE, slices, yield_between
 
-LARGE_CONTENT = 100_000  # bytes, checked in about 50 milliseconds
-PLACEHOLDERS_OF_A_SLICE = 10  # with more of them, fewer recipients are looked at in one step
+LARGE_CONTENT = 100_000  # bytes; the check of this many takes about 50 milliseconds
+PLACEHOLDERS_PER_SLICE = 10  # with more placeholders, a slice has fewer recipients
 
 
-async def send(request: SendRequest, owner: str, sees: str) -> tuple[SendMessage, list[Recipient]]:
-    """A whole Send. The content is filled in for every recipient, once every field is in order."""
-    everybody = await _in_order(request, SendRules)
+async def send_command(request: SendRequest, owner: str, sees: str) -> tuple[SendMessage, list[Recipient]]:
+    """Return the command of a whole Send and its recipients.
+
+    Once all fields are valid, the content is checked with the variables of every recipient.
+    """
+    checked = await _checked_recipients(request, SendRules)
     await _check_message(request, MessageRules)
     command = _command(request, owner, sees)
-    await _fill_in(FillableContent(command.content), everybody)
-    return command, everybody
+    await _check_variables(FillableContent(command.content), checked)
+    return command, checked
 
 
-async def _in_order(message: SendRequest | Recipients, rules: type[Rules], *, first: int = 0) -> list[Recipient]:
-    """The recipients of a message. If there is any doubt about them, all of its rules are checked."""
-    del message.recipients[MOST_RECIPIENTS + 1 :]  # one too many is enough to refuse: a million would take 800 MiB
-    everybody = await _surely_in_order(message.recipients)
-    return await asyncio.to_thread(_checked, message, rules, first) if everybody is None else everybody
+async def _checked_recipients(
+    message: SendRequest | Recipients, rules: type[Rules], *, first: int = 0
+) -> list[Recipient]:
+    """Return the recipients; all rules of the message are checked unless every recipient passes the quick check."""
+    del message.recipients[MAX_RECIPIENTS + 1 :]  # one too many is enough for the refusal; a million would take 800 MiB
+    checked = await _quickly_checked(message.recipients)
+    return await asyncio.to_thread(_check_all, message, rules, first) if checked is None else checked
 
 
-async def _surely_in_order(given: Sequence[content_pb2.Recipient]) -> list[Recipient] | None:
-    if not 0 < len(given) <= MOST_RECIPIENTS:
+async def _quickly_checked(given: Sequence[content_pb2.Recipient]) -> list[Recipient] | None:
+    """Return the recipients if all of them pass the quick check, and their number is allowed."""
+    if not 0 < len(given) <= MAX_RECIPIENTS:
         return None
-    everybody: list[Recipient] = []
+    found: list[Recipient] = []
     async for some in yield_between(slices(given)):
-        translated = recipients(some)
-        if not all(map(surely_keeps_rules, translated)):
+        mapped = recipients(some)
+        if not all(map(passes_quick_check, mapped)):
             return None
-        everybody += translated
-    return everybody
+        found += mapped
+    return found
 
 
-def _checked(message: SendRequest | Recipients, rules: type[Rules], first: int) -> list[Recipient]:
-    """Takes up to half a second: off the event loop."""
+def _check_all(message: SendRequest | Recipients, rules: type[Rules], first: int) -> list[Recipient]:
+    """Check all rules, which takes up to half a second and must not run on the event loop."""
     rules.check(message, first=first)
     return recipients(message.recipients)
 
 
 async def _check_message(request: SendRequest, rules: type[Rules]) -> None:
-    """Check what is sent; a large template takes seconds, off the event loop."""
+    """Check the rules of the message; a large template takes seconds, and is checked off the event loop."""
     if request.content.ByteSize() <= LARGE_CONTENT:
         rules.check(request)
     else:
         await asyncio.to_thread(rules.check, request)
 
 
-async def _fill_in(content: FillableContent, everybody: Sequence[Recipient], *, first: int = 0) -> None:
-    """Raise InvalidRequest with every recipient who cannot be sent the content."""
+async def _check_variables(content: FillableContent, checked: Sequence[Recipient], *, first: int = 0) -> None:
+    """Raise InvalidRequest with every recipient whose variables do not fit the content."""
     violations: list[Violation] = []
-    size = max(1, SLICE // (1 + content.count // PLACEHOLDERS_OF_A_SLICE))
-    async for some in yield_between(slices(everybody, size)):
+    size = max(1, SLICE // (1 + content.count // PLACEHOLDERS_PER_SLICE))
+    async for some in yield_between(slices(checked, size)):
         violations += recipient_violations(content, some, first=first)
         first += len(some)
     if violations:
@@ -86,7 +92,7 @@ def _command(request: SendRequest, owner: str, sees: str) -> SendMessage:
         title=request.title,
         content=content(request.content),
         retry_policy=retry_policy(request.retry_policy),
-        on_unconfirmed=OnUnconfirmed(ON_UNCONFIRMED.word(request.on_unconfirmed, OnUnconfirmed.HOLD)),
+        on_unconfirmed=OnUnconfirmed(ON_UNCONFIRMED.name(request.on_unconfirmed, OnUnconfirmed.HOLD)),
         schedule_time=read_time(request.schedule_time) if request.HasField("schedule_time") else None,
         validate_only=request.validate_only,
         stop_policy=_stop_policy(request.stop_policy) if request.HasField("stop_policy") else None,
@@ -101,9 +107,9 @@ def _stop_policy(given: delivery_service_pb2.StopPolicy) -> StopPolicy:
 
 
 class SendParts:
-    """A Send that comes as a stream: the header first, then recipients, each part checked as it comes.
+    """The parts of a SendStream: the header, then recipients. Each part is checked when it arrives.
 
-    Paths of fields are those of the one SendRequest that the parts make up.
+    The paths in violations are those of the SendRequest that all parts together form.
     """
 
     def __init__(self, parts: AsyncIterator[SendStreamRequest]) -> None:
@@ -112,22 +118,24 @@ class SendParts:
         self._taken = 0
 
     async def header(self, owner: str, sees: str) -> SendMessage:
-        """What the first part asks for."""
+        """Return the command of the first part."""
         part = await anext(self._parts, SendStreamRequest())
         if not part.HasField("header"):
-            raise InvalidRequest([Violation("header", "is required, as the first part")])
+            raise InvalidRequest([Violation("header", "is required in the first part")])
         await _check_message(part.header, StreamHeaderRules)
         command = _command(part.header, owner, sees)
         self._content = FillableContent(command.content)
         return command
 
     async def recipients(self) -> AsyncIterator[list[Recipient]]:
-        """The recipients of each further part."""
+        """Yield the recipients of each further part."""
         async for part in self._parts:
             if part.HasField("header"):
-                raise InvalidRequest([Violation("header", "must come once: parts after the first hold recipients")])
-            some = await _in_order(part.recipients, StreamPartRules, first=self._taken)
-            await _fill_in(self._content, some, first=self._taken)
+                raise InvalidRequest(
+                    [Violation("header", "must be set only in the first part: the others hold recipients")]
+                )
+            some = await _checked_recipients(part.recipients, StreamPartRules, first=self._taken)
+            await _check_variables(self._content, some, first=self._taken)
             self._taken += len(some)
             yield some
         if not self._taken:

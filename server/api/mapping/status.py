@@ -1,4 +1,4 @@
-"""The one table from what can go wrong (domain/errors.py) to what a caller is told: a code, and google.rpc details."""
+"""Mapping of errors (domain/errors.py) to the status that a caller gets: a code, a message, and google.rpc details."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ from domain.errors import (
     Unavailable,
     Violation,
 )
-from server.api.interceptors.limits import Exhausted, RequestTooLarge, TookTooLong
+from server.api.errors import CallTooLong, Exhausted, RequestTooLarge
 from server.auth.errors import PermissionDenied, Unauthenticated
 
 CODES = (
@@ -35,24 +35,24 @@ CODES = (
     (PermissionDenied, code_pb2.PERMISSION_DENIED),
     (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
     (RequestTooLarge, code_pb2.RESOURCE_EXHAUSTED),
-    (TookTooLong, code_pb2.DEADLINE_EXCEEDED),
+    (CallTooLong, code_pb2.DEADLINE_EXCEEDED),
 )
 
 DOMAIN = "redrive"
 MAX_VIOLATIONS = 50
-# gRPC allows 8 KiB for all metadata. The details travel in base64, a third longer, and the words stand beside them once
-# more, percent-encoded.
-MAX_VIOLATIONS_BYTES = 4_000
-MAX_WORDS = 200  # characters of one description
+# gRPC allows 8 KiB for all metadata. The details are sent as base64, which is a third longer, and the message is sent a
+# second time, percent-encoded.
+MAX_VIOLATION_BYTES = 4_000
+MAX_DESCRIPTION_LENGTH = 200  # characters of one description
 
 
 def status_of(error: Exception) -> Status:
-    """What a caller is told; of an error outside the tree, nothing but that it happened."""
+    """Return the status of an error; an error of an unknown type becomes INTERNAL without details."""
     for kind, code in CODES:
         if isinstance(error, kind):
-            return _status(code, _words(error), _details(error))
+            return _status(code, _message(error), _details(error))
     info = ErrorInfo(reason="INTERNAL", domain=DOMAIN)
-    return _status(code_pb2.INTERNAL, "internal error: the server's log tells more", [info])
+    return _status(code_pb2.INTERNAL, "internal error: see the server's log", [info])
 
 
 def _status(code: code_pb2.Code, message: str, details: Iterator[Message] | Sequence[Message]) -> Status:
@@ -64,7 +64,7 @@ def _status(code: code_pb2.Code, message: str, details: Iterator[Message] | Sequ
     return status
 
 
-def _words(error: RedriveError) -> str:
+def _message(error: RedriveError) -> str:
     if not isinstance(error, InvalidRequest):
         return _short(error.message)
     more = len(error.violations) - len(_reported(error.violations))
@@ -90,14 +90,14 @@ def _details(error: RedriveError) -> Iterator[Message]:
 def _reported(violations: Sequence[Violation]) -> list[BadRequest.FieldViolation]:
     reported: list[BadRequest.FieldViolation] = []
     size = 0
-    for field, words in violations[:MAX_VIOLATIONS]:
-        violation = BadRequest.FieldViolation(field=field, description=_short(words))
+    for field, text in violations[:MAX_VIOLATIONS]:
+        violation = BadRequest.FieldViolation(field=field, description=_short(text))
         size += violation.ByteSize()
-        if size > MAX_VIOLATIONS_BYTES:
+        if size > MAX_VIOLATION_BYTES:
             break
         reported.append(violation)
     return reported
 
 
-def _short(words: str) -> str:
-    return words if len(words) <= MAX_WORDS else words[: MAX_WORDS - 1] + "…"
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_DESCRIPTION_LENGTH else text[: MAX_DESCRIPTION_LENGTH - 1] + "…"

@@ -1,4 +1,4 @@
-"""Times and spans as the contract writes them; what is None stays absent."""
+"""Conversion of times and durations from and to messages of the contract; None stays absent."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,29 +9,28 @@ from projections.sql import Micros, micros
 
 
 def timestamp(time: Micros | datetime | None) -> Timestamp | None:
-    """A time, given as the read models or as the domain keep it."""
+    """Return the Timestamp of a time of the read models or of the domain."""
     if time is None:
         return None
-    written = Timestamp()
-    write_time(written, micros(time) if isinstance(time, datetime) else time)
-    return written
+    message = Timestamp()
+    write_time(message, micros(time) if isinstance(time, datetime) else time)
+    return message
 
 
-def write_time(written: Timestamp, time: Micros) -> None:
-    """The same in its place in an answer."""
-    written.seconds, rest = divmod(time, 1_000_000)
-    written.nanos = rest * 1_000
+def write_time(message: Timestamp, time: Micros) -> None:
+    """Write a time of the read models into a Timestamp."""
+    message.seconds, rest = divmod(time, 1_000_000)
+    message.nanos = rest * 1_000
 
 
 def read_time(given: Timestamp) -> datetime:
-    """A time that was checked; what is finer than a microsecond is dropped."""
+    """Return the time of a valid Timestamp, truncated to microseconds."""
     return given.ToDatetime(tzinfo=UTC)
 
 
-def duration(span: timedelta | None) -> Duration | None:
-    """A span."""
-    if span is None:
+def duration(interval: timedelta | None) -> Duration | None:
+    if interval is None:
         return None
-    written = Duration()
-    written.FromTimedelta(span)
-    return written
+    message = Duration()
+    message.FromTimedelta(interval)
+    return message

@@ -1,4 +1,4 @@
-"""Lets calls end that would go on for as long as the server does."""
+"""The end of calls that stay open for as long as the server runs, such as WatchProgress, when it stops."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,38 +13,38 @@ RETRY_AFTER = timedelta(seconds=1)
 
 
 class ServerStops(Unavailable):
-    """The server is about to stop: another one, or the next one, answers."""
+    """The server is stopping; another server, or the next one, answers a repeat."""
 
     reason = "SERVER_STOPS"
 
 
 class Drain:
-    """Begins once, and for good."""
+    """Ends long calls when the server starts to drain."""
 
     def __init__(self) -> None:
-        self._begun = asyncio.Event()
+        self._started = asyncio.Event()
 
     def begin(self) -> None:
-        """Ends what is under way."""
-        self._begun.set()
+        """End the current long calls, and every later one."""
+        self._started.set()
 
-    async def until_begun(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items as they come; raises ServerStops in place of those that would come after the beginning."""
-        beginning = asyncio.ensure_future(self._begun.wait())
-        coming: asyncio.Future[T | None] | None = None
+    async def until_drain(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield the items; raises ServerStops when the drain begins."""
+        drain_started = asyncio.ensure_future(self._started.wait())
+        next_item: asyncio.Future[T | None] | None = None
         try:
             while True:
-                coming = asyncio.ensure_future(_next(items))
-                await asyncio.wait((coming, beginning), return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    raise ServerStops("the server is about to stop", RETRY_AFTER)
-                if (item := coming.result()) is None:
+                next_item = asyncio.ensure_future(_next(items))
+                await asyncio.wait((next_item, drain_started), return_when=asyncio.FIRST_COMPLETED)
+                if not next_item.done():
+                    raise ServerStops("the server is stopping", RETRY_AFTER)
+                if (item := next_item.result()) is None:
                     return
                 yield item
         finally:
-            beginning.cancel()
-            if coming is not None:
-                coming.cancel()
+            drain_started.cancel()
+            if next_item is not None:
+                next_item.cancel()
 
 
 async def _next(items: AsyncIterator[T]) -> T | None:

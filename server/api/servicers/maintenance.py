@@ -11,7 +11,7 @@ from redrive.v1.maintenance_service_pb2 import (
     GetCleanupResponse,
 )
 from redrive.v1.maintenance_service_pb2_grpc import MaintenanceServiceServicer as MaintenanceServiceBase
-from server.api.caller import Context, caller
+from server.api.caller import Context, calling_owner
 from server.api.mapping import maintenance
 from server.api.services import Services
 
@@ -23,15 +23,15 @@ class MaintenanceServicer(MaintenanceServiceBase):
         self._services = services
 
     async def CleanupDeliveries(self, request: CleanupDeliveriesRequest, context: Context) -> CleanupDeliveriesResponse:
-        command = maintenance.cleanup_deliveries(request, caller(context))
+        command = maintenance.cleanup_command(request, calling_owner(context))
         if command.validate_only:
-            return maintenance.would_clean(await self._services.cleanups.would_remove(command))
-        return maintenance.cleaned(await self._services.cleanups.clean(command))
+            return maintenance.cleanup_dry_run_response(await self._services.cleanups.would_remove(command))
+        return maintenance.cleanup_response(await self._services.cleanups.clean(command))
 
     async def GetCleanup(self, request: GetCleanupRequest, _context: Context) -> GetCleanupResponse:
-        return maintenance.cleanup_found(await self._services.cleanups.find(maintenance.cleanup_id(request)))
+        return maintenance.get_cleanup_response(await self._services.cleanups.find(maintenance.cleanup_id(request)))
 
     async def ErasePerson(self, request: ErasePersonRequest, context: Context) -> ErasePersonResponse:
-        return maintenance.person_erased(
-            await self._services.erasures.erase(maintenance.erase_person(request, caller(context)))
+        return maintenance.erase_response(
+            await self._services.erasures.erase(maintenance.erase_command(request, calling_owner(context)))
         )

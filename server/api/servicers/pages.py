@@ -18,7 +18,7 @@ from redrive.v1.page_service_pb2 import (
     TransferPageResponse,
 )
 from redrive.v1.page_service_pb2_grpc import PageServiceServicer as PageServiceBase
-from server.api.caller import Context, caller, sees
+from server.api.caller import Context, calling_owner, visible_owner
 from server.api.mapping import page_tokens, pages
 from server.api.services import Services
 
@@ -32,27 +32,27 @@ class PageServicer(PageServiceBase):
         self._labels = services.labels
 
     async def PutPage(self, request: PutPageRequest, context: Context) -> PutPageResponse:
-        command = pages.put_page(request, caller(context), sees(context))
-        return pages.page_put(await self._services.pages.put(command), self._labels)
+        command = pages.put_page_command(request, calling_owner(context), visible_owner(context))
+        return pages.put_page_response(await self._services.pages.put(command), self._labels)
 
     async def HoldPage(self, request: HoldPageRequest, context: Context) -> HoldPageResponse:
-        command = pages.hold_page(request, caller(context), sees(context))
-        return pages.page_held(await self._services.holds.hold(command), self._labels)
+        command = pages.hold_page_command(request, calling_owner(context), visible_owner(context))
+        return pages.hold_page_response(await self._services.holds.hold(command), self._labels)
 
     async def ReleasePage(self, request: ReleasePageRequest, context: Context) -> ReleasePageResponse:
-        command = pages.release_page(request, caller(context), sees(context))
-        return pages.page_released(await self._services.holds.release(command), self._labels)
+        command = pages.release_page_command(request, calling_owner(context), visible_owner(context))
+        return pages.release_page_response(await self._services.holds.release(command), self._labels)
 
     async def SharePage(self, request: SharePageRequest, context: Context) -> SharePageResponse:
-        command = pages.share_page(request, caller(context), sees(context))
-        return pages.page_shared(await self._services.shares.share(command), self._labels)
+        command = pages.share_page_command(request, calling_owner(context), visible_owner(context))
+        return pages.share_page_response(await self._services.shares.share(command), self._labels)
 
     async def TransferPage(self, request: TransferPageRequest, context: Context) -> TransferPageResponse:
-        command = pages.transfer_page(request, caller(context), sees(context))
-        return pages.page_transferred(await self._services.shares.transfer(command), self._labels)
+        command = pages.transfer_page_command(request, calling_owner(context), visible_owner(context))
+        return pages.transfer_page_response(await self._services.shares.transfer(command), self._labels)
 
     async def ListPages(self, request: ListPagesRequest, context: Context) -> ListPagesResponse:
-        wanted = sees(context)
-        page = page_tokens.PAGES.page(pages.checked(request), "every page")
+        wanted = visible_owner(context)
+        page = page_tokens.PAGES.page(pages.checked_list_request(request), "every page")
         rows = await self._log.read(lambda sql: list_usable(sql, wanted, after=page.after, limit=page.limit))
-        return pages.page_list(*page.cut(rows), self._labels)
+        return pages.list_pages_response(*page.cut(rows), self._labels)

@@ -4,7 +4,7 @@
 
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest, RecordReceiptsResponse
 from redrive.v1.receipt_service_pb2_grpc import ReceiptServiceServicer as ReceiptServiceBase
-from server.api.caller import Context, serves
+from server.api.caller import Context, receipts_owner
 from server.api.mapping import receipts
 from server.api.services import Services
 
@@ -16,5 +16,7 @@ class ReceiptServicer(ReceiptServiceBase):
         self._services = services
 
     async def RecordReceipts(self, request: RecordReceiptsRequest, context: Context) -> RecordReceiptsResponse:
-        counts = await self._services.receipts.record(receipts.record_receipts(request, serves(context)))
-        return receipts.receipts_recorded(counts)
+        counts = await self._services.receipts.record(
+            receipts.record_receipts_command(request, receipts_owner(context))
+        )
+        return receipts.record_receipts_response(counts)

@@ -14,7 +14,7 @@ from redrive.v1.report_service_pb2 import (
     SummarizeFailuresResponse,
 )
 from redrive.v1.report_service_pb2_grpc import ReportServiceServicer as ReportServiceBase
-from server.api.caller import Context, sees
+from server.api.caller import Context, visible_owner
 from server.api.mapping import delivery_reports, exports, page_tokens, reports
 from server.api.services import Services
 from server.queries.export import export
@@ -33,22 +33,22 @@ class ReportServicer(ReportServiceBase):
         self._next_rounds = next_rounds
 
     async def SummarizeFailures(self, request: SummarizeFailuresRequest, context: Context) -> SummarizeFailuresResponse:
-        wanted = reports.summary_filter(request, sees(context))
+        wanted = reports.summary_filter(request, visible_owner(context))
         page = page_tokens.SUMMARIES.page(request, wanted)
         found = await self._log.read(failures_of_messages(wanted, before=page.after, limit=page.limit))
         next_retries = await self._next_rounds.of([summary.message for summary in found])
-        return reports.failure_summary(*page.cut(found), next_retries, self._labels)
+        return reports.summarize_failures_response(*page.cut(found), next_retries, self._labels)
 
     async def GetDeliveryReport(self, request: GetDeliveryReportRequest, context: Context) -> GetDeliveryReportResponse:
-        wanted = delivery_reports.report_filter(request, sees(context))
+        wanted = delivery_reports.report_filter(request, visible_owner(context))
         page = page_tokens.REPORTED_MESSAGES.page(request, wanted)
         report = await self._log.read(delivery_report(wanted, before=page.after, limit=page.limit))
-        return delivery_reports.delivery_report(report, *page.cut(report.messages), self._labels)
+        return delivery_reports.delivery_report_response(report, *page.cut(report.messages), self._labels)
 
     async def ExportDeliveries(
         self, request: ExportDeliveriesRequest, context: Context
     ) -> AsyncIterator[ExportDeliveriesResponse]:
-        wanted = exports.export(request, sees(context))
+        wanted = exports.export_request(request, visible_owner(context))
         async with aclosing(export(self._log, self._names, *wanted)) as parts:
             async for data in parts:
                 yield ExportDeliveriesResponse(data=data)

@@ -15,9 +15,9 @@ from redrive.v1.retry_service_pb2 import (
     RunScheduledRetriesResponse,
 )
 from redrive.v1.retry_service_pb2_grpc import RetryServiceServicer as RetryServiceBase
-from server.api.caller import Context, sees
+from server.api.caller import Context, visible_owner
 from server.api.mapping import message_requests, retries
-from server.api.mapping.retries import Shown
+from server.api.mapping.retries import VisibleMessages
 from server.api.services import Services
 from server.background.timer_report import TimerResult
 
@@ -34,23 +34,23 @@ class RetryServicer(RetryServiceBase):
         self, _request: RunScheduledRetriesRequest, context: Context
     ) -> RunScheduledRetriesResponse:
         results = await self._services.timer.run_now()
-        return retries.retries_run(results, await self._shown(context, results), self._labels)
+        return retries.run_retries_response(results, await self._visible(context, results), self._labels)
 
     async def ProcessBatches(self, request: ProcessBatchesRequest, context: Context) -> ProcessBatchesResponse:
         released, processing = await self._services.stuck_batches.process(
-            sees(context), message_requests.message_id(request)
+            visible_owner(context), message_requests.message_id(request)
         )
-        return retries.batches_processed(released, processing)
+        return retries.process_batches_response(released, processing)
 
     async def GetRetrySchedule(self, _request: GetRetryScheduleRequest, context: Context) -> GetRetryScheduleResponse:
-        known, runs = await self._services.timer.schedule(), await self._services.timer.last_runs()
-        results = [*known.last_results, *(result for run in runs for result in run.results)]
-        return retries.schedule(known, runs, await self._shown(context, results), self._labels)
+        schedule, runs = await self._services.timer.schedule(), await self._services.timer.last_runs()
+        results = [*schedule.last_results, *(result for run in runs for result in run.results)]
+        return retries.retry_schedule_response(schedule, runs, await self._visible(context, results), self._labels)
 
-    async def _shown(self, context: Context, results: Iterable[TimerResult]) -> Shown:
-        """Which messages the caller may read about: the timer retries everybody's."""
+    async def _visible(self, context: Context, results: Iterable[TimerResult]) -> VisibleMessages:
+        """Return the messages of the results that the caller may see: the timer retries messages of all owners."""
         message_ids = {result.message_id for result in results}
-        owner = sees(context)
+        owner = visible_owner(context)
         if owner == ANY_OWNER:
             return message_ids
         return await self._log.read(lambda sql: owned_among(sql, owner, message_ids))

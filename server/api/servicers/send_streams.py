@@ -1,4 +1,4 @@
-"""Keeps an open stream of recipients from being left behind, however its call ends."""
+"""Abandons an open SendStream when its call ends without submitting it, also when the call is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -13,17 +13,17 @@ from server.commands.send_stream import RecipientStream, StreamSendService
 
 logger = structlog.get_logger()
 
-_unfinished: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks only weakly
+_unfinished: set[asyncio.Task[None]] = set()  # the event loop holds tasks only by weak references
 
 
 @asynccontextmanager
 async def open_stream(sends: StreamSendService, command: SendMessage) -> AsyncIterator[RecipientStream]:
-    """An open stream, abandoned unless its block comes to its end, also when the call is cancelled meanwhile."""
+    """Open a stream for the block; abandon it if the block raises or is cancelled."""
     stream = await _open(sends, command)
     try:
         yield stream
     except BaseException as error:
-        await _to_its_end(_abandon(stream, _cause(error)))
+        await _finish(_abandon(stream, _cause(error)))
         raise
 
 
@@ -32,7 +32,7 @@ async def _open(sends: StreamSendService, command: SendMessage) -> RecipientStre
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        await _to_its_end(_abandon_once_open(opening))
+        await _finish(_abandon_once_open(opening))
         raise
 
 
@@ -40,7 +40,7 @@ async def _abandon_once_open(opening: asyncio.Task[RecipientStream]) -> None:
     try:
         stream = await opening
     except RedriveError:
-        return  # there is nothing to abandon
+        return  # it was not opened
     await _abandon(stream, _cause(asyncio.CancelledError()))
 
 
@@ -55,8 +55,8 @@ def _cause(error: BaseException) -> str:
     return error.reason if isinstance(error, RedriveError) else type(error).__name__
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Waits for work that goes on even when the waiting is cancelled."""
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work that continues when the waiting task is cancelled."""
     task = asyncio.create_task(work)
     _unfinished.add(task)
     task.add_done_callback(_unfinished.discard)

@@ -1,4 +1,4 @@
-"""The rules of the requests about messages that were sent."""
+"""Rules of the requests about existing messages."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from redrive.v1.batch_pb2 import BatchStatus
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.message_pb2 import MessageStatus
-from server.api.validation.field_kinds import (
+from server.api.validation.field_types import (
     MessageId,
     Owner,
     PageId,
@@ -16,19 +16,19 @@ from server.api.validation.field_kinds import (
     RecipientId,
     RequestId,
     Time,
-    broken_rule,
-    known,
+    enum_value,
+    rule_error,
 )
 from server.api.validation.rule_set import Rules
 
-MOST_KINDS = 100  # of statuses or error types that a request names: there are fewer than ten of each
-Kinds: Any = Field(default_factory=list, max_length=MOST_KINDS)
+MAX_FILTER_VALUES = 100  # statuses or error types in a request: each enum has fewer than ten
+EnumFilter: Any = Field(default_factory=list, max_length=MAX_FILTER_VALUES)
 
-ErrorTypes = Annotated[list[Annotated[int, known(ErrorType.DESCRIPTOR, required=True)]], Kinds]
+ErrorTypes = Annotated[list[Annotated[int, enum_value(ErrorType.DESCRIPTOR, required=True)]], EnumFilter]
 
 
 class OneMessageRules(Rules):
-    """A request that names a message, and has no other rule: WatchProgress, ProcessBatches."""
+    """A request whose only rule is about its message: WatchProgress, ProcessBatches."""
 
     message_id: MessageId
 
@@ -45,8 +45,8 @@ class ListMessagesRules(Rules):
     page_id: PageId = ""
     owner: Owner = ""
     statuses: Annotated[
-        list[Annotated[int, known(MessageStatus.DESCRIPTOR, required=True)]],
-        Kinds,
+        list[Annotated[int, enum_value(MessageStatus.DESCRIPTOR, required=True)]],
+        EnumFilter,
     ]
     page_size: PageSize = 0
 
@@ -55,8 +55,8 @@ class ListBatchesRules(OneMessageRules):
     """ListBatches."""
 
     statuses: Annotated[
-        list[Annotated[int, known(BatchStatus.DESCRIPTOR, required=True)]],
-        Kinds,
+        list[Annotated[int, enum_value(BatchStatus.DESCRIPTOR, required=True)]],
+        EnumFilter,
     ]
     page_size: PageSize = 0
 
@@ -66,8 +66,8 @@ class ListDeliveriesRules(OneMessageRules):
 
     recipient_id: RecipientId | None = None
     statuses: Annotated[
-        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]],
-        Kinds,
+        list[Annotated[int, enum_value(DeliveryStatus.DESCRIPTOR, required=True)]],
+        EnumFilter,
     ]
     error_types: ErrorTypes
     page_size: PageSize = 0
@@ -90,9 +90,9 @@ class ListEventsRules(OneMessageRules):
 
     @field_validator("batch_number")
     @classmethod
-    def _a_batch_or_none(cls, batch_number: int, given: ValidationInfo) -> int:
+    def _excludes_without_batches(cls, batch_number: int, given: ValidationInfo) -> int:
         if given.data["without_batches"]:
-            raise broken_rule("must not be given together with without_batches")
+            raise rule_error("must not be given together with without_batches")
         return batch_number
 
 

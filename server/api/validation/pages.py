@@ -1,4 +1,4 @@
-"""The rules of the requests about pages."""
+"""Rules of the requests about pages."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from redrive.v1.page_pb2 import SendMode
-from server.api.validation.field_kinds import (
+from server.api.validation.field_types import (
     LINES,
     ONE_LINE,
     CallerName,
@@ -16,19 +16,30 @@ from server.api.validation.field_kinds import (
     PageSize,
     RequestId,
     SharedWith,
-    broken_rule,
-    known,
-    up_to,
+    enum_value,
+    rule_error,
+    text_up_to,
 )
 from server.api.validation.rule_set import Rules
 
-MOST_SHARED = 100  # callers that a page is shared with
+MAX_SHARED_WITH = 100  # callers
+
+_BEARER = "bearer "
+_NEVER = frozenset("\"'`<>\\,;")  # characters that surround a token in the source of a copy
+_NAMES_OF_CONTROLS = {
+    "\0": "NULL",
+    "\t": "CHARACTER TABULATION",
+    "\n": "LINE FEED",
+    "\r": "CARRIAGE RETURN",
+    "\x7f": "DELETE",
+}
+_NAMED = 3  # characters that are named; a text that is no token has many more
 
 
-def _possible(secret: str) -> str:
-    """Refuse what no header can carry here: the platform would be blamed for it. Nothing is trimmed."""
+def _secret(secret: str) -> str:
+    """Refuse characters that no token holds: the platform would only answer that the token is invalid."""
     if problem := impossible_characters(secret):
-        raise broken_rule(problem)
+        raise rule_error(problem)
     return secret
 
 
@@ -36,11 +47,11 @@ class PutPageRules(Rules):
     """PutPage."""
 
     page_id: PageId
-    name: Annotated[str, up_to(200, ONE_LINE)] = ""
-    access_token: Annotated[str, Field(max_length=2000), AfterValidator(_possible)] = ""
-    app_secret: Annotated[str, Field(max_length=200), AfterValidator(_possible)] = ""
+    name: Annotated[str, text_up_to(200, ONE_LINE)] = ""
+    access_token: Annotated[str, Field(max_length=2000), AfterValidator(_secret)] = ""
+    app_secret: Annotated[str, Field(max_length=200), AfterValidator(_secret)] = ""
     messages_per_second: MessagesPerSecond = 0.0
-    send_mode: Annotated[int, known(SendMode.DESCRIPTOR)] = 0
+    send_mode: Annotated[int, enum_value(SendMode.DESCRIPTOR)] = 0
     request_id: RequestId = ""
 
 
@@ -54,7 +65,7 @@ class HoldPageRules(Rules):
     """HoldPage."""
 
     page_id: PageId
-    reason: Annotated[str, up_to(200, LINES)] = ""
+    reason: Annotated[str, text_up_to(200, LINES)] = ""
     request_id: RequestId = ""
 
 
@@ -69,7 +80,7 @@ class SharePageRules(Rules):
     """SharePage."""
 
     page_id: PageId
-    shared_with: Annotated[list[SharedWith], Field(default_factory=list, max_length=MOST_SHARED)]
+    shared_with: Annotated[list[SharedWith], Field(default_factory=list, max_length=MAX_SHARED_WITH)]
     request_id: RequestId = ""
 
 
@@ -81,27 +92,12 @@ class TransferPageRules(Rules):
     request_id: RequestId = ""
 
 
-# Characters that no token or secret has, named without showing the text: a copy often brings one that is invisible.
-#
-# The client has the same module, as neither package imports the other; a test keeps them equal.
-
-
-_BEARER = "bearer "
-_NEVER = frozenset("\"'`<>\\,;")  # what surrounds a token where it was copied from
-_NAMES_OF_CONTROLS = {
-    "\0": "NULL",
-    "\t": "CHARACTER TABULATION",
-    "\n": "LINE FEED",
-    "\r": "CARRIAGE RETURN",
-    "\x7f": "DELETE",
-}
-_NAMED = 3  # the first few; a text of another kind altogether has many
-
-
 def impossible_characters(text: str) -> str:
-    """Return what a token cannot hold, by code point and Unicode name, in words; empty if it can be one.
+    """Return which characters no token can hold, by code point, Unicode name and place; empty if all are fine.
 
-    Printable ASCII characters but spaces, quotes, angle brackets, backslashes, commas and semicolons are possible.
+    The result does not show the text. Possible are the printable ASCII characters except spaces, quotation marks, angle
+    brackets, backslashes, commas and semicolons. A deliberate twin of `redrive.secret_text`: neither package may import
+    the other. `tests/test_twins.py` compares them.
     """
     if text.lower().startswith(_BEARER):
         return "begins with 'Bearer ' (U+0020 SPACE): give the token alone"
@@ -109,7 +105,7 @@ def impossible_characters(text: str) -> str:
     if not found:
         return ""
     more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"holds {', '.join(found[:_NAMED])}{more}: copy it again without"
+    return f"holds {', '.join(found[:_NAMED])}{more}: copy it again without them"
 
 
 def _impossible(text: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""Why a text cannot be a recipient's id: hidden characters, quotation marks, numbers that a spreadsheet has changed.
+"""Validation of recipient ids: hidden characters, quotation marks, numbers that a spreadsheet has changed.
 
-The server and the client hold the same file, because neither imports the other: a test compares them.
+A deliberate twin of `redrive.recipients_csv.recipient_ids`: neither package may import the other. `tests/test_twins.py`
+compares them.
 """
 
 import re
@@ -8,16 +9,16 @@ import unicodedata
 from functools import lru_cache
 
 _SURELY_FINE = re.compile(r"[0-9]+|[A-Za-z][A-Za-z0-9_:.-]*")
-_DIGITS_ONLY = re.compile(r"[0-9]+(?:[_:-]+[0-9]+)*")  # also of comments and posts: 1234_5678
-_ERROR = re.compile(r"Err:[0-9]{3}")  # as LibreOffice shows it
+_DIGITS_ONLY = re.compile(r"[0-9]+(?:[_:-]+[0-9]+)*")  # also the ids of comments and posts: 1234_5678
+_ERROR = re.compile(r"Err:[0-9]{3}")  # an error value of LibreOffice
 _GROUPED = re.compile(r"[0-9]{1,3}(?:_[0-9]{2,3})+_[0-9]{3}")
 
-# 1.2E+15 as it is written in all locales: also with a Cyrillic E, with Arabic letters, and as 1.2\u00d710^15.
+# 1.2E+15 in the notations of all locales: also with a Cyrillic E, with Arabic letters, and as 1.2\u00d710^15.
 _POINT = r"[.,\u066b'\u00b7\u22c5\u2219]"
 _SIGN = r"[+\u2212-]"
 _TIMES_TEN = r"[x\u00d7\u00b7\u22c5\u2219*]10"
 _EXPONENT = rf"(?:ee?|[d\u0435\u23e8]|[\u0623\u0627]\u0633|{_TIMES_TEN}\^?)"
-# Without a point, only few digits and an E are certainly a number: 12d-5, 1234e-5678 and 4x10-5 are ids.
+# Without a decimal point, only a few digits and an E are certainly a number: 12d-5, 1234e-5678 and 4x10-5 are ids.
 _ROUNDED = re.compile(
     rf"{_SIGN}?(?:"
     rf"(?:[0-9]*|[0-9]{{1,3}}(?:{_POINT}[0-9]{{3}})+){_POINT}[0-9]*{_EXPONENT}{_SIGN}?[0-9]+"
@@ -32,7 +33,7 @@ _LOOK_LIKE_QUOTES = frozenset(
     "\u02b9\u02ba\u02bb\u02bc\u02bd\u02c8\u02ca\u02cb\u02ee\u055a\u05f3\u05f4\u2032\u2033\u2034\u2035\u2036\u2037"
     "\u275b\u275c\u275d\u275e\ua78c"
 )
-_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\ufffd")  # letters and symbols without ink
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\ufffd")  # letters and symbols that show nothing
 _CONTROLS = {
     0x00: "NULL",
     0x09: "CHARACTER TABULATION",
@@ -47,9 +48,9 @@ _CONTROLS = {
 
 
 def id_problem(recipient_id: str) -> str:
-    """Return why the text cannot be an id, in words that show one character at most; empty for a good id.
+    """Return why the text cannot be an id, showing at most one of its characters; empty for a valid id.
 
-    The limit of its length is checked elsewhere.
+    Other code checks the length.
     """
     if _ERROR.fullmatch(recipient_id):
         return "is an error of a spreadsheet"
@@ -66,20 +67,20 @@ def id_problem(recipient_id: str) -> str:
 
 
 def character_name(character: str) -> str:
-    """Return the code point and the name that Unicode gives it, such as `U+200B ZERO WIDTH SPACE`."""
+    """Return the code point and the Unicode name, such as `U+200B ZERO WIDTH SPACE`."""
     code = ord(character)
     name = unicodedata.name(character, "") or _CONTROLS.get(code, "")
     return f"U+{code:04X} {name or '(without a name)'}"
 
 
 def _plain(text: str) -> str:
-    """Return the text as it looks: without what hides in it or encloses it, and with the digits 0-9."""
+    """Return the text as it looks: without hidden and enclosing characters, and with the digits 0-9."""
     shown = (character for character in unicodedata.normalize("NFKC", text) if not _is_forbidden_mark(character))
     return "".join(str(unicodedata.decimal(character, character)) for character in shown)
 
 
 def _is_forbidden_mark(character: str) -> bool:
-    """Return whether the character is no part of a number, however it is written: spaces, quotation marks, brackets."""
+    """Return whether the character is not part of any notation of a number: spaces, quotation marks, brackets."""
     if character in ".,\u066b'":
         return False
     return (_is_forbidden(character) and not character.isdecimal()) or character in "=()[]"
@@ -93,7 +94,7 @@ def _is_forbidden(character: str) -> bool:
     if character.isascii():
         return character in _QUOTES_AND_DELIMITERS
     return (
-        category[0] == "N"  # a digit that is not one of 0-9
+        category[0] == "N"  # a digit other than 0-9
         or category in ("Pi", "Pf", "Ps", "Pe")  # typographic quotation marks and brackets
         or character in _LOOK_LIKE_QUOTES
         or character in _INVISIBLE
@@ -103,7 +104,7 @@ def _is_forbidden(character: str) -> bool:
 
 
 def _wrong_number(recipient_id: str) -> str:
-    """Return what is wrong with an id that has no letter."""
+    """Return the problem of an id without letters."""
     if _GROUPED.fullmatch(recipient_id):
         return "is a number with thousands separators"
     if any(unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lo") for character in recipient_id):

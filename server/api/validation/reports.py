@@ -1,4 +1,4 @@
-"""The rules of the requests for reports."""
+"""Rules of the requests for reports."""
 
 from typing import Annotated, Any
 
@@ -6,21 +6,23 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from redrive.v1.delivery_pb2 import DeliveryStatus
 from redrive.v1.report_service_pb2 import ExportFormat, ExportRows
-from server.api.validation.deliveries import ErrorTypes, Kinds
-from server.api.validation.field_kinds import (
-    LONGEST_ID,
+from server.api.validation.deliveries import EnumFilter, ErrorTypes
+from server.api.validation.field_types import (
+    MAX_ID_LENGTH,
     MessageId,
     PageId,
     PageSize,
     RecipientId,
     Time,
-    broken_rule,
-    known,
-    up_to,
+    enum_value,
+    rule_error,
+    text_up_to,
 )
 from server.api.validation.rule_set import Rules
 
-MessageIds = Annotated[list[Annotated[str, up_to(LONGEST_ID, at_least=1)]], Field(default_factory=list, max_length=100)]
+MessageIds = Annotated[
+    list[Annotated[str, text_up_to(MAX_ID_LENGTH, at_least=1)]], Field(default_factory=list, max_length=100)
+]
 
 
 class SummarizeFailuresRules(Rules):
@@ -32,7 +34,7 @@ class SummarizeFailuresRules(Rules):
 
 
 class SubjectRules(Rules):
-    """A request about a message or a page, one of them."""
+    """A request about a message or a page; at least one of them is set."""
 
     page_id: PageId = ""
     message_id: MessageId = Field(default="", validate_default=True)
@@ -40,8 +42,8 @@ class SubjectRules(Rules):
     @field_validator("message_id")
     @classmethod
     def _message_or_page(cls, message_id: str, given: ValidationInfo) -> str:
-        if not message_id and given.data.get("page_id") == "":  # one that breaks a rule is not in data
-            raise broken_rule("is required without a page_id")
+        if not message_id and given.data.get("page_id") == "":  # an invalid page_id is not in data
+            raise rule_error("is required without a page_id")
         return message_id
 
 
@@ -57,7 +59,7 @@ class GetDeliveryReportRules(SubjectRules):
     def _end_after_start(cls, end_time: Any, given: ValidationInfo) -> Any:
         start_time = given.data.get("start_time")
         if start_time is not None and end_time.ToNanoseconds() <= start_time.ToNanoseconds():
-            raise broken_rule("must be later than start_time")
+            raise rule_error("must be later than start_time")
         return end_time
 
 
@@ -66,9 +68,9 @@ class ExportDeliveriesRules(SubjectRules):
 
     recipient_id: RecipientId | None = None
     statuses: Annotated[
-        list[Annotated[int, known(DeliveryStatus.DESCRIPTOR, required=True)]],
-        Kinds,
+        list[Annotated[int, enum_value(DeliveryStatus.DESCRIPTOR, required=True)]],
+        EnumFilter,
     ]
     error_types: ErrorTypes
-    rows: Annotated[int, known(ExportRows.DESCRIPTOR)] = 0
-    format: Annotated[int, known(ExportFormat.DESCRIPTOR)] = 0
+    rows: Annotated[int, enum_value(ExportRows.DESCRIPTOR)] = 0
+    format: Annotated[int, enum_value(ExportFormat.DESCRIPTOR)] = 0

@@ -1,4 +1,4 @@
-"""The rules of the requests about resends."""
+"""Rules of the requests about resends."""
 
 from typing import Annotated
 
@@ -7,15 +7,15 @@ from pydantic import AfterValidator, Field
 from domain.canary import MAX_CANARY_RECIPIENTS
 from server.api.validation.content import ContentRules
 from server.api.validation.deliveries import ErrorTypes, OneMessageRules
-from server.api.validation.field_kinds import (
+from server.api.validation.field_types import (
     LINES,
     MessagesPerSecond,
     PageSize,
     RecipientId,
     RequestId,
-    broken_rule,
+    rule_error,
     share,
-    up_to,
+    text_up_to,
 )
 from server.api.validation.rule_set import Rules
 
@@ -24,7 +24,7 @@ RecipientIds = Annotated[list[RecipientId], Field(default_factory=list, max_leng
 
 def _canary_size(recipients: int) -> int:
     if not 1 <= recipients <= MAX_CANARY_RECIPIENTS:
-        raise broken_rule(f"must be from 1 to {MAX_CANARY_RECIPIENTS:,}")
+        raise rule_error(f"must be from 1 to {MAX_CANARY_RECIPIENTS:,}")
     return recipients
 
 
@@ -44,7 +44,7 @@ class ResendRules(OneMessageRules):
     as_of_sequence: Annotated[int, Field(ge=0)] = 0
     canary: CanaryRules | None = None
     messages_per_second: MessagesPerSecond = 0.0
-    reason: Annotated[str, up_to(500, LINES)] = ""
+    reason: Annotated[str, text_up_to(500, LINES)] = ""
     content: ContentRules | None = None
 
 

@@ -67,8 +67,8 @@ RULES: dict[type[Message], type[Rules]] = {
 
 NUL = "must not hold NUL characters"
 ONE_LINE = "must be one line without control characters"
-PERSON_NAME = "must not hold control characters but tabs and line ends"
-LINES = "must not hold control characters but tabs and line feeds"
+PERSON_NAME = "must not hold control characters except tabs and line ends"
+LINES = "must not hold control characters except tabs and line feeds"
 NO_SPACES = "must not hold spaces or NUL characters"
 PAGE_ID = "may hold only letters, digits, dots, dashes and underscores"
 

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from server.api.interceptors.scopes import NEEDED
+from server.api.interceptors.scopes import REQUIRED_SCOPES
 from server.auth.caller import Scope
 from tests.server.api.edge import Edge
 from tests.server.api.known_callers import LISTED, Callers, guarded_edge, of_every_kind, secure_wire
@@ -36,7 +36,7 @@ async def answer_to(wire: grpc.aio.Channel, rpc: MethodDescriptor, metadata: Met
 
 
 def expected(rpc: MethodDescriptor, kind: str, scopes: frozenset[Scope] | None) -> tuple[str, str, str]:
-    needed = NEEDED[path(rpc)]
+    needed = REQUIRED_SCOPES[path(rpc)]
     if scopes is None:
         return UNAUTHENTICATED.name, REASONS.get(kind, "CREDENTIALS_INVALID"), ""
     return ("", "", "") if needed in scopes else (DENIED.name, "SCOPE_MISSING", needed.value)

@@ -38,14 +38,14 @@ def test_values_and_numbers_match_one_to_one(translated: Any, words: Iterable[st
     numbers = [translated.number(word) for word in words]
 
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
-    assert [translated.word(number, "default") for number in numbers] == list(words)
+    assert [translated.name(number, "default") for number in numbers] == list(words)
 
 
 def test_an_unspecified_number_becomes_the_default() -> None:
-    assert enums.RETRY_TYPES.word(message_pb2.RETRY_TYPE_UNSPECIFIED, "MANUAL") == "MANUAL"
+    assert enums.RETRY_TYPES.name(message_pb2.RETRY_TYPE_UNSPECIFIED, "MANUAL") == "MANUAL"
 
 
 def test_a_filter_contains_each_value_once() -> None:
     pending, started = batch_pb2.BATCH_STATUS_PENDING, batch_pb2.BATCH_STATUS_STARTED
 
-    assert enums.BATCH_STATUSES.words([started, pending, started]) == ("STARTED", "PENDING")
+    assert enums.BATCH_STATUSES.names([started, pending, started]) == ("STARTED", "PENDING")

@@ -152,16 +152,16 @@ async def test_a_slot_skips_reads_that_were_just_cancelled() -> None:
 
 
 async def test_reads_beyond_the_queue_or_the_waiting_time_are_refused(reads_of: Make) -> None:
-    short = reads_of(most_waiting=1)
+    short = reads_of(max_waiting=1)
     await short.begin("a1", "a2", "a3", "a4")
-    quick = reads_of(wait_seconds=0.01)
+    quick = reads_of(max_wait_seconds=0.01)
     await quick.begin("a1", "a2", "a3")
 
     refusals = [await short.refusal("a4"), await quick.refusal("a3")]
 
     assert [type(refusal) for refusal in refusals] == [TooManyReads] * 2
     assert [str(refusal) for refusal in refusals] == [
-        "more than 1 of your reads wait",
-        "the read waited 0.01 s behind others of yours",
+        "more than 1 reads of the same owner are waiting",
+        "the read waited 0.01 s for other reads of the same owner",
     ]
     assert short.running == quick.running == ["a1", "a2"]

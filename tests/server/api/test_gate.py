@@ -19,7 +19,7 @@ from redrive.v1.delivery_service_pb2 import (
 from redrive.v1.retry_service_pb2 import RunScheduledRetriesRequest
 from server.api.interceptors.gate import Gate
 from server.api.interceptors.limits import Limits
-from server.api.interceptors.scopes import NEEDED
+from server.api.interceptors.scopes import REQUIRED_SCOPES
 from server.auth.caller import Scope
 from tests.server.api.edge import Edge, running_edge
 from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
@@ -70,7 +70,7 @@ async def test_one_callers_rate_does_not_affect_another(callers: Callers) -> Non
 async def test_an_rpc_without_a_scope_is_refused_to_all(
     edge: Edge, callers: Callers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(NEEDED, "/redrive.v1.DeliveryService/ListMessages")
+    monkeypatch.delitem(REQUIRED_SCOPES, "/redrive.v1.DeliveryService/ListMessages")
 
     refusal = await refusal_of(edge.delivery.ListMessages(ASKED))
 

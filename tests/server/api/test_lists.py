@@ -205,7 +205,7 @@ async def test_a_garbled_token_is_an_invalid_argument(edge: Edge, method: str, r
     refusal = await refusal_of(getattr(edge.delivery, method)(request_))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.violations == {"page_token": "is not a token that this server gave"}
+    assert refusal.violations == {"page_token": "is not a token of this server"}
 
 
 async def test_a_token_of_another_filter_is_an_invalid_argument(edge: Edge) -> None:

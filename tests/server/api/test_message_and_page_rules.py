@@ -36,7 +36,7 @@ BEARER = "begins with 'Bearer ' (U+0020 SPACE): give the token alone"
 def impossible(character: str, number: int, length: int) -> str:
     if character == CR_LF:
         number = length
-    return f"holds {character} (character {number} of {length}): copy it again without"
+    return f"holds {character} (character {number} of {length}): copy it again without them"
 
 
 BROKEN: list[tuple[Message, str, str]] = [
@@ -182,7 +182,7 @@ BROKEN: list[tuple[Message, str, str]] = [
         (
             put(messages_per_second=wrong),
             "messages_per_second",
-            "must be from 0.001 to 100,000, or 0 where it is not given",
+            "must be from 0.001 to 100,000, or 0 if it is not given",
         )
         for wrong in (-0.5, -1e-300, 1e-300, 5e-324, 0.000_999, 100_000.5, math.inf, -math.inf, math.nan)
     ],

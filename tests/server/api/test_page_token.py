@@ -109,7 +109,7 @@ OF_LIST = msgspec.json.decode(base64.urlsafe_b64decode(token_after("ann")))[1]
     ],
 )
 def test_an_unreadable_token_is_refused(token: str) -> None:
-    assert refused(NAMES, token) == "is not a token that this server gave"
+    assert refused(NAMES, token) == "is not a token of this server"
 
 
 def test_a_number_outside_the_databases_range_is_refused() -> None:

@@ -13,7 +13,7 @@ from redrive.v1.delivery_service_pb2 import ListMessagesRequest
 from server.api.caller import peer_address
 from server.api.interceptors import gate
 from server.api.interceptors.limits import Limits
-from server.api.interceptors.refused_calls import MOST_PEERS, RefusalRate, SampledLines, TooManyRefusals
+from server.api.interceptors.refused_calls import MAX_PEERS, LogSampler, RefusalRate, TooManyRefusals
 from server.auth.caller import Scope
 from tests.server.api.edge import Edge
 from tests.server.api.known_callers import Callers, guarded_edge, token_metadata
@@ -64,8 +64,8 @@ async def test_refused_calls_write_few_log_lines(callers: Callers) -> None:
 
 async def test_omitted_log_lines_are_counted() -> None:
     with capture_logs() as logs:
-        lines = SampledLines(structlog.get_logger().info, seconds=0.05)
-        assert [lines.is_first("192.0.2.1", "UNAUTHENTICATED") for _ in range(5)] == [True, *[False] * 4]
+        lines = LogSampler(structlog.get_logger().info, seconds=0.05)
+        assert [lines.should_log("192.0.2.1", "UNAUTHENTICATED") for _ in range(5)] == [True, *[False] * 4]
 
         async def summed_up() -> bool:
             return bool(logs)
@@ -77,7 +77,7 @@ async def test_omitted_log_lines_are_counted() -> None:
 
 def test_very_many_addresses_share_one_limit() -> None:
     rate = RefusalRate(FEW)
-    for number in range(MOST_PEERS + 3):
+    for number in range(MAX_PEERS + 3):
         rate.take(f"peer {number}")
 
     with pytest.raises(TooManyRefusals):

@@ -22,7 +22,7 @@ from redrive.v1.delivery_service_pb2 import (
 )
 from server.api.interceptors.gate import Gate
 from server.api.interceptors.limits import Limits
-from server.api.interceptors.request_reader import MOST_ELEMENTS
+from server.api.interceptors.request_reader import MAX_ELEMENTS
 from server.auth.caller import Scope
 from tests.e2e.raw_http2 import Call, RawConnection, bomb, crowded, half_sent
 from tests.server.api.edge import Edge, running_edge
@@ -156,7 +156,7 @@ async def test_a_request_of_millions_of_parts_is_refused(edge: Edge) -> None:
     refusal = await refusal_of(sent(edge, crowded(SEND, 6 * MIB).body))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert f"{MOST_ELEMENTS:,}" in refusal.violations["request"]
+    assert f"{MAX_ELEMENTS:,}" in refusal.violations["request"]
 
 
 async def test_millions_of_recipients_are_refused_like_ten_thousand_and_one(edge: Edge) -> None:

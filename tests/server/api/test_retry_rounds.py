@@ -37,7 +37,7 @@ from tests.server.api.requests import resend, send_request
 from tests.server.api.rule_checks import violations
 
 WINDOW = Failed(fault(ErrorType.PERMISSION, RetryRule.NEVER, code=10, subcode=2018278))
-CAP = "must be from 0.001 to 100,000, or 0 where it is not given"
+CAP = "must be from 0.001 to 100,000, or 0 if it is not given"
 OUTCOMES: dict[str, Outcome] = {"ann": FAILED, "bob": FAILED, "cid": FAILED_FOR_GOOD, "dan": WINDOW, "eve": UNCONFIRMED}
 
 
@@ -151,7 +151,7 @@ async def test_past_states_have_no_sequence(edge: Edge) -> None:
             for wrong in (-1.0, 1e-300, 5e-324, 0.0009, 100_001.0, float("inf"), float("nan"))
         ),
         ({"reason": "x" * 501}, {"reason": "must have at most 500 characters, has 501"}),
-        ({"reason": "a\x00b"}, {"reason": "must not hold control characters but tabs and line feeds"}),
+        ({"reason": "a\x00b"}, {"reason": "must not hold control characters except tabs and line feeds"}),
     ],
 )
 def test_a_violation_is_reported_with_its_limit(fields: dict[str, Any], broken: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ def test_a_header_has_no_recipients() -> None:
     request = stream_header(recipients=[Recipient(id="a b")])
 
     assert violations(request, sends.StreamHeaderRules) == {
-        "recipients": "must be empty in a header: recipients come in the parts that follow"
+        "recipients": "must be empty in a header: the parts after it hold the recipients"
     }
     assert violations(stream_header(), sends.StreamHeaderRules) == {}
 

@@ -26,7 +26,7 @@ from tests.server.api.rule_checks import NUL, ONE_LINE, PAGE_ID, PERSON_NAME, at
 
 URL = "https://example.org/a.png"
 TEMPLATE_LEAVES = "must not hold NUL characters or numbers that are not finite"
-NO_NAME = "has {{ }} around something else than a name of letters, digits and underscores"
+NO_NAME = "has {{ }} around text that is not a name of letters, digits and underscores"
 BLANK = "must not be blank: it has only spaces or invisible characters"
 BRACES_IN_KEY = "must not have {{ or }} in a key: only values are filled in"
 TAGGED = "must be HUMAN_AGENT or CUSTOMER_FEEDBACK with MESSAGING_TYPE_MESSAGE_TAG"
@@ -111,7 +111,7 @@ BROKEN: list[tuple[Message, str, str]] = [
     (
         replying(QuickReply()),
         "content.quick_replies[0].title",
-        "must have 1 to 20 characters, unless content_type is another than text",
+        "must have 1 to 20 characters if content_type is text",
     ),
     (replying(QuickReply(title="t" * 21)), "content.quick_replies[0].title", at_most(20, 21)),
     (

@@ -83,17 +83,17 @@ async def test_a_hundred_thousand_recipients_are_accepted(edge: Edge) -> None:
 @pytest.mark.parametrize(
     ("parts", "field", "text"),
     [
-        ([], "header", "is required, as the first part"),
-        ([people(1)], "header", "is required, as the first part"),
-        ([SendStreamRequest()], "header", "is required, as the first part"),
-        ([header(), people(1), header()], "header", "must come once: parts after the first hold recipients"),
+        ([], "header", "is required in the first part"),
+        ([people(1)], "header", "is required in the first part"),
+        ([SendStreamRequest()], "header", "is required in the first part"),
+        ([header(), people(1), header()], "header", "must be set only in the first part: the others hold recipients"),
         ([header()], "recipients", "must have at least 1 entry"),
         ([header(), people(1), SendStreamRequest()], "recipients", "must have at least 1 entry"),
         ([header(), people(10_001)], "recipients", "must have at most 10,000 entries, has 10,001"),
         (
             [SendStreamRequest(header=send_request("ann"))],
             "recipients",
-            "must be empty in a header: recipients come in the parts that follow",
+            "must be empty in a header: the parts after it hold the recipients",
         ),
         ([header(title="t" * 201), people(1)], "title", "must have at most 200 characters, has 201"),
         ([header(text=""), people(1)], "content.text", "is required without an attachment"),

@@ -202,7 +202,7 @@ async def test_other_tasks_run_while_ten_thousand_recipients_are_checked() -> No
             await asyncio.sleep(0)
 
     others = asyncio.create_task(other_calls())
-    await send_requests.send(send_request(text="{{city}}", recipients=recipients), OWNER, OWNER)
+    await send_requests.send_command(send_request(text="{{city}}", recipients=recipients), OWNER, OWNER)
     others.cancel()
 
     assert turns >= 50

@@ -116,7 +116,7 @@ def plain(content: Content) -> Any:
 def accepted(request: SendRequest) -> Content | dict[str, str]:
     """Return the content, or the violations by field."""
     try:
-        return asyncio.run(send_requests.send(request, OWNER, OWNER))[0].content
+        return asyncio.run(send_requests.send_command(request, OWNER, OWNER))[0].content
     except InvalidRequest as refused:
         return dict(refused.violations)
 
