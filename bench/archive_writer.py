@@ -23,7 +23,7 @@ from domain.page_events import PageRegistered, SendMode
 from domain.retry import DEFAULT_SELECTION, OnUnconfirmed, RetryPolicy, RetryTrigger
 from domain.streams import batch_stream, message_stream, page_stream
 from projections.message_rows import find
-from server.commands.resend_planning import ResendCriteria, RetryPlan, plan_retry
+from server.commands.resend_planning import RoundRequest, SlicePlan, SliceProgress, plan_slice
 from server.eventstore.commit import Commit, Committed, StreamEvents
 from server.eventstore.store import Store
 
@@ -78,7 +78,7 @@ class Archive:
         number, after, is_last = message.round + 1, "", False
         while not is_last:
             retry = self._planned(message, after)
-            after, is_last = retry.after, not retry.after
+            after, is_last = retry.last_recipient, not retry.last_recipient
             if not retry.recipients:
                 break
             plan = _plan(message, first_batch=message.batches + 1, round_=number, time=time)
@@ -89,12 +89,15 @@ class Archive:
             self._write(self._delivered(campaign, one) for one in created)
         return message
 
-    def _planned(self, message: Message, after: str) -> RetryPlan:
+    def _planned(self, message: Message, after: str) -> SlicePlan:
         with self._store.transaction(commit=False) as sql:
             row = find(sql, message.id)
             if row is None:
                 raise NotWrittenError(message.id)
-            return plan_retry(sql, row, ResendCriteria(selection=DEFAULT_SELECTION, after=after))
+            request = RoundRequest(
+                message_id=message.id, trigger=RetryTrigger.MANUAL, requested_by=_OWNER, selection=DEFAULT_SELECTION
+            )
+            return plan_slice(sql, row, request, SliceProgress(last_recipient=after))
 
     def _delivered(self, campaign: Campaign, created: BatchCreated) -> Commit:
         """Return the events of a batch from its claim to its completion."""
@@ -188,7 +191,7 @@ def _submission(campaign: Campaign, message: Message) -> MessageSubmitted:
     )
 
 
-def _retry(plan: BatchPlan, retry: RetryPlan, message: Message) -> RetryRequested:
+def _retry(plan: BatchPlan, retry: SlicePlan, message: Message) -> RetryRequested:
     return RetryRequested(
         message_id=message.id,
         round=plan.round,
@@ -198,7 +201,7 @@ def _retry(plan: BatchPlan, retry: RetryPlan, message: Message) -> RetryRequeste
         first_batch=plan.first_batch,
         batches=batch_count(len(retry.recipients)),
         recipients=len(retry.recipients),
-        last_recipient=retry.after,
+        last_recipient=retry.last_recipient,
         retry_count=message.retry_count,
         time=plan.time,
     )

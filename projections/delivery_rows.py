@@ -3,12 +3,14 @@
 The cost of a list depends on the rows it returns, not on the number of the message's attempts or on the filter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from domain.delivery import DeliveryStatus
-from projections.sql import Micros, Sql, in_condition
+from projections.sql import BulkRows, Micros, Sql, in_condition
+
+DeliveryPlace = tuple[int, int]  # batch number, position
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,20 @@ def list_attempts(sql: Sql, wanted: DeliveryFilter, *, after: tuple[int, int], l
     statement, parameters = _statement(wanted)
     start = {"message_id": wanted.message_id, "batch_number": after[0], "position": after[1], "limit": limit}
     return [msgspec.convert(dict(row), DeliveryRow) for row in sql.rows(statement, {**parameters, **start})]
+
+
+def recipient_ids_at(sql: Sql, message_id: str, places: Collection[DeliveryPlace]) -> frozenset[str]:
+    """Return the ids of the recipients of some deliveries of a message."""
+    rows = sql.rows(
+        """
+        SELECT deliveries.recipient_id FROM given CROSS JOIN deliveries
+        WHERE deliveries.message_id = :message_id AND deliveries.batch_number = given.batch_number
+          AND deliveries.position = given.position
+        """,
+        {"message_id": message_id},
+        BulkRows((("batch_number", int), ("position", int)), sorted(places)),
+    )
+    return frozenset(row["recipient_id"] for row in rows)
 
 
 Statement = tuple[str, Mapping[str, object]]

@@ -322,3 +322,14 @@ def add_counts(
             "message_id": message_id,
         },
     )
+
+
+def raise_update_time(sql: Sql, message_id: str, time: Micros) -> Micros:
+    """Set a message's update time to this time if that is later; return the later one."""
+    row = sql.row("SELECT update_time FROM messages WHERE message_id = :message_id", {"message_id": message_id})
+    latest = max(time, row["update_time"] if row else 0)
+    sql.execute(
+        "UPDATE messages SET update_time = :time WHERE message_id = :message_id",
+        {"message_id": message_id, "time": latest},
+    )
+    return latest

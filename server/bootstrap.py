@@ -32,7 +32,7 @@ from server.background.stuck_batches import StuckBatches
 from server.background.timetable import parse_timetable
 from server.cluster.page_leases import PageLeases
 from server.commands.cleanup import CleanupService
-from server.commands.cleanup_run import CleanupRun
+from server.commands.cleanup_worker import CleanupWorker
 from server.commands.erasure import ErasureService
 from server.commands.lifecycle import CancelService, PauseService
 from server.commands.pages import PageHoldService, PageShareService, PutPageService
@@ -55,7 +55,7 @@ from server.observability.calls import ObservedCalls
 from server.observability.event_logging import log_events
 from server.progress.hub import ProgressHub
 from server.queries.history import History
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 from server.runtime.open_files import caller_connections, raise_limit
 from server.sending.dispatcher import Dispatcher
 from server.settings import AccessSettings, Settings
@@ -237,7 +237,7 @@ class RedriveServer:
         leases = _page_leases(settings, log, worker)
         dispatcher = Dispatcher(log, vault, channel, leases, now)
         self.rates = dispatcher.rates
-        self._cleanups = CleanupRun(log, now)
+        self._cleanups = CleanupWorker(log, now)
         services = self._services(vault, channel, dispatcher, worker)
         self._history = services.history
         self._background_tasks = self._background(services, dispatcher, leases, worker)
@@ -269,7 +269,7 @@ class RedriveServer:
             receipts=ReceiptService(log, vault.ids, now),
             cleanups=CleanupService(log, self._cleanups, now),
             erasures=ErasureService(log, vault, now),
-            names=Names(log, vault),
+            names=RecipientNames(log, vault),
             labels=vault.labels,
             progress=ProgressHub(self._log, now, heartbeat, first_reads=log),
             timer=RetryTimer(log, AutomaticRoundService(log, now), parse_timetable(settings.retry_interval), now),

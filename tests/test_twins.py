@@ -17,7 +17,7 @@ from redrive.texts import message_text
 from redrive.texts import visible_text as client_visible_text
 from server.api.validation import pages as server_secret_text
 from server.api.validation import recipient_ids as server_recipient_ids
-from server.queries import export as server_formula_guard
+from server.queries import formula_guard as server_formula_guard
 
 Twin = Callable[[str], Any]
 

@@ -37,7 +37,7 @@ from server.api.servicers.reports import ReportServicer
 from server.api.servicers.retries import RetryServicer
 from server.api.services import Services
 from server.auth.certificates import Certificates, Pems
-from server.queries.rounds import NextRounds
+from server.queries.rounds import NextRoundTimes
 
 SERVICES = tuple(
     service.full_name
@@ -118,7 +118,7 @@ def build_server(
         options=_options(gate.limits, channelz=channelz),
         maximum_concurrent_rpcs=gate.limits.calls_at_once,
     )
-    drain, next_rounds = Drain(), NextRounds(services.log, services.timer.schedule)
+    drain, next_rounds = Drain(), NextRoundTimes(services.log, services.timer.schedule)
     add_DeliveryServiceServicer_to_server(DeliveryServicer(services, next_rounds, drain), server)
     add_MaintenanceServiceServicer_to_server(MaintenanceServicer(services), server)
     add_PageServiceServicer_to_server(PageServicer(services), server)

@@ -17,7 +17,7 @@ from server.crypto.labels import Labels
 from server.eventstore.commit import EventLog
 from server.progress.progress import Progress
 from server.queries.history import History
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 
 
 class ProgressSource(Protocol):
@@ -68,7 +68,7 @@ class Services:
     receipts: ReceiptService
     cleanups: CleanupService
     erasures: ErasureService
-    names: Names
+    names: RecipientNames
     labels: Labels
     progress: ProgressSource
     timer: ScheduledRetries

@@ -18,7 +18,7 @@ from projections import message_rows, pages
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
 from server.cluster.page_leases import closed_for, is_owned_by_another
-from server.commands.resend_planning import awaiting_automatic_round
+from server.commands.resend_planning import count_automatically_retryable
 from server.commands.rounds import AutomaticRoundService
 from server.eventstore.commit import EventLog
 
@@ -114,7 +114,7 @@ class DueRounds:
 
     def _seconds_to_wait(self, sql: Sql, row: MessageRow) -> float | None:
         """Return the seconds before the round may start here; None if no recipient is retryable or the page is held."""
-        if row.page_id in pages.holds(sql, [row.page_id]) or not awaiting_automatic_round(sql, row):
+        if row.page_id in pages.holds(sql, [row.page_id]) or not count_automatically_retryable(sql, row):
             return None
         if is_owned_by_another(sql, row.page_id, self._worker):
             return OWNER_SECONDS

@@ -61,7 +61,7 @@ class Reconciler:
     async def _abandon_orphaned_streams(self) -> None:
         alive = await self._log.read(living)
         for message_id, worker in await self._log.read(message_rows.staged):
-            receives = self._streams.is_live(message_id) if worker == self._worker else worker in alive
+            receives = self._streams.is_open(message_id) if worker == self._worker else worker in alive
             cause = "the process that received the stream has stopped"
             if not receives and await abandon_staged(self._log, message_id, cause, self._now()):
                 logger.info("stream_abandoned", message=message_id, worker=worker)

@@ -16,7 +16,7 @@ from projections.sql import Row, Sql, from_micros, micros
 from server.background.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from server.background.timetable import Timetable
 from server.cluster.page_leases import closed_for
-from server.commands.resend_planning import awaiting_automatic_round
+from server.commands.resend_planning import count_automatically_retryable
 from server.commands.rounds import AutomaticRoundService
 from server.eventstore.commit import Commit, EventLog
 
@@ -152,7 +152,7 @@ def _candidates(after: str, *, own_schedules: bool) -> Callable[[Sql], Sequence[
 
 
 def _retryable_recipients(message: MessageRow) -> Callable[[Sql], int]:
-    return lambda sql: awaiting_automatic_round(sql, message)
+    return lambda sql: count_automatically_retryable(sql, message)
 
 
 def _result(message: MessageRow, status: TimerStatus) -> TimerResult:

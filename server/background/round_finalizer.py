@@ -23,7 +23,7 @@ from projections.sql import Sql
 from server.cluster.page_leases import is_owned_by_another
 from server.commands.lookup import load_message
 from server.commands.open_rounds import OpenRoundService
-from server.commands.resend_planning import awaiting_automatic_round
+from server.commands.resend_planning import count_automatically_retryable
 from server.commands.rounds import AutomaticRoundService
 from server.eventstore.commit import Commit, EventLog, StreamEvents
 
@@ -97,7 +97,7 @@ class RoundFinalizer:
         if not by_reconciler and await self._log.read(lambda sql: is_owned_by_another(sql, page_id, self._worker)):
             return
         if row.canary_round:
-            if await self._open_rounds.go_on(message_id):
+            if await self._open_rounds.continue_round(message_id):
                 self._enqueue(message_id, by_reconciler=False)  # check other messages first
             row = await self._row(message_id)
         if row is not None and not row.is_open and not row.canary_round:
@@ -138,7 +138,7 @@ class RoundFinalizer:
         row = message_rows.find(sql, message.id)
         if row is None:
             return None
-        has_retryable_recipients = message.paused and awaiting_automatic_round(sql, row) > 0
+        has_retryable_recipients = message.paused and count_automatically_retryable(sql, row) > 0
         return complete(
             message,
             open_deliveries=int(row.is_open),

@@ -10,7 +10,7 @@ from projections import batches
 from projections.batches import BatchRow
 from projections.sql import Sql
 from server.cluster.page_leases import living
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 from server.sending.batch_receipts import load_receipts
 from server.sending.dispatcher import Dispatcher
@@ -32,7 +32,7 @@ class StuckBatches:
 
         Raises MessageNotFound, Unavailable.
         """
-        await self._log.read(lambda sql: find_message(sql, owner, message_id))
+        await self._log.read(lambda sql: require_message(sql, owner, message_id))
         released = 0
         for row in await self._log.read(lambda sql: self._stuck(sql, message_id)):
             released += await self._release(row)

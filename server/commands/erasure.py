@@ -1,4 +1,4 @@
-"""ErasePerson: whatever was kept of a person can be read no more, and nothing that was planned for them leaves."""
+"""ErasePerson: destroys a person's keys, so that what is stored of them cannot be decrypted any more."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ from projections import erasures
 from projections.recipient_rows import origins
 from projections.sealed_names import BatchKey
 from projections.sql import Sql
-from server.commands.idempotency import PayloadHash, first_answer, stamp_for
+from server.commands.decisions import Decision, commit_once
+from server.commands.idempotency import PayloadHash, stamp_for
 from server.crypto import person_keys
 from server.crypto.vault import Vault
-from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
+from server.eventstore.commit import Commit, EventLog, StreamEvents
 
 METHOD = "ErasePerson"
-REDOS = 20
 BATCHES_AT_ONCE = 500  # whose keys one statement writes
 
 
 class ErasureService:
-    """Erases people; what a person is sent afterwards has keys of its own."""
+    """Erases people. What is sent to them afterwards has new keys."""
 
     def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -34,21 +34,24 @@ class ErasureService:
         self._now = now
 
     async def erase(self, command: ErasePerson) -> int:
-        """Says from how many messages; 0 for who was erased before. Raises PersonNotFound, RequestIdReused, Aborted."""
+        """Erase a person and return from how many messages; 0 for a person that is erased already.
+
+        Raises PersonNotFound, RequestIdReused, Aborted, Unavailable.
+        """
         stamp = stamp_for(METHOD, command, PayloadHash(command, self._vault.payload_key).hexdigest())
-        for _ in range(REDOS):
-            if (answered := await first_answer(self._log, stamp)) is not None:
-                return int(answered.answer["messages_affected"])
+
+        async def decision() -> Decision[int]:
             version = len(await self._log.load(person_stream(command.recipient_id)))
             messages = await self._log.read(lambda sql: _messages_of(sql, command.recipient_id))
-            if not messages or await self._erase(command, version, stamp, messages):
-                return len(messages)
-        raise Aborted("the person was erased by somebody else just now")
+            commit = self._commit(command, version, stamp, messages) if messages else None
+            return Decision(len(messages), commit)
 
-    async def _erase(
+        aborted = Aborted("the person or their messages changed too often during the request")
+        return await commit_once(self._log, stamp, decision, lambda answer: int(answer["messages_affected"]), aborted)
+
+    def _commit(
         self, command: ErasePerson, version: int, stamp: RequestStamp | None, messages: Sequence[str]
-    ) -> bool:
-        """False when somebody else was faster, or the person was sent to meanwhile."""
+    ) -> Commit:
         erased = PersonErased(
             recipient_id=command.recipient_id,
             messages=tuple(messages),
@@ -56,10 +59,9 @@ class ErasureService:
             request=stamp and msgspec.structs.replace(stamp, answer={"messages_affected": len(messages)}),
             time=self._now(),
         )
-        destruction = _Destruction(self._vault, erased)
+        destruction = _KeyDestruction(self._vault, erased)
         appends = [StreamEvents(person_stream(command.recipient_id), version, [erased])]
-        commit = Commit(appends, guard=destruction.find, also=destruction.carry_out, destroys=True)
-        return isinstance(await self._log.commit(commit), Committed)
+        return Commit(appends, guard=destruction.find, also=destruction.destroy, destroys=True)
 
 
 def _messages_of(sql: Sql, recipient_id: str) -> Sequence[str]:
@@ -69,8 +71,8 @@ def _messages_of(sql: Sql, recipient_id: str) -> Sequence[str]:
     return found
 
 
-class _Destruction:
-    """Of a person's keys, wherever they stand."""
+class _KeyDestruction:
+    """Finds and destroys a person's keys in the transaction of the commit."""
 
     def __init__(self, vault: Vault, erased: PersonErased) -> None:
         self._vault = vault
@@ -78,10 +80,10 @@ class _Destruction:
         self._positions: Mapping[BatchKey, Sequence[int]] = {}
 
     def find(self, sql: Sql) -> str | None:
-        """The guard of the commit: looks for them, in those messages, if these are still all that know the person."""
+        """Find the person's places in the event's messages, or refuse the commit if other messages have the person."""
         recipient_id, messages = self._erased.recipient_id, self._erased.messages
         if set(erasures.messages_of_person(sql, recipient_id)) != set(messages):
-            return "other messages know the person now"
+            return "other messages have the person now"
         positions: defaultdict[BatchKey, list[int]] = defaultdict(list)
         people = [(message_id, recipient_id) for message_id in messages]
         for (message_id, _), (batch_number, position) in origins(sql, people).items():
@@ -89,8 +91,8 @@ class _Destruction:
         self._positions = positions
         return None
 
-    def carry_out(self, sql: Sql) -> None:
-        """In the commit itself."""
+    def destroy(self, sql: Sql) -> None:
+        """Store the keys of each batch again, without the person's."""
         places = list(self._positions)
         for start in range(0, len(places), BATCHES_AT_ONCE):
             sealed = person_keys.sealed(sql, places[start : start + BATCHES_AT_ONCE])

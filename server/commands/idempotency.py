@@ -1,4 +1,4 @@
-"""Stamps and payload hashes of requests, so that a repeated request is recognised (protocol rule 13)."""
+"""Request stamps with payload hashes, which identify a repeated request (protocol rule 13)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from projections.sql import Sql
 from server.eventstore.commit import EventLog
 from server.runtime.cooperative import slices, yield_between
 
-Write = (
+WriteCommand = (
     SendMessage
     | ResendMessage
     | PauseMessage
@@ -43,8 +43,8 @@ Write = (
     | ErasePerson
 )
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-# Fields of requests that came with a later release: where one is not given, the hash is that of the releases before.
-_ADDED_LATER: Mapping[type[Write], Sequence[str]] = {
+# Fields that later releases added. An empty one is not hashed, so that the hash is that of the earlier releases.
+_ADDED_LATER: Mapping[type[WriteCommand], Sequence[str]] = {
     SendMessage: ("schedule_time", "stop_policy"),
     ResendMessage: ("as_of_sequence", "canary", "messages_per_second", "reason", "content"),
 }
@@ -52,55 +52,58 @@ _ADDED_TO_POLICIES = ("delay",)
 
 
 class PayloadHash:
-    """A hash of what a request asks for, taken as the request comes in.
+    """A hash of what a request asks for, taken part by part.
 
-    Where the request holds secrets or texts it is keyed, so that nobody can try guesses on it.
+    Use a `key` if the request has secrets or texts, so that the stored hash does not allow to try guesses.
     """
 
-    def __init__(self, command: Write, key: bytes = b"") -> None:
+    def __init__(self, command: WriteCommand, key: bytes = b"") -> None:
         self._hash = hashlib.blake2b(key=key, digest_size=32)
-        self._hash.update(msgspec.json.encode(_asked_fields(_what_is_asked(command))))
+        self._hash.update(msgspec.json.encode(_hashed_fields(_without_request_id(command))))
 
     async def add(self, parts: Sequence[msgspec.Struct]) -> None:
-        """Goes on with further parts of the request; how they are cut makes no difference."""
+        """Add further parts of the request, in order; it does not matter how many are added at once."""
         async for some in yield_between(slices(parts)):
             self._hash.update(b"".join(map(_ENCODER.encode, some)))
 
     def hexdigest(self) -> str:
-        """The hash of all that was added."""
+        """Return the hash of the command and all added parts."""
         return self._hash.hexdigest()
 
 
-def _what_is_asked(command: Write) -> Write:
-    """The command without what makes no difference to its answer: a dry run answers the same."""
+def _without_request_id(command: WriteCommand) -> WriteCommand:
+    """Return the command without its id, and not as a dry run: a dry run has the same hash."""
     if isinstance(command, SendMessage | ResendMessage | CleanupDeliveries):
         return msgspec.structs.replace(command, request_id="", validate_only=False)
     return msgspec.structs.replace(command, request_id="")
 
 
-def _asked_fields(asked: Write) -> dict[str, Any]:
-    """Its fields in their order, but for later ones that are not given."""
-    fields: dict[str, Any] = msgspec.to_builtins(asked, order="deterministic")
+def _hashed_fields(command: WriteCommand) -> dict[str, Any]:
+    """Return the fields in order, without those added later that are empty."""
+    fields: dict[str, Any] = msgspec.to_builtins(command, order="deterministic")
     fields.pop("sees", None)
-    _drop_not_given(fields, _ADDED_LATER.get(type(asked), ()))
-    if isinstance(asked, SendMessage):
-        _drop_not_given(fields["retry_policy"], _ADDED_TO_POLICIES)
+    _drop_empty(fields, _ADDED_LATER.get(type(command), ()))
+    if isinstance(command, SendMessage):
+        _drop_empty(fields["retry_policy"], _ADDED_TO_POLICIES)
     return fields
 
 
-def _drop_not_given(fields: dict[str, Any], names: Sequence[str]) -> None:
+def _drop_empty(fields: dict[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if not fields[name]:
             del fields[name]
 
 
-async def first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:
-    """Read what `answered_before` returns; raises RequestIdReused, Unavailable."""
-    return await log.read(lambda sql: answered_before(sql, stamp)) if stamp else None
+async def load_first_answer(log: EventLog, stamp: RequestStamp | None) -> AnsweredRequest | None:
+    """Return what `find_first_answer` finds; raises RequestIdReused, Unavailable."""
+    return await log.read(lambda sql: find_first_answer(sql, stamp)) if stamp else None
 
 
-def answered_before(sql: Sql, stamp: RequestStamp | None) -> AnsweredRequest | None:
-    """Return the answer to the first request with this id; raises RequestIdReused if that asked for something else."""
+def find_first_answer(sql: Sql, stamp: RequestStamp | None) -> AnsweredRequest | None:
+    """Return the answer to the first request with this id, or None.
+
+    Raises RequestIdReused if that request asked for something else.
+    """
     if stamp is None:
         return None
     found = requests.find(sql, stamp.owner, stamp.method, stamp.request_id)
@@ -109,8 +112,8 @@ def answered_before(sql: Sql, stamp: RequestStamp | None) -> AnsweredRequest | N
     return found
 
 
-def stamp_for(method: str, command: Write, payload_hash: str) -> RequestStamp | None:
-    """The stamp of a request; None when it has no id."""
+def stamp_for(method: str, command: WriteCommand, payload_hash: str) -> RequestStamp | None:
+    """Return the stamp of a request, or None if it has no id."""
     if not command.request_id:
         return None
     return RequestStamp(owner=command.owner, method=method, request_id=command.request_id, payload_hash=payload_hash)

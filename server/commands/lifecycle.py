@@ -1,4 +1,4 @@
-"""Cancel: nothing more of a message leaves."""
+"""Changes of one message's state: cancel, pause, resume, and the stop by its stop policy."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,43 +19,48 @@ from projections import message_rows
 from projections.batches import BatchRow, open_of_message
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.idempotency import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_message, load_message, reach
-from server.commands.resend_planning import awaiting_automatic_round
-from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
+from server.commands.decisions import Decision, append, commit_decision, commit_once
+from server.commands.idempotency import PayloadHash, stamp_for
+from server.commands.lookup import load_message, owner_filter, require_message
+from server.commands.resend_planning import count_automatically_retryable
+from server.eventstore.commit import Commit, EventLog, StreamEvents
 
-METHOD = "CancelMessage"
+CANCEL, PAUSE, RESUME = "CancelMessage", "PauseMessage", "ResumeMessage"
 BATCHES_AT_ONCE = 100
+
+LifecycleCommand = CancelMessage | PauseMessage | ResumeMessage
 
 
 class CancelService:
-    """Cancels messages, and then what is pending of them."""
+    """Cancels messages, and then their pending deliveries."""
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
 
     async def cancel(self, command: CancelMessage) -> MessageRow:
-        """Stops a message for good; raises MessageNotFound, MessageIsDone, RequestIdReused, Aborted, Unavailable."""
-        stamp = stamp_for(METHOD, command, PayloadHash(command).hexdigest())
-        await change(
+        """Cancel a message; raises MessageNotFound, MessageIsDone, RequestIdReused, Aborted, Unavailable."""
+        stamp = stamp_for(CANCEL, command, PayloadHash(command).hexdigest())
+        await _change(
             self._log,
-            reach(command),
-            command.message_id,
+            command,
             stamp,
-            lambda message, has_retryable_recipients: messages.cancel(
+            lambda message, has_retryable: messages.cancel(
                 message,
-                has_retryable_recipients=has_retryable_recipients,
+                has_retryable_recipients=has_retryable,
                 requested_by=command.owner,
                 request=stamp,
                 now=self._now(),
             ),
         )
         await self.cancel_batches(command.message_id)
-        return await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
+        return await _load_row(self._log, command)
 
     async def cancel_batches(self, message_id: str) -> None:
-        """Cancels what is pending in a cancelled message's batches; a worker cancels what it changes meanwhile."""
+        """Cancel the pending deliveries of a cancelled message.
+
+        After a conflict the worker that changed the batch cancels its deliveries.
+        """
         after = 0
         while rows := await self._log.read(_open_batches(message_id, after)):
             await asyncio.gather(*(self._cancel_batch(row) for row in rows))
@@ -73,113 +78,98 @@ def _open_batches(message_id: str, after: int) -> Callable[[Sql], Sequence[Batch
     return lambda sql: open_of_message(sql, message_id, after=after, limit=BATCHES_AT_ONCE)
 
 
-# Pause and resume: a message is held back, and goes on where it was.
-
-
-PAUSE, RESUME = "PauseMessage", "ResumeMessage"
-
-
 class PauseService:
-    """Pauses messages and resumes them; workers hear of it, and ask before each dispatch."""
+    """Pauses messages and resumes them. Workers receive the event, and check the message before each dispatch."""
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
 
     async def pause(self, command: PauseMessage) -> MessageRow:
-        """Holds a message back; raises MessageNotFound, MessageIsCancelled, MessageIsDone, RequestIdReused, Aborted."""
+        """Pause a message.
+
+        Raises MessageNotFound, MessageIsCancelled, MessageIsDone, RequestIdReused, Aborted, Unavailable.
+        """
         stamp = stamp_for(PAUSE, command, PayloadHash(command).hexdigest())
-        await change(
+        await _change(
             self._log,
-            reach(command),
-            command.message_id,
+            command,
             stamp,
-            lambda message, has_retryable_recipients: messages.pause(
+            lambda message, has_retryable: messages.pause(
                 message,
-                has_retryable_recipients=has_retryable_recipients,
+                has_retryable_recipients=has_retryable,
                 requested_by=command.owner,
                 request=stamp,
                 now=self._now(),
             ),
         )
-        return await self._row(command)
+        return await _load_row(self._log, command)
 
     async def resume(self, command: ResumeMessage) -> MessageRow:
-        """Lets a message go on; raises MessageNotFound, MessageIsCancelled, RequestIdReused, Aborted."""
+        """Resume a message; raises MessageNotFound, MessageIsCancelled, RequestIdReused, Aborted, Unavailable."""
         stamp = stamp_for(RESUME, command, PayloadHash(command).hexdigest())
-        await change(
+        await _change(
             self._log,
-            reach(command),
-            command.message_id,
+            command,
             stamp,
             lambda message, _: messages.resume(message, requested_by=command.owner, request=stamp, now=self._now()),
         )
-        return await self._row(command)
-
-    async def _row(self, command: PauseMessage | ResumeMessage) -> MessageRow:
-        return await self._log.read(lambda sql: find_message(sql, reach(command), command.message_id))
+        return await _load_row(self._log, command)
 
 
-# Stops a message on behalf of the service, when its attempts show that more of them would fail.
+async def _load_row(log: EventLog, command: LifecycleCommand) -> MessageRow:
+    return await log.read(lambda sql: require_message(sql, owner_filter(command), command.message_id))
 
 
-STOP_REDOS = 20
+# Decides by the message, and by whether an automatic round would take a recipient; None changes nothing.
+DecideChange = Callable[[Message, bool], MessageEvent | None]
+
+
+async def _change(log: EventLog, command: LifecycleCommand, stamp: RequestStamp | None, decide: DecideChange) -> None:
+    """Append what is decided, unless the request was carried out before.
+
+    Raises MessageNotFound, MessageIsArchived, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
+    """
+
+    async def decision() -> Decision[None]:
+        message = await load_message(log, command.message_id)
+        check_not_archived(message)
+        event = decide(message, await log.read(lambda sql: _has_retryable_recipients(sql, command)))
+        return Decision(None, append(message_stream(message.id), message.version, [event] if event else []))
+
+    await _load_row(log, command)
+    aborted = Aborted("the message changed too often during the request", message_id=command.message_id)
+    await commit_once(log, stamp, decision, lambda _: None, aborted)
+
+
+def _has_retryable_recipients(sql: Sql, command: LifecycleCommand) -> bool:
+    message = require_message(sql, owner_filter(command), command.message_id)
+    return count_automatically_retryable(sql, message) > 0
 
 
 class StopService:
-    """Appends MessageStopped; workers hear of it, and ask before each dispatch."""
+    """Stops messages by their stop policy. Workers receive the event, and check the message before each dispatch."""
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
 
     async def stop(self, message_id: str, reason: Stop) -> bool:
-        """Stop a message unless nothing is pending, or it is held back or over; raises Aborted, Unavailable.
+        """Stop a message and return True, unless nothing is pending or it is paused or done.
 
-        A resume or a resend by hand that comes first wins: it is a later decision than the failures.
+        If a resume or a manual resend is committed first, the message is not stopped, because a person decided after
+        the failures. Raises Aborted, Unavailable.
         """
-        decided_at: int | None = None
-        for _ in range(STOP_REDOS):
+        decided_at = (await load_message(self._log, message_id)).version
+
+        async def decision() -> Decision[bool]:
             message = await load_message(self._log, message_id)
-            decided_at = message.version if decided_at is None else decided_at
             row = await self._log.read(lambda sql: message_rows.find(sql, message_id))
             pending = row.counts[DeliveryStatus.PENDING] if row is not None else 0
             event = stop(message, reason, decided_at=decided_at, pending_deliveries=pending, now=self._now())
-            if event is None:
-                return False
-            commit = Commit([StreamEvents(message_stream(message_id), message.version, [event])])
-            if isinstance(await self._log.commit(commit), Committed):
-                return True
-        raise Aborted("the message changed too often", message_id=message_id)
+            return Decision(
+                event is not None, append(message_stream(message_id), message.version, [event] if event else [])
+            )
 
-
-# One event on a message's stream, appended at the version that it was decided on; a conflict decides again.
-
-
-REDOS = 20
-
-Decide = Callable[[Message, bool], MessageEvent | None]  # the message, and whether a round would find somebody to retry
-
-
-async def change(log: EventLog, owner: str, message_id: str, stamp: RequestStamp | None, decide: Decide) -> None:
-    """Appends what is decided, if anything, unless the request was carried out before.
-
-    Raises MessageNotFound, MessageIsArchived, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
-    """
-    await log.read(lambda sql: find_message(sql, owner, message_id))
-    for _ in range(REDOS):
-        if await first_answer(log, stamp) is not None:
-            return
-        message = await load_message(log, message_id)
-        check_not_archived(message)
-        event = decide(message, await log.read(lambda sql: _somebody_waits(sql, owner, message_id)))
-        if event is None:
-            return
-        commit = Commit([StreamEvents(message_stream(message_id), message.version, [event])])
-        if isinstance(await log.commit(commit), Committed):
-            return
-    raise Aborted("the message changed too often meanwhile", message_id=message_id)
-
-
-def _somebody_waits(sql: Sql, owner: str, message_id: str) -> bool:
-    return awaiting_automatic_round(sql, find_message(sql, owner, message_id)) > 0
+        aborted = Aborted("the message changed too often", message_id=message_id)
+        return await commit_decision(self._log, decision, aborted)

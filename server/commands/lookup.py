@@ -1,4 +1,4 @@
-"""Finding what a caller names."""
+"""Look-up of the messages and pages that callers name."""
 
 from domain.commands import (
     CancelMessage,
@@ -21,34 +21,36 @@ from projections.pages import PageRow
 from projections.sql import Sql
 from server.eventstore.commit import EventLog
 
+MessageCommand = CancelMessage | PauseMessage | ResendMessage | ResumeMessage
+PageCommand = SendMessage | PutPage | HoldPage | ReleasePage | SharePage | TransferPage
 
-def find_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
-    """An owner's message, or ANY_OWNER's; raises MessageNotFound, also for somebody else's."""
+
+def owner_filter(command: MessageCommand | PageCommand) -> str:
+    """Return the owner whose messages and pages a command may use, or ANY_OWNER."""
+    return command.sees or command.owner
+
+
+def require_message(sql: Sql, owner: str, message_id: str) -> MessageRow:
+    """Return a message of an owner, or of any with ANY_OWNER; raises MessageNotFound, also for one of another owner."""
     row = message_rows.find_owned(sql, owner, message_id)
     if row is None:
         raise MessageNotFound(message_id)
     return row
 
 
-OfMessage = CancelMessage | PauseMessage | ResendMessage | ResumeMessage
-OfPage = SendMessage | PutPage | HoldPage | ReleasePage | SharePage | TransferPage
+def require_page(sql: Sql, owner: str, page_id: str) -> PageRow:
+    """Return a page that an owner may use; raises PageNotRegistered, also for one that this owner may not use.
 
-
-def reach(command: OfMessage | OfPage) -> str:
-    """Whose messages a command may change, and whose pages it may use."""
-    return command.sees or command.owner
-
-
-def find_page(sql: Sql, owner: str, page_id: str) -> PageRow:
-    """A page that an owner, or ANY_OWNER, may use; raises PageNotRegistered, also for a page of another caller."""
+    ANY_OWNER may use every page.
+    """
     page = pages.find(sql, page_id)
     if page is None or not page.is_open_to(owner):
         raise PageNotRegistered(page_id)
     return page
 
 
-def check_page_is_known(sql: Sql, owner: str, page_id: str) -> None:
-    """Raise PageNotRegistered unless an owner, or ANY_OWNER, may use a page, or has sent through it."""
+def require_known_page(sql: Sql, owner: str, page_id: str) -> None:
+    """Raise PageNotRegistered unless an owner may use a page or has sent through it; ANY_OWNER may use every page."""
     page = pages.find(sql, page_id)
     if page is not None and page.is_open_to(owner):
         return
@@ -57,5 +59,5 @@ def check_page_is_known(sql: Sql, owner: str, page_id: str) -> None:
 
 
 async def load_message(log: EventLog, message_id: str) -> Message:
-    """A message by its stream; life UNKNOWN when there is none."""
+    """Return a message as its stream says; its life is UNKNOWN if there is no such stream. Raises Unavailable."""
     return fold(message_id, await log.load(message_stream(message_id)))

@@ -1,7 +1,7 @@
-"""Open rounds, which are not all planned yet: one waits for its canary, another was answered before its last slice.
+"""Open rounds: their slices are not all planned yet, because a canary goes first or the answer came before.
 
-All of it is decided by what the log holds, and appended at the message's version: whoever is beaten looks again, and a
-process that dies leaves it to the next look.
+Each slice is planned from the log and appended at the message's version. So any process can continue an open round, and
+two that do so at once are safe (docs/decisions/023-open-rounds.md).
 """
 
 import time
@@ -18,36 +18,36 @@ from domain.streams import message_stream
 from projections.batches import BatchesResult, result_of
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.resend_planning import RoundOrder
-from server.commands.rounds import Round, Step
+from server.commands.resend_planning import RoundRequest
+from server.commands.rounds import Round, RoundStart, SliceResult
 from server.eventstore.commit import Commit, EventLog, StreamEvents
 
-PLAN_SECONDS = 0.5  # that a round is planned for before others have their turn, or whoever asked has an answer
+PLAN_SECONDS = 0.5  # of planning before a Resend is answered, or before other messages have their turn
 MAX_TURNS = 1_000
-MOST_RESTS = 10  # that are kept between turns: what is kept of a round is as much as it has recipients
+MAX_KEPT_ROUNDS = 10  # each holds its changed recipients in memory
 
 
 class OpenRoundService:
-    """Goes on with open rounds; two at once are safe.
+    """Plans the rest of open rounds.
 
-    A round's rest is kept from turn to turn: who has changed since it was asked for is read once, not in each.
+    A Round object is kept between turns, so that the recipients that changed since the request are read only once.
     """
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
         self._now = now
-        self._rests: dict[tuple[str, int], Round] = {}
+        self._kept: dict[tuple[str, int], Round] = {}  # by message and round, the oldest first
 
     async def finish(self, message_id: str) -> None:
-        """Plans to its end what may be planned of a message's open round; raises Unavailable."""
+        """Plan the message's open round until nothing more may be planned; raises Unavailable."""
         for _ in range(MAX_TURNS):
-            if not await self.go_on(message_id):
+            if not await self.continue_round(message_id):
                 return
 
-    async def go_on(self, message_id: str) -> bool:
-        """Stops a round whose canary failed, or plans for half a second of what follows; whether more may be to do.
+    async def continue_round(self, message_id: str) -> bool:
+        """Stop a message's open round if its canary failed, or plan its rest for half a second.
 
-        Nothing while a canary is under way. Raises Unavailable.
+        Return whether more may be to do. Before the canary's deliveries end, do nothing. Raises Unavailable.
         """
         events = await self._log.load(message_stream(message_id))
         message = fold(message_id, events)
@@ -60,46 +60,49 @@ class OpenRoundService:
             if (stopped := self._stopped(message, ends)) is not None:
                 await self._log.commit(Commit([StreamEvents(message_stream(message_id), message.version, [stopped])]))
                 return True
-        place = message_id, message.open_round.round
-        rest = self._rests.pop(place) if place in self._rests else self._rest(message.open_round, events)
+        key = message_id, message.open_round.round
+        rest = self._kept.pop(key) if key in self._kept else self._rest(message.open_round, events)
         rest.invalidate_eligibility()
         has_more = await self._plan(rest)
         if has_more:
-            self._keep(place, rest)
+            self._keep(key, rest)
         return has_more
 
     async def _plan(self, rest: Round) -> bool:
-        """Slice after slice; whoever is beaten looks again at what became of the round."""
+        """Append slices for half a second; return whether more may follow."""
         until = time.monotonic() + PLAN_SECONDS
-        step = await rest.advance()
-        while step is Step.APPENDED and time.monotonic() < until:
-            step = await rest.advance()
-        return step is not Step.DONE
+        result = await rest.append_slice()
+        while result is SliceResult.APPENDED and time.monotonic() < until:
+            result = await rest.append_slice()
+        return result is not SliceResult.DONE
 
-    def _keep(self, place: tuple[str, int], rest: Round) -> None:
-        """Until its next turn; whoever kept it for longest may have lost it to another process."""
-        self._rests[place] = rest
-        if len(self._rests) > MOST_RESTS:
-            del self._rests[next(iter(self._rests))]
+    def _keep(self, key: tuple[str, int], rest: Round) -> None:
+        """Keep a round until its next turn; another process may have finished the oldest one."""
+        self._kept[key] = rest
+        if len(self._kept) > MAX_KEPT_ROUNDS:
+            del self._kept[next(iter(self._kept))]
 
     def _stopped(self, message: Message, ends: BatchesResult) -> RetryStopped | None:
         return stop_after_canary(message, failed=ends.failed, unconfirmed=ends.unconfirmed, now=self._now())
 
     def _rest(self, opened: OpenRound, events: Sequence[Event]) -> Round:
-        """What follows, as it was asked for; after a canary, of those who have not changed since."""
-        asked = next(event for event in events if isinstance(event, RetryRequested) and event.round == opened.round)
-        order = RoundOrder(
-            message_id=asked.message_id,
-            trigger=asked.trigger,
-            requested_by=asked.requested_by,
-            selection=asked.selection,
-            tick=asked.tick,
-            messages_per_second=asked.messages_per_second,
+        """Return the rest of a round, as its first slice was requested.
+
+        After a canary it takes only recipients that have not changed since the canary was planned.
+        """
+        first = next(event for event in events if isinstance(event, RetryRequested) and event.round == opened.round)
+        request = RoundRequest(
+            message_id=first.message_id,
+            trigger=first.trigger,
+            requested_by=first.requested_by,
+            selection=first.selection,
+            tick=first.tick,
+            messages_per_second=first.messages_per_second,
         )
         if (trial := opened.trial) is not None:
-            selection = msgspec.structs.replace(asked.selection, as_of_sequence=trial.as_of)
-            order = msgspec.structs.replace(order, selection=selection, recipient_ids=trial.waiting)
-        return Round(self._log, order, _never, self._now, number=opened.round, of_rest=True)
+            selection = msgspec.structs.replace(first.selection, as_of_sequence=trial.as_of)
+            request = msgspec.structs.replace(request, selection=selection, recipient_ids=trial.waiting)
+        return Round(self._log, request, _never, self._now, start=RoundStart(round=opened.round), is_rest=True)
 
 
 def _ends(message_id: str, opened: OpenRound) -> Callable[[Sql], BatchesResult]:
@@ -107,5 +110,5 @@ def _ends(message_id: str, opened: OpenRound) -> Callable[[Sql], BatchesResult]:
 
 
 def _never(_message: Message, _row: MessageRow) -> bool:
-    """The round has begun: its rest is no first slice."""
+    """Refuse a first slice: the round is started already."""
     return False

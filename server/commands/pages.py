@@ -1,7 +1,8 @@
-"""PutPage: a page is registered, its token replaced, its settings changed."""
+"""Changes of pages: PutPage, HoldPage, ReleasePage, SharePage, TransferPage, and the hold after a page-wide fault."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,27 +27,36 @@ from projections import page_pauses
 from projections.pages import PageRow, find
 from projections.sql import Sql
 from server.cluster.page_leases import clear_retry_after
-from server.commands.idempotency import PayloadHash, first_answer, stamp_for
-from server.commands.lookup import find_page, reach
+from server.commands.decisions import Decision, commit_once
+from server.commands.idempotency import PayloadHash, stamp_for
+from server.commands.lookup import owner_filter, require_page
 from server.crypto.vault import PageSecrets, Vault
-from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
+from server.eventstore.commit import Commit, EventLog, StreamEvents, both
 from server.eventstore.rolling_upgrade import older_release_is_running
 from server.messenger.channel import Channel, PageCredentials, TokenAccepted, TokenRejected
 
-METHOD = "PutPage"
-REDOS = 20
+PUT, HOLD, RELEASE, SHARE, TRANSFER = "PutPage", "HoldPage", "ReleasePage", "SharePage", "TransferPage"
 PACE_WITH_WARNING = 300.0  # messages per second: the platform's own limit per page for texts
+
+DecideChange = Callable[[Page], Sequence[PageEvent]]  # no events: nothing changes
+AlsoWrite = Callable[[Sql], None]  # runs in the transaction of the commit
+Also = Callable[[Page, Sequence[PageEvent]], Awaitable[AlsoWrite]]
 
 
 class PutAnswer(msgspec.Struct, frozen=True):
-    """The page, and what a careful person would want to know."""
+    """The page, and warnings for the caller."""
 
     page: PageRow
     warnings: Sequence[str]
 
 
+class _TokenCheck(NamedTuple):
+    verified: bool
+    warnings: Sequence[str]
+
+
 class PutPageService:
-    """Keeps pages and their secrets."""
+    """Registers pages, replaces their tokens and secrets, and changes their settings."""
 
     def __init__(
         self, log: EventLog, vault: Vault, channel: Channel, now: Callable[[], datetime], default_pace: float
@@ -58,52 +68,55 @@ class PutPageService:
         self._default_pace = default_pace
 
     async def put(self, command: PutPage) -> PutAnswer:
-        """Puts a page; raises InvalidRequest, PageNotYours, TokenRefused, RequestIdReused, Aborted, Unavailable."""
-        stamp = stamp_for(METHOD, command, PayloadHash(command, self._vault.payload_key).hexdigest())
-        tried: dict[PageSecrets | None, tuple[bool, list[str]]] = {}  # each may take ten seconds
-        for _ in range(REDOS):
-            if (answered := await first_answer(self._log, stamp)) is not None:
-                return await self._answer(command, answered.answer["warnings"])
-            page = pages.fold(command.page_id, await self._log.load(page_stream(command.page_id)))
-            if page.is_registered and not page.may_be_changed_by(reach(command)):
+        """Register or change a page.
+
+        Raises InvalidRequest, PageNotYours, TokenRefused, RequestIdReused, Aborted, Unavailable.
+        """
+        stamp = stamp_for(PUT, command, PayloadHash(command, self._vault.payload_key).hexdigest())
+        checks: dict[PageSecrets | None, _TokenCheck] = {}  # each may take ten seconds
+
+        async def decision() -> Decision[Sequence[str]]:
+            page = await _load_page(self._log, command.page_id)
+            if page.is_registered and not page.may_be_changed_by(owner_filter(command)):
                 raise PageNotYours(page.id)
             secrets = await self._secrets(command)
-            if secrets not in tried:
-                tried[secrets] = await self._try(command, secrets)
-            verified, warnings = tried[secrets]
-            if await self._is_kept(page, secrets):
-                secrets = None  # the same token again is no other one: it ends no hold, and failures count on
-            if await self._keep(command, page, secrets, verified=verified, stamp=_answered(stamp, warnings)):
-                return await self._answer(command, warnings)
-        raise Aborted("the page changed too often meanwhile", page_id=command.page_id)
+            if secrets not in checks:
+                checks[secrets] = await self._check_token(command, secrets)
+            check = checks[secrets]
+            if await self._is_stored(page, secrets):
+                secrets = None  # the stored token is no new token: it ends no hold and resets no count of failures
+            return Decision(check.warnings, await self._commit(command, page, secrets, check, stamp))
 
-    async def _answer(self, command: PutPage, warnings: Sequence[str]) -> PutAnswer:
-        return PutAnswer(await self._log.read(lambda sql: find_page(sql, reach(command), command.page_id)), warnings)
+        aborted = _changed_too_often(command.page_id)
+        warnings = await commit_once(self._log, stamp, decision, _stored_warnings, aborted)
+        row = await self._log.read(lambda sql: require_page(sql, owner_filter(command), command.page_id))
+        return PutAnswer(row, warnings)
 
     async def _secrets(self, command: PutPage) -> PageSecrets | None:
-        """The page's secrets from now on; None when they stay as they are."""
-        kept = await self._log.read(self._vault.page_secrets(command.page_id))
-        if kept is None:
+        """Return the page's new secrets, or None if the command has none; raises InvalidRequest."""
+        stored = await self._log.read(self._vault.page_secrets(command.page_id))
+        if stored is None:
             if not command.access_token:
                 raise InvalidRequest([Violation("access_token", "is required for a page that is not registered")])
             return PageSecrets(access_token=command.access_token, app_secret=command.app_secret)
         if not command.access_token and not command.app_secret:
             return None
         return PageSecrets(
-            access_token=command.access_token or kept.secrets.access_token,
-            app_secret=command.app_secret or kept.secrets.app_secret,
+            access_token=command.access_token or stored.secrets.access_token,
+            app_secret=command.app_secret or stored.secrets.app_secret,
         )
 
-    async def _is_kept(self, page: Page, secrets: PageSecrets | None) -> bool:
-        kept = await self._log.read(self._vault.page_secrets(page.id))
-        return kept is not None and kept.secrets == secrets
+    async def _is_stored(self, page: Page, secrets: PageSecrets | None) -> bool:
+        stored = await self._log.read(self._vault.page_secrets(page.id))
+        return stored is not None and stored.secrets == secrets
 
-    async def _try(self, command: PutPage, secrets: PageSecrets | None) -> tuple[bool, list[str]]:
+    async def _check_token(self, command: PutPage, secrets: PageSecrets | None) -> _TokenCheck:
+        """Ask the platform about a new token; raises TokenRefused. An unreachable platform only causes a warning."""
         warnings = []
         if command.messages_per_second > PACE_WITH_WARNING:
             warnings.append("messages_per_second is above 300, the platform's own limit per page")
         if secrets is None:
-            return False, warnings
+            return _TokenCheck(verified=False, warnings=warnings)
         credentials = PageCredentials(
             page_id=command.page_id, access_token=secrets.access_token, app_secret=secrets.app_secret
         )
@@ -115,32 +128,32 @@ class PutPageService:
                 page_id=command.page_id,
             )
         if isinstance(checked, TokenAccepted):
-            return True, warnings
-        return False, [*warnings, "the platform could not be asked about the token: it is accepted unverified"]
+            return _TokenCheck(verified=True, warnings=warnings)
+        unverified = "the platform could not be asked about the token: it is accepted unverified"
+        return _TokenCheck(verified=False, warnings=[*warnings, unverified])
 
-    async def _keep(
+    async def _commit(
         self,
         command: PutPage,
         page: Page,
         secrets: PageSecrets | None,
-        *,
-        verified: bool,
+        check: _TokenCheck,
         stamp: RequestStamp | None,
-    ) -> bool:
-        """Appends at the version whose secrets were read; False when the page has changed since."""
+    ) -> Commit:
+        """Return the commit at the version whose secrets were read."""
         events = pages.put(
             page,
             await self._settings(command, page),
             new_token=secrets is not None,
-            token_verified=verified,
+            token_verified=check.verified,
             requested_by=command.owner,
-            request=stamp,
+            request=stamp and msgspec.structs.replace(stamp, answer={"warnings": list(check.warnings)}),
             now=self._now(),
         )
         appends = [StreamEvents(page_stream(page.id), page.version, events)]
-        return isinstance(await self._log.commit(Commit(appends, also=self._keep_secrets(page, secrets))), Committed)
+        return Commit(appends, also=self._keep_secrets(page, secrets))
 
-    def _keep_secrets(self, page: Page, secrets: PageSecrets | None) -> Callable[[Sql], None] | None:
+    def _keep_secrets(self, page: Page, secrets: PageSecrets | None) -> AlsoWrite | None:
         if secrets is None:
             return None
         return self._vault.keep_page_secrets(page.id, secrets, page.token_generation + 1)
@@ -153,70 +166,20 @@ class PutPageService:
         )
 
     async def _name(self, command: PutPage, page: Page) -> str:
-        """Return the name as it is kept: sealed, unless a server of the release before would have to show it."""
-        names, kept = self._vault.labels.page_names, page.settings.name
-        if not command.name or names.keeps(command.name, kept, page.id):
-            return kept
+        """Return the name as it is stored: sealed, unless a server of the earlier release runs, which shows it."""
+        names, stored = self._vault.labels.page_names, page.settings.name
+        if not command.name or names.keeps(command.name, stored, page.id):
+            return stored
         return command.name if await self._log.read(older_release_is_running) else names.seal(command.name, page.id)
 
 
-def _answered(stamp: RequestStamp | None, warnings: Sequence[str]) -> RequestStamp | None:
-    return stamp and msgspec.structs.replace(stamp, answer={"warnings": list(warnings)})
-
-
-# Events on a page's stream, appended at the version that they were decided on; a conflict decides again.
-
-
-CHANGE_REDOS = 20
-
-Decide = Callable[[Page], Sequence[PageEvent]]
-Write = Callable[[Sql], None]
-Also = Callable[[Page, Sequence[PageEvent]], Awaitable[Write]]  # what is written in the same transaction
-
-
-async def write_nothing(_: Page, __: Sequence[PageEvent]) -> Write:
-    """Write nothing beside the events."""
-    return lambda _: None
-
-
-async def change_page(
-    log: EventLog, wanted: str, page_id: str, stamp: RequestStamp | None, decide: Decide, also: Also = write_nothing
-) -> None:
-    """Append what is decided, if anything, unless the request was carried out before.
-
-    `wanted` is who asks: an owner, or ANY_OWNER. Raises PageNotFound for a page that they may not use, PageNotYours
-    for one that they may use and not change, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
-    """
-    for _ in range(CHANGE_REDOS):
-        if await first_answer(log, stamp) is not None:
-            return
-        page = pages.fold(page_id, await log.load(page_stream(page_id)))
-        if not page.is_registered or not page.is_open_to(wanted):
-            raise PageNotFound(page_id)
-        if not page.may_be_changed_by(wanted):
-            raise PageNotYours(page_id)
-        events = decide(page)
-        if not events:
-            return
-        commit = Commit([StreamEvents(page_stream(page_id), page.version, events)], also=await also(page, events))
-        if isinstance(await log.commit(commit), Committed):
-            return
-    raise Aborted("the page changed too often", page_id=page_id)
-
-
-async def page_now(log: EventLog, wanted: str, page_id: str) -> PageRow:
-    """Return a page after a change; raises PageNotFound for who may not use it any more."""
-    row = await log.read(lambda sql: find(sql, page_id))
-    if row is None or not row.is_open_to(wanted):
-        raise PageNotFound(page_id)
-    return row
-
-
-# HoldPage, ReleasePage, and the hold that a fault of the whole page brings.
+def _stored_warnings(answer: Mapping[str, Any]) -> Sequence[str]:
+    warnings: Sequence[str] = answer["warnings"]
+    return warnings
 
 
 class PageHoldService:
-    """Puts pages on hold and lets them go on."""
+    """Holds and releases pages."""
 
     def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -224,16 +187,22 @@ class PageHoldService:
         self._now = now
 
     async def hold(self, command: HoldPage) -> PageRow:
-        """Holds a page by hand; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
-        key = self._vault.payload_key if command.reason else b""  # so that guesses of a reason cannot be tried on it
-        stamp = stamp_for("HoldPage", command, PayloadHash(command, key).hexdigest())
+        """Hold a page on a caller's request.
+
+        Raises PageNotFound, PageNotYours, RequestIdReused, Aborted, Unavailable.
+        """
+        key = self._vault.payload_key if command.reason else b""  # so that the stored hash does not allow guesses
+        stamp = stamp_for(HOLD, command, PayloadHash(command, key).hexdigest())
         reason = self._vault.labels.hold_reasons.seal(command.reason, command.page_id)
-        wish = Hold(reason=reason, held_by=command.owner)
-        return await self._change(command, stamp, lambda page: pages.hold(page, wish, request=stamp, now=self._now()))
+        hold = Hold(reason=reason, held_by=command.owner)
+        return await self._change(command, stamp, lambda page: pages.hold(page, hold, request=stamp, now=self._now()))
 
     async def release(self, command: ReleasePage) -> PageRow:
-        """Lets a page go on, and ends a pause; raises PageNotFound, RequestIdReused, Aborted, Unavailable."""
-        stamp = stamp_for("ReleasePage", command, PayloadHash(command).hexdigest())
+        """Release a page, and end its pause.
+
+        Raises PageNotFound, PageNotYours, RequestIdReused, Aborted, Unavailable.
+        """
+        stamp = stamp_for(RELEASE, command, PayloadHash(command).hexdigest())
         pauses = await self._log.read(lambda sql: page_pauses.of_pages(sql, [command.page_id]))
         ended_pause = "; ".join(pause.reason for pause in pauses.values())
         return await self._change(
@@ -249,49 +218,48 @@ class PageHoldService:
         )
 
     async def hold_for(self, page_id: str, fault: Fault, *, token_generation: int) -> None:
-        """Holds a page for a fault of its present token; raises Aborted, Unavailable."""
-        await change_page(
+        """Hold a page because of a fault, if its token is still the one that failed; raises Aborted, Unavailable."""
+        await _change(
             self._log,
             ANY_OWNER,
             page_id,
             None,
             lambda page: pages.hold_for_fault(page, fault, token_generation=token_generation, now=self._now()),
-            self._written_with,
+            self._also,
         )
 
-    async def _change(self, command: HoldPage | ReleasePage, stamp: RequestStamp | None, decide: Decide) -> PageRow:
-        wanted = reach(command)
-        await change_page(self._log, wanted, command.page_id, stamp, decide, self._written_with)
-        return await page_now(self._log, wanted, command.page_id)
+    async def _change(
+        self, command: HoldPage | ReleasePage, stamp: RequestStamp | None, decide: DecideChange
+    ) -> PageRow:
+        wanted = owner_filter(command)
+        await _change(self._log, wanted, command.page_id, stamp, decide, self._also)
+        return await _load_row(self._log, wanted, command.page_id)
 
-    async def _written_with(self, page: Page, events: Sequence[PageEvent]) -> Write:
-        return both(await self._secrets_after(page, events), _pause_after(page, events))
+    async def _also(self, page: Page, events: Sequence[PageEvent]) -> AlsoWrite:
+        return both(await self._reseal_secrets(page, events), _end_pause(page, events))
 
-    async def _secrets_after(self, page: Page, events: Sequence[PageEvent]) -> Write:
-        """The page's secrets under another generation: they are sealed together with it."""
+    async def _reseal_secrets(self, page: Page, events: Sequence[PageEvent]) -> AlsoWrite:
+        """Seal the page's secrets again if its token generation changes, because they are sealed together with it."""
         generation = pages.apply(page, events).token_generation
         if generation == page.token_generation:
-            return _nothing
-        kept = await self._log.read(self._vault.page_secrets(page.id))
-        return self._vault.keep_page_secrets(page.id, kept.secrets, generation) if kept else _nothing
+            return _write_nothing
+        stored = await self._log.read(self._vault.page_secrets(page.id))
+        return self._vault.keep_page_secrets(page.id, stored.secrets, generation) if stored else _write_nothing
 
 
-def _pause_after(page: Page, events: Sequence[PageEvent]) -> Write:
-    """A release ends the pause too."""
+def _end_pause(page: Page, events: Sequence[PageEvent]) -> AlsoWrite:
+    """Clear the page's pause if it is released."""
     if not any(isinstance(event, PageReleased) for event in events):
-        return _nothing
+        return _write_nothing
     return lambda sql: clear_retry_after(sql, page.id)
 
 
-def _nothing(_: Sql) -> None:
+def _write_nothing(_: Sql) -> None:
     pass
 
 
-# SharePage and TransferPage: which callers may use a page.
-
-
 class PageShareService:
-    """Shares pages, and gives them to other owners."""
+    """Changes which callers may use a page."""
 
     def __init__(self, log: EventLog, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -302,26 +270,74 @@ class PageShareService:
 
         Raises PageNotFound, PageNotYours, PageNotYoursToShare, RequestIdReused, Aborted, Unavailable.
         """
-        stamp = stamp_for("SharePage", command, PayloadHash(command).hexdigest())
-        wanted = reach(command)
-        await change_page(self._log, wanted, command.page_id, stamp, lambda page: self._shared(page, command, stamp))
-        return await page_now(self._log, wanted, command.page_id)
+        stamp = stamp_for(SHARE, command, PayloadHash(command).hexdigest())
+        wanted = owner_filter(command)
+        await _change(self._log, wanted, command.page_id, stamp, lambda page: self._shared(page, command, stamp))
+        return await _load_row(self._log, wanted, command.page_id)
 
     def _shared(self, page: Page, command: SharePage, stamp: RequestStamp | None) -> Sequence[PageEvent]:
-        if not page.may_be_shared_by(reach(command)):
+        if not page.may_be_shared_by(owner_filter(command)):
             raise PageNotYoursToShare(page.id)
         return pages.share(page, command.shared_with, requested_by=command.owner, request=stamp, now=self._now())
 
     async def transfer(self, command: TransferPage) -> PageRow:
-        """Give a page to another owner; who asks is an admin, which the gate has checked.
+        """Give a page to another owner. The scope check lets only admins call this.
 
         Raises PageNotFound, RequestIdReused, Aborted, Unavailable.
         """
-        stamp = stamp_for("TransferPage", command, PayloadHash(command).hexdigest())
-        wanted = reach(command)
+        stamp = stamp_for(TRANSFER, command, PayloadHash(command).hexdigest())
 
         def decide(page: Page) -> Sequence[PageEvent]:
             return pages.transfer(page, command.new_owner, requested_by=command.owner, request=stamp, now=self._now())
 
-        await change_page(self._log, wanted, command.page_id, stamp, decide)
-        return await page_now(self._log, ANY_OWNER, command.page_id)  # who gave it away may not use it any more
+        await _change(self._log, owner_filter(command), command.page_id, stamp, decide)
+        return await _load_row(self._log, ANY_OWNER, command.page_id)  # its former owner may not use it any more
+
+
+async def _change(
+    log: EventLog,
+    wanted: str,
+    page_id: str,
+    stamp: RequestStamp | None,
+    decide: DecideChange,
+    also: Also | None = None,
+) -> None:
+    """Append what is decided, unless the request was carried out before. `wanted` is an owner or ANY_OWNER.
+
+    Raises PageNotFound for a page that this owner may not use, PageNotYours for one that this owner may use but not
+    change, RequestIdReused, Aborted, Unavailable, and what `decide` raises.
+    """
+
+    async def decision() -> Decision[None]:
+        page = await _load_page(log, page_id)
+        _check_may_be_changed(page, wanted)
+        events = decide(page)
+        if not events:
+            return Decision(None)
+        appends = [StreamEvents(page_stream(page_id), page.version, events)]
+        return Decision(None, Commit(appends, also=await also(page, events) if also else None))
+
+    await commit_once(log, stamp, decision, lambda _: None, _changed_too_often(page_id))
+
+
+async def _load_page(log: EventLog, page_id: str) -> Page:
+    return pages.fold(page_id, await log.load(page_stream(page_id)))
+
+
+def _check_may_be_changed(page: Page, wanted: str) -> None:
+    if not page.is_registered or not page.is_open_to(wanted):
+        raise PageNotFound(page.id)
+    if not page.may_be_changed_by(wanted):
+        raise PageNotYours(page.id)
+
+
+async def _load_row(log: EventLog, wanted: str, page_id: str) -> PageRow:
+    """Return a page after a change; raises PageNotFound if this owner may not use it."""
+    row = await log.read(lambda sql: find(sql, page_id))
+    if row is None or not row.is_open_to(wanted):
+        raise PageNotFound(page_id)
+    return row
+
+
+def _changed_too_often(page_id: str) -> Aborted:
+    return Aborted("the page changed too often during the request", page_id=page_id)

@@ -1,21 +1,18 @@
-"""Plans a round: who is taken, who is skipped and why, in slices of 10,000 (protocol rule 14)."""
+"""Planning of rounds: which recipients a round takes, and which it skips and why (protocol rule 14)."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from domain.automatic_rounds import automatic_selection, limit_after_resend
+from domain.automatic_rounds import automatic_selection
 from domain.batch_events import BatchRecipient
-from domain.batch_plan import PLAN_SLICE, BatchPlan, batch_count
-from domain.canary import Canary, Trial
+from domain.batch_plan import PLAN_SLICE
+from domain.canary import Canary
 from domain.delivery import DeliveryStatus
 from domain.event import RequestStamp
 from domain.graph_codes import OUTSIDE_WINDOW
-from domain.message import Message, next_retry_count, replaces_content, resume_corrected
-from domain.message_events import MessageResumed, RetryRequested
 from domain.retry import RetrySelection, RetryState, RetryTrigger, SkipReason, skip_reason
 from domain.retry_prediction import PredictedCause, Prediction, predict
 from projections import pages, retry_groups
@@ -23,117 +20,129 @@ from projections.message_rows import MessageRow
 from projections.retry_groups import FailedRecipientRow, RetryContext
 from projections.sql import Sql
 
-NOBODY: frozenset[str] = frozenset()
+NO_RECIPIENTS: frozenset[str] = frozenset()
 
 
-class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One slice of a round, and its last recipient if more may follow.
+class RoundRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round is asked for, by a ResendMessage, by the retry policy, or by the first slice of an open round.
 
-    `total`, `skipped` and `predictions` are of the whole round, and stand in its first slice; `taken` are the standings
-    that it takes, `waiting` the named recipients beyond the slice.
+    Without `recipient_ids` the round takes all eligible recipients of the message. `tick` names the retry timer's run.
+    `stamp` identifies the caller's request. Without `sealed_content` each recipient gets the content of their last
+    attempt again.
+    """
+
+    message_id: str
+    trigger: RetryTrigger
+    requested_by: str
+    selection: RetrySelection
+    recipient_ids: tuple[str, ...] = ()
+    tick: str = ""
+    stamp: RequestStamp | None = None
+    canary: Canary | None = None
+    messages_per_second: float = 0.0
+    sealed_reason: str = ""
+    sealed_content: bytes = b""
+
+
+class SliceProgress(NamedTuple):
+    """What is known of a round before its next slice.
+
+    The slice takes recipients after `last_recipient`. With the `eligible` groups of the slice before, the message's
+    recipients need not be counted again. The round does not take recipients that have `changed`.
+    """
+
+    last_recipient: str = ""
+    eligible: Sequence[RetryState] = ()
+    changed: Collection[str] = NO_RECIPIENTS
+
+
+FIRST_SLICE = SliceProgress()
+
+
+class SlicePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One slice of a round, at most 10,000 recipients.
+
+    `last_recipient` is empty if no slice follows. `total`, `skipped` and `predictions` are of the whole round, and only
+    its first slice has them. `eligible` are the groups that the round takes. `waiting` are named recipients that the
+    round takes after its canary.
     """
 
     recipients: Sequence[BatchRecipient]
     total: int
     skipped: Mapping[SkipReason, int]
     predictions: Mapping[Prediction, int] = {}
-    taken: Sequence[RetryState] = ()
-    after: str = ""
+    eligible: Sequence[RetryState] = ()
+    last_recipient: str = ""
     waiting: tuple[str, ...] = ()
 
 
-class ResendCriteria(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round asks for: named recipients, or all that a selection takes, after those of the slice before.
+def plan_slice(
+    sql: Sql,
+    message: MessageRow,
+    request: RoundRequest,
+    progress: SliceProgress = FIRST_SLICE,
+    *,
+    is_dry_run: bool = False,
+) -> SlicePlan:
+    """Plan the next slice of a round.
 
-    `taken` spares a later slice from judging all of the message again: a standing is judged alike each time. Who has
-    `changed` is not taken; a canary has a `limit`; `predicts` asks for exact predictions, and for no recipients: a dry
-    run needs only what SQL counts.
+    A dry run predicts the result for every recipient, and returns recipients only if the request names them.
     """
-
-    selection: RetrySelection
-    recipient_ids: tuple[str, ...] = ()
-    taken: Sequence[RetryState] = ()
-    after: str = ""
-    changed: Collection[str] = NOBODY
-    limit: int | None = None
-    predicts: bool = False
-
-
-def judged_by(sql: Sql, message: MessageRow, from_batch: int = 0) -> RetryContext:
-    """What the message's recipients are judged by now; with `from_batch` only those of this batch and later ones."""
-    page = pages.find(sql, message.page_id)
-    return RetryContext(
-        message_id=message.message_id,
-        max_attempts=message.retry_policy.max_attempts,
-        token_generation=page.token_generation if page else 0,
-        from_batch=from_batch,
-    )
-
-
-def plan_retry(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan:
-    """The next slice of a round."""
-    if whom.recipient_ids:
-        return _plan_named(sql, message, whom)
-    judged = judged_by(sql, message, whom.selection.from_batch)
-    if whom.taken:
-        recipients, after = _next_slice(sql, judged, whom.taken, whom)
-        return RetryPlan(recipients=recipients, total=0, skipped={}, taken=whom.taken, after=after)
-    survey = survey_of_all(sql, message, judged, whom.changed, tells_window=whom.predicts)
-    findings = judge(survey, message, whom.selection)
-    recipients, after = ((), "") if whom.predicts else _next_slice(sql, judged, findings.taken, whom)
-    return RetryPlan(
+    if request.recipient_ids:
+        return _plan_named(sql, message, request, progress.changed, is_dry_run=is_dry_run)
+    context = retry_context(sql, message, request.selection.from_batch)
+    if progress.eligible:
+        recipients, last = _next_recipients(sql, context, request, progress)
+        return SlicePlan(recipients=recipients, total=0, skipped={}, eligible=progress.eligible, last_recipient=last)
+    counts = _count_all(sql, message, context, progress.changed, is_dry_run=is_dry_run)
+    found = _eligibility(counts, message, request.selection)
+    progress = progress._replace(eligible=found.eligible)
+    recipients, last = ((), "") if is_dry_run else _next_recipients(sql, context, request, progress)
+    return SlicePlan(
         recipients=recipients,
-        total=findings.total,
-        skipped=findings.skipped,
-        predictions=findings.predictions if whom.predicts else {},
-        taken=findings.taken,
-        after=after,
+        total=found.total,
+        skipped=found.skipped,
+        predictions=found.predictions if is_dry_run else {},
+        eligible=found.eligible,
+        last_recipient=last,
     )
 
 
-def _next_slice(
-    sql: Sql, judged: RetryContext, taken: Sequence[RetryState], whom: ResendCriteria
+def _next_recipients(
+    sql: Sql, context: RetryContext, request: RoundRequest, progress: SliceProgress
 ) -> tuple[Sequence[BatchRecipient], str]:
-    """The recipients, and the last of them if more may follow."""
-    most = PLAN_SLICE if whom.limit is None else min(PLAN_SLICE, whom.limit)
-    at_once = PLAN_SLICE if whom.changed else most
+    """Return the recipients of the next slice, and the last of them if more may follow."""
+    most = PLAN_SLICE if request.canary is None else min(PLAN_SLICE, request.canary.recipients)
+    rows_at_once = PLAN_SLICE if progress.changed else most
     found: list[BatchRecipient] = []
-    after = whom.after
+    after = progress.last_recipient
     while len(found) < most:
-        rows = retry_groups.next_attempts(sql, judged, taken, after=after, limit=at_once)
-        found += [row for row in rows if row.id not in whom.changed]
-        if len(rows) < at_once:
+        rows = retry_groups.next_attempts(sql, context, progress.eligible, after=after, limit=rows_at_once)
+        found += [row for row in rows if row.id not in progress.changed]
+        if len(rows) < rows_at_once:
             break
         after = rows[-1].id
     del found[most:]
     return found, found[-1].id if len(found) == most else ""
 
 
-def awaiting_automatic_round(sql: Sql, message: MessageRow) -> int:
-    """Return how many recipients the message's next automatic round would take."""
-    selection = automatic_selection(message.automatic_from_batch)
-    survey = survey_of_all(sql, message, judged_by(sql, message, selection.from_batch), NOBODY, tells_window=False)
-    return judge(survey, message, selection).total
-
-
-def _plan_named(sql: Sql, message: MessageRow, whom: ResendCriteria) -> RetryPlan:
-    named = dict.fromkeys(whom.recipient_ids)
-    rows = retry_groups.find_named(sql, judged_by(sql, message), list(named))
-    findings = judge(survey_of_named(rows, whom.changed, unknown=len(named) - len(rows)), message, whom.selection)
-    taken = [row for row in rows if _is_taken(row, message, whom)]
-    most = len(taken) if whom.limit is None else whom.limit
-    return RetryPlan(
+def _plan_named(
+    sql: Sql, message: MessageRow, request: RoundRequest, changed: Collection[str], *, is_dry_run: bool
+) -> SlicePlan:
+    """Plan the named recipients, at most 10,000, as one slice."""
+    named = dict.fromkeys(request.recipient_ids)
+    rows = retry_groups.find_named(sql, retry_context(sql, message), list(named))
+    counts = _count_named(rows, changed, unknown=len(named) - len(rows))
+    found = _eligibility(counts, message, request.selection)
+    taken = [row for row in rows if _reason_to_skip(_group_of(row, changed), message, request.selection) is None]
+    most = len(taken) if request.canary is None else request.canary.recipients
+    return SlicePlan(
         recipients=[_next_attempt(row) for row in taken[:most]],
-        total=findings.total,
-        skipped=findings.skipped,
-        predictions=findings.predictions if whom.predicts else {},
+        total=found.total,
+        skipped=found.skipped,
+        predictions=found.predictions if is_dry_run else {},
         waiting=tuple(row.recipient_id for row in taken[most:]),
     )
-
-
-def _is_taken(row: FailedRecipientRow, message: MessageRow, whom: ResendCriteria) -> bool:
-    has_changed = row.recipient_id in whom.changed
-    return why_not(row.retry_state, message, whom.selection, has_changed=has_changed) is None
 
 
 def _next_attempt(row: FailedRecipientRow) -> BatchRecipient:
@@ -147,179 +156,121 @@ def _next_attempt(row: FailedRecipientRow) -> BatchRecipient:
     )
 
 
-# All of a message's recipients, or those named, as a resend judges them: whom it takes, and why not the others.
+def retry_context(sql: Sql, message: MessageRow, from_batch: int = 0) -> RetryContext:
+    """Return what the eligibility of a message's recipients depends on now, besides their own last attempts.
+
+    With `from_batch` only recipients with an attempt in this batch or a later one are found.
+    """
+    page = pages.find(sql, message.page_id)
+    return RetryContext(
+        message_id=message.message_id,
+        max_attempts=message.retry_policy.max_attempts,
+        token_generation=page.token_generation if page else 0,
+        from_batch=from_batch,
+    )
 
 
-class Kind(NamedTuple):
-    """Recipients that are judged alike; who has changed since the sequence that was named is not taken."""
+def count_automatically_retryable(sql: Sql, message: MessageRow) -> int:
+    """Return how many recipients the message's next automatic round would take."""
+    selection = automatic_selection(message.automatic_from_batch)
+    context = retry_context(sql, message, selection.from_batch)
+    return _eligibility(_count_all(sql, message, context, NO_RECIPIENTS, is_dry_run=False), message, selection).total
 
-    standing: RetryState
+
+class _Group(NamedTuple):
+    """Recipients for whom a round has the same decision and the same prediction.
+
+    `outside_window` is known in dry runs only. `has_changed`: since the selection's as_of_sequence.
+    """
+
+    retry_state: RetryState
     outside_window: bool = False
     has_changed: bool = False
 
 
-class Survey(msgspec.Struct, frozen=True):
-    """How many recipients there are of each kind, and of those who need no judging."""
+class _GroupCounts(NamedTuple):
+    """How many recipients each group has, and how many are skipped whatever the selection is."""
 
-    kinds: Mapping[Kind, int]
-    unjudged: Mapping[SkipReason, int]
+    groups: Mapping[_Group, int]
+    always_skipped: Mapping[SkipReason, int]
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a resend takes: those of these standings, but for who has changed; and what becomes of all."""
+class _Eligibility(msgspec.Struct, frozen=True, kw_only=True):
+    """Which recipients a round takes: those of the eligible groups that have not changed."""
 
-    taken: Sequence[RetryState]
+    eligible: Sequence[RetryState]
     total: int
     skipped: Mapping[SkipReason, int]
     predictions: Mapping[Prediction, int]
 
 
-def survey_of_all(
-    sql: Sql, message: MessageRow, judged: RetryContext, changed: Collection[str], *, tells_window: bool
-) -> Survey:
-    """All recipients; `tells_window` tells permanent errors apart, which takes a look at each permission error."""
-    kinds = Counter({Kind(standing): count for standing, count in retry_groups.count_groups(sql, judged).items()})
-    if tells_window:
-        for standing, count in retry_groups.count_outside_window(sql, judged).items():
-            kinds[Kind(standing)] -= count
-            kinds[Kind(standing, outside_window=True)] += count
-    for (standing, is_outside), count in (
-        retry_groups.count_groups_among(sql, judged, changed) if changed else {}
+def _count_all(
+    sql: Sql, message: MessageRow, context: RetryContext, changed: Collection[str], *, is_dry_run: bool
+) -> _GroupCounts:
+    """Count all recipients; a dry run reads each permanent permission error, to find those outside the window."""
+    groups = Counter(
+        {_Group(retry_state): count for retry_state, count in retry_groups.count_groups(sql, context).items()}
+    )
+    if is_dry_run:
+        for retry_state, count in retry_groups.count_outside_window(sql, context).items():
+            groups[_Group(retry_state)] -= count
+            groups[_Group(retry_state, outside_window=True)] += count
+    for (retry_state, is_outside), count in (
+        retry_groups.count_groups_among(sql, context, changed) if changed else {}
     ).items():
-        kind = Kind(standing, outside_window=tells_window and is_outside)
-        kinds[kind] -= count
-        kinds[kind._replace(has_changed=True)] += count
-    closed = {
+        group = _Group(retry_state, outside_window=is_dry_run and is_outside)
+        groups[group] -= count
+        groups[group._replace(has_changed=True)] += count
+    always_skipped = {
         SkipReason.ALREADY_SENT: message.counts[DeliveryStatus.SENT],
         SkipReason.IN_PROGRESS: message.open_deliveries,
         SkipReason.CANCELLED: message.counts[DeliveryStatus.CANCELLED],
     }
-    return Survey(+kinds, closed)
+    return _GroupCounts(+groups, always_skipped)
 
 
-def survey_of_named(rows: Sequence[FailedRecipientRow], changed: Collection[str], *, unknown: int) -> Survey:
-    """Those of the named whom the message has, and how many it has not."""
-    kinds = Counter(_kind(row, has_changed=row.recipient_id in changed) for row in rows)
-    return Survey(kinds, {SkipReason.UNKNOWN_RECIPIENT: unknown})
+def _count_named(rows: Sequence[FailedRecipientRow], changed: Collection[str], *, unknown: int) -> _GroupCounts:
+    """Count named recipients; `unknown` are those that the message does not have."""
+    return _GroupCounts(Counter(_group_of(row, changed) for row in rows), {SkipReason.UNKNOWN_RECIPIENT: unknown})
 
 
-def _kind(row: FailedRecipientRow, *, has_changed: bool) -> Kind:
+def _group_of(row: FailedRecipientRow, changed: Collection[str]) -> _Group:
     is_permanent = row.retry_state.status is DeliveryStatus.FAILED
     is_outside = is_permanent and (row.error_code, row.error_subcode) in OUTSIDE_WINDOW
-    return Kind(row.retry_state, outside_window=is_outside, has_changed=has_changed)
+    return _Group(row.retry_state, outside_window=is_outside, has_changed=row.recipient_id in changed)
 
 
-def judge(survey: Survey, message: MessageRow, selection: RetrySelection) -> Findings:
-    """Who of them is taken, and what is to be expected."""
-    skipped = Counter(survey.unjudged)
-    predictions = Counter({Prediction(PredictedCause(reason)): count for reason, count in survey.unjudged.items()})
-    taken: dict[RetryState, None] = {}
+def _eligibility(counts: _GroupCounts, message: MessageRow, selection: RetrySelection) -> _Eligibility:
+    skipped = Counter(counts.always_skipped)
+    predictions = Counter(
+        {Prediction(PredictedCause(reason)): count for reason, count in counts.always_skipped.items()}
+    )
+    eligible: dict[RetryState, None] = {}
     total = 0
-    for kind, count in survey.kinds.items():
-        reason = why_not(kind.standing, message, selection, has_changed=kind.has_changed)
-        predictions[_predicted(kind, message, selection, reason)] += count
+    for group, count in counts.groups.items():
+        reason = _reason_to_skip(group, message, selection)
+        predictions[_prediction(group, message, selection, reason)] += count
         if reason is None:
-            taken[kind.standing] = None
+            eligible[group.retry_state] = None
             total += count
         else:
             skipped[reason] += count
-    return Findings(taken=list(taken), total=total, skipped=+skipped, predictions=+predictions)
+    return _Eligibility(eligible=list(eligible), total=total, skipped=+skipped, predictions=+predictions)
 
 
-def why_not(
-    standing: RetryState, message: MessageRow, selection: RetrySelection, *, has_changed: bool
-) -> SkipReason | None:
-    """Why a recipient is not taken; None when it is."""
-    reason = skip_reason(standing, selection, message.on_unconfirmed)
-    return SkipReason.CHANGED_SINCE if reason is None and has_changed else reason
+def _reason_to_skip(group: _Group, message: MessageRow, selection: RetrySelection) -> SkipReason | None:
+    """Return why a round skips recipients of this group, or None if it takes them."""
+    reason = skip_reason(group.retry_state, selection, message.on_unconfirmed)
+    return SkipReason.CHANGED_SINCE if reason is None and group.has_changed else reason
 
 
-def _predicted(kind: Kind, message: MessageRow, selection: RetrySelection, skipped: SkipReason | None) -> Prediction:
+def _prediction(
+    group: _Group, message: MessageRow, selection: RetrySelection, skip_reason: SkipReason | None
+) -> Prediction:
     return predict(
-        kind.standing,
-        skipped,
-        outside_window=kind.outside_window,
+        group.retry_state,
+        skip_reason,
+        outside_window=group.outside_window,
         page_is_held=message.page_hold is not None,
         content_changed=selection.content_changed,
     )
-
-
-# What a round was ordered by: whoever goes on with it, asks for the same.
-
-
-class RoundOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who starts a round and why; `tick` names the timer's run. Empty recipient_ids name nobody."""
-
-    message_id: str
-    trigger: RetryTrigger
-    requested_by: str
-    selection: RetrySelection
-    recipient_ids: tuple[str, ...] = ()
-    tick: str = ""
-    request: RequestStamp | None = None
-    canary: Canary | None = None
-    messages_per_second: float = 0.0
-    reason: str = ""
-    sealed_content: bytes = b""  # corrected; empty for a round that sends what its recipients were sent before
-
-    def slice(
-        self,
-        message: Message,
-        batches: BatchPlan,
-        plan: RetryPlan,
-        trial: Trial | None,
-        *,
-        is_first: bool,
-        is_under_way: bool,
-    ) -> RetryRequested:
-        """The event of the round's next slice, which brings the recipients of the plan.
-
-        `is_under_way`: another round of the message, or its first send, has not ended.
-        """
-        sets_limit = is_first and self.trigger is RetryTrigger.MANUAL
-        has_more = is_first and trial is None and bool(plan.after)
-        return RetryRequested(
-            message_id=message.id,
-            round=batches.round,
-            trigger=self.trigger,
-            requested_by=self.requested_by,
-            selection=self.selection,
-            first_batch=batches.first_batch,
-            batches=batch_count(len(plan.recipients)),
-            recipients=len(plan.recipients),
-            last_recipient=plan.after,
-            retry_count=next_retry_count(message, self.trigger) if is_first else message.retry_count,
-            tick=self.tick,
-            request=self._answered(batches.round, plan) if is_first else None,
-            reason=self.reason if is_first else "",
-            skipped=dict(plan.skipped) if is_first else {},
-            trial=trial,
-            goes_on=has_more and message.open_round is None,  # a message has one open round
-            messages_per_second=self.messages_per_second,
-            sealed_content=self.sealed_content if is_first else b"",
-            replaces_content=is_first and self.replaces_content(message),
-            automatic_from_batch=(
-                limit_after_resend(message, self.selection, is_under_way=is_under_way)
-                if sets_limit
-                else message.automatic_from_batch
-            ),
-            time=batches.time,
-        )
-
-    def replaces_content(self, message: Message) -> bool:
-        """Return whether the round's content also replaces those of deliveries that the round does not take."""
-        return bool(self.sealed_content) and replaces_content(message, self.selection)
-
-    def resumes(self, message: Message, now: datetime) -> Sequence[MessageResumed]:
-        """Return the event that lets a stopped message go on with the corrected content; a canary goes first alone."""
-        if self.canary is not None or not self.replaces_content(message):
-            return ()
-        resumed = resume_corrected(message, requested_by=self.requested_by, now=now)
-        return () if resumed is None else (resumed,)
-
-    def _answered(self, number: int, plan: RetryPlan) -> RequestStamp | None:
-        """What the same request is answered by, should it come again."""
-        if self.request is None:
-            return None
-        answer = {"round": number, "skipped": dict(plan.skipped), "recipients": plan.total}
-        return msgspec.structs.replace(self.request, answer=answer)

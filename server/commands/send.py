@@ -1,4 +1,4 @@
-"""Send: a whole message in one request."""
+"""Send: a message with all of its recipients in one request."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,8 +21,8 @@ from projections.message_rows import MessageRow
 from projections.pages import PageRow
 from projections.sealed_names import BatchKey
 from projections.sql import Sql, micros
-from server.commands.idempotency import PayloadHash, answered_before, stamp_for
-from server.commands.lookup import find_message, find_page, reach
+from server.commands.idempotency import PayloadHash, find_first_answer, stamp_for
+from server.commands.lookup import owner_filter, require_message, require_page
 from server.crypto import person_keys
 from server.crypto.person_keys import BatchKeys, joined, new_keys
 from server.crypto.vault import MessageKey, Vault
@@ -31,18 +31,18 @@ from server.eventstore.rolling_upgrade import older_release_is_running
 from server.eventstore.stream import events_of
 from server.runtime.cooperative import yield_between
 
-METHOD = "Send"  # SendStream asks for the same thing: one name for both, so that either recognises the other
+METHOD = "Send"  # of SendStream too: either recognises a request that the other carried out
 
 
 class SendAnswer(msgspec.Struct, frozen=True):
-    """The message, and how many recipients stood in the request more than once."""
+    """The message, and how many recipients were dropped because their id was in the request before."""
 
     message: MessageRow
     duplicates_dropped: int
 
 
 class _BeforeSend(NamedTuple):
-    """The page, the message's stream so far, and whether names may be encrypted by person, in one snapshot."""
+    """What a Send reads in one snapshot. `by_person`: names may be encrypted with a key for each recipient."""
 
     page: PageRow
     message: Message
@@ -50,7 +50,7 @@ class _BeforeSend(NamedTuple):
 
 
 class SendService:
-    """Accepts messages; sending begins by itself once a message is durable, and its schedule_time has come."""
+    """Accepts messages. The dispatcher sends them once they are stored and their schedule_time has come."""
 
     def __init__(self, log: EventLog, vault: Vault, now: Callable[[], datetime]) -> None:
         self._log = log
@@ -58,38 +58,41 @@ class SendService:
         self._now = now
 
     async def send(self, command: SendMessage, recipients: Sequence[Recipient]) -> SendAnswer:
-        """Accepts a message whole; raises PageNotRegistered, RequestIdReused, Unavailable."""
+        """Store a message and its batches in one commit.
+
+        Raises PageNotRegistered, RequestIdReused, StreamInProgress, Aborted, Unavailable.
+        """
         payload = PayloadHash(command, self._vault.payload_key)
         await payload.add(recipients)
         stamp = stamp_for(METHOD, command, payload.hexdigest())
         found = await self._log.read(lambda sql: self._read(sql, command, stamp))
         if isinstance(found, SendAnswer):
             return found
-        fresh = list(first_of_each(recipients).values())
-        dropped = len(recipients) - len(fresh)
+        distinct = list(without_duplicates(recipients).values())
+        dropped = len(recipients) - len(distinct)
         if command.validate_only:
-            return SendAnswer(accepted_row(command, len(fresh), self._now()), dropped)
-        return await self._submit(found, command, fresh, dropped, stamp)
+            return SendAnswer(row_after_send(command, len(distinct), self._now()), dropped)
+        return await self._submit(found, command, distinct, dropped, stamp)
 
-    async def answer_again(self, stamp: RequestStamp | None) -> SendAnswer | None:
-        """Return the answer to a request that was carried out before, else None; raises RequestIdReused."""
-        return await self._log.read(lambda sql: self._first_answer(sql, stamp)) if stamp else None
+    async def load_first_answer(self, stamp: RequestStamp | None) -> SendAnswer | None:
+        """Return the answer to the first request with this id, or None; raises RequestIdReused, Unavailable."""
+        return await self._log.read(lambda sql: self._find_first_answer(sql, stamp)) if stamp else None
 
-    def _first_answer(self, sql: Sql, stamp: RequestStamp | None) -> SendAnswer | None:
-        answered = answered_before(sql, stamp)
+    def _find_first_answer(self, sql: Sql, stamp: RequestStamp | None) -> SendAnswer | None:
+        answered = find_first_answer(sql, stamp)
         if answered is None or stamp is None:
             return None
         message_id = self._vault.ids.message_answered(answered, stamp.owner, stamp.request_id)
-        return SendAnswer(find_message(sql, stamp.owner, message_id), answered.answer["duplicates_dropped"])
+        return SendAnswer(require_message(sql, stamp.owner, message_id), answered.answer["duplicates_dropped"])
 
     def _read(self, sql: Sql, command: SendMessage, stamp: RequestStamp | None) -> SendAnswer | _BeforeSend:
         """Read all that a Send needs in one snapshot; raises PageNotRegistered, RequestIdReused.
 
-        A repeat receives the first answer even if its owner may no longer use the page.
+        A repeated request gets the first answer even if its owner may not use the page any more.
         """
-        if (answer := self._first_answer(sql, stamp)) is not None:
+        if (answer := self._find_first_answer(sql, stamp)) is not None:
             return answer
-        page = find_page(sql, reach(command), command.page_id)
+        page = require_page(sql, owner_filter(command), command.page_id)
         message_id = self._vault.ids.message_of(sql, command.owner, METHOD, command.request_id)
         message = fold(message_id, events_of(sql, message_stream(message_id)))
         return _BeforeSend(page, message, by_person=not older_release_is_running(sql))
@@ -98,7 +101,7 @@ class SendService:
         self,
         before: _BeforeSend,
         command: SendMessage,
-        fresh: Sequence[Recipient],
+        recipients: Sequence[Recipient],
         dropped: int,
         stamp: RequestStamp | None,
     ) -> SendAnswer:
@@ -115,16 +118,16 @@ class SendService:
             first_batch=1,
             time=self._now(),
         )
-        planning = new_batches(plan, fresh, FillableContent(command.content).variables, key, by_person=by_person)
+        planning = new_batches(plan, recipients, FillableContent(command.content).variables, key, by_person=by_person)
         batches = [batch async for batch in yield_between(planning)]
-        submitted = submission(
+        submitted = submitted_event(
             message_id,
             command,
             key,
             title=self._vault.labels.titles.seal(command.title, message_id) if by_person else command.title,
-            total=len(fresh),
+            total=len(recipients),
             dropped=dropped,
-            has_variables=have_variables(batches),
+            has_variables=any_has_variables(batches),
             stamp=stamp,
             now=plan.time,
             stage=plan.stage,
@@ -135,18 +138,18 @@ class SendService:
         )
         result = await self._log.commit(commit)
         if not isinstance(result, Committed):
-            return await self._beaten(stamp)
-        row = accepted_row(command, len(fresh), plan.time, submitted, page, sequence=result.position)
+            return await self._answer_of_other_call(stamp)
+        row = row_after_send(command, len(recipients), plan.time, submitted, page, sequence=result.position)
         return SendAnswer(row, dropped)
 
-    async def _beaten(self, stamp: RequestStamp | None) -> SendAnswer:
-        """Another call with the same request_id was faster: its answer is ours, once it is there."""
-        if (answer := await self.answer_again(stamp)) is not None:
+    async def _answer_of_other_call(self, stamp: RequestStamp | None) -> SendAnswer:
+        """Return the answer of another call with the same request_id that committed first; raises Aborted."""
+        if (answer := await self.load_first_answer(stamp)) is not None:
             return answer
         raise Aborted("another call with this request_id is under way")
 
 
-def submission(
+def submitted_event(
     message_id: str,
     command: SendMessage,
     key: MessageKey,
@@ -159,7 +162,7 @@ def submission(
     now: datetime,
     stage: int = 0,
 ) -> MessageSubmitted:
-    """The event that accepts a message; the title as it is kept."""
+    """Return the event that accepts a message; `title` is as it is stored, sealed or not."""
     return MessageSubmitted(
         message_id=message_id,
         owner=command.owner,
@@ -182,11 +185,11 @@ def submission(
 
 
 def _answer(message_id: str, dropped: int) -> dict[str, Any]:
-    """Return what a repeat of the request is answered with; the key of ids may be another one by then."""
+    """Return what answers a repeated request. It holds the id, because ids may have another key by then."""
     return {"duplicates_dropped": dropped, "message_id": message_id}
 
 
-def accepted_row(
+def row_after_send(
     command: SendMessage,
     total: int,
     now: datetime,
@@ -195,7 +198,7 @@ def accepted_row(
     *,
     sequence: int = 0,
 ) -> MessageRow:
-    """Return the message as it is right after its Send; after a dry run, it has no id and no sequence."""
+    """Return the message as it is right after its Send. After a dry run it has no id and no sequence."""
     counts = {**dict.fromkeys(DeliveryStatus, 0), DeliveryStatus.PENDING: total}
     return MessageRow(
         message_id=submitted.message_id if submitted else "",
@@ -223,18 +226,15 @@ def accepted_row(
     )
 
 
-# The first round of a message: each recipient once, in batches, with the variables that the text asks for.
-
-
 class NewBatch(NamedTuple):
-    """A batch, and the keys of its people; none where nothing of theirs is kept, or a release before has to read it."""
+    """A batch, and its recipients' keys; no keys if nothing is encrypted by person."""
 
     created: BatchCreated
     keys: BatchKeys | None = None
 
 
-def first_of_each(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
-    """Recipients by id, in order; of those with the same id the first stays."""
+def without_duplicates(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
+    """Return recipients by id, in order; the first one of each id stays."""
     found: dict[str, Recipient] = {}
     for recipient in recipients:
         found.setdefault(recipient.id, recipient)
@@ -244,19 +244,19 @@ def first_of_each(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
 def new_batches(
     plan: BatchPlan, recipients: Sequence[Recipient], wanted: frozenset[str], key: MessageKey, *, by_person: bool
 ) -> Iterator[NewBatch]:
-    """The batches that a plan makes of them; of their variables only the wanted ones are kept.
+    """Yield the batches of a message's recipients, with those of their variables that the content asks for (`wanted`).
 
-    While a server of the release before is at work, nothing is sealed by person: it could not read that.
+    `by_person` is False while a server of the earlier release runs, because it cannot read what is sealed by person.
     """
     for index, group in enumerate(split_into_batches(recipients)):
-        variables = [_wanted(recipient.variables, wanted) for recipient in group]
+        variables = [_only_wanted(recipient.variables, wanted) for recipient in group]
         if by_person:
             yield _sealed_by_person(plan, index, group, variables)
         else:
             yield NewBatch(_sealed_by_message(plan, index, group, variables, key))
 
 
-def _wanted(variables: Mapping[str, str], wanted: frozenset[str]) -> Mapping[str, str]:
+def _only_wanted(variables: Mapping[str, str], wanted: frozenset[str]) -> Mapping[str, str]:
     if variables.keys() <= wanted:
         return variables
     return {name: value for name, value in variables.items() if name in wanted}
@@ -265,16 +265,16 @@ def _wanted(variables: Mapping[str, str], wanted: frozenset[str]) -> Mapping[str
 def _sealed_by_message(
     plan: BatchPlan, index: int, group: Sequence[Recipient], variables: Sequence[Mapping[str, str]], key: MessageKey
 ) -> BatchCreated:
-    people = [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group]
-    return plan.batch_created(index, people, key.seal_variables(variables, plan.first_batch + index))
+    planned = [BatchRecipient(id=recipient.id, name=recipient.name, attempt_number=1) for recipient in group]
+    return plan.batch_created(index, planned, key.seal_variables(variables, plan.first_batch + index))
 
 
 def _sealed_by_person(
     plan: BatchPlan, index: int, group: Sequence[Recipient], variables: Sequence[Mapping[str, str]]
 ) -> NewBatch:
-    people = [BatchRecipient(id=recipient.id, name="", attempt_number=1) for recipient in group]
+    planned = [BatchRecipient(id=recipient.id, name="", attempt_number=1) for recipient in group]
     if not (any(variables) or any(recipient.name for recipient in group)):
-        return NewBatch(plan.batch_created(index, people))
+        return NewBatch(plan.batch_created(index, planned))
     keys = new_keys(len(group))
     names, sealed_variables = [], []
     for position, recipient in enumerate(group):
@@ -282,22 +282,22 @@ def _sealed_by_person(
         names.append(own.seal_name(recipient.name))
         sealed_variables.append(own.seal_variables(variables[position]))
     created = plan.batch_created(
-        index, people, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True
+        index, planned, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True
     )
     return NewBatch(created, keys)
 
 
 def appends_of(batches: Iterable[NewBatch]) -> list[StreamEvents]:
-    """The beginnings of their streams."""
+    """Return the first event of each batch's stream."""
     created = [batch.created for batch in batches]
     return [StreamEvents(batch_stream(one.message_id, one.stage, one.batch_number), 0, [one]) for one in created]
 
 
 def keys_of(batches: Iterable[NewBatch]) -> Mapping[BatchKey, BatchKeys]:
-    """The keys to be kept with them."""
+    """Return the recipients' keys of the batches that have any."""
     return {(one.message_id, one.batch_number): keys for one, keys in batches if keys is not None}
 
 
-def have_variables(batches: Iterable[NewBatch]) -> bool:
-    """Whether any recipient of theirs brought a variable that the text asks for."""
+def any_has_variables(batches: Iterable[NewBatch]) -> bool:
+    """Return whether a recipient has a variable that the content asks for."""
     return any(batch.created.sealed_variables for batch in batches)

@@ -10,7 +10,7 @@ from domain.fault import ErrorType
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class ProgressReading(NamedTuple):
 
 def read_first(sql: Sql, owner: str, message_id: str) -> ProgressReading:
     """Return one message of an owner; raises MessageNotFound."""
-    return ProgressReading(find_message(sql, owner, message_id), failures.counts_by_type(sql, message_id))
+    return ProgressReading(require_message(sql, owner, message_id), failures.counts_by_type(sql, message_id))
 
 
 def read_each(sql: Sql, message_ids: Collection[str]) -> Mapping[str, ProgressReading]:

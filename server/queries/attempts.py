@@ -1,4 +1,4 @@
-"""ListDeliveries: every attempt, and which of them an automatic round would follow."""
+"""ListDeliveries: a message's attempts, and the recipients that an automatic round would take."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,14 +10,14 @@ from projections import delivery_rows, retry_groups
 from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageRow
 from projections.sql import Sql
-from server.commands.lookup import find_message
-from server.commands.resend_planning import judged_by
+from server.commands.lookup import require_message
+from server.commands.resend_planning import retry_context
 
 _FAILED = (DeliveryStatus.FAILED, DeliveryStatus.UNCONFIRMED)
 
 
 class AttemptList(msgspec.Struct, frozen=True):
-    """One page of attempts; `retryable` are recipients whom an automatic round takes, with the last attempt of each."""
+    """One page of attempts. `retryable`: recipients that an automatic round takes, with their last attempt number."""
 
     message: MessageRow
     rows: Sequence[DeliveryRow]
@@ -27,10 +27,10 @@ class AttemptList(msgspec.Struct, frozen=True):
 def list_attempts(
     owner: str, wanted: DeliveryFilter, *, after: tuple[int, int], limit: int
 ) -> Callable[[Sql], AttemptList]:
-    """The query for a message's attempts by batch and position, after the last one seen; raises MessageNotFound."""
+    """Return a query for attempts by batch and position, `after` a place; raises MessageNotFound."""
 
     def query(sql: Sql) -> AttemptList:
-        message = find_message(sql, owner, wanted.message_id)
+        message = require_message(sql, owner, wanted.message_id)
         rows = delivery_rows.list_attempts(sql, wanted, after=after, limit=limit)
         return AttemptList(message, rows, _retryable(sql, message, rows))
 
@@ -38,12 +38,12 @@ def list_attempts(
 
 
 def _retryable(sql: Sql, message: MessageRow, rows: Sequence[DeliveryRow]) -> frozenset[tuple[str, int]]:
-    """Nobody is looked for where no automatic round can come."""
+    """Return the retryable recipients of some rows; none if the message gets no automatic rounds."""
     failed = {row.recipient_id for row in rows if row.status in _FAILED}
     if message.retry_policy.type is RetryType.MANUAL or not failed:
         return frozenset()
     within_limit = retry_groups.attempted_since(sql, message.message_id, message.automatic_from_batch, failed)
-    found = retry_groups.find_named(sql, judged_by(sql, message), sorted(within_limit))
+    found = retry_groups.find_named(sql, retry_context(sql, message), sorted(within_limit))
     return frozenset(
         (row.recipient_id, row.attempts)
         for row in found

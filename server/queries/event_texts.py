@@ -1,4 +1,4 @@
-"""What an event says, in a line for people."""
+"""Texts of events for ListEvents: a summary in one line, and the fields as JSON."""
 
 import re
 from collections import Counter
@@ -45,13 +45,18 @@ from domain.page_events import (
 )
 from domain.receipts import ReceiptsRecorded
 
+# Fields of an event that ListEvents returns apart from its details.
+_LEFT_OUT = frozenset(("time", "message_id", "batch_number"))
+# A page may be changed by a caller who did not send the message, so that caller's request is not shown.
+_LEFT_OUT_OF_PAGES = _LEFT_OUT | {"request"}
+_NOT_SHOWN = frozenset(("name", "sealed_by_person", "payload_hash", "answer"))  # at any depth
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def summary(event: Event) -> str:
-    """The line; an event that has none of its own is told by its name."""
-    line = _LINES.get(type(event))
-    return line(event) if line else _CAPITAL.sub(" ", type(event).__name__).capitalize()
+    """Return an event's summary in one line; for an event without a text of its own that is its name."""
+    text_of = _SUMMARIES.get(type(event))
+    return text_of(event) if text_of else _CAPITAL.sub(" ", type(event).__name__).capitalize()
 
 
 def _submitted(event: MessageSubmitted) -> str:
@@ -101,7 +106,7 @@ def _replaced(event: PageTokenReplaced) -> str:
 
 def _settings_changed(event: PageSettingsChanged) -> str:
     shown = {"messages_per_second": f" to {event.messages_per_second:g}", "send_mode": f" to {event.send_mode}"}
-    parts = [f"{name.replace('_', ' ')}{shown.get(name, '')}" for name in event.changed]  # without the page's name
+    parts = [f"{name.replace('_', ' ')}{shown.get(name, '')}" for name in event.changed]  # the name itself is not shown
     return f"The page's settings were changed{_by(event)}: {', '.join(parts)}"
 
 
@@ -111,7 +116,7 @@ def _shared(event: PageShared) -> str:
 
 
 def _by(event: PageEvent) -> str:
-    """Name the caller who asked; releases before did not record it for every event."""
+    """Name the caller who asked; earlier releases did not record the caller of every event."""
     return f" by {event.requested_by}" if event.requested_by else ""
 
 
@@ -125,9 +130,9 @@ def _received(event: ReceiptsRecorded) -> str:
     return f"Receipts: {_counted(receipt.kind.value.lower() for receipt in event.receipts)}"
 
 
-_LINES: Mapping[type[Event], Callable[[Any], str]] = {
-    MessageStaged: lambda event: f"A stream of recipients began, taken by {event.worker}",
-    MessageAbandoned: lambda event: f"The stream broke off: {event.cause}",
+_SUMMARIES: Mapping[type[Event], Callable[[Any], str]] = {
+    MessageStaged: lambda event: f"A stream of recipients was opened on server {event.worker}",
+    MessageAbandoned: lambda event: f"The stream was abandoned: {event.cause}",
     MessageSubmitted: _submitted,
     RetryRequested: _retried,
     RetryStopped: _stopped,
@@ -138,14 +143,14 @@ _LINES: Mapping[type[Event], Callable[[Any], str]] = {
     MessageCompleted: lambda _: "Done: no delivery is open",
     BatchCreated: lambda event: f"Planned: {_recipients(len(event.recipients))} in round {event.round}",
     BatchStarted: lambda event: f"Claimed by {event.worker}",
-    DeliveriesDispatched: lambda event: f"About to leave: {len(event.positions):,}",
-    OutcomesRecorded: lambda event: _told(event.outcomes),
-    LateOutcomesRecorded: lambda event: f"Known late: {_told(event.outcomes)}",
-    DeliveriesReturned: lambda event: f"Did not leave: {len(event.positions):,}, {event.to.value.lower()} now",
+    DeliveriesDispatched: lambda event: f"Dispatched: {len(event.positions):,}",
+    OutcomesRecorded: lambda event: _outcomes(event.outcomes),
+    LateOutcomesRecorded: lambda event: f"Recorded late: {_outcomes(event.outcomes)}",
+    DeliveriesReturned: lambda event: f"Returned unsent: {len(event.positions):,}, now {event.to.value.lower()}",
     ReceiptsRecorded: _received,
-    BatchReleased: lambda _: "Let go: anybody may claim it",
-    BatchCancelled: lambda _: "What was pending is cancelled",
-    BatchCompleted: lambda _: "Done: no delivery of it is open",
+    BatchReleased: lambda _: "Released: another worker may claim it",
+    BatchCancelled: lambda _: "Its pending deliveries were cancelled",
+    BatchCompleted: lambda _: "Done: none of its deliveries is open",
     PageHeld: _held,
     PageReleased: _released,
     PageTokenReplaced: _replaced,
@@ -163,8 +168,8 @@ def _batches(count: int) -> str:
     return f"{count:,} {'batch' if count == 1 else 'batches'}"
 
 
-def _told(outcomes: Sequence[RecordedOutcome]) -> str:
-    """How many of each status, and why."""
+def _outcomes(outcomes: Sequence[RecordedOutcome]) -> str:
+    """Count the outcomes by status, and the errors by type."""
     words = _counted(status_of(known.outcome).value.lower() for known in outcomes)
     types = [known.outcome.fault.type.value for known in outcomes if not isinstance(known.outcome, Sent)]
     return f"{words} ({_counted(types)})" if types else words
@@ -174,27 +179,17 @@ def _counted(words: Iterable[str]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in Counter(words).most_common())
 
 
-# An event's fields as JSON, without what is sealed, and without names.
-
-
-# The place of an event is told apart from its fields; of a request only its id is anybody's matter.
-_LEFT_OUT = frozenset(("time", "message_id", "batch_number"))
-# Who changes a page need not be who sent the message: of theirs no request is told.
-_LEFT_OUT_OF_PAGES = _LEFT_OUT | {"request"}
-_NOT_SHOWN = frozenset(("name", "sealed_by_person", "payload_hash", "answer"))
-
-
 def details(event: Event) -> str:
-    """The fields as a JSON object."""
+    """Return an event's fields as a JSON object, without sealed fields and without names."""
     left_out = _LEFT_OUT_OF_PAGES if isinstance(event, PageEvent) else _LEFT_OUT
     shown = {field: value for field, value in _fields(event).items() if field not in left_out}
     return msgspec.json.encode(shown).decode()
 
 
 def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    """The fields of a part, and what kind of part it is where there are several."""
-    kind = value.__struct_config__.tag
-    fields = {} if kind is None else {"type": kind}
+    """Return the fields of an event or of a part of it, with the type of a tagged part."""
+    tag = value.__struct_config__.tag
+    fields = {} if tag is None else {"type": tag}
     for field in value.__struct_fields__:
         part = getattr(value, field)
         if field not in _NOT_SHOWN and not isinstance(part, bytes):  # bytes are always sealed

@@ -1,8 +1,7 @@
-"""ExportDeliveries: attempts or recipients as a file, part by part, in memory that does not grow."""
+"""ExportDeliveries: attempts or recipients as a CSV or JSON Lines file, in parts, so that memory does not grow."""
 
 import csv
 import io
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,20 +14,23 @@ from projections.delivery_rows import DeliveryFilter, DeliveryRow
 from projections.message_rows import MessageFilter, MessageRow
 from projections.recipient_rows import RecipientRow
 from projections.sql import Micros, Sql, from_micros
-from server.commands.lookup import check_page_is_known, find_message
+from server.commands.lookup import require_known_page, require_message
 from server.crypto.keyed_ids import KeyedIds
 from server.eventstore.commit import EventLog
-from server.queries.recipient_names import Names
+from server.queries.formula_guard import guarded
+from server.queries.recipient_names import RecipientNames
 
-# What an export holds: a row an attempt, or a row a recipient, each with its columns.
-
+ROWS_AT_ONCE = 1_000  # read in one snapshot
+PART_BYTES = 64 * 1024
+_MESSAGES_AT_ONCE = 100
+_RECIPIENTS_AT_ONCE = 10_000  # of small messages that are read together
 
 R = TypeVar("R", DeliveryRow, RecipientRow)
-Values = tuple[Any, ...]  # texts, numbers, or None where there is none
+Values = tuple[Any, ...]  # one row: texts, numbers, None
 
 
 class RowKind(NamedTuple, Generic[R]):
-    """One kind of rows: how they are read page by page, and what each shows."""
+    """A kind of rows: its columns, how rows are read after a cursor, and the values of a row."""
 
     columns: Sequence[str]
     start: Any
@@ -37,10 +39,10 @@ class RowKind(NamedTuple, Generic[R]):
     values: Callable[[R, KeyedIds], Values]
 
 
-def _attempt(row: DeliveryRow, ids: KeyedIds) -> Values:
+def _attempt_values(row: DeliveryRow, ids: KeyedIds) -> Values:
     return (
         *(row.message_id, row.recipient_id, row.recipient_name, row.status, row.attempt_number),
-        *_error(row),
+        *_error_values(row),
         _time(row.update_time),
         ids.delivery(row.message_id, row.batch_number, row.position),
         row.batch_number,
@@ -49,15 +51,15 @@ def _attempt(row: DeliveryRow, ids: KeyedIds) -> Values:
     )
 
 
-def _recipient(row: RecipientRow, _ids: KeyedIds) -> Values:
+def _recipient_values(row: RecipientRow, _ids: KeyedIds) -> Values:
     return (
         *(row.message_id, row.recipient_id, row.recipient_name, row.state, row.attempts),
-        *_error(row),
+        *_error_values(row),
         _time(row.last_attempt_time),
     )
 
 
-def _error(row: DeliveryRow | RecipientRow) -> Values:
+def _error_values(row: DeliveryRow | RecipientRow) -> Values:
     if row.error_type is None:
         return None, None, None, None
     return row.error_type, row.error_code, row.error_subcode, row.error_message
@@ -79,33 +81,30 @@ ATTEMPTS: RowKind[DeliveryRow] = RowKind(
     start=(0, 0),
     read=lambda sql, wanted, after, limit: delivery_rows.list_attempts(sql, wanted, after=after, limit=limit),
     cursor_of=lambda row: (row.batch_number, row.position),
-    values=_attempt,
+    values=_attempt_values,
 )
 RECIPIENTS: RowKind[RecipientRow] = RowKind(
     columns=_COLUMNS,
     start="",
     read=lambda sql, wanted, after, limit: recipient_rows.list_recipients(sql, wanted, after=after, limit=limit),
     cursor_of=lambda row: row.recipient_id,
-    values=_recipient,
+    values=_recipient_values,
 )
 
 
-# How an export is written: as CSV, or as a JSON object a line.
-
-
 class Format(NamedTuple):
-    """What stands before the rows, by their columns, and how rows are written."""
+    """How a file is written: what comes before the rows, and the lines of some rows."""
 
-    beginning: Callable[[Sequence[str]], bytes]
+    header: Callable[[Sequence[str]], bytes]
     lines: Callable[[Sequence[str], Iterable[Values]], bytes]
 
 
-def _csv_beginning(columns: Sequence[str]) -> bytes:
+def _csv_header(columns: Sequence[str]) -> bytes:
     return f"{','.join(columns)}\r\n".encode()
 
 
 def _csv_lines(_: Sequence[str], rows: Iterable[Values]) -> bytes:
-    """Every text is quoted: a delimiter inside it ends no cell."""
+    """Write rows with every text quoted, so that a delimiter in it does not end the cell."""
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(map(_cell, row) for row in rows)
     return text.getvalue().encode()
@@ -120,61 +119,12 @@ def _json_lines(columns: Sequence[str], rows: Iterable[Values]) -> bytes:
     return escaped_json(lines.decode()).encode() + b"\n" if lines else b""
 
 
-CSV = Format(beginning=_csv_beginning, lines=_csv_lines)
-JSON_LINES = Format(beginning=lambda _: b"", lines=_json_lines)
+CSV = Format(header=_csv_header, lines=_csv_lines)
+JSON_LINES = Format(header=lambda _: b"", lines=_json_lines)
 
 
-# Texts in a CSV file that no spreadsheet takes for a formula.
-#
-# An apostrophe marks a text, as spreadsheets themselves write it. It goes in front of the cell, and in front of each
-# formula that would begin a cell if the file were read with another delimiter or without regard to quotation marks.
-#
-# The server and the client hold the same file, because neither imports the other: a test compares them.
-
-
-_FORMULA = "=+@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212-"  # also full-width, small, and the minus sign
-_BREAKS = ",;|\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029"  # what may end a cell: delimiters, line ends
-# What a spreadsheet skips before a formula: spaces, control and invisible characters, quotation marks.
-_SKIPPED = (
-    r"\s\x00-\x1f\x7f-\x9f\"'\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-)
-_FORMULA_CHARACTERS = frozenset(_FORMULA)
-_BEGINS_FORMULA = re.compile(rf"[{_SKIPPED}{_BREAKS}]*+[{_FORMULA}]|'*+[\t\r\n]")
-_SUSPECT = re.compile(rf"[{_FORMULA}]|\A'*+[\t\r\n]")
-_INSIDE = re.compile(rf"[{_BREAKS}][{_SKIPPED}{_BREAKS}]*+")
-
-
-def guarded(text: str) -> str:
-    """Return the text as a CSV file holds it, without the quotation marks around the cell."""
-    if _SUSPECT.search(text) is None:
-        return text
-    is_formula = _BEGINS_FORMULA.match(text) is not None
-    text = _INSIDE.sub(lambda found: f"{found[0]}'" if _is_before_formula(found) else found[0], text)
-    return f"'{text}" if is_formula else text
-
-
-def unguarded(text: str) -> str:
-    """Return the text whose guarded form this is; another text stays as it is."""
-    if "'" not in text:
-        return text
-    if text[0] == "'" and _BEGINS_FORMULA.match(text, 1):
-        text = text[1:]
-    return _INSIDE.sub(lambda found: found[0].removesuffix("'") if _is_before_formula(found) else found[0], text)
-
-
-def _is_before_formula(found: re.Match[str]) -> bool:
-    return found.string[found.end() : found.end() + 1] in _FORMULA_CHARACTERS
-
-
-ROWS_AT_ONCE = 1_000  # in one snapshot
-PART_BYTES = 64 * 1024
-_MESSAGES_AT_ONCE = 100
-_RECIPIENTS_AT_ONCE = 10_000  # of small messages that are read in one snapshot
-
-
-class ExportOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What is exported: of a message, or else of a page; what is empty does not filter."""
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to export: of one message, or else of all messages of a page. An empty field does not filter."""
 
     owner: str
     message_id: str = ""
@@ -184,7 +134,7 @@ class ExportOrder(msgspec.Struct, frozen=True, kw_only=True):
     error_types: tuple[str, ...] = ()
 
     def of_message(self, message_id: str) -> DeliveryFilter:
-        """What is wanted of one message."""
+        """Return the filter for one message."""
         return DeliveryFilter(
             message_id=message_id,
             recipient_id=self.recipient_id,
@@ -194,44 +144,44 @@ class ExportOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Read(NamedTuple, Generic[R]):
-    """Some rows, and where the next ones begin: in which of the messages, and after which of its rows."""
+    """Some rows, and where the next ones begin: the index of the message, and the cursor in it."""
 
     rows: Sequence[R]
-    place: int
+    message_index: int
     after: Any
 
 
 async def export(
-    log: EventLog, names: Names, order: ExportOrder, kind: RowKind[R], form: Format
+    log: EventLog, names: RecipientNames, request: ExportRequest, kind: RowKind[R], form: Format
 ) -> AsyncGenerator[bytes, None]:
-    """The parts of the file, as they are read; raises MessageNotFound, PageNotRegistered, Unavailable."""
-    await log.read(lambda sql: _check(sql, order))
-    if beginning := form.beginning(kind.columns):
-        yield beginning
-    async for message_ids in _messages(log, order):
-        async for rows in _rows(log, order, kind, message_ids):
-            written = await log.compute(partial(_written, await names.shown(rows), kind, form, names.ids))
+    """Yield the parts of the file; raises MessageNotFound, PageNotRegistered, Unavailable."""
+    await log.read(lambda sql: _check_is_known(sql, request))
+    if header := form.header(kind.columns):
+        yield header
+    async for message_ids in _messages(log, request):
+        async for rows in _rows(log, request, kind, message_ids):
+            written = await log.compute(partial(_lines, await names.open_in(rows), kind, form, names.ids))
             for start in range(0, len(written), PART_BYTES):
                 yield written[start : start + PART_BYTES]
 
 
-def _check(sql: Sql, order: ExportOrder) -> None:
-    if order.message_id:
-        find_message(sql, order.owner, order.message_id)
+def _check_is_known(sql: Sql, request: ExportRequest) -> None:
+    if request.message_id:
+        require_message(sql, request.owner, request.message_id)
     else:
-        check_page_is_known(sql, order.owner, order.page_id)
+        require_known_page(sql, request.owner, request.page_id)
 
 
-def _written(rows: Sequence[R], kind: RowKind[R], form: Format, ids: KeyedIds) -> bytes:
+def _lines(rows: Sequence[R], kind: RowKind[R], form: Format, ids: KeyedIds) -> bytes:
     return form.lines(kind.columns, (kind.values(row, ids) for row in rows))
 
 
-async def _messages(log: EventLog, order: ExportOrder) -> AsyncIterator[Sequence[str]]:
-    """The messages in order, small ones together."""
-    if order.message_id:
-        yield [order.message_id]
+async def _messages(log: EventLog, request: ExportRequest) -> AsyncIterator[Sequence[str]]:
+    """Yield message ids in order, several small messages at a time."""
+    if request.message_id:
+        yield [request.message_id]
         return
-    wanted = MessageFilter(owner=order.owner, page_id=order.page_id)
+    wanted = MessageFilter(owner=request.owner, page_id=request.page_id)
     before = None
     while rows := await log.read(
         partial(message_rows.list_newest, wanted=wanted, before=before, limit=_MESSAGES_AT_ONCE)
@@ -242,6 +192,7 @@ async def _messages(log: EventLog, order: ExportOrder) -> AsyncIterator[Sequence
 
 
 def _groups(rows: Sequence[MessageRow]) -> Iterator[Sequence[str]]:
+    """Yield groups of message ids with at most 10,000 recipients, or one larger message."""
     group: list[str] = []
     recipients = 0
     for row in rows:
@@ -254,24 +205,24 @@ def _groups(rows: Sequence[MessageRow]) -> Iterator[Sequence[str]]:
 
 
 async def _rows(
-    log: EventLog, order: ExportOrder, kind: RowKind[R], message_ids: Sequence[str]
+    log: EventLog, request: ExportRequest, kind: RowKind[R], message_ids: Sequence[str]
 ) -> AsyncIterator[Sequence[R]]:
-    """The rows of some messages, a snapshot at a time."""
-    wanted = [order.of_message(message_id) for message_id in message_ids]
-    place, after = 0, kind.start
-    while place < len(wanted):
-        read = await log.read(partial(_read, wanted=wanted, kind=kind, place=place, after=after))
+    """Yield the rows of some messages, 1,000 at a time, each in a snapshot of its own."""
+    wanted = [request.of_message(message_id) for message_id in message_ids]
+    index, after = 0, kind.start
+    while index < len(wanted):
+        read = await log.read(partial(_read, wanted=wanted, kind=kind, index=index, after=after))
         yield read.rows
-        place, after = read.place, read.after
+        index, after = read.message_index, read.after
 
 
-def _read(sql: Sql, wanted: Sequence[DeliveryFilter], kind: RowKind[R], place: int, after: Any) -> _Read[R]:
-    """The next rows, of as many messages as it takes."""
+def _read(sql: Sql, wanted: Sequence[DeliveryFilter], kind: RowKind[R], index: int, after: Any) -> _Read[R]:
+    """Read the next rows, of several messages if they are small."""
     rows: list[R] = []
-    while place < len(wanted) and len(rows) < ROWS_AT_ONCE:
+    while index < len(wanted) and len(rows) < ROWS_AT_ONCE:
         limit = ROWS_AT_ONCE - len(rows)
-        found = kind.read(sql, wanted[place], after, limit)
+        found = kind.read(sql, wanted[index], after, limit)
         rows += found
-        is_over = len(found) < limit
-        place, after = (place + 1, kind.start) if is_over else (place, kind.cursor_of(found[-1]))
-    return _Read(rows, place, after)
+        is_last = len(found) < limit
+        index, after = (index + 1, kind.start) if is_last else (index, kind.cursor_of(found[-1]))
+    return _Read(rows, index, after)

@@ -1,4 +1,4 @@
-"""ListEvents: the log of one message."""
+"""ListEvents: the events of a message, its batches and its page."""
 
 from collections.abc import Sequence
 from heapq import merge
@@ -20,16 +20,19 @@ from domain.page_events import (
 )
 from domain.streams import message_stream, page_stream
 from projections.sql import Sql
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.eventstore.commit import EventLog
 from server.eventstore.message_streams import streams_of_message
 from server.eventstore.stream import EVENTS_AT_ONCE, WITHOUT_END, recorded_in, recorded_within
 
-MOST_BYTES = 1024 * 1024  # of one page: an answer of 2 MB, below the 4 MiB that a gRPC client takes if nothing is set
+MAX_PAGE_BYTES = 1024 * 1024  # as stored: an answer of 2 MB, below the 4 MiB that gRPC clients accept by default
+
+
+_SHOWN_PAGE_EVENTS = (PageHeld, PageReleased, PageTokenReplaced, PageShared, PageTransferred)
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose events: a message's with its page's and its batches', or those of one batch alone (0 = of all)."""
+    """Which events to list: of a message with its page and all batches, or of one batch alone (0: of all)."""
 
     owner: str
     message_id: str
@@ -38,14 +41,14 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventPage(NamedTuple):
-    """Some events in the log's order; more follow if they are as many as were asked for, or cut short."""
+    """Some events in the log's order. More follow if there are as many as the limit, or if the page is cut short."""
 
     events: Sequence[RecordedEvent]
     is_cut_short: bool
 
 
 async def list_events(log: EventLog, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
-    """Return events after the last one seen, of at most MOST_BYTES as the log keeps them.
+    """Return events after a position, at most MAX_PAGE_BYTES as the log stores them.
 
     Raises MessageNotFound, MessageIsArchived, Unavailable.
     """
@@ -53,14 +56,14 @@ async def list_events(log: EventLog, wanted: EventFilter, *, after: int, limit: 
 
 
 def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> EventPage:
-    """All in one snapshot: what is committed between two reads would be passed over by the next page."""
-    find_message(sql, wanted.owner, wanted.message_id)
+    """Read all in one snapshot: the next page would skip an event that is committed between two reads."""
+    require_message(sql, wanted.owner, wanted.message_id)
     own = message_stream(wanted.message_id)
     stream = recorded_in(sql, [own], position=sql.log_position, after=0, limit=None)
     message = fold(wanted.message_id, (one.event for one in stream))
     check_not_archived(message)
     streams = [own] if wanted.without_batches else streams_of_message(message, wanted.batch_number)
-    found = recorded_within(sql, streams, after=after, limit=limit, most_bytes=MOST_BYTES)
+    found = recorded_within(sql, streams, after=after, limit=limit, most_bytes=MAX_PAGE_BYTES)
     if wanted.batch_number:
         return EventPage(*found)
     of_page = page_events(sql, message.page_id, lifetime(message, stream), after=after, limit=limit)
@@ -69,21 +72,15 @@ def _listed(sql: Sql, wanted: EventFilter, after: int, limit: int) -> EventPage:
     return EventPage(list(islice(events, limit)), found.is_cut_short)
 
 
-# What befell a message's page while the message lived.
-
-
-_SHOWN = (PageHeld, PageReleased, PageTokenReplaced, PageShared, PageTransferred)
-
-
 class Lifetime(NamedTuple):
-    """Where in the log a message was submitted, and where it came to its end; a resend puts the end off."""
+    """The positions at which a message was submitted and completed; a resend postpones its completion."""
 
     begin: int
     end: int
 
 
 def lifetime(message: Message, stream: Sequence[RecordedEvent]) -> Lifetime:
-    """The lifetime of a submitted message, by its whole stream; without end while the message is not done."""
+    """Return the lifetime of a submitted message, given its whole stream; without end while it is not completed."""
     begin = next(one.position for one in stream if isinstance(one.event, MessageSubmitted))
     if not message.completed:
         return Lifetime(begin, WITHOUT_END)
@@ -91,20 +88,19 @@ def lifetime(message: Message, stream: Sequence[RecordedEvent]) -> Lifetime:
 
 
 def page_events(sql: Sql, page_id: str, life: Lifetime, *, after: int, limit: int) -> Sequence[RecordedEvent]:
-    """Return what changed of a page during a lifetime, in the log's order, after a position.
+    """Return the events of a page during a message's lifetime, in the log's order, after a position.
 
-    A PutPage that put the settings that the page had is left out: some callers put a page before each message.
-
-    The page's stream may be far longer than what is told of it: it is read in parts, and no further than needed.
+    A PutPage that changed no setting is left out, because some callers put their page before each message. The page's
+    stream may be long, so it is read in parts, and no further than needed.
     """
     found: list[RecordedEvent] = []
-    place = max(after, life.begin)
-    while place < life.end and len(found) < limit:
-        part = recorded_in(sql, [page_stream(page_id)], position=sql.log_position, after=place, limit=EVENTS_AT_ONCE)
+    position = max(after, life.begin)
+    while position < life.end and len(found) < limit:
+        part = recorded_in(sql, [page_stream(page_id)], position=sql.log_position, after=position, limit=EVENTS_AT_ONCE)
         found += (one for one in part if _is_shown(one.event) and one.position < life.end)
-        place = part[-1].position if len(part) == EVENTS_AT_ONCE else life.end
+        position = part[-1].position if len(part) == EVENTS_AT_ONCE else life.end
     return found[:limit]
 
 
 def _is_shown(event: Event) -> bool:
-    return isinstance(event, _SHOWN) or (isinstance(event, PageSettingsChanged) and bool(event.changed))
+    return isinstance(event, _SHOWN_PAGE_EVENTS) or (isinstance(event, PageSettingsChanged) and bool(event.changed))

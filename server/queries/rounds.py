@@ -1,4 +1,4 @@
-"""ListRetries: every round of a message's resends, and what came of it."""
+"""ListRetries: a message's rounds with their outcomes; and when its next automatic round starts."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,13 +19,17 @@ from projections.sql import Micros, Sql, from_micros
 from server.background.due_rounds import OWNER_SECONDS
 from server.background.timer_report import RetrySchedule
 from server.cluster.page_leases import retry_after_times
-from server.commands.lookup import find_message
-from server.commands.resend_planning import awaiting_automatic_round
+from server.commands.lookup import require_message
+from server.commands.resend_planning import count_automatically_retryable
 from server.eventstore.commit import EventLog
+
+Times = Mapping[str, datetime]  # by message id
+# A round that is due starts within about a second, or OWNER_SECONDS if another process owns the page.
+STARTS_WITHIN = timedelta(seconds=OWNER_SECONDS + 5) // timedelta(microseconds=1)
 
 
 class CanaryState(StrEnum):
-    """How far a canary is."""
+    """The state of a canary."""
 
     UNDER_WAY = "UNDER_WAY"
     PASSED = "PASSED"
@@ -33,16 +37,16 @@ class CanaryState(StrEnum):
 
 
 class RetryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose rounds a list shows."""
+    """Which message's rounds to list."""
 
     owner: str
     message_id: str
 
 
 class RetryRound(msgspec.Struct, frozen=True, kw_only=True):
-    """A round: how it was asked for, by its first slice, what it has taken by now, and what became of its attempts."""
+    """A round: its first slice, how many recipients it has taken so far, and its attempts by status."""
 
-    asked: RetryRequested
+    first_slice: RetryRequested
     recipients: int
     batches: int
     attempts: Mapping[DeliveryStatus, int]
@@ -50,8 +54,8 @@ class RetryRound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_retries(log: EventLog, wanted: RetryFilter, *, before: int, limit: int) -> Sequence[RetryRound]:
-    """Rounds, newest first, before the last one seen; raises MessageNotFound, MessageIsArchived, Unavailable."""
-    await log.read(lambda sql: find_message(sql, wanted.owner, wanted.message_id))
+    """Return rounds, newest first, before a round; raises MessageNotFound, MessageIsArchived, Unavailable."""
+    await log.read(lambda sql: require_message(sql, wanted.owner, wanted.message_id))
     events = await log.load(message_stream(wanted.message_id))
     message = fold(wanted.message_id, events)
     check_not_archived(message)
@@ -75,7 +79,7 @@ def _slices_of_rounds(events: Sequence[Event]) -> Mapping[int, Sequence[RetryReq
 
 def _round(slices: Sequence[RetryRequested], attempts: Mapping[DeliveryStatus, int], *, is_stopped: bool) -> RetryRound:
     return RetryRound(
-        asked=slices[0],
+        first_slice=slices[0],
         recipients=sum(one.recipients for one in slices),
         batches=sum(one.batches for one in slices),
         attempts=attempts,
@@ -84,7 +88,7 @@ def _round(slices: Sequence[RetryRequested], attempts: Mapping[DeliveryStatus, i
 
 
 def _canary(slices: Sequence[RetryRequested], *, is_stopped: bool) -> CanaryState | None:
-    """It has passed once anything followed it."""
+    """Return the state of a round's canary; it passed if another slice followed."""
     if slices[0].trial is None:
         return None
     if len(slices) > 1:
@@ -92,65 +96,57 @@ def _canary(slices: Sequence[RetryRequested], *, is_stopped: bool) -> CanaryStat
     return CanaryState.STOPPED if is_stopped else CanaryState.UNDER_WAY
 
 
-# When messages are retried next by themselves: by a schedule of their own, or by the timer.
-
-
-Times = Mapping[str, datetime]  # by message
-# A round that is due starts within about a second, or OWNER_SECONDS where another process owns the page.
-STARTS_WITHIN = timedelta(seconds=OWNER_SECONDS + 5) // timedelta(microseconds=1)
-
-
-class _Obstacles(msgspec.Struct, frozen=True):
-    """The database's clock, until when the platform wants nothing of which page, and which are on hold."""
+class _PageBlocks(msgspec.Struct, frozen=True):
+    """The database's clock, when paused pages may send again, and the pages on hold."""
 
     now: Micros
-    closed_until: Mapping[str, Micros]
+    retry_after: Mapping[str, Micros]
     held: Collection[str]
 
 
-class NextRounds:
-    """Asks the timer, and looks what stands in the way."""
+class NextRoundTimes:
+    """When the next automatic rounds start: by the message's own schedule, or by the retry timer."""
 
     def __init__(self, log: EventLog, schedule: Callable[[], Awaitable[RetrySchedule]]) -> None:
         self._log = log
         self._schedule = schedule
 
     async def of(self, messages: Sequence[MessageRow]) -> Times:
-        """The time of each message that may be retried by itself; raises Unavailable."""
-        waiting = [message for message in messages if _may_be_retried(message)]
+        """Return the time of the next automatic round of each message that may have one; raises Unavailable."""
+        waiting = [message for message in messages if _may_have_round(message)]
         waiting = [message for message in waiting if await self._has_recipients(message)]
         if not waiting:
             return {}
-        obstacles = await self._log.read(lambda sql: _obstacles(sql, {message.page_id for message in waiting}))
+        blocks = await self._log.read(lambda sql: _page_blocks(sql, {message.page_id for message in waiting}))
         schedule = await self._schedule()
-        times = {message.message_id: _time(message, obstacles, schedule) for message in waiting}
+        times = {message.message_id: _time(message, blocks, schedule) for message in waiting}
         return {message_id: time for message_id, time in times.items() if time is not None}
 
     async def _has_recipients(self, message: MessageRow) -> bool:
         """False if automatic rounds are limited, and none of the recipients within the limit can be retried."""
         if not message.automatic_from_batch:
             return True
-        return await self._log.read(lambda sql: awaiting_automatic_round(sql, message)) > 0
+        return await self._log.read(lambda sql: count_automatically_retryable(sql, message)) > 0
 
 
-def _may_be_retried(message: MessageRow) -> bool:
-    """Whether anybody can be, is decided then."""
+def _may_have_round(message: MessageRow) -> bool:
+    """Return whether a later automatic round may come; whether it takes a recipient is decided when it starts."""
     has_failures = message.counts[DeliveryStatus.FAILED] + message.counts[DeliveryStatus.UNCONFIRMED] > 0
     policy, is_stopped = message.retry_policy, message.cancelled or message.paused or message.suspended
     is_later = policy.type is RetryType.CRON if policy.delay is None else message.next_retry_time is not None
     return has_failures and is_later and not is_stopped and policy.has_rounds_left(message.retry_count)
 
 
-def _obstacles(sql: Sql, page_ids: Collection[str]) -> _Obstacles:
-    return _Obstacles(sql.clock(), retry_after_times(sql), pages.holds(sql, page_ids).keys())
+def _page_blocks(sql: Sql, page_ids: Collection[str]) -> _PageBlocks:
+    return _PageBlocks(sql.clock(), retry_after_times(sql), pages.holds(sql, page_ids).keys())
 
 
-def _time(message: MessageRow, obstacles: _Obstacles, schedule: RetrySchedule) -> datetime | None:
+def _time(message: MessageRow, blocks: _PageBlocks, schedule: RetrySchedule) -> datetime | None:
     """Return when the next round is due; None if its time passed and it found no recipient to retry."""
-    if message.page_id in obstacles.held:
+    if message.page_id in blocks.held:
         return None
-    opens = obstacles.closed_until.get(message.page_id, 0)
+    opens = blocks.retry_after.get(message.page_id, 0)
     if message.next_retry_time is None:
         return schedule.run_from(from_micros(opens))
     due = max(message.next_retry_time, opens)
-    return from_micros(due) if due > obstacles.now - STARTS_WITHIN else None
+    return from_micros(due) if due > blocks.now - STARTS_WITHIN else None

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
 from server.bootstrap import key_file
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.crypto.key_ring import kept_key
 from server.progress.progress import Progress
 from server.settings import Settings
@@ -32,7 +32,7 @@ async def test_two_tabs_show_the_same_progress_from_one_watch_that_ends_with_the
     async with running_edge(tmp_path) as edge, running_dashboard(edge.address, tmp_path / "dashboard.log") as url:
         message_id = (await edge.delivery.Send(send_request("ann", "bob", "cid"))).message.id
         await edge.deliver(message_id, {"ann": FAILED})
-        row = await edge.log.read(lambda sql: find_message(sql, OWNER, message_id))
+        row = await edge.log.read(lambda sql: require_message(sql, OWNER, message_id))
         edge.hub.shown = [_progress(row, per_second=12.0), _progress(row, per_second=34.0)]
         edge.hub.waits = True
 

@@ -13,7 +13,7 @@ from domain.delivery import DeliveryStatus as S
 from domain.fault import ErrorType
 from domain.message_events import MessagePaused, MessageResumed
 from domain.retry import OnUnconfirmed, RetryPolicy, RetrySelection, RetryTrigger
-from server.commands.resend_planning import ResendCriteria
+from server.commands.resend_planning import RoundRequest
 from server.eventstore.commit import Commit, Committed, Conflict
 from tests.builders import (
     FAILED,
@@ -157,7 +157,14 @@ class CallerRules(WorkerRules):
             return
         named = data.draw(st.lists(st.sampled_from(["r0", "r1", "r3", "stranger"]), min_size=1), label="named")
         named = named if selection.recipients_named else []
-        plan = self.db.plan(message_id, ResendCriteria(selection=selection, recipient_ids=tuple(named)))
+        request = RoundRequest(
+            message_id=message_id,
+            trigger=RetryTrigger.MANUAL,
+            requested_by=OWNER,
+            selection=selection,
+            recipient_ids=tuple(named),
+        )
+        plan = self.db.plan(request)
         taken = model.retryable(selection, named, self.token_generation)
         assert {one.id for one in plan.recipients} == taken
         skipped = model.candidates(selection, named, self.token_generation) - taken

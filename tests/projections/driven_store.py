@@ -21,7 +21,7 @@ from domain.streams import batch_stream, message_stream, page_stream, receipts_s
 from projections import failures, message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Row, Sql
-from server.commands.resend_planning import ResendCriteria, RetryPlan, plan_retry
+from server.commands.resend_planning import RoundRequest, SlicePlan, plan_slice
 from server.eventstore.commit import Commit, CommitResult, StreamEvents
 from server.eventstore.rebuild import rebuild
 from server.eventstore.sqlite.store import SqliteStore
@@ -113,9 +113,9 @@ class DrivenStore:
     def of_message(self, message: Message, *events: Event) -> StreamEvents:
         return StreamEvents(message_stream(message.id), message.version, events)
 
-    def plan(self, message_id: str, whom: ResendCriteria) -> RetryPlan:
-        row = self.row(message_id)
-        return self.ask(lambda sql: plan_retry(sql, row, whom))
+    def plan(self, request: RoundRequest) -> SlicePlan:
+        row = self.row(request.message_id)
+        return self.ask(lambda sql: plan_slice(sql, row, request))
 
     # Batches
 

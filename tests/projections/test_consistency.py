@@ -15,8 +15,8 @@ from projections import message_rows
 from projections.batches import NEVER_DUE
 from projections.outcomes import HOUR
 from projections.sql import Sql
-from server.commands.resend_planning import judged_by
-from server.queries.failures import FailureGroups, uncached_counts
+from server.commands.resend_planning import retry_context
+from server.queries.failures import RetryGroupCache, uncached_counts
 from tests.projections.caller_rules import CallerRules
 from tests.projections.consistency_machine import ConsistencyMachine
 from tests.projections.driven_store import counts_of
@@ -27,7 +27,7 @@ class ReadModelConsistency(CallerRules):
 
     def __init__(self) -> None:
         super().__init__()
-        self.groups = FailureGroups()
+        self.groups = RetryGroupCache()
 
     @invariant()
     def message_counts_match(self) -> None:
@@ -64,7 +64,7 @@ class ReadModelConsistency(CallerRules):
     def _failure_groups(self, message_id: str, sql: Sql) -> Sequence[Mapping[RetryState, int]]:
         row = message_rows.find(sql, message_id)
         assert row is not None
-        judged = judged_by(sql, row)
+        judged = retry_context(sql, row)
         return self.groups.of(sql, row, judged), uncached_counts(sql, row, judged)
 
     @invariant()

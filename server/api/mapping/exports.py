@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from redrive.v1.report_service_pb2 import ExportDeliveriesRequest, ExportFormat, ExportRows
 from server.api.mapping.enums import DELIVERY_STATUSES, ERROR_TYPES
 from server.api.validation.reports import ExportDeliveriesRules
-from server.queries.export import ATTEMPTS, CSV, JSON_LINES, RECIPIENTS, ExportOrder, Format, RowKind
+from server.queries.export import ATTEMPTS, CSV, JSON_LINES, RECIPIENTS, ExportRequest, Format, RowKind
 
 _KINDS: dict[ExportRows.ValueType, RowKind[Any]] = {ExportRows.EXPORT_ROWS_RECIPIENTS: RECIPIENTS}
 _FORMATS = {ExportFormat.EXPORT_FORMAT_JSON_LINES: JSON_LINES}
@@ -14,7 +14,7 @@ _FORMATS = {ExportFormat.EXPORT_FORMAT_JSON_LINES: JSON_LINES}
 class Export(NamedTuple):
     """The rows to export, and the format of the file."""
 
-    order: ExportOrder
+    order: ExportRequest
     kind: RowKind[Any]
     file_format: Format
 
@@ -22,7 +22,7 @@ class Export(NamedTuple):
 def export_request(request: ExportDeliveriesRequest, owner: str) -> Export:
     """Return the export of a request; raises InvalidRequest."""
     ExportDeliveriesRules.check(request)
-    order = ExportOrder(
+    order = ExportRequest(
         owner=owner,
         message_id=request.message_id,
         page_id=request.page_id,

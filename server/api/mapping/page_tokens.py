@@ -108,7 +108,7 @@ FAILURES: Listing[Failure, str] = Listing(
     "ListFailed", Name, start="", cursor_of=lambda failure: failure.row.recipient_id
 )
 RETRIES: Listing[RetryRound, int] = Listing(
-    "ListRetries", Number, start=2**62, cursor_of=lambda found: found.asked.round
+    "ListRetries", Number, start=2**62, cursor_of=lambda found: found.first_slice.round
 )
 EVENTS: Listing[RecordedEvent, int] = Listing("ListEvents", Number, start=0, cursor_of=lambda event: event.position)
 SUMMARIES: Listing[FailureSummary, tuple[Micros, str] | None] = Listing(

@@ -27,7 +27,7 @@ from server.api.mapping.enums import CANARY_STATES, ERROR_TYPES, RESEND_CAUSES, 
 from server.api.mapping.message_requests import error_types_of
 from server.api.mapping.times import timestamp
 from server.api.validation import resends as rules
-from server.commands.rounds import RoundStarted
+from server.commands.rounds import RoundSummary
 from server.crypto.labels import Labels
 from server.queries import rounds
 from server.queries.rounds import RetryFilter
@@ -57,7 +57,7 @@ def _canary(canary: resend_pb2.Canary) -> Canary:
     return Canary(recipients=canary.recipients, max_failure_share=canary.max_failure_share)
 
 
-def resend_response(started: RoundStarted) -> ResendResponse:
+def resend_response(started: RoundSummary) -> ResendResponse:
     """Return the response for a started round, or for a dry run."""
     return ResendResponse(
         recipients_to_retry=started.recipients,
@@ -95,7 +95,7 @@ def list_retries_response(
 
 
 def _round(found: rounds.RetryRound, labels: Labels) -> RetryRound:
-    asked = found.asked
+    asked = found.first_slice
     return RetryRound(
         round=asked.round,
         trigger=RETRY_TRIGGERS.number(asked.trigger),

@@ -47,12 +47,12 @@ from server.api.mapping.message_requests import MessageAt
 from server.api.servicers.draining import Drain
 from server.api.servicers.send_streams import open_stream
 from server.api.services import Services
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.queries.attempts import list_attempts
-from server.queries.failures import FailureGroups, list_failures, uncached_counts
-from server.queries.lists import batches_of_message
+from server.queries.failures import RetryGroupCache, list_failures, uncached_counts
+from server.queries.lists import list_batches
 from server.queries.message_events import list_events
-from server.queries.rounds import NextRounds, list_retries
+from server.queries.rounds import NextRoundTimes, list_retries
 
 T = TypeVar("T")
 
@@ -60,11 +60,11 @@ T = TypeVar("T")
 class DeliveryServicer(DeliveryServiceBase):
     """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(self, services: Services, next_rounds: NextRounds, drain: Drain) -> None:
+    def __init__(self, services: Services, next_rounds: NextRoundTimes, drain: Drain) -> None:
         self._services = services
         self._log = services.log
         self._labels = services.labels
-        self._failure_groups = FailureGroups()
+        self._failure_groups = RetryGroupCache()
         self._next_rounds = next_rounds
         self._drain = drain
 
@@ -86,7 +86,7 @@ class DeliveryServicer(DeliveryServiceBase):
 
     async def GetMessage(self, request: GetMessageRequest, context: Context) -> GetMessageResponse:
         wanted = message_requests.message_at(request, visible_owner(context))
-        row = await self._at(wanted, lambda sql: find_message(sql, wanted.owner, wanted.message_id))
+        row = await self._at(wanted, lambda sql: require_message(sql, wanted.owner, wanted.message_id))
         next_round = await self._next_round(wanted, row)
         is_past = wanted.time is not None
         return GetMessageResponse(message=messages.message(row, self._labels, next_round, is_past=is_past))
@@ -112,7 +112,7 @@ class DeliveryServicer(DeliveryServiceBase):
     async def ListBatches(self, request: ListBatchesRequest, context: Context) -> ListBatchesResponse:
         wanted = message_requests.batch_filter(request, visible_owner(context))
         page = page_tokens.BATCHES.page(request, wanted)
-        found = await self._log.read(batches_of_message(wanted, after=page.after, limit=page.limit))
+        found = await self._log.read(list_batches(wanted, after=page.after, limit=page.limit))
         return deliveries.list_batches_response(*page.cut(found))
 
     async def ListDeliveries(self, request: ListDeliveriesRequest, context: Context) -> ListDeliveriesResponse:
@@ -121,7 +121,7 @@ class DeliveryServicer(DeliveryServiceBase):
         found = await self._log.read(list_attempts(visible_owner(context), wanted, after=page.after, limit=page.limit))
         next_round = (await self._next_rounds.of([found.message])).get(wanted.message_id) if found.retryable else None
         rows, token = page.cut(found.rows)
-        shown = await self._services.names.shown(rows)
+        shown = await self._services.names.open_in(rows)
         return deliveries.list_deliveries_response(found, shown, token, next_round, self._services.names.ids)
 
     async def ListFailed(self, request: ListFailedRequest, context: Context) -> ListFailedResponse:

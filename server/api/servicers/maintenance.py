@@ -25,8 +25,8 @@ class MaintenanceServicer(MaintenanceServiceBase):
     async def CleanupDeliveries(self, request: CleanupDeliveriesRequest, context: Context) -> CleanupDeliveriesResponse:
         command = maintenance.cleanup_command(request, calling_owner(context))
         if command.validate_only:
-            return maintenance.cleanup_dry_run_response(await self._services.cleanups.would_remove(command))
-        return maintenance.cleanup_response(await self._services.cleanups.clean(command))
+            return maintenance.cleanup_dry_run_response(await self._services.cleanups.count_removable(command))
+        return maintenance.cleanup_response(await self._services.cleanups.start(command))
 
     async def GetCleanup(self, request: GetCleanupRequest, _context: Context) -> GetCleanupResponse:
         return maintenance.get_cleanup_response(await self._services.cleanups.find(maintenance.cleanup_id(request)))

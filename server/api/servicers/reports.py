@@ -18,15 +18,15 @@ from server.api.caller import Context, visible_owner
 from server.api.mapping import delivery_reports, exports, page_tokens, reports
 from server.api.services import Services
 from server.queries.export import export
-from server.queries.lists import failures_of_messages
+from server.queries.lists import summarize_failures
 from server.queries.reports import delivery_report
-from server.queries.rounds import NextRounds
+from server.queries.rounds import NextRoundTimes
 
 
 class ReportServicer(ReportServiceBase):
     """Raises domain errors, which the error interceptor maps to statuses."""
 
-    def __init__(self, services: Services, next_rounds: NextRounds) -> None:
+    def __init__(self, services: Services, next_rounds: NextRoundTimes) -> None:
         self._log = services.log
         self._names = services.names
         self._labels = services.labels
@@ -35,7 +35,7 @@ class ReportServicer(ReportServiceBase):
     async def SummarizeFailures(self, request: SummarizeFailuresRequest, context: Context) -> SummarizeFailuresResponse:
         wanted = reports.summary_filter(request, visible_owner(context))
         page = page_tokens.SUMMARIES.page(request, wanted)
-        found = await self._log.read(failures_of_messages(wanted, before=page.after, limit=page.limit))
+        found = await self._log.read(summarize_failures(wanted, before=page.after, limit=page.limit))
         next_retries = await self._next_rounds.of([summary.message for summary in found])
         return reports.summarize_failures_response(*page.cut(found), next_retries, self._labels)
 

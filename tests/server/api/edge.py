@@ -28,7 +28,7 @@ from server.api.services import BatchReleaser, ProgressSource, Services
 from server.auth.certificates import Certificates
 from server.background.timer_report import RetrySchedule, TimerResult, TimerRun
 from server.commands.cleanup import CleanupService
-from server.commands.cleanup_run import CleanupRun
+from server.commands.cleanup_worker import CleanupWorker
 from server.commands.erasure import ErasureService
 from server.commands.lifecycle import CancelService, PauseService
 from server.commands.pages import PageHoldService, PageShareService, PutPageService
@@ -44,7 +44,7 @@ from server.eventstore.store import Store
 from server.messenger.channel import OutgoingMessage, PageCredentials, SendResult, TokenAccepted, TokenCheck
 from server.progress.progress import Progress
 from server.queries.history import History
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 from tests.builders import (
     NOW,
     PAGE,
@@ -237,7 +237,7 @@ async def running_edge(
     channel, hub, timer, stuck = TokenChannel(), ScriptedHub(), ScriptedTimer(), ScriptedBatches()
     async with EventStore(store or SqliteStore(folder / "redrive.db")) as own_log:
         log = CallerLog(own_log)
-        cleanups = CleanupRun(own_log, wall_clock)
+        cleanups = CleanupWorker(own_log, wall_clock)
         sends = SendService(log, vault, wall_clock)
         services = Services(
             log=log,
@@ -252,7 +252,7 @@ async def running_edge(
             receipts=ReceiptService(log, vault.ids, wall_clock),
             cleanups=CleanupService(log, cleanups, wall_clock),
             erasures=ErasureService(log, vault, wall_clock),
-            names=Names(log, vault),
+            names=RecipientNames(log, vault),
             labels=vault.labels,
             progress=hub if progress is None else progress(log),
             timer=timer,

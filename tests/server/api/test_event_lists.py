@@ -71,14 +71,14 @@ async def test_each_event_has_a_summary(edge: Edge) -> None:
         "Accepted from local: 3 recipients in 1 batch",
         "Planned: 3 recipients in round 0",
         "Claimed by worker-1",
-        "About to leave: 3",
+        "Dispatched: 3",
         "2 failed, 1 sent (1 NETWORK, 1 INVALID_RECIPIENT)",
-        "Done: no delivery of it is open",
+        "Done: none of its deliveries is open",
         "Round 1 (MANUAL) by local: 1 recipient in 1 batch from number 2",
         "Planned: 1 recipient in round 1",
         "Cancelled by local",
-        "What was pending is cancelled",
-        "Done: no delivery of it is open",
+        "Its pending deliveries were cancelled",
+        "Done: none of its deliveries is open",
     ]
 
 
@@ -144,7 +144,7 @@ async def test_late_outcomes_are_called_late(edge: Edge) -> None:
     batch = batches.fold(await edge.log.load(stream))
     await edge.commit(stream, batch.version, *batch_decisions.record_late(batch, [known(0)], now=NOW))
 
-    assert (await events(edge, message_id)).events[-1].summary == "Known late: 1 sent"
+    assert (await events(edge, message_id)).events[-1].summary == "Recorded late: 1 sent"
 
 
 async def test_events_are_listed_in_pages(edge: Edge) -> None:
@@ -193,7 +193,7 @@ async def test_a_page_limited_by_its_size_has_the_token_of_the_next(
     """An answer stays below 4 MiB, gRPC's default limit, and is created in a tenth of a second."""
     message_id = await create_history(edge)
     whole = names(await events(edge, message_id))
-    monkeypatch.setattr(history_events, "MOST_BYTES", 1)
+    monkeypatch.setattr(history_events, "MAX_PAGE_BYTES", 1)
     found: list[tuple[int, int, str]] = []
     page = await events(edge, message_id)
     while page.next_page_token:

@@ -169,13 +169,13 @@ async def test_past_failures_are_listed_in_pages_of_one_time(
 async def test_rebuilt_states_are_discarded_after_a_while(history_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEPT_SECONDS", 0.0)
     forgotten: list[Replay] = []
-    let_go = history._let_go
+    let_go = history._close_in_thread
 
     def watched(replay: Replay) -> None:
         forgotten.append(replay)
         let_go(replay)
 
-    monkeypatch.setattr(history, "_let_go", watched)
+    monkeypatch.setattr(history, "_close_in_thread", watched)
 
     first, again = await message_at(history_edge, 25), await message_at(history_edge, 25)
 

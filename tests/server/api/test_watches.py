@@ -14,7 +14,7 @@ from projections.sql import micros
 from redrive.v1.delivery_service_pb2 import WatchProgressRequest, WatchProgressResponse
 from redrive.v1.error_pb2 import ErrorType, ErrorTypeCount
 from redrive.v1.message_pb2 import Counts, MessageStatus
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.progress.progress import Progress
 from tests.builders import FAILED, NOW, OWNER, after
 from tests.server.api.edge import Edge
@@ -28,7 +28,7 @@ async def progress_of_a_message(edge: Edge) -> Progress:
     return Progress(
         sequence=17,
         time=NOW,
-        message=await edge.log.read(lambda sql: find_message(sql, OWNER, message_id)),
+        message=await edge.log.read(lambda sql: require_message(sql, OWNER, message_id)),
         error_types={Kind.NETWORK: 1},
         messages_per_second=2.5,
         eta=timedelta(seconds=1.5),

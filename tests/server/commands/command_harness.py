@@ -22,13 +22,13 @@ from projections.sql import Sql
 from server.commands.lifecycle import CancelService, PauseService
 from server.commands.lookup import load_message
 from server.commands.resend import ResendService
-from server.commands.rounds import AutomaticRoundService, RoundStarted
+from server.commands.rounds import AutomaticRoundService, RoundSummary
 from server.commands.send import SendService
 from server.commands.send_stream import StreamSendService
 from server.crypto import person_keys
 from server.crypto.vault import Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 from tests.builders import (
     OWNER,
     PAGE,
@@ -107,7 +107,7 @@ class CommandHarness:
         assert completed is not None
         await self.append(message_stream(message_id), message.version, completed)
 
-    async def resend(self, message_id: str, **fields: Any) -> RoundStarted:
+    async def resend(self, message_id: str, **fields: Any) -> RoundSummary:
         return await self.resends.resend(resend_message(message_id, **fields))
 
     async def plan_round(self, message_id: str, recipient_ids: Sequence[str]) -> None:
@@ -167,7 +167,9 @@ class CommandHarness:
         """Return the recipients' names as readers see them."""
         wanted = DeliveryFilter(message_id=message_id)
         rows = await self.log.read(lambda sql: list_recipients(sql, wanted, after="", limit=ALL))
-        return {row.recipient_id: row.recipient_name for row in await Names(self.log, self.vault).shown(rows)}
+        return {
+            row.recipient_id: row.recipient_name for row in await RecipientNames(self.log, self.vault).open_in(rows)
+        }
 
     async def variables(self, created: BatchCreated) -> list[Mapping[str, str]]:
         """Return a batch's variables by position."""

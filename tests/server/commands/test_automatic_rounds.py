@@ -6,7 +6,7 @@ import pytest
 
 from domain.message_events import RetryRequested
 from domain.retry import OnUnconfirmed, RetryPolicy, RetryTrigger
-from server.commands.rounds import RoundStarted
+from server.commands.rounds import RoundSummary
 from tests.builders import FAILED, FAILED_FOR_GOOD, SENT, UNCONFIRMED, auto, cancel_message, cron, crowd, people
 from tests.server.commands.command_harness import CommandHarness
 
@@ -42,7 +42,7 @@ async def test_two_concurrent_triggers_start_one_round(harness: CommandHarness) 
 
     started = await asyncio.gather(*(harness.rounds.start(message_id, CRON, retry_count=0) for _ in range(5)))
 
-    assert sum(isinstance(one, RoundStarted) for one in started) == 1
+    assert sum(isinstance(one, RoundSummary) for one in started) == 1
     assert (await harness.row(message_id)).retry_count == 1
 
 

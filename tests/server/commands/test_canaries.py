@@ -11,7 +11,7 @@ from domain.message_events import RetryRequested, RetryStopped
 from domain.outcome import Outcome
 from domain.retry import RetrySelection
 from server.commands.open_rounds import OpenRoundService
-from server.commands.rounds import RoundStarted
+from server.commands.rounds import RoundSummary
 from server.eventstore.commit import EventLog
 from server.queries.rounds import CanaryState, RetryFilter, RetryRound, list_retries
 from tests.builders import FAILED, NOW, OWNER, SENT, UNCONFIRMED, cancel_message, crowd
@@ -63,7 +63,7 @@ async def test_a_canary_goes_to_the_first_recipients_only(harness: CommandHarnes
     started = await harness.resend(message_id, canary=TEN)
     await decide(harness, message_id)
 
-    assert started == RoundStarted(recipients=10, batches=1, start_number=2, skipped={}, after_canary=50)
+    assert started == RoundSummary(recipients=10, batches=1, start_number=2, skipped={}, after_canary=50)
     assert (dry.recipients, dry.batches, dry.after_canary) == (10, 1, 50)
     assert await harness.taken(message_id) == ALL[:10]
     assert await states(harness, message_id) == [CanaryState.UNDER_WAY]
@@ -153,7 +153,7 @@ async def test_the_remaining_recipients_are_those_of_the_request(harness: Comman
 
     assert await harness.taken(message_id) == ALL[:30]
     assert await harness.taken(message_id, round_=2) == ALL[30:]
-    assert [one.asked.round for one in await rounds(harness, message_id)] == [2, 1]
+    assert [one.first_slice.round for one in await rounds(harness, message_id)] == [2, 1]
     assert (await harness.row(message_id)).round == (await harness.message(message_id)).round == 2
 
 
@@ -266,9 +266,11 @@ async def test_every_round_lists_its_caller_reason_selection_and_results(harness
 
     second, first = await rounds(harness, message_id)
 
-    assert (first.asked.requested_by, first.asked.messages_per_second) == (OWNER, 2.5)
-    assert harness.vault.labels.resend_reasons.open(first.asked.reason, first.asked.message_id) == "she called"
-    assert first.asked.selection == RetrySelection(recipients_named=True)
+    assert (first.first_slice.requested_by, first.first_slice.messages_per_second) == (OWNER, 2.5)
+    assert (
+        harness.vault.labels.resend_reasons.open(first.first_slice.reason, first.first_slice.message_id) == "she called"
+    )
+    assert first.first_slice.selection == RetrySelection(recipients_named=True)
     assert {status.value: count for status, count in first.attempts.items() if count} == {"FAILED": 1}
     assert {status.value: count for status, count in second.attempts.items() if count} == {"PENDING": 2}
-    assert second.asked.skipped == {"ALREADY_SENT": 1}
+    assert second.first_slice.skipped == {"ALREADY_SENT": 1}

@@ -158,7 +158,7 @@ async def test_the_list_of_rounds_shows_that_the_content_changed(harness: Comman
     wanted = RetryFilter(owner=OWNER, message_id=message_id)
     found = await list_retries(harness.log, wanted, before=2**62, limit=10)
 
-    assert [one.asked.selection.content_changed for one in found] == [False, True]
+    assert [one.first_slice.selection.content_changed for one in found] == [False, True]
 
 
 # Stored data

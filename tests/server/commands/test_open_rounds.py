@@ -14,7 +14,7 @@ from domain.retry import RetryTrigger, SkipReason
 from server.commands import changed_recipients
 from server.commands.open_rounds import OpenRoundService
 from server.commands.resend import ResendService
-from server.commands.rounds import RoundStarted
+from server.commands.rounds import RoundSummary
 from server.eventstore.commit import EventLog
 from server.eventstore.stream import recorded_at
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, auto, cancel_message, crowd, resend_message
@@ -22,7 +22,7 @@ from tests.server.commands.command_harness import CommandHarness
 from tests.server.commands.crashing_log import CrashingLog, Killed
 
 ALL = [who.id for who in crowd(250)]
-STARTED = RoundStarted(recipients=250, batches=3, start_number=4, skipped={})
+STARTED = RoundSummary(recipients=250, batches=3, start_number=4, skipped={})
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ async def test_changes_are_read_once_for_all_steps_of_an_open_round(
 async def test_a_new_token_between_two_steps_leaves_no_recipient_out(harness: CommandHarness) -> None:
     message_id = await resent(harness)
     service = OpenRoundService(harness.log, lambda: NOW)
-    await service.go_on(message_id)
+    await service.continue_round(message_id)
 
     await harness.replace_token()
     await service.finish(message_id)

@@ -4,7 +4,7 @@ import pytest
 
 from domain.content import Attachment, Content
 from domain.fault import ErrorType
-from server.commands.idempotency import PayloadHash, Write
+from server.commands.idempotency import PayloadHash, WriteCommand
 from tests.builders import cancel_message, cron, put_page, resend_message, send_message
 
 TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": None})
@@ -29,6 +29,6 @@ TEMPLATE = Attachment(type="template", template={"b": [1.0, {"z": 1}], "delay": 
         ),
     ],
 )
-def test_a_request_without_later_fields_has_the_hash_of_earlier_releases(command: Write, hashed: str) -> None:
+def test_a_request_without_later_fields_has_the_hash_of_earlier_releases(command: WriteCommand, hashed: str) -> None:
     """A caller may repeat a request across an upgrade of the server."""
     assert PayloadHash(command, b"k").hexdigest() == hashed

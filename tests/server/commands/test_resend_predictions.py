@@ -141,11 +141,11 @@ async def seen(harness: CommandHarness, message_id: str) -> int:
     return (await harness.row(message_id)).sequence
 
 
-@pytest.mark.parametrize("at_once", [1, changed_recipients.EVENTS_IN_A_SLICE])
+@pytest.mark.parametrize("at_once", [1, changed_recipients.EVENTS_AT_ONCE])
 async def test_a_recipient_that_has_changed_since_the_sequence_is_not_taken(
     harness: CommandHarness, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(changed_recipients, "EVENTS_IN_A_SLICE", at_once)
+    monkeypatch.setattr(changed_recipients, "EVENTS_AT_ONCE", at_once)
     message_id = await harness.sent({"ann": FAILED, "bob": FAILED, "cid": FAILED, "dan": FAILED, "eve": SENT})
     sequence = await seen(harness, message_id)
     await harness.resend(message_id, recipient_ids=("ann", "bob"))
@@ -165,7 +165,7 @@ async def test_a_dry_run_reads_changes_in_slices_and_no_recipients(
     """Each read is bounded, for messages of any size."""
     ids = [f"r{number}" for number in range(250)]
     message_id = await harness.sent(dict.fromkeys(ids, FAILED))
-    monkeypatch.setattr(changed_recipients, "EVENTS_IN_A_SLICE", 2)
+    monkeypatch.setattr(changed_recipients, "EVENTS_AT_ONCE", 2)
     monkeypatch.setattr(changed_recipients, "recorded_at", at_most(2, recorded_at))
     monkeypatch.setattr(retry_groups, "next_attempts", None)
     monkeypatch.setattr(retry_groups, "find_named", None)

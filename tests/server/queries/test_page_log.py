@@ -83,12 +83,12 @@ async def log(database_url: str) -> AsyncIterator[EventStore]:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 @pytest.mark.parametrize("part", [1, 2, 500])
-@pytest.mark.parametrize("most_bytes", [1, 700, message_events.MOST_BYTES])
+@pytest.mark.parametrize("most_bytes", [1, 700, message_events.MAX_PAGE_BYTES])
 async def test_each_event_appears_once_in_log_order(
     log: EventStore, monkeypatch: pytest.MonkeyPatch, part: int, limit: int, most_bytes: int
 ) -> None:
     monkeypatch.setattr(message_events, "EVENTS_AT_ONCE", part)
-    monkeypatch.setattr(message_events, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(message_events, "MAX_PAGE_BYTES", most_bytes)
     wanted = EventFilter(owner=OWNER, message_id=MESSAGE)
 
     found = list((await list_events(log, wanted, after=0, limit=limit)).events)

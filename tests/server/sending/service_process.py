@@ -41,7 +41,7 @@ from server.eventstore.store import Store
 from server.messenger.channel import Channel
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 from server.sandbox.record import Arrival
 from server.sandbox.runner import Sandbox
 from server.sending.dispatcher import Dispatcher
@@ -79,7 +79,7 @@ class ServiceProcess:
         self.resends = ResendService(log, vault, wall_clock)
         self.receipts = ReceiptService(log, vault.ids, wall_clock)
         self.erasures = ErasureService(log, vault, wall_clock)
-        self.names = Names(log, vault)
+        self.names = RecipientNames(log, vault)
         self.puts = PutPageService(log, vault, channel, wall_clock, default_pace=FAST)
         self.stuck = StuckBatches(log, self.dispatcher, worker, wall_clock)
         self.reconciler = Reconciler(log, finalizer, self.cancels, self.streams, worker, wall_clock)

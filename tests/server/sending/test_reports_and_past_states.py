@@ -7,7 +7,7 @@ from domain.delivery import DeliveryStatus as S
 from domain.message_events import RetryRequested
 from projections.delivery_reports import OutcomeCounts, ReportFilter
 from projections.message_rows import MessageRow
-from server.commands.lookup import find_message
+from server.commands.lookup import require_message
 from server.queries.history import History
 from server.queries.reports import DeliveryReport, delivery_report
 from server.sandbox.control import SandboxControl
@@ -57,7 +57,7 @@ async def test_a_past_state_between_two_rounds_is_shown(service: ServiceProcess,
     [retried] = [event.time for event in await service.events(message_id, RetryRequested)]
 
     async def at(time: datetime) -> MessageRow:
-        return await history.ask(OWNER, message_id, time, lambda sql: find_message(sql, OWNER, message_id))
+        return await history.ask(OWNER, message_id, time, lambda sql: require_message(sql, OWNER, message_id))
 
     before_any, before_retry, at_last = (
         await at(first - timedelta(microseconds=1)),

@@ -20,7 +20,7 @@ from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.queries.history import History
-from server.queries.recipient_names import Names
+from server.queries.recipient_names import RecipientNames
 from tests.builders import FAILED, OWNER, after, batch_created, message_submitted, people, send_message
 from tests.databases import opened
 from tests.server.commands.command_harness import ALL, CommandHarness
@@ -143,7 +143,7 @@ async def test_past_states_do_not_name_an_erased_recipient(harness: CommandHarne
 
     for then in (message_id, old):
         rows = await history.ask(OWNER, then, moment, partial(all_recipients, message_id=then))
-        named = await Names(harness.log, harness.vault).shown(rows)
+        named = await RecipientNames(harness.log, harness.vault).open_in(rows)
         assert {row.recipient_id: row.recipient_name for row in named} == {"ann": "", "bob": "Bob"}
     history.close()
 

@@ -9,7 +9,7 @@ from projections import retry_groups
 from projections.retry_groups import RetryContext
 from projections.sql import Sql
 from server.queries import failures
-from server.queries.failures import FailureFilter, FailureGroups, list_failures
+from server.queries.failures import FailureFilter, RetryGroupCache, list_failures
 from tests.builders import FAILED, FAILED_FOR_TOKEN, OWNER, SENT
 from tests.server.commands.command_harness import CommandHarness
 
@@ -22,7 +22,7 @@ class CountingFailures:
     def __init__(self, harness: CommandHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         self.harness = harness
         self.counts = 0
-        self._groups = FailureGroups()
+        self._groups = RetryGroupCache()
         monkeypatch.setattr(retry_groups, "count_groups", self._counted(retry_groups.count_groups))
 
     def _counted(self, groups: Groups) -> Groups:
@@ -72,7 +72,7 @@ async def test_failures_are_counted_again_after_a_new_token(counted: CountingFai
 async def test_the_least_recently_used_message_leaves_the_cache(
     counted: CountingFailures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failures, "MOST", 2)
+    monkeypatch.setattr(failures, "MAX_CACHED_MESSAGES", 2)
     first, second, third = [await counted.harness.sent({"ann": FAILED}) for _ in range(3)]
     for message_id in (first, second, first, third):
         await counted.retryable(message_id)

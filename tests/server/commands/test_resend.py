@@ -10,7 +10,7 @@ from domain.errors import MessageIsCancelled
 from domain.fault import ErrorType
 from domain.outcome import Failed, Outcome
 from domain.retry import OnUnconfirmed, RetryPolicy, SkipReason
-from server.commands.rounds import RoundStarted
+from server.commands.rounds import RoundSummary
 from tests.builders import (
     FAILED,
     FAILED_FOR_GOOD,
@@ -47,7 +47,7 @@ async def test_a_plain_resend_takes_retryable_recipients(harness: CommandHarness
     started = await harness.resend(message_id)
 
     assert await harness.taken(message_id) == ["again", "limited"]
-    assert started == RoundStarted(
+    assert started == RoundSummary(
         recipients=2,
         batches=1,
         start_number=2,

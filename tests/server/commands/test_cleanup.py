@@ -13,9 +13,9 @@ from projections import cleanups, message_rows, removable_deliveries
 from projections.cleanups import CleanupRow
 from projections.sql import Sql
 from server.bootstrap import event_store_over
-from server.commands import cleanup_run
+from server.commands import cleanup_worker
 from server.commands.cleanup import CleanupService
-from server.commands.cleanup_run import CleanupRun
+from server.commands.cleanup_worker import CleanupWorker
 from server.eventstore.commit import EventLog
 from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
@@ -56,8 +56,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def requested(log: EventLog) -> CleanupRow:
     """Request a cleanup that no process carries out yet."""
-    service = CleanupService(log, CleanupRun(log, later), later)
-    return await service.clean(CleanupDeliveries(owner=OWNER, older_than_days=90))
+    service = CleanupService(log, CleanupWorker(log, later), later)
+    return await service.start(CleanupDeliveries(owner=OWNER, older_than_days=90))
 
 
 async def row(log: EventLog, cleanup_id: str) -> CleanupRow:
@@ -78,7 +78,7 @@ async def test_a_repeatedly_interrupted_cleanup_continues_at_its_position(
 ) -> None:
     cleanup = await requested(log)
     assert (cleanup.state, cleanup.deliveries_total, cleanup.deliveries_removed) == ("RUNNING", None, 0)
-    looked, found_after = 0, cleanup_run._found_after
+    looked, found_after = 0, cleanup_worker._find_next
 
     async def break_off(*arguments: Any) -> Any:
         nonlocal looked
@@ -87,12 +87,12 @@ async def test_a_repeatedly_interrupted_cleanup_continues_at_its_position(
             raise RuntimeError
         return await found_after(*arguments)
 
-    monkeypatch.setattr(cleanup_run, "_found_after", break_off)
+    monkeypatch.setattr(cleanup_worker, "_find_next", break_off)
     seen = []
     while not (now := await row(log, cleanup.cleanup_id)).is_done:
         seen.append(now.deliveries_removed)
         with suppress(RuntimeError):
-            await CleanupRun(log, later).work_off()
+            await CleanupWorker(log, later).run_pending()
 
     assert len(set(seen)) > 3
     assert now.deliveries_removed == now.deliveries_total == 2 * MESSAGES
@@ -114,7 +114,7 @@ async def test_two_processes_on_one_cleanup_remove_each_delivery_once(
             )
         cleanup = await requested(log)
         while not (now := await row(log, cleanup.cleanup_id)).is_done:
-            await asyncio.gather(CleanupRun(log, later).work_off(), CleanupRun(other, later).work_off())
+            await asyncio.gather(CleanupWorker(log, later).run_pending(), CleanupWorker(other, later).run_pending())
 
     assert now.deliveries_removed == now.deliveries_total == 2 * MESSAGES
     assert await left(log) == 2 * MESSAGES + len(OUTCOMES) + 1
@@ -136,7 +136,7 @@ async def test_messages_that_change_during_a_cleanup_are_checked_again(
 
     monkeypatch.setattr(removable_deliveries, "is_unchanged", changed_once)
 
-    await CleanupRun(log, later).work_off()
+    await CleanupWorker(log, later).run_pending()
 
     assert refused > 1
     assert (await row(log, cleanup.cleanup_id)).deliveries_removed == 2 * MESSAGES

@@ -1,0 +1,3 @@
+from tests.server.commands.conftest import harness
+
+__all__ = ["harness"]
