@@ -14,6 +14,9 @@ from projections.pages import HoldRow, PageState
 from projections.policy_columns import policy_of, stop_of
 from projections.sql import BulkRows, Micros, Row, Sql, in_condition
 
+# A condition for queries of the log: no row says that the message `:message_id` is another owner's than `:owner`.
+NOT_OF_ANOTHER_OWNER = "NOT EXISTS (SELECT 1 FROM messages WHERE message_id = :message_id AND owner <> :owner)"
+
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the messages table, with the hold and pause of its page.

@@ -42,7 +42,7 @@ from server.commands.rounds import AutomaticRoundService
 from server.commands.send import SendService
 from server.commands.send_stream import StreamSendService
 from server.crypto import rotation, server_keys
-from server.crypto.key_ring import SealingKey, kept_key, parse_key
+from server.crypto.key_ring import SealingKey, load_or_create_key, parse_key
 from server.crypto.vault import Vault
 from server.eventstore.commit import EventLog
 from server.eventstore.event_store import EventStore
@@ -75,7 +75,7 @@ def open_store(settings: Settings) -> Store:
         return _open_sqlite(settings)
     try:
         return PostgresStore(settings.database_url)
-    except PostgresStore.away as error:
+    except PostgresStore.unavailable_errors as error:
         raise StartRefusedError(f"the database of REDRIVE_DATABASE_URL cannot be used: {error}") from error
 
 
@@ -104,7 +104,7 @@ def open_vault(store: Store, settings: Settings) -> Vault:
             raise StartRefusedError(
                 "a key rotation was interrupted: run `redrive-server keys rotate` again with the same keys"
             )
-        if not rotation.opens_one_of_each(sql, key):
+        if not rotation.opens_first_rows(sql, key):
             raise StartRefusedError("the key does not decrypt this database: see REDRIVE_SECRET_KEY")
         payload_key, label_key = server_keys.payload_key(sql, key), server_keys.label_key(sql, key)
     return Vault(key, payload_key, label_key or _made_label_key(store, key))
@@ -129,7 +129,7 @@ def secret_key(store: Store, settings: Settings) -> SealingKey:
     path = key_file(settings)
     if not path.exists() and _holds_secrets(store):
         raise StartRefusedError(f"{path} is missing: restore it, or set REDRIVE_SECRET_KEY to its content")
-    return kept_key(path)
+    return load_or_create_key(path)
 
 
 def key_file(settings: Settings) -> Path:

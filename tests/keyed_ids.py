@@ -16,4 +16,4 @@ def keyed(number: int) -> str:
 
 def message_id_for(owner: str, request_id: str, key: SealingKey = KEY) -> str:
     """Return the message id that a new request gets."""
-    return KeyedIds(key.derived(MESSAGE_IDS), b"").new_message(owner, request_id)
+    return KeyedIds(key.derive(MESSAGE_IDS), b"").new_message(owner, request_id)

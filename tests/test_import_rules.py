@@ -50,6 +50,7 @@ FORBIDDEN_IMPORTS = {  # by contract: importing folder and imported module
         ("server/auth", "server.commands.send"),
         ("server/observability", "server.crypto.vault"),
         ("server/eventstore", "server.cluster.page_leases"),
+        ("server/eventstore", "server.crypto.labels"),
         ("server/messenger", "server.eventstore.store"),
         ("server/webhooks", "server.eventstore.store"),
         ("server/sandbox", "server.webhooks.app"),

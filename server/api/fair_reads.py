@@ -161,6 +161,10 @@ class CallerLog:
         """Write a commit, in a group with other waiting commits; raises Unavailable."""
         return await self._log.commit(commit)
 
+    async def write(self, change: Callable[[Sql], T]) -> T:
+        """Change operational tables; raises Unavailable."""
+        return await self._log.write(change)
+
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
         """Return the events of a stream in order, all or the first few; raises Unavailable."""
         async with self._slot():

@@ -43,7 +43,7 @@ class BackgroundTasks:
         """Take the process's lease, then start all tasks; raises Unavailable."""
         await self._leases.start()
         parts: tuple[Coroutine[Any, Any, None], ...] = (
-            self._leases.keep(),
+            self._leases.keep_renewed(),
             self._dispatcher.run(),
             self._finalizer.run(),
             self._timer.run(),

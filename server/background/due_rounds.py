@@ -17,7 +17,7 @@ from domain.retry import RetryTrigger
 from projections import message_rows, pages
 from projections.message_rows import MessageRow
 from projections.sql import Micros, Sql, from_micros
-from server.cluster.page_leases import closed_for, is_owned_by_another
+from server.cluster.page_leases import is_owned_by_another, retry_after_of
 from server.commands.resend_planning import count_automatically_retryable
 from server.commands.rounds import AutomaticRoundService
 from server.eventstore.commit import EventLog
@@ -118,4 +118,4 @@ class DueRounds:
             return None
         if is_owned_by_another(sql, row.page_id, self._worker):
             return OWNER_SECONDS
-        return closed_for(sql, row.page_id)
+        return retry_after_of(sql, row.page_id)

@@ -9,7 +9,7 @@ import structlog
 from domain.errors import Unavailable
 from projections import message_rows
 from server.background.round_finalizer import RoundFinalizer
-from server.cluster.page_leases import living
+from server.cluster.page_leases import live_processes
 from server.commands.lifecycle import CancelService
 from server.commands.send_stream import StreamSendService, abandon_staged
 from server.eventstore.commit import EventLog
@@ -59,7 +59,7 @@ class Reconciler:
         await self._abandon_orphaned_streams()
 
     async def _abandon_orphaned_streams(self) -> None:
-        alive = await self._log.read(living)
+        alive = await self._log.read(live_processes)
         for message_id, worker in await self._log.read(message_rows.staged):
             receives = self._streams.is_open(message_id) if worker == self._worker else worker in alive
             cause = "the process that received the stream has stopped"

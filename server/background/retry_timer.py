@@ -15,10 +15,10 @@ from projections.message_rows import MessageRow
 from projections.sql import Row, Sql, from_micros, micros
 from server.background.timer_report import RetrySchedule, TimerResult, TimerRun, TimerStatus
 from server.background.timetable import Timetable
-from server.cluster.page_leases import closed_for
+from server.cluster.page_leases import retry_after_of
 from server.commands.resend_planning import count_automatically_retryable
 from server.commands.rounds import AutomaticRoundService
-from server.eventstore.commit import Commit, EventLog
+from server.eventstore.commit import EventLog
 
 logger = structlog.get_logger()
 
@@ -69,9 +69,7 @@ class RetryTimer:
     async def _claim_run(self, last_run: datetime | None) -> bool:
         """Return whether this process makes the run that follows `last_run`: one process makes each run."""
         started = self._now()
-        is_claimed: list[bool] = []
-        await self._log.commit(Commit([], also=lambda sql: is_claimed.append(_claim_run(sql, last_run, started))))
-        return is_claimed[-1]
+        return await self._log.write(lambda sql: _claim_run(sql, last_run, started))
 
     async def run_now(self, *, own_schedules: bool = True) -> Sequence[TimerResult]:
         """Start a round of every eligible message now, due or not; raises Unavailable.
@@ -81,7 +79,7 @@ class RetryTimer:
         started = self._now()
         tick = started.isoformat()
         results = [await self._retry(message, tick) async for message in self._eligible(own_schedules=own_schedules)]
-        await self._log.commit(Commit([], also=lambda sql: record_run(sql, started, results)))
+        await self._log.write(lambda sql: record_run(sql, started, results))
         started_rounds = sum(result.status is TimerStatus.STARTED for result in results)
         logger.info("retry_timer_ran", messages=len(results), started=started_rounds, tick=tick)
         return results
@@ -105,7 +103,7 @@ class RetryTimer:
             return _result(message, TimerStatus.NOTHING_TO_DO)
 
     async def _start_round(self, message: MessageRow, tick: str) -> TimerResult:
-        if await self._log.read(lambda sql: closed_for(sql, message.page_id)):
+        if await self._log.read(lambda sql: retry_after_of(sql, message.page_id)):
             return _result(message, TimerStatus.RETRY_AFTER)
         started = await self._rounds.start(
             message.message_id,

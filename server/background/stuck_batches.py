@@ -9,7 +9,7 @@ from domain.streams import batch_stream
 from projections import batches
 from projections.batches import BatchRow
 from projections.sql import Sql
-from server.cluster.page_leases import living
+from server.cluster.page_leases import live_processes
 from server.commands.lookup import require_message
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 from server.sending.batch_receipts import load_receipts
@@ -40,7 +40,7 @@ class StuckBatches:
         return released, await self._log.read(lambda sql: batches.count_open(sql, message_id))
 
     def _stuck(self, sql: Sql, message_id: str) -> list[BatchRow]:
-        alive = living(sql)
+        alive = live_processes(sql)
         started = batches.list_of_message(sql, message_id, statuses=["STARTED"], limit=MAX_BATCHES)
         return [row for row in started if row.worker not in alive or self._is_lost(row)]
 
@@ -50,7 +50,7 @@ class StuckBatches:
 
     def _alive_again(self, sql: Sql, row: BatchRow) -> str | None:
         """Return a reason to refuse the release if the other process has renewed its lease since."""
-        return "alive" if row.worker != self._worker and row.worker in living(sql) else None
+        return "alive" if row.worker != self._worker and row.worker in live_processes(sql) else None
 
     async def _release(self, row: BatchRow) -> bool:
         stream = batch_stream(row.message_id, row.stage, row.number)

@@ -9,10 +9,10 @@ import typer
 
 from server.bootstrap import open_store
 from server.cli.errors import exit_on_error
-from server.cluster.page_leases import living
+from server.cluster.page_leases import live_processes
 from server.eventstore.archive import archive_messages
-from server.eventstore.archive_file import Facts
-from server.eventstore.rebuild import nobody
+from server.eventstore.archive_file import Manifest
+from server.eventstore.rebuild import no_workers
 from server.settings import read_settings
 
 FOLDER = Path("redrive-archive")
@@ -35,11 +35,11 @@ def archive(
     now = datetime.now(UTC)
     with exit_on_error("redrive-server archive"):
         settings = read_settings()
-        workers = nobody if settings.is_embedded else living
+        workers = no_workers if settings.is_embedded else live_processes
         with closing(open_store(settings)) as store:
             moved = archive_messages(store, folder, now - timedelta(days=older_than_days), now, _print_file, workers)
     typer.echo(f"{moved.messages:,} messages archived, {moved.events:,} events in {moved.files:,} files")
 
 
-def _print_file(facts: Facts, messages: int) -> None:
-    typer.echo(f"{facts.file}: {messages:,} messages, {facts.events:,} events", err=True)
+def _print_file(manifest: Manifest, messages: int) -> None:
+    typer.echo(f"{manifest.file}: {messages:,} messages, {manifest.events:,} events", err=True)

@@ -22,7 +22,7 @@ _EXPLAINED = (
     *(SettingsError, StartRefusedError, SecretKeyError, TracingRefusedError, ArchiveError, UnknownEventError, OSError),
     *(DatabaseInUseError, DatabaseIsNewerError, StagingInUseError),
 )
-_DATABASE_AWAY = (*SqliteStore.away, *PostgresStore.away)
+_DATABASE_AWAY = (*SqliteStore.unavailable_errors, *PostgresStore.unavailable_errors)
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import typer
 
 from server.bootstrap import key_file, open_store, secret_key
 from server.cli.errors import exit_on_error
-from server.cluster.page_leases import living
+from server.cluster.page_leases import live_processes
 from server.crypto import rotation
-from server.crypto.key_ring import SealingKey, SecretKeyError, keep_key, parse_key, random_key
+from server.crypto.key_ring import SealingKey, SecretKeyError, parse_key, random_key, write_key
 from server.crypto.rotation import WrongKeyError
-from server.eventstore.rebuild import nobody
+from server.eventstore.rebuild import no_workers
 from server.eventstore.store import Store
 from server.settings import Settings, read_settings
 
@@ -53,7 +53,7 @@ def _rotate(settings: Settings, store: Store, given: str) -> None:
     if new.is_same(old):
         raise SecretKeyError("the new key is the one in use")
     try:
-        found = rotation.rotate(store, old, new, nobody if settings.is_embedded else living)
+        found = rotation.rotate(store, old, new, no_workers if settings.is_embedded else live_processes)
     except WrongKeyError as error:
         reason = f"nothing was changed: neither the old key nor the new one decrypts a row of {error}"
         raise SecretKeyError(reason) from error
@@ -78,7 +78,7 @@ def _new_key(given: str, file: Path | None) -> SealingKey:
     if not pending.exists():
         key = given or random_key()
         parse_key(key, NEW_KEY)
-        keep_key(pending, key)
+        write_key(pending, key)
     new = parse_key(pending.read_text().strip(), str(pending))
     if given and not new.is_same(parse_key(given, NEW_KEY)):
         raise SecretKeyError(f"a rotation to the key in {pending} was interrupted: run it without {NEW_KEY}")

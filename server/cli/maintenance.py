@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from projections import read_models
 from server.bootstrap import open_store
 from server.cli.errors import exit_on_error
-from server.cluster.page_leases import living
+from server.cluster.page_leases import live_processes
 from server.eventstore import rebuild as rebuilding
 from server.eventstore import schema
 from server.eventstore.rebuild import Difference, Report
@@ -48,7 +48,7 @@ def rebuild(
     """
     with exit_on_error("redrive-server rebuild"):
         settings = read_settings()
-        workers = rebuilding.nobody if settings.is_embedded else living
+        workers = rebuilding.no_workers if settings.is_embedded else live_processes
         with closing(open_store(settings)) as store, _progress() as report:
             found = rebuilding.rebuild(store, report, workers, archive)
     _print_result(found)

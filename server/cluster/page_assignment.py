@@ -1,28 +1,32 @@
-"""Which pages a process works: they spread evenly over the processes that live."""
+"""Page assignment: pages with work are spread evenly over the live processes."""
 
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from projections.batches import pages_with_work
 from projections.sql import Sql
-from server.cluster.page_leases import living, owners
+from server.cluster.page_leases import live_processes, owners
 
 
 class PageShare(NamedTuple):
-    """Pages with work: to work on, and to let go to others."""
+    """The pages that a process works on, and those that it releases to other processes."""
 
     work: Sequence[str]
-    give_up: Sequence[str]
+    release: Sequence[str]
 
 
-def fair_share(pages: Sequence[str], owned_by: Mapping[str, str], alive: Set[str], worker: str) -> PageShare:
-    """One's own pages up to one's share of all that have work, and as many of nobody's as the share leaves room for."""
-    share = -(-len(pages) // max(1, len(alive | {worker})))
+def fair_share(pages: Sequence[str], owned_by: Mapping[str, str], live: Set[str], worker: str) -> PageShare:
+    """Return a worker's share of the pages with work.
+
+    It keeps its own pages up to its share, fills the rest of the share with pages that no live process owns, and
+    releases its own pages beyond the share.
+    """
+    share = -(-len(pages) // max(1, len(live | {worker})))
     mine = [page for page in pages if owned_by.get(page) == worker]
-    free = [page for page in pages if owned_by.get(page) not in alive | {worker}]
+    free = [page for page in pages if owned_by.get(page) not in live | {worker}]
     return PageShare([*mine[:share], *free[: max(0, share - len(mine))]], mine[share:])
 
 
 def share_of(sql: Sql, worker: str) -> PageShare:
-    """The share of a process now."""
-    return fair_share(pages_with_work(sql), owners(sql), living(sql), worker)
+    """Return a process's current share of the pages with work."""
+    return fair_share(pages_with_work(sql), owners(sql), live_processes(sql), worker)

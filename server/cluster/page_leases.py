@@ -1,4 +1,7 @@
-"""Who owns which page: one process at a time, by a lease that it renews (protocol rule 6, protocol rule 7)."""
+"""Page leases: one process owns a page at a time, by a lease that it renews (protocol rule 6, protocol rule 7).
+
+A process with a lease is a row of the table workers; the pages that it owns are rows of the table page_owners.
+"""
 
 import asyncio
 import time
@@ -13,7 +16,7 @@ from domain.fault import Fault
 from projections import page_pauses
 from projections.pages import PageRow
 from projections.sql import Micros, Sql
-from server.eventstore.commit import Commit, EventLog
+from server.eventstore.commit import EventLog
 from server.eventstore.rolling_upgrade import RELEASE
 
 logger = structlog.get_logger()
@@ -22,7 +25,7 @@ RENEWALS_PER_LEASE = 3
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1) // MICROSECOND
 LAST_MICROSECOND = 2**62
-LOOK_SECONDS = 1.0  # between two looks at the clock
+CLOCK_CHECK_SECONDS = 1.0
 HELD_POLL_SECONDS = 0.1
 
 
@@ -40,25 +43,25 @@ class PagePause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def boot_time() -> float:
-    """Seconds on a clock that also counts while the machine sleeps, where there is one."""
+    """Return the seconds of a monotonic clock, one that also counts while the machine sleeps if the system has it."""
     clock: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 def leases(sql: Sql) -> Mapping[str, Micros]:
-    """Every worker's lease."""
+    """Return the time at which each worker's lease expires."""
     rows = sql.rows("SELECT worker, lease_expire_time FROM workers")
     return {row["worker"]: row["lease_expire_time"] for row in rows}
 
 
-def living(sql: Sql) -> frozenset[str]:
-    """The workers whose lease is good by the database's clock."""
+def live_processes(sql: Sql) -> frozenset[str]:
+    """Return the workers whose lease is valid by the database's clock."""
     now = sql.clock()
     return frozenset(worker for worker, expires in leases(sql).items() if expires > now)
 
 
 def owners(sql: Sql) -> Mapping[str, str]:
-    """The worker that owns each page, dead or alive."""
+    """Return the owner of each page, also if its lease has expired; empty for a released page."""
     return {row["page_id"]: row["worker"] for row in sql.rows("SELECT page_id, worker FROM page_owners")}
 
 
@@ -72,7 +75,10 @@ def owns_page(sql: Sql, page_id: str, worker: str, generation: int) -> bool:
 
 
 def set_retry_after(sql: Sql, page_id: str, pause: PagePause) -> None:
-    """Record a pause for every process and beyond a restart; only one that the platform asked for stops the timers."""
+    """Store a page's pause, so that it applies to every process and after a restart.
+
+    Only a pause that the platform requested also stops the retry timers.
+    """
     until = sql.clock() + timedelta(seconds=pause.seconds) // MICROSECOND
     page_pauses.record(sql, page_id, pause.reason, pause.fault, until=until)
     if pause.is_requested:
@@ -83,39 +89,39 @@ def set_retry_after(sql: Sql, page_id: str, pause: PagePause) -> None:
 
 
 def clear_retry_after(sql: Sql, page_id: str) -> None:
-    """End a page's pause, for every process."""
+    """End a page's pause for every process."""
     page_pauses.delete(sql, page_id)
     sql.execute("UPDATE page_owners SET closed_until = 0 WHERE page_id = :page_id", {"page_id": page_id})
 
 
 def paused_for(sql: Sql, page: PageRow) -> float:
-    """Return the seconds until a page may send again; 0 if it is not paused."""
+    """Return the seconds until a page may send again, for any reason; 0 if it is not paused."""
     shown = 0.0 if page.pause is None else (page.pause.until - sql.clock()) / 1_000_000
-    return max(shown, closed_for(sql, page.page_id))
+    return max(shown, retry_after_of(sql, page.page_id))
 
 
-def closed_for(sql: Sql, page_id: str) -> float:
-    """Seconds until the platform's Retry-After for a page is over; 0 when there is none."""
+def retry_after_of(sql: Sql, page_id: str) -> float:
+    """Return the seconds until the platform's Retry-After for a page ends; 0 if there is none."""
     row = sql.row("SELECT closed_until FROM page_owners WHERE page_id = :page_id", {"page_id": page_id})
     return max(0.0, (row["closed_until"] - sql.clock()) / 1_000_000) if row and row["closed_until"] else 0.0
 
 
 def retry_after_times(sql: Sql) -> Mapping[str, Micros]:
-    """Until when the platform wants nothing of the pages that it wants nothing of."""
+    """Return the time at which the platform's Retry-After ends, for each page that has one."""
     rows = sql.rows("SELECT page_id, closed_until FROM page_owners WHERE closed_until > :now", {"now": sql.clock()})
     return {row["page_id"]: row["closed_until"] for row in rows}
 
 
 def is_owned_by_another(sql: Sql, page_id: str, worker: str) -> bool:
-    """Another living process owns the page."""
-    return owners(sql).get(page_id) in living(sql) - {worker}
+    """Return whether another live process owns the page."""
+    return owners(sql).get(page_id) in live_processes(sql) - {worker}
 
 
 class PageLeases:
-    """This process's lease, and the pages it owns by it.
+    """This process's lease and the pages that it owns.
 
-    `lease` is how long a process may give no sign of life before its pages go to another; `batch_lease` is what its
-    claims say. `alone`: the database is this process's for life (file lock), so that all other workers are dead.
+    `lease` is the time without a renewal after which other processes take over its pages. `batch_lease` is the lease of
+    its claims. `alone` means that no other process can use the database (file lock), so all other workers have ended.
     """
 
     def __init__(self, log: EventLog, worker: str, *, lease: timedelta, batch_lease: timedelta, alone: bool) -> None:
@@ -125,37 +131,41 @@ class PageLeases:
         self._lease = lease
         self._alone = alone
         self._held_until = 0.0
-        self.term = 0  # how often the lease was taken: another term than before means that it lapsed in between
+        self.term = 0  # counts up whenever the lease is taken after it had expired
         self._generations: dict[str, int] = {}
 
     @property
     def is_held(self) -> bool:
-        """The lease is known to be good at this moment."""
+        """Whether the lease is certainly valid at this moment."""
         return boot_time() < self._held_until
 
-    async def held(self) -> None:
-        """Waits until the lease is good."""
+    async def wait_until_held(self) -> None:
+        """Wait until the lease is valid."""
         while not self.is_held:  # noqa: ASYNC110 - a clock, not an event, ends the wait
             await asyncio.sleep(HELD_POLL_SECONDS)
 
     async def start(self) -> None:
-        """Takes the first lease; raises Unavailable."""
-        await self._log.commit(Commit([], also=lambda sql: _forget(sql, self.worker, all_others=self._alone)))
+        """Take the first lease, and delete ended workers; raises Unavailable."""
+        await self._log.write(lambda sql: _delete_ended_workers(sql, self.worker, all_others=self._alone))
         await self.renew()
 
     async def renew(self) -> None:
-        """Takes the lease anew; raises Unavailable."""
+        """Renew the lease; raises Unavailable."""
         held_from = boot_time()
-        await self._log.commit(Commit([], also=lambda sql: _renew(sql, self.worker, self._lease)))
+        await self._log.write(lambda sql: _renew(sql, self.worker, self._lease))
         if not self.is_held:
             self.term += 1
         self._held_until = held_from + self._lease.total_seconds()
 
-    async def keep(self) -> None:
-        """Renews until it is cancelled, in time also after the machine slept; a log that is away is tried again."""
+    async def keep_renewed(self) -> None:
+        """Renew the lease until cancelled.
+
+        Checks the clock every second, so that it renews at once after the machine slept. While the database is
+        unavailable it keeps trying.
+        """
         step = self._lease.total_seconds() / RENEWALS_PER_LEASE
         while True:
-            await asyncio.sleep(min(LOOK_SECONDS, step))
+            await asyncio.sleep(min(CLOCK_CHECK_SECONDS, step))
             if boot_time() < self._held_until - 2 * step:
                 continue
             try:
@@ -164,32 +174,31 @@ class PageLeases:
                 logger.warning("lease_not_renewed", worker=self.worker, is_held=self.is_held)
 
     async def end(self) -> None:
-        """Lets the lease and the pages go, so that others need not wait for them; raises Unavailable."""
+        """End the lease, so that other processes can take over the pages at once; raises Unavailable."""
         self._held_until = 0.0
-        await self._log.commit(Commit([], also=lambda sql: _end(sql, self.worker)))
+        await self._log.write(lambda sql: _end(sql, self.worker))
 
-    async def own(self, page_id: str) -> int | None:
-        """The generation of this process's ownership of a page; None while another living process owns it."""
+    async def acquire_page(self, page_id: str) -> int | None:
+        """Own a page, and return the generation of the ownership; None if another live process owns it."""
         if page_id not in self._generations:
-            owned: list[int | None] = []
-            await self._log.commit(Commit([], also=lambda sql: owned.append(_own(sql, page_id, self.worker))))
-            if owned[-1] is None:
+            generation = await self._log.write(lambda sql: _acquire(sql, page_id, self.worker))
+            if generation is None:
                 return None
-            self._generations[page_id] = owned[-1]
+            self._generations[page_id] = generation
         return self._generations[page_id]
 
-    async def give_up(self, page_id: str) -> None:
-        """Lets a page go to another process; raises Unavailable."""
-        self.disown(page_id)
-        await self._log.commit(Commit([], also=lambda sql: _give_up(sql, page_id, self.worker)))
+    async def release_page(self, page_id: str) -> None:
+        """Release a page, so that another process can own it; raises Unavailable."""
+        self.forget_page(page_id)
+        await self._log.write(lambda sql: _release(sql, page_id, self.worker))
 
-    def disown(self, page_id: str) -> None:
-        """Forgets a page that another process was found to own."""
+    def forget_page(self, page_id: str) -> None:
+        """Drop this process's record of a page that another process owns now."""
         self._generations.pop(page_id, None)
 
 
-def _forget(sql: Sql, worker: str, *, all_others: bool) -> None:
-    """Workers that are dead for certain: of a database of one's own all others, else those of yesterday."""
+def _delete_ended_workers(sql: Sql, worker: str, *, all_others: bool) -> None:
+    """Delete workers that have certainly ended: all others, or those whose lease expired more than a day ago."""
     before = LAST_MICROSECOND if all_others else sql.clock() - DAY
     sql.execute(
         "DELETE FROM workers WHERE worker <> :worker AND lease_expire_time < :before",
@@ -211,20 +220,20 @@ def _end(sql: Sql, worker: str) -> None:
     sql.execute("DELETE FROM workers WHERE worker = :worker", {"worker": worker})
 
 
-def _give_up(sql: Sql, page_id: str, worker: str) -> None:
-    """Its generation stays, so that the next owner's is higher."""
+def _release(sql: Sql, page_id: str, worker: str) -> None:
+    """Clear the owner. The generation stays, so that the next owner's is higher."""
     sql.execute(
         "UPDATE page_owners SET worker = '' WHERE page_id = :page_id AND worker = :worker",
         {"page_id": page_id, "worker": worker},
     )
 
 
-def _own(sql: Sql, page_id: str, worker: str) -> int | None:
+def _acquire(sql: Sql, page_id: str, worker: str) -> int | None:
     owner = sql.row("SELECT worker, generation FROM page_owners WHERE page_id = :page_id", {"page_id": page_id})
     if owner is not None and owner["worker"] == worker:
         generation: int = owner["generation"]
         return generation
-    if owner is not None and owner["worker"] in living(sql):
+    if owner is not None and owner["worker"] in live_processes(sql):
         return None
     generation = 1 + (owner["generation"] if owner else 0)
     sql.execute(

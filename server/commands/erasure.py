@@ -95,9 +95,9 @@ class _KeyDestruction:
         """Store the keys of each batch again, without the person's."""
         places = list(self._positions)
         for start in range(0, len(places), BATCHES_AT_ONCE):
-            sealed = person_keys.sealed(sql, places[start : start + BATCHES_AT_ONCE])
+            sealed = person_keys.load_sealed_keys(sql, places[start : start + BATCHES_AT_ONCE])
             left = {
-                place: person_keys.opened(self._vault, place, keys).without(self._positions[place])
+                place: person_keys.open_keys(self._vault, place, keys).without(self._positions[place])
                 for place, keys in sealed.items()
             }
-            person_keys.keep(self._vault, left)(sql)
+            person_keys.save_keys(self._vault, left)(sql)

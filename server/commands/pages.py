@@ -31,7 +31,7 @@ from server.commands.decisions import Decision, commit_once
 from server.commands.idempotency import PayloadHash, stamp_for
 from server.commands.lookup import owner_filter, require_page
 from server.crypto.vault import PageSecrets, Vault
-from server.eventstore.commit import Commit, EventLog, StreamEvents, both
+from server.eventstore.commit import Commit, EventLog, StreamEvents, combine
 from server.eventstore.rolling_upgrade import older_release_is_running
 from server.messenger.channel import Channel, PageCredentials, TokenAccepted, TokenRejected
 
@@ -156,7 +156,7 @@ class PutPageService:
     def _keep_secrets(self, page: Page, secrets: PageSecrets | None) -> AlsoWrite | None:
         if secrets is None:
             return None
-        return self._vault.keep_page_secrets(page.id, secrets, page.token_generation + 1)
+        return self._vault.save_page_secrets(page.id, secrets, page.token_generation + 1)
 
     async def _settings(self, command: PutPage, page: Page) -> PageSettings:
         return PageSettings(
@@ -168,7 +168,7 @@ class PutPageService:
     async def _name(self, command: PutPage, page: Page) -> str:
         """Return the name as it is stored: sealed, unless a server of the earlier release runs, which shows it."""
         names, stored = self._vault.labels.page_names, page.settings.name
-        if not command.name or names.keeps(command.name, stored, page.id):
+        if not command.name or names.matches(command.name, stored, page.id):
             return stored
         return command.name if await self._log.read(older_release_is_running) else names.seal(command.name, page.id)
 
@@ -236,7 +236,7 @@ class PageHoldService:
         return await _load_row(self._log, wanted, command.page_id)
 
     async def _also(self, page: Page, events: Sequence[PageEvent]) -> AlsoWrite:
-        return both(await self._reseal_secrets(page, events), _end_pause(page, events))
+        return combine(await self._reseal_secrets(page, events), _end_pause(page, events))
 
     async def _reseal_secrets(self, page: Page, events: Sequence[PageEvent]) -> AlsoWrite:
         """Seal the page's secrets again if its token generation changes, because they are sealed together with it."""
@@ -244,7 +244,7 @@ class PageHoldService:
         if generation == page.token_generation:
             return _write_nothing
         stored = await self._log.read(self._vault.page_secrets(page.id))
-        return self._vault.keep_page_secrets(page.id, stored.secrets, generation) if stored else _write_nothing
+        return self._vault.save_page_secrets(page.id, stored.secrets, generation) if stored else _write_nothing
 
 
 def _end_pause(page: Page, events: Sequence[PageEvent]) -> AlsoWrite:

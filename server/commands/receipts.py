@@ -72,7 +72,7 @@ class ReceiptService:
         return [_sent_to(sql, PageRecipient(owner, one.page_id, one.recipient_id), one) for one in received]
 
     def _name(self, echo: ReportedReceipt) -> DeliveryReference | None:
-        place = self._ids.place_of(echo.delivery_id)
+        place = self._ids.verified_place(echo.delivery_id)
         return None if place is None else DeliveryReference(echo.page_id, echo.recipient_id, *place)
 
     def _by_batch(

@@ -24,9 +24,9 @@ from projections.sql import Sql, micros
 from server.commands.idempotency import PayloadHash, find_first_answer, stamp_for
 from server.commands.lookup import owner_filter, require_message, require_page
 from server.crypto import person_keys
-from server.crypto.person_keys import BatchKeys, joined, new_keys
+from server.crypto.person_keys import BatchKeys, new_keys, pack
 from server.crypto.vault import MessageKey, Vault
-from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, both
+from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents, combine
 from server.eventstore.rolling_upgrade import older_release_is_running
 from server.eventstore.stream import events_of
 from server.runtime.cooperative import yield_between
@@ -134,7 +134,9 @@ class SendService:
         )
         commit = Commit(
             [StreamEvents(message_stream(message_id), message.version, [submitted]), *appends_of(batches)],
-            also=both(self._vault.keep_message_key(message_id, key), person_keys.keep(self._vault, keys_of(batches))),
+            also=combine(
+                self._vault.save_message_key(message_id, key), person_keys.save_keys(self._vault, keys_of(batches))
+            ),
         )
         result = await self._log.commit(commit)
         if not isinstance(result, Committed):
@@ -278,11 +280,11 @@ def _sealed_by_person(
     keys = new_keys(len(group))
     names, sealed_variables = [], []
     for position, recipient in enumerate(group):
-        own = keys.of(position)
+        own = keys.key_at(position)
         names.append(own.seal_name(recipient.name))
         sealed_variables.append(own.seal_variables(variables[position]))
     created = plan.batch_created(
-        index, planned, joined(sealed_variables), sealed_names=joined(names), sealed_by_person=True
+        index, planned, pack(sealed_variables), sealed_names=pack(names), sealed_by_person=True
     )
     return NewBatch(created, keys)
 

@@ -31,7 +31,7 @@ from server.commands.send import (
     submitted_event,
     without_duplicates,
 )
-from server.crypto.person_keys import forget_message, keep
+from server.crypto.person_keys import delete_message_keys, save_keys
 from server.crypto.vault import MessageKey, Vault
 from server.eventstore.commit import Commit, Committed, EventLog, StreamEvents
 from server.eventstore.rolling_upgrade import older_release_is_running
@@ -96,7 +96,7 @@ class StreamSendService:
         key = self._vault.new_message_key(message_id)
         commit = Commit(
             [StreamEvents(message_stream(message_id), message.version, [staged])],
-            also=self._vault.keep_message_key(message_id, key),
+            also=self._vault.save_message_key(message_id, key),
         )
         entry = await self._open(message_id, commit)
         staged_message = StagedMessage(message_id, message.version + 1, command, key, self._vault)
@@ -172,7 +172,7 @@ class StagedStream:
         planning = new_batches(plan, recipients, self._wanted, staged.key, by_person=by_person)
         batches = [batch async for batch in yield_between(planning)]
         still_staged = StreamEvents(message_stream(staged.id), staged.stage, [])
-        commit = Commit([*appends_of(batches), still_staged], also=keep(staged.vault, keys_of(batches)))
+        commit = Commit([*appends_of(batches), still_staged], also=save_keys(staged.vault, keys_of(batches)))
         if not isinstance(await self._log.commit(commit), Committed):
             raise Aborted("the stream was abandoned", message_id=staged.id)
         self._stored += len(recipients)
@@ -227,7 +227,7 @@ async def abandon_staged(
     if abandoned is None:
         return False
     stream = StreamEvents(message_stream(message_id), message.version, [abandoned])
-    commit = Commit([stream], also=forget_message(message_id))
+    commit = Commit([stream], also=delete_message_keys(message_id))
     return isinstance(await log.commit(commit), Committed)
 
 

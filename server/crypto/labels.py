@@ -1,10 +1,10 @@
-"""Titles, page names and reasons: sealed as text, in the fields and columns where releases before kept them clear.
+"""Labels: titles of messages, names of pages and reasons, sealed as text in the fields and columns of earlier releases.
 
-One key seals all of them (server_keys.py keeps it), so that a list of 1,000 messages needs one key, not 1,000. A title
-has to be readable after a cleanup and after an erasure, so that no shorter-lived key would be of use.
+One key seals all labels (server_keys.py stores it), so that a list of 1,000 messages needs one key, not 1,000. A title
+stays readable after a cleanup and after an erasure, so a key with a shorter life does not fit.
 
-To open a label takes 1 to 4 microseconds, a tenth of what a message in a list takes; so labels that were opened lately
-are remembered (0.2 microseconds and more). docs/decisions/034-sealed-labels.md has the measurements.
+To open a label takes 1 to 4 microseconds, a tenth of the time for one message of a list. A cache of opened labels
+answers in 0.2 microseconds and more. docs/decisions/034-sealed-labels.md has the measurements.
 """
 
 from binascii import Error as NotBase64
@@ -17,56 +17,51 @@ from domain.event import Event
 from domain.message_events import MessageSubmitted, RetryRequested
 from domain.page_events import PageHeld
 from server.crypto.key_ring import SealingKey
+from server.eventstore.codec import SEALED_LABEL, is_sealed_label
 
-SEALED = "sealed:v1:"  # begins every sealed label; the rest is base64
-REMEMBERED = 8_192  # labels of each kind: eight full pages of a list, 4 MB; 20 MB if all are the longest there may be
-
-
-def is_sealed(kept: str) -> bool:
-    """Return whether a label has the form of a sealed one."""
-    return kept.startswith(SEALED)
+CACHED_LABELS = 8_192  # of each kind: eight full pages of a list, 4 MB; 20 MB if all have the maximum length
 
 
 class LabelKind:
-    """Seals and opens one kind of labels, each bound to its message or page: a copy elsewhere does not open.
+    """Seals and opens labels of one kind, each bound to its message or page: a copy elsewhere does not open.
 
-    For any thread; its repr shows nothing.
+    May be used from any thread. Its repr does not show the key.
     """
 
     def __init__(self, key: SealingKey, kind: str) -> None:
         self._key = key
         self._kind = kind
-        self._opened: dict[str, tuple[str, str]] = {}  # the subject and the label, by how it is kept
+        self._opened: dict[str, tuple[str, str]] = {}  # stored text -> subject and label
 
     def seal(self, label: str, subject: str) -> str:
-        """Return the label as it is kept; `subject` is the id of its message or page. An empty one stays empty."""
+        """Return the text to store for a label of a message or page with the id `subject`. An empty one stays empty."""
         if not label:
             return ""
-        return SEALED + b2a_base64(self._key.seal(label.encode(), self._context(subject)), newline=False).decode()
+        return SEALED_LABEL + b2a_base64(self._key.seal(label.encode(), self._context(subject)), newline=False).decode()
 
-    def open(self, kept: str, subject: str) -> str:
+    def open(self, stored: str, subject: str) -> str:
         """Return the label that was sealed for this subject.
 
-        Text that no such seal made is returned as it is: a label that a release before kept clear, whatever its first
-        characters are, or an error of the platform.
+        Text that was not sealed for it is returned unchanged: a label that an earlier release stored in the clear, also
+        one that starts with the prefix, or an error text of the platform.
         """
-        found = self._opened.get(kept)
+        found = self._opened.get(stored)
         if found is not None and found[0] == subject:
             return found[1]
-        return self._open(kept, subject) if kept.startswith(SEALED) else kept
+        return self._open(stored, subject) if is_sealed_label(stored) else stored
 
-    def keeps(self, label: str, kept: str, subject: str) -> bool:
-        """Return whether this label is what is kept, and sealed: then it need not be sealed again."""
-        return is_sealed(kept) and self.open(kept, subject) == label
+    def matches(self, label: str, stored: str, subject: str) -> bool:
+        """Return whether the stored text is this label, sealed. Then the label need not be sealed again."""
+        return is_sealed_label(stored) and self.open(stored, subject) == label
 
-    def _open(self, kept: str, subject: str) -> str:
+    def _open(self, stored: str, subject: str) -> str:
         try:
-            label = self._key.open(a2b_base64(kept[len(SEALED) :]), self._context(subject)).decode()
+            label = self._key.open(a2b_base64(stored[len(SEALED_LABEL) :]), self._context(subject)).decode()
         except (InvalidTag, NotBase64, ValueError):  # ValueError: other characters than ASCII, or too few bytes
-            return kept
-        if len(self._opened) >= REMEMBERED:
-            self._opened.clear()  # what is of use comes back with the next list; an order of use would cost each look
-        self._opened[kept] = (subject, label)
+            return stored
+        if len(self._opened) >= CACHED_LABELS:
+            self._opened.clear()  # the next list fills it again; to evict the least recently used would slow every hit
+        self._opened[stored] = (subject, label)
         return label
 
     def _context(self, subject: str) -> str:
@@ -74,7 +69,7 @@ class LabelKind:
 
 
 class Labels:
-    """All kinds of labels; its repr shows nothing."""
+    """All kinds of labels. Its repr does not show the key."""
 
     def __init__(self, key: SealingKey) -> None:
         self.titles = LabelKind(key, "title")  # of messages
@@ -82,8 +77,8 @@ class Labels:
         self.page_names = LabelKind(key, "page name")
         self.hold_reasons = LabelKind(key, "hold reason")  # of pages
 
-    def shown(self, event: Event) -> Event:
-        """Return the event with its labels opened, as readers of the log see it."""
+    def open_event(self, event: Event) -> Event:
+        """Return the event with its labels opened, as the API returns it."""
         match event:
             case MessageSubmitted():
                 return msgspec.structs.replace(event, title=self.titles.open(event.title, event.message_id))

@@ -1,7 +1,7 @@
-"""Seals everything with another server's key, a chunk of rows per transaction.
+"""Rotation of the server's key: every sealed row is sealed again with the new key, a chunk of rows per transaction.
 
-Before anything changes, each row is opened: by the old key, or by the new one where a rotation was cut off. So a wrong
-key changes nothing, and a rotation that was killed goes on when it is run again with the same keys.
+Before anything changes, every row is opened with the old key, or with the new one after an interrupted rotation. So a
+wrong key changes nothing. An interrupted rotation continues when it is run again with the same two keys.
 """
 
 import base64
@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from projections.sql import Row, Sql
 from server.crypto import server_keys
 from server.crypto.key_ring import SealingKey
-from server.eventstore.rebuild import nobody, refuse_if_in_use
+from server.eventstore.rebuild import no_workers, refuse_if_in_use
 from server.eventstore.store import Store
 
 ROWS_AT_ONCE = 500
@@ -22,11 +22,11 @@ Workers = Callable[[Sql], Collection[str]]
 
 
 class WrongKeyError(Exception):
-    """A row opens with neither of the two keys; nothing was changed. The text names the table."""
+    """A row opens with neither of the two keys; nothing was changed. The text is the name of the table."""
 
 
 class SealedTable(NamedTuple):
-    """A table of rows that the server's key seals, each bound to a context; bytes, or the same as base64."""
+    """A table with a column `sealed` that the server's key seals, each row for its own context; bytes or base64."""
 
     name: str
     key_column: str
@@ -34,7 +34,7 @@ class SealedTable(NamedTuple):
     is_base64: bool = False
 
     def sealed(self, row: Row) -> bytes:
-        """What a row holds."""
+        """Return a row's sealed bytes."""
         return base64.b64decode(row["sealed"]) if self.is_base64 else bytes(row["sealed"])
 
 
@@ -46,10 +46,10 @@ TABLES = (
 )
 
 
-def rotate(store: Store, old: SealingKey, new: SealingKey, workers: Workers = nobody) -> Mapping[str, int]:
-    """Seals all with the new key; how many rows of each table.
+def rotate(store: Store, old: SealingKey, new: SealingKey, workers: Workers = no_workers) -> Mapping[str, int]:
+    """Seal every row with the new key, and return the number of changed rows per table.
 
-    Raises DatabaseInUseByWorkersError when servers work on the database, WrongKeyError, or what the database raises.
+    Raises DatabaseInUseByWorkersError if servers run on the database, WrongKeyError, or the database's errors.
     """
     with store.transaction(commit=False) as sql:
         refuse_if_in_use(workers(sql))
@@ -65,15 +65,15 @@ def rotate(store: Store, old: SealingKey, new: SealingKey, workers: Workers = no
     return found
 
 
-def opens_one_of_each(sql: Sql, key: SealingKey) -> bool:
-    """The first row of each table opens: a wrong key is found at once."""
-    rows = [(table, row) for table in TABLES for row in chunk(sql, table, "", 1)]
+def opens_first_rows(sql: Sql, key: SealingKey) -> bool:
+    """Return whether the key opens the first row of each table: a quick test for a wrong key."""
+    rows = [(table, row) for table in TABLES for row in rows_after(sql, table, "", 1)]
     return all(opens(table, row, key) for table, row in rows)
 
 
 def _check(sql: Sql, table: SealedTable, old: SealingKey, new: SealingKey) -> None:
     after = ""
-    while rows := chunk(sql, table, after, ROWS_AT_ONCE):
+    while rows := rows_after(sql, table, after, ROWS_AT_ONCE):
         for row in rows:
             if not (opens(table, row, old) or opens(table, row, new)):
                 raise WrongKeyError(table.name)
@@ -81,36 +81,36 @@ def _check(sql: Sql, table: SealedTable, old: SealingKey, new: SealingKey) -> No
 
 
 def _seal_again(store: Store, table: SealedTable, old: SealingKey, new: SealingKey, workers: Workers) -> int:
-    after, how_many = "", 0
+    after, changed = "", 0
     while True:
         with store.transaction(commit=True) as sql:
             refuse_if_in_use(workers(sql))
-            rows = chunk(sql, table, after, ROWS_AT_ONCE)
-            how_many += sum(_reseal(sql, table, row, old, new) for row in rows)
+            rows = rows_after(sql, table, after, ROWS_AT_ONCE)
+            changed += sum(_reseal(sql, table, row, old, new) for row in rows)
         if not rows:
-            return how_many
+            return changed
         after = rows[-1][table.key_column]
 
 
 def _reseal(sql: Sql, table: SealedTable, row: Row, old: SealingKey, new: SealingKey) -> bool:
-    """False for a row that is sealed with the new key already."""
+    """Seal a row with the new key; return False if it is sealed with the new key already."""
     clear = _opened(table, row, old)
     if clear is None:
         return False
     sealed = new.seal(clear, table.context(row))
-    kept = base64.b64encode(sealed).decode() if table.is_base64 else sealed
+    value = base64.b64encode(sealed).decode() if table.is_base64 else sealed
     statement = f"UPDATE {table.name} SET sealed = :sealed WHERE {table.key_column} = :key"  # noqa: S608 - our own names
-    sql.execute(statement, {"sealed": kept, "key": row[table.key_column]})
+    sql.execute(statement, {"sealed": value, "key": row[table.key_column]})
     return True
 
 
 def opens(table: SealedTable, row: Row, key: SealingKey) -> bool:
-    """The key sealed the row."""
+    """Return whether this key sealed the row."""
     return _opened(table, row, key) is not None
 
 
-def chunk(sql: Sql, table: SealedTable, after: str, limit: int) -> Sequence[Row]:
-    """Some rows of a table, by its key."""
+def rows_after(sql: Sql, table: SealedTable, after: str, limit: int) -> Sequence[Row]:
+    """Return the next rows of a table in the order of its key column, after a key."""
     return sql.rows(
         f"SELECT * FROM {table.name} WHERE {table.key_column} > :after ORDER BY {table.key_column} LIMIT :limit",  # noqa: S608
         {"after": after, "limit": limit},

@@ -1,7 +1,7 @@
-"""Moves the events of finished messages from the log to files.
+"""The archive: moves the events of finished messages from the log to files.
 
-First a file is written and read again; then, message by message, MessageArchived says that the events are there; then
-they are removed, batches first. Whatever is cut off is gone on with the next time: what is said is true at any moment.
+Three steps: write a file and read it back; record MessageArchived for each message; delete the archived events, those
+of batches first. An interrupted run is consistent at every moment, and the next run completes it.
 """
 
 from collections import Counter
@@ -17,22 +17,22 @@ from projections import archivable_messages
 from projections.archivable_messages import ArchivableMessage
 from projections.sql import BulkRows, Micros, Sql, micros
 from server.eventstore import archive_file
-from server.eventstore.archive_file import ArchiveError, Facts
+from server.eventstore.archive_file import ArchiveError, Manifest
 from server.eventstore.commit import Commit, Committed, StreamEvents
-from server.eventstore.rebuild import nobody, refuse_if_in_use
+from server.eventstore.rebuild import no_workers, refuse_if_in_use
 from server.eventstore.store import Store
-from server.eventstore.stream import Stored, stored_in
+from server.eventstore.stream import StoredRow, stored_in
 from server.eventstore.whole_log import ARCHIVED
 
 MESSAGES_PER_FILE = 5_000
 BATCHES_PER_FILE = 20_000
-STREAMS_AT_ONCE = 200  # whose events one transaction removes
+STREAMS_AT_ONCE = 200  # whose events one transaction deletes
 
-Report = Callable[[Facts, int], None]  # a file, and how many of its messages were moved to it
+Report = Callable[[Manifest, int], None]  # a file, and the number of messages that were moved to it
 
 
-class Archived(NamedTuple):
-    """What was moved."""
+class ArchiveTotals(NamedTuple):
+    """How much was moved from the log to files."""
 
     messages: int
     events: int
@@ -45,23 +45,23 @@ def archive_messages(
     before: datetime,
     now: datetime,
     report: Report = lambda *_: None,
-    workers: Callable[[Sql], Collection[str]] = nobody,
-) -> Archived:
-    """Archives what has not changed since `before`.
+    workers: Callable[[Sql], Collection[str]] = no_workers,
+) -> ArchiveTotals:
+    """Archive the finished messages that have not changed since `before`.
 
-    Raises DatabaseInUseByWorkersError, StagingInUseError, ArchiveError, OSError, or what the database raises.
+    Raises DatabaseInUseByWorkersError, StagingInUseError, ArchiveError, OSError, or the database's errors.
     """
     with store.transaction(commit=False) as sql:
         refuse_if_in_use(workers(sql))
-    with closing(store.shadow("archive")) as alone:  # no rebuild reads the log meanwhile
+    with closing(store.staging("archive")) as staging:  # prevents a rebuild from reading the log at the same time
         _finish_removals(store)
         moved = [_move(store, folder, group, before, now, report) for group in _groups(store, micros(before))]
-        alone.remove()
-    return Archived(sum(one.messages for one in moved), sum(one.events for one in moved), len(moved))
+        staging.remove()
+    return ArchiveTotals(sum(one.messages for one in moved), sum(one.events for one in moved), len(moved))
 
 
 def _groups(store: Store, before: Micros) -> Iterator[Sequence[ArchivableMessage]]:
-    """Messages that go into a file together."""
+    """Yield groups of messages, each for one file."""
     after = ""
     while found := _finished(store, before, after):
         after = found[-1].message_id
@@ -83,17 +83,17 @@ def _finished(store: Store, before: Micros, after: str) -> Sequence[ArchivableMe
 
 def _move(
     store: Store, folder: Path, group: Sequence[ArchivableMessage], before: datetime, now: datetime, report: Report
-) -> Archived:
-    """Into one file; what cannot be read again from it stays in the log."""
+) -> ArchiveTotals:
+    """Move a group of messages to one file; raises ArchiveError, and deletes nothing, if it cannot be read back."""
     written: Counter[str] = Counter()
     with closing(_events(store, group, written)) as events:
-        facts = archive_file.write(folder, [message.message_id for message in group], events)
-    _check(folder / facts.file, facts)
-    moved = [message for message in group if _say_archived(store, message, written, facts, micros(before), now)]
+        manifest = archive_file.write(folder, [message.message_id for message in group], events)
+    _check(folder / manifest.file, manifest)
+    moved = [message for message in group if _record_archived(store, message, written, manifest, micros(before), now)]
     for message in moved:
         _remove(store, message.message_id)
-    report(facts, len(moved))
-    return Archived(len(moved), sum(written[message.message_id] for message in moved), 1)
+    report(manifest, len(moved))
+    return ArchiveTotals(len(moved), sum(written[message.message_id] for message in moved), 1)
 
 
 def _streams(sql: Sql, message_id: str) -> list[str]:
@@ -102,10 +102,11 @@ def _streams(sql: Sql, message_id: str) -> list[str]:
     return [*of_batches, message_stream(message_id)]
 
 
-def _events(store: Store, group: Sequence[ArchivableMessage], counts: Counter[str]) -> Generator[Stored, None, None]:
-    """All of a group's, each message's counted as they pass.
+def _events(store: Store, group: Sequence[ArchivableMessage], counts: Counter[str]) -> Generator[StoredRow, None, None]:
+    """Yield all events of a group's messages, and count them per message.
 
-    The snapshot ends with the last of them: PostgreSQL ends one that is idle for long, and a disk may be slow.
+    The snapshot ends with the last event, before the file is synced: PostgreSQL ends a transaction that is idle for
+    long, and a disk may be slow.
     """
     with store.transaction(commit=False) as sql:
         streams = [stream for message in group for stream in _streams(sql, message.message_id)]
@@ -114,16 +115,21 @@ def _events(store: Store, group: Sequence[ArchivableMessage], counts: Counter[st
             yield one
 
 
-def _check(path: Path, facts: Facts) -> None:
-    archive_file.check(path, facts.sha256)
-    if sum(1 for _ in archive_file.read(path)) != facts.events:
-        raise ArchiveError(f"{path} does not hold all that was written: nothing was removed from the log")
+def _check(path: Path, manifest: Manifest) -> None:
+    archive_file.check(path, manifest.sha256)
+    if sum(1 for _ in archive_file.read(path)) != manifest.events:
+        raise ArchiveError(f"{path} does not hold all events that were written: nothing was removed from the log")
 
 
-def _say_archived(
-    store: Store, message: ArchivableMessage, written: Mapping[str, int], facts: Facts, before: Micros, now: datetime
+def _record_archived(
+    store: Store,
+    message: ArchivableMessage,
+    written: Mapping[str, int],
+    manifest: Manifest,
+    before: Micros,
+    now: datetime,
 ) -> bool:
-    """False when the message has changed since the file was written: it stays as it is."""
+    """Record MessageArchived; return False if the message changed since the file was written: it stays in the log."""
     stream = message_stream(message.message_id)
     with store.transaction(commit=False) as sql:
         row = sql.row(
@@ -136,8 +142,8 @@ def _say_archived(
         owner=message.owner,
         version=version + 1,
         events=written[message.message_id],
-        file=facts.file,
-        digest=facts.sha256,
+        file=manifest.file,
+        digest=manifest.sha256,
         time=now,
     )
     commit = Commit([StreamEvents(stream, version, [event])], guard=lambda sql: _changed(sql, event, before))
@@ -149,13 +155,13 @@ def _say_archived(
 
 def _changed(sql: Sql, event: MessageArchived, before: Micros) -> str | None:
     if not archivable_messages.is_archivable(sql, event.message_id, before):
-        return "the message goes on"
+        return "the message is not finished any more"
     if _count_events(sql, _streams(sql, event.message_id)) != event.events:
-        return "something was recorded since"
+        return "an event was recorded since"
     return None
 
 
-def _given(streams: Sequence[str]) -> BulkRows:
+def _stream_rows(streams: Sequence[str]) -> BulkRows:
     return BulkRows((("stream", str),), [(stream,) for stream in streams])
 
 
@@ -164,12 +170,13 @@ def _count_events(sql: Sql, streams: Sequence[str]) -> int:
         """
         SELECT COUNT(*) AS events FROM given CROSS JOIN stored_events events WHERE events.originator_id = given.stream
         """,
-        given=_given(streams),
+        given=_stream_rows(streams),
     )
     return int(rows[0]["events"])
 
 
 def _finish_removals(store: Store) -> None:
+    """Delete the archived events that an interrupted run left in the log."""
     with store.transaction(commit=False) as sql:
         unfinished = archivable_messages.archived_with_events_left(sql)
     for message_id in unfinished:
@@ -177,7 +184,10 @@ def _finish_removals(store: Store) -> None:
 
 
 def _remove(store: Store, message_id: str) -> None:
-    """What came before it was archived; the message's own stream comes last, and tells that others may be left."""
+    """Delete a message's archived events, those of its own stream last.
+
+    As long as its own stream has archived events, events of other streams may be left (see `_finish_removals`).
+    """
     with store.transaction(commit=False) as sql:
         streams = _streams(sql, message_id)
         position = _archived_at(sql, message_id)
@@ -189,7 +199,7 @@ def _remove(store: Store, message_id: str) -> None:
                 WHERE originator_id IN (SELECT stream FROM given) AND {sql.log_position} < :position
                 """,  # noqa: S608 - our own words
                 {"position": position},
-                _given(streams[start : start + STREAMS_AT_ONCE]),
+                _stream_rows(streams[start : start + STREAMS_AT_ONCE]),
             )
 
 

@@ -1,6 +1,6 @@
-"""One file of archived events: a line of JSON for each, in the log's order, compressed; with a page of facts beside it.
+"""Archive files: compressed lines of JSON, one per event in the log's order, each file with a manifest.
 
-A file is whole or it is not there: it is written under another name, brought to the disk, and only then given its own.
+A file is written under a temporary name, synced to the disk and then renamed, so that it is complete or missing.
 """
 
 import gzip
@@ -16,21 +16,21 @@ import msgspec
 
 from domain.event import RecordedEvent
 from server.eventstore.codec import decode
-from server.eventstore.stream import Stored
+from server.eventstore.stream import StoredRow
 
 FORMAT = 1
 ENDING = ".jsonl.gz"
-FACTS_ENDING = ".json"
-CHUNK = 1 << 20  # bytes that are read at once for the digest
+MANIFEST_ENDING = ".json"
+CHUNK = 1 << 20  # bytes read at once for the digest
 _UNFINISHED = ".unfinished"
 
 
 class ArchiveError(Exception):
-    """A file of the archive cannot be used; the text names it, and says what to do."""
+    """An archive file cannot be used; the text names the file and says what to do."""
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands beside a file: for people, and for whoever moves it to another place."""
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of the .json file next to an archive file: for operators, and for tools that move the files."""
 
     format: int
     made_by: str
@@ -47,18 +47,18 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     stream: str
     version: int
     topic: str
-    state: str  # the stored bytes are JSON, and stay as they are
+    state: str  # the stored JSON, unchanged
 
 
-def write(folder: Path, messages: Sequence[str], events: Iterable[Stored]) -> Facts:
-    """Writes a file of the events, which come in the log's order; raises OSError."""
+def write(folder: Path, messages: Sequence[str], events: Iterable[StoredRow]) -> Manifest:
+    """Write a file of events, which are given in the log's order, and its manifest; raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = folder / f"{token_hex(8)}{_UNFINISHED}"
     try:
         span = _write_lines(unfinished, events)
         digest = digest_of(unfinished)
         name = f"redrive-{span.first:012}-{span.last:012}-{digest[:8]}{ENDING}"
-        facts = Facts(
+        manifest = Manifest(
             format=FORMAT,
             made_by=f"redrive-server {version('redrive-server')}",
             file=name,
@@ -68,12 +68,12 @@ def write(folder: Path, messages: Sequence[str], events: Iterable[Stored]) -> Fa
             last_position=span.last,
             messages=tuple(messages),
         )
-        _write_facts(folder, facts)
+        _write_manifest(folder, manifest)
         unfinished.rename(folder / name)
-        _to_disk(folder)
+        _sync(folder)
     finally:
         unfinished.unlink(missing_ok=True)
-    return facts
+    return manifest
 
 
 class _Span(NamedTuple):
@@ -82,7 +82,7 @@ class _Span(NamedTuple):
     last: int
 
 
-def _write_lines(path: Path, events: Iterable[Stored]) -> _Span:
+def _write_lines(path: Path, events: Iterable[StoredRow]) -> _Span:
     count = first = last = 0
     encode = msgspec.json.Encoder().encode
     with _opened_to_write(path) as file:
@@ -96,20 +96,20 @@ def _write_lines(path: Path, events: Iterable[Stored]) -> _Span:
     return _Span(count, first, last)
 
 
-def _write_facts(folder: Path, facts: Facts) -> None:
-    path = folder / f"{facts.file.removesuffix(ENDING)}{FACTS_ENDING}"
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    path = folder / f"{manifest.file.removesuffix(ENDING)}{MANIFEST_ENDING}"
     with _opened_to_write(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def _opened_to_write(path: Path) -> IO[bytes]:
-    """Names of people stand in it: nobody else may read it."""
+    """Open a file that only its owner can read: it contains names of recipients."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-def _to_disk(folder: Path) -> None:
+def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -118,7 +118,7 @@ def _to_disk(folder: Path) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """The file's SHA-256; raises OSError."""
+    """Return the file's SHA-256; raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(CHUNK):
@@ -127,7 +127,7 @@ def digest_of(path: Path) -> str:
 
 
 def check(path: Path, digest: str) -> None:
-    """Raises ArchiveError unless the file is there, and holds what was written."""
+    """Raise ArchiveError unless the file exists and has this SHA-256."""
     try:
         found = digest_of(path)
     except FileNotFoundError:
@@ -135,14 +135,16 @@ def check(path: Path, digest: str) -> None:
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
     if found != digest:
-        raise ArchiveError(f"{path} is damaged: it is not what was written; put an undamaged copy in its place")
+        raise ArchiveError(
+            f"{path} is damaged: its SHA-256 is not that of the written file; put an undamaged copy in its place"
+        )
 
 
 def read(path: Path) -> Iterator[RecordedEvent]:
-    """The events of a file that was checked, in the log's order."""
+    """Yield the events of a checked file, in the log's order."""
     decoder = msgspec.json.Decoder(_Line)
     with gzip.open(path, "rb") as lines:
         for line in lines:
             one = decoder.decode(line)
-            stored = Stored(one.position, one.stream, one.version, one.topic, one.state.encode())
+            stored = StoredRow(one.position, one.stream, one.version, one.topic, one.state.encode())
             yield RecordedEvent(one.position, one.stream, one.version, decode(stored.event))

@@ -1,4 +1,4 @@
-"""How events are stored: an explicit name and version, and typed JSON (0.1-0.4 microseconds an event with msgspec)."""
+"""The codec: each event is stored under a name with a version, as typed JSON (0.1-0.4 microseconds with msgspec)."""
 
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Envelope(msgspec.Struct, Generic[E], frozen=True):
-    """An event as it is stored; the append_id tells after a lost connection whose append it was (protocol rule 17)."""
+    """An event as it is stored. After a lost connection, the append_id shows whose append it was (protocol rule 17)."""
 
     append_id: str
     event: E
@@ -28,8 +28,8 @@ class _AppendId(msgspec.Struct, frozen=True):
     append_id: str
 
 
-# The name and version under which each event is stored. A changed event gets a new version, and the old one is decoded
-# to the new type here, in this one place; a name never changes.
+# The name and version under which each event is stored. A changed event gets a new version, and this module alone
+# decodes the old version to the new type. A name never changes.
 TYPES: dict[str, type[Event]] = {
     "MessageStaged.v1": message_events.MessageStaged,
     "MessageAbandoned.v1": message_events.MessageAbandoned,
@@ -65,6 +65,9 @@ TYPES: dict[str, type[Event]] = {
     "CleanupCompleted.v1": retention_events.CleanupCompleted,
     "MessageArchived.v1": message_events.MessageArchived,
 }
+# A label (title, page name, reason) that crypto/labels.py sealed has this prefix in its event; the rest is base64.
+SEALED_LABEL = "sealed:v1:"
+
 _NAMES = {event_type: name for name, event_type in TYPES.items()}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     name: msgspec.json.Decoder(Envelope[event_type])  # type: ignore[valid-type]  # a type made at run time
@@ -74,27 +77,32 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class UnknownEventError(Exception):
-    """The log holds an event that this version does not know: a newer version wrote it."""
+    """The log has an event of a type that this release does not know: a newer release wrote it."""
 
 
 def encode(stream: str, version: int, append_id: str, event: Event) -> StoredEvent:
-    """An event as the log stores it."""
+    """Return an event as the log stores it."""
     state = _ENCODER.encode(Envelope(append_id, event))
     return StoredEvent(originator_id=stream, originator_version=version, topic=name_of(event), state=state)
 
 
 def name_of(event: Event) -> str:
-    """The name and version under which an event is stored."""
+    """Return the name and version under which an event is stored."""
     return _NAMES[type(event)]
 
 
+def is_sealed_label(text: str) -> bool:
+    """Return whether a label in an event has the form of a sealed one."""
+    return text.startswith(SEALED_LABEL)
+
+
 def append_id_of(stored: StoredEvent) -> str:
-    """The id of the append that brought an event."""
+    """Return the id of the append that wrote an event."""
     return msgspec.json.decode(stored.state, type=_AppendId).append_id
 
 
 def decode(stored: StoredEvent) -> Event:
-    """An event as the domain knows it; raises UnknownEventError."""
+    """Return a stored event as the domain's type; raises UnknownEventError."""
     decoder = _DECODERS.get(stored.topic)
     if decoder is None:
         raise UnknownEventError(f"the log holds {stored.topic!r}, which this version does not know")

@@ -1,4 +1,4 @@
-"""One atomic change of the log, and what can become of it."""
+"""The event store's interface: commits, their results, and the Protocol EventLog."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from server.eventstore import rolling_upgrade
 
 T = TypeVar("T")
 
-OLDER_RELEASE_LIVES = "a server of the release before is still at work"
+OLDER_RELEASE_RUNS = "a server of the previous release is still running"
 
 
 class StreamEvents(NamedTuple):
@@ -26,19 +26,19 @@ class StreamEvents(NamedTuple):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A guard said no; nothing was written."""
+    """The commit's guard refused it; nothing was written."""
 
     cause: Any
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """A stream has moved on; nothing was written."""
+    """The stream does not have the expected version; nothing was written."""
 
     stream: str
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """All of it is durable, read models included."""
+    """All of the commit is durable, read models included; `position` is that of its last event, 0 without events."""
 
     position: int
 
@@ -48,10 +48,13 @@ CommitResult = Committed | Conflict | Refused
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What is written together or not at all; written once, however often it is handed in (protocol rule 17).
+    """Events and a write of operational tables, committed in one transaction.
 
-    `guard` runs first, under the log's lock (protocol rule 3), and refuses by answering a cause. `also` writes what
-    stands beside the log (secrets, leases). What it overwrites when it `destroys` is to be gone from the files too.
+    A commit that is passed in twice is written once, by its `append_id` (protocol rule 17).
+
+    `guard` runs first, under the log's lock (protocol rule 3); it refuses the commit by returning a cause. `also`
+    writes operational tables (secrets, leases). With `destroys`, the data that `also` overwrites is removed from the
+    database's files too.
     """
 
     appends: Sequence[StreamEvents]
@@ -62,13 +65,14 @@ class Commit:
 
     @property
     def needs_new_release(self) -> bool:
-        """Servers of the release before would not understand all that it writes."""
+        """Whether servers of the previous release would misunderstand one of the events."""
         return rolling_upgrade.needs_new_release(event for append in self.appends for event in append.events)
 
     def refusal(self, sql: Sql) -> Conflict | Refused | None:
-        """Why it may not be written, apart from its versions.
+        """Return why the commit must not be written, apart from stream versions; None if it may.
 
-        A request that was carried out before; a server of the release before, which would not understand; its guard.
+        The reasons: its request was answered before; a server of the previous release runs, which would misunderstand
+        an event; its guard refuses.
         """
         for append in self.appends:
             for event in append.events:
@@ -76,13 +80,13 @@ class Commit:
                 if stamp is not None and is_known(sql, stamp):
                     return Conflict(append.stream)
         if self.needs_new_release and rolling_upgrade.older_release_is_running(sql):
-            return Refused(OLDER_RELEASE_LIVES)
+            return Refused(OLDER_RELEASE_RUNS)
         cause = self.guard(sql) if self.guard is not None else None
         return None if cause is None else Refused(cause)
 
 
-def both(*writes: Callable[[Sql], None]) -> Callable[[Sql], None]:
-    """Several writes as one."""
+def combine(*writes: Callable[[Sql], None]) -> Callable[[Sql], None]:
+    """Return one write that runs several, in order."""
 
     def write(sql: Sql) -> None:
         for one in writes:
@@ -95,30 +99,38 @@ Listener = Callable[[Sequence[RecordedEvent]], None]
 
 
 class EventLog(Protocol):
-    """The log as the service uses it; every method raises Unavailable while the database cannot be used."""
+    """The event store as the service uses it. Every method raises Unavailable while the database cannot be used."""
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Writes it, together with whatever else waits to be written."""
+        """Write a commit, in one transaction with others that wait. A cancelled caller's commit is still written."""
+        ...
+
+    async def write(self, change: Callable[[Sql], T]) -> T:
+        """Change operational tables, in one transaction with the commits that wait, and return the change's result.
+
+        If another commit of that transaction fails, the change runs a second time: the first run was rolled back. A
+        cancelled caller's change is still written.
+        """
         ...
 
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
-        """The events of a stream in order, all or the first few."""
+        """Return the events of a stream in order: all, or the first `limit`."""
         ...
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
     ) -> Sequence[RecordedEvent]:
-        """The events of some streams in the log's order, after a position; all or the first few."""
+        """Return the events of some streams in the log's order, after a position: all, or the first `limit`."""
         ...
 
     async def read(self, query: Callable[[Sql], T]) -> T:
-        """Run a query in a snapshot of its own, off the event loop; it is stopped when its caller is cancelled."""
+        """Run a query in its own snapshot, in a reader thread. Cancelling the caller stops the query."""
         ...
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run off the event loop what is made of what was read, where it takes more than a millisecond."""
+        """Run a computation in a reader thread; for one that would block the event loop more than a millisecond."""
         ...
 
     def listen(self, listener: Listener) -> None:
-        """Calls the listener in the event loop with what each commit recorded, after it is durable."""
+        """Call the listener in the event loop with the events of each commit, once they are durable."""
         ...

@@ -1,4 +1,4 @@
-"""The log over a store: one thread writes, some threads read, and whoever listens hears what was recorded."""
+"""The event store: one thread writes to the database, several threads read, and listeners receive new events."""
 
 import asyncio
 import time
@@ -12,25 +12,26 @@ import structlog
 from domain.errors import OlderReleaseRunning, Unavailable
 from domain.event import Event, RecordedEvent
 from projections.sql import Sql
-from server.eventstore.commit import OLDER_RELEASE_LIVES, Commit, CommitResult, Listener, Refused
+from server.eventstore.commit import OLDER_RELEASE_RUNS, Commit, CommitResult, Listener, Refused
 from server.eventstore.follower import Follower
-from server.eventstore.group_commit import GroupCommit, Written
+from server.eventstore.group_commit import GroupCommit, WriteResult
 from server.eventstore.store import READERS, Interruption, ReadInterrupted, Store
 
 logger = structlog.get_logger()
 
 T = TypeVar("T")
 
-STOP_SECONDS = 2.0  # that a cancelled read is waited for; its reader is busy no longer than its database is silent
-ASK_AGAIN_SECONDS = 0.1  # a request to stop between two statements stops neither
+STOP_SECONDS = 2.0  # to wait for a cancelled read to stop; then its thread stays busy until the database answers
+REPEAT_STOP_SECONDS = 0.1  # a request to stop has no effect between two statements, so it is repeated
 RETRY_AFTER = timedelta(seconds=1)
-OLDER_RELEASE_AGAIN = timedelta(minutes=1)  # people are renewing servers: no client is to wait for them
+OLDER_RELEASE_RETRY_AFTER = timedelta(minutes=1)  # operators upgrade the servers: clients should not wait for that
 
 
 class EventStore:
-    """See EventLog. The store is closed with the log.
+    """The EventLog over a Store, which it closes.
 
-    Where other processes write too, a follower tells what was recorded, by whomever; else the writer itself does.
+    If other processes write too, listeners get events from a follower, which sees the events of all processes.
+    Otherwise they get them from the writer.
     """
 
     def __init__(self, store: Store, follower: Follower | None = None) -> None:
@@ -39,8 +40,8 @@ class EventStore:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._listeners: list[Listener] = []
         self._is_closed = False
-        self._away_at = 0.0  # when a question found the database away, on the monotonic clock
-        self._writer = GroupCommit(self._write, self._publish if follower is None else follower.tell)
+        self._unavailable_at = 0.0  # when a read last found the database unavailable, on the monotonic clock
+        self._writer = GroupCommit(self._write, self._publish if follower is None else follower.publish_own)
 
     async def __aenter__(self) -> Self:
         if self._follower is not None:
@@ -51,7 +52,7 @@ class EventStore:
         await self.close()
 
     async def close(self) -> None:
-        """Writes what waits, then lets the database go."""
+        """Write the commits that wait, then close the store."""
         self._is_closed = True
         await self._writer.close()
         if self._follower is not None:
@@ -60,7 +61,7 @@ class EventStore:
         self._store.close()
 
     def listen(self, listener: Listener) -> None:
-        """Calls the listener in the event loop with what each commit recorded."""
+        """Call the listener in the event loop with the events of each commit, once they are durable."""
         self._listeners.append(listener)
 
     def _publish(self, recorded: Sequence[RecordedEvent]) -> None:
@@ -68,25 +69,31 @@ class EventStore:
             listener(recorded)
 
     async def commit(self, commit: Commit) -> CommitResult:
-        """Writes it, together with whatever else waits; raises Unavailable, OlderReleaseRunning among them."""
+        """Write a commit, in one transaction with others that wait; raises Unavailable, also as OlderReleaseRunning."""
         self._check_open()
         result = await self._writer.commit(commit)
-        if isinstance(result, Refused) and result.cause == OLDER_RELEASE_LIVES:
-            raise OlderReleaseRunning(OLDER_RELEASE_AGAIN)
+        if isinstance(result, Refused) and result.cause == OLDER_RELEASE_RUNS:
+            raise OlderReleaseRunning(OLDER_RELEASE_RETRY_AFTER)
         return result
 
+    async def write(self, change: Callable[[Sql], T]) -> T:
+        """Change operational tables as a commit without events, and return the change's result; raises Unavailable."""
+        results: list[T] = []  # more than one if the change ran again after a rollback: the last one counts
+        await self.commit(Commit([], also=lambda sql: results.append(change(sql))))
+        return results[-1]
+
     async def load(self, stream: str, *, limit: int | None = None) -> Sequence[Event]:
-        """The events of a stream; raises Unavailable."""
+        """Return the events of a stream: all, or the first `limit`; raises Unavailable."""
         return await self._in_reader(lambda: self._store.load(stream, limit))
 
     async def recorded_in(
         self, streams: Sequence[str], *, after: int = 0, limit: int | None = None
     ) -> Sequence[RecordedEvent]:
-        """The events of some streams in the log's order; raises Unavailable."""
+        """Return the events of some streams in the log's order, after a position; raises Unavailable."""
         return await self._in_reader(lambda: self._store.recorded_in(streams, after, limit))
 
     async def read(self, query: Callable[[Sql], T]) -> T:
-        """Run a query in a snapshot, and stop it when the caller is cancelled; raises Unavailable."""
+        """Run a query in its own snapshot, and stop it when the caller is cancelled; raises Unavailable."""
         interruption = Interruption()
         return await self._in_reader(lambda: self._query(query, interruption), interruption)
 
@@ -95,7 +102,7 @@ class EventStore:
             return query(sql)
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run in a reader's thread what is made of what was read; raises Unavailable when the log is closed."""
+        """Run a computation in a reader thread; raises Unavailable when the event store is closed."""
         return await self._in_reader(work)
 
     def _check_open(self) -> None:
@@ -103,61 +110,61 @@ class EventStore:
             raise Unavailable("the log is closed", RETRY_AFTER)
 
     async def _in_reader(self, work: Callable[[], T], interruption: Interruption | None = None) -> T:
-        """Run the work; when cancelled, return once its reader is free, or after STOP_SECONDS."""
+        """Run the work in a reader thread; when cancelled, return once the thread is free, or after STOP_SECONDS."""
         self._check_open()
         interruption = interruption or Interruption()
-        running = self._readers.submit(self._look, work, time.monotonic(), interruption)
+        running = self._readers.submit(self._run_read, work, time.monotonic(), interruption)
         try:
             return await asyncio.wrap_future(running)
         except asyncio.CancelledError:
             if not running.done():
-                await _stopped(running, interruption)
+                await _stop(running, interruption)
             raise
 
-    def _look(self, work: Callable[[], T], asked: float, interruption: Interruption) -> T:
-        """Whoever waited for a thread while the database was found to be away has waited long enough."""
-        if asked < self._away_at:
+    def _run_read(self, work: Callable[[], T], submitted_at: float, interruption: Interruption) -> T:
+        """Run a read in this thread; fail at once if the database was found unavailable while the read waited."""
+        if submitted_at < self._unavailable_at:
             raise Unavailable("the log cannot be used now", RETRY_AFTER)
         try:
             return work()
-        except self._store.away as error:
-            if interruption.is_asked:
+        except self._store.unavailable_errors as error:
+            if interruption.is_requested:
                 raise ReadInterrupted from error
-            self._away_at = time.monotonic()
+            self._unavailable_at = time.monotonic()
             raise _unavailable(error) from error
 
-    def _write(self, group: Sequence[Commit]) -> Sequence[Written]:
-        """All in one transaction; when that fails, each in one of its own, so that one cannot spoil another."""
+    def _write(self, group: Sequence[Commit]) -> Sequence[WriteResult]:
+        """Write a group in one transaction; if that fails, each commit in its own, so that one cannot fail another."""
         try:
             return self._store.write_together(group)
-        except self._store.away as error:
-            return [Written(_unavailable(error))] * len(group)
-        except Exception:  # noqa: BLE001 - whatever it was, each commit meets it again alone
+        except self._store.unavailable_errors as error:
+            return [WriteResult(_unavailable(error))] * len(group)
+        except Exception:  # noqa: BLE001 - writing the commits one by one raises it again for the commit that caused it
             return [self._write_alone(commit) for commit in group]
 
-    def _write_alone(self, commit: Commit) -> Written:
+    def _write_alone(self, commit: Commit) -> WriteResult:
         try:
             return self._store.write_together([commit])[0]
-        except self._store.away as error:
-            return Written(_unavailable(error))
-        except Exception as error:  # noqa: BLE001 - handed to the one who waits for it
-            return Written(error)
+        except self._store.unavailable_errors as error:
+            return WriteResult(_unavailable(error))
+        except Exception as error:  # noqa: BLE001 - raised to the caller of this commit
+            return WriteResult(error)
 
 
-async def _stopped(running: Future[T], interruption: Interruption) -> None:
-    """Wait until the thread has stopped; what it found is not wanted any more."""
+async def _stop(running: Future[T], interruption: Interruption) -> None:
+    """Stop a read and wait until its thread is free, at most STOP_SECONDS; its result is dropped."""
     ended = asyncio.wrap_future(running)
     until = time.monotonic() + STOP_SECONDS
     while not ended.done() and time.monotonic() < until:
-        await asyncio.to_thread(interruption.ask)
-        await asyncio.wait([ended], timeout=ASK_AGAIN_SECONDS)
+        await asyncio.to_thread(interruption.request)
+        await asyncio.wait([ended], timeout=REPEAT_STOP_SECONDS)
     if ended.done() and not ended.cancelled():
-        ended.exception()  # it was asked for
+        ended.exception()  # marks it as retrieved, so that asyncio does not log it
     else:
         ended.cancel()
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    """A database that cannot be used now is not the caller's fault; its own words stay in our log."""
+    """Log the database's error, and return one for the caller that does not contain its text."""
     logger.warning("database_away", error=type(error).__name__, words=str(error))
     return Unavailable("the log cannot be used now", RETRY_AFTER)

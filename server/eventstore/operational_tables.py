@@ -1,4 +1,4 @@
-"""What stands beside the log: secrets, and who works on what. No rebuild makes these again, and no event holds them."""
+"""Operational tables: secrets, leases, timers. Their data is in no event, so a rebuild cannot restore it."""
 
 from projections import page_pauses
 from projections.sql import Sql
@@ -68,6 +68,6 @@ TABLES = (
 
 
 def create(sql: Sql) -> None:
-    """Makes the tables that are not there."""
+    """Create the tables that are missing."""
     for statement in TABLES:
         sql.execute(statement)

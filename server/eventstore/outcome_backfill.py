@@ -1,10 +1,10 @@
-"""Since when outcomes are counted: a release that did not count them may have begun the database."""
+"""The time since when outcomes are counted. A database of an earlier release has events that it did not count."""
 
 from projections.sql import Micros, Sql
 
 
-def begin(sql: Sql) -> None:
-    """Writes down, once, whether anything was recorded before outcomes were counted."""
+def record_start(sql: Sql) -> None:
+    """Store the time since when outcomes are counted, unless it is stored: now if the log has events, else 0."""
     sql.execute(
         """
         INSERT INTO outcomes_counted (since)
@@ -15,12 +15,12 @@ def begin(sql: Sql) -> None:
     )
 
 
-def complete(sql: Sql) -> None:
-    """All that the log holds is counted."""
+def mark_complete(sql: Sql) -> None:
+    """Store that the outcomes of the whole log are counted."""
     sql.execute("UPDATE outcomes_counted SET since = 0")
 
 
 def counted_since(sql: Sql) -> Micros:
-    """What was recorded before this time may not be counted; 0 when all is."""
+    """Return the time before which outcomes may not be counted; 0 if all are."""
     row = sql.row("SELECT since FROM outcomes_counted")
     return row["since"] if row else 0

@@ -1,7 +1,7 @@
-"""Makes the read models anew from the log, the only truth (invariant 6), and compares them with the live ones.
+"""The rebuild: builds the read models again from the log (invariant 6), and compares them with the live ones.
 
-They grow in a shadow, a chunk of events per transaction together with the position that was reached, so that a rebuild
-that was cut off goes on where it was. Live read models are replaced in one transaction at the end, or not at all.
+The new read models are built in staging tables. Each transaction applies a chunk of events and stores the position that
+it reached, so that an interrupted rebuild continues there. One transaction at the end replaces the live read models.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,88 +30,91 @@ _PROGRESS = """
     )
 """
 
-Report = Callable[[int, int], None]  # the position reached, and the log's last
+Report = Callable[[int, int], None]  # the position reached, and that of the log's last event
 
 
 class DatabaseInUseByWorkersError(Exception):
-    """Servers work on this database; the text names them."""
+    """Servers run on this database; the text lists their worker names."""
 
 
 class Difference(NamedTuple):
-    """How many rows of a table stand only in the live one, and only in the one built anew."""
+    """The number of rows that only the live table has, and that only the rebuilt table has."""
 
     live_only: int
     rebuilt_only: int
 
 
-def nobody(_: Sql) -> Collection[str]:
-    """For a database that is this process's alone."""
+def no_workers(_: Sql) -> Collection[str]:
+    """Return no worker names: for an embedded database, which one process uses at a time."""
     return ()
 
 
 def rebuild(
     store: Store,
     report: Report = lambda *_: None,
-    workers: Callable[[Sql], Collection[str]] = nobody,
+    workers: Callable[[Sql], Collection[str]] = no_workers,
     archive: Path | None = None,
 ) -> Mapping[str, Difference]:
-    """Builds every read model anew, and puts those that differ in the place of the live ones; answers which did.
+    """Rebuild every read model, replace the live ones that differ, and return the differences by table.
 
-    `workers` asks who works on the database: raises DatabaseInUseByWorkersError if anybody does. `archive` is the
-    folder of archived events: raises ArchiveError unless all that were archived are there, and whole. Raises
-    StagingInUseError, or what the database raises. Whatever it raises, the live read models are as they were.
+    `workers` returns the names of the servers that run: if there are any, DatabaseInUseByWorkersError is raised.
+    `archive` is the folder of archive files: ArchiveError is raised if one is missing or damaged. Raises also
+    StagingInUseError and the database's errors. After an error, the live read models are unchanged.
     """
     with store.transaction(commit=False) as sql:
         refuse_if_in_use(workers(sql))
-    with closing(store.shadow("rebuild")) as shadow:
+    with closing(store.staging("rebuild")) as staging:
         log = WholeLog(store, archive)
-        _build(log, shadow, _resume(log, shadow), report)
-        with shadow.comparing() as sql:
+        _build(log, staging, _resume(log, staging), report)
+        with staging.comparing() as sql:
             refuse_if_in_use(workers(sql))
-            found = _compare(store, shadow, sql)
-            _replace(shadow, sql, found)
-            outcome_backfill.complete(sql)
-        shadow.remove()
+            found = _compare(store, staging, sql)
+            _replace(staging, sql, found)
+            outcome_backfill.mark_complete(sql)
+        staging.remove()
     return found
 
 
 def differences(store: Store, archive: Path | None = None) -> Mapping[str, int]:
-    """Rows, by table, that the live read models and those built anew do not share; empty when all are equal.
+    """Return by table how many rows only the live or only the rebuilt read models have; empty if all are equal.
 
-    Changes nothing, and is exact while others write to the log: they wait for the comparison.
+    Changes nothing. Other processes may write to the log; they wait during the comparison.
     """
-    with closing(store.shadow("comparison")) as shadow:
+    with closing(store.staging("comparison")) as staging:
         try:
-            _begin(shadow)
-            _build(WholeLog(store, archive), shadow, 0, lambda *_: None)
-            with shadow.comparing() as sql:
-                return {table: sum(found) for table, found in _compare(store, shadow, sql).items()}
+            _begin(staging)
+            _build(WholeLog(store, archive), staging, 0, lambda *_: None)
+            with staging.comparing() as sql:
+                return {table: sum(found) for table, found in _compare(store, staging, sql).items()}
         finally:
-            shadow.remove()
+            staging.remove()
 
 
 def refuse_if_in_use(workers: Collection[str]) -> None:
-    """Raises DatabaseInUseByWorkersError if there are any."""
+    """Raise DatabaseInUseByWorkersError if there are any workers."""
     if workers:
         raise DatabaseInUseByWorkersError(", ".join(sorted(workers)))
 
 
-def _begin(shadow: StagingReadModels) -> None:
-    shadow.clear()
-    with shadow.building() as sql:
+def _begin(staging: StagingReadModels) -> None:
+    staging.clear()
+    with staging.building() as sql:
         read_models.create(sql)
         sql.execute(_PROGRESS)
         sql.execute("INSERT INTO rebuild_progress VALUES (:made_by, 0, '', 0)", {"made_by": _made_by()})
 
 
 def _made_by() -> str:
-    """Only the release that began a rebuild goes on with it: another may make something else of the same events."""
+    """Return the release. Another release must not continue a rebuild: it may project the same events differently."""
     return version("redrive-server")
 
 
-def _resume(log: WholeLog, shadow: StagingReadModels) -> int:
-    """The position from which to go on: 0 unless the shadow was made by this release, from this log."""
-    with shadow.building() as sql:
+def _resume(log: WholeLog, staging: StagingReadModels) -> int:
+    """Return the position to continue from; 0, after clearing the staging tables, unless this release built them.
+
+    The event at the stored position must be the same as then, since the database may have been restored from a backup.
+    """
+    with staging.building() as sql:
         sql.execute(_PROGRESS)
         row = sql.row("SELECT * FROM rebuild_progress WHERE made_by = :made_by", {"made_by": _made_by()})
     if row is not None:
@@ -119,15 +122,15 @@ def _resume(log: WholeLog, shadow: StagingReadModels) -> int:
         last = next(log.after(position - 1), None)
         if last is not None and last[:3] == (position, row["stream"], row["version"]):
             return position
-    _begin(shadow)
+    _begin(staging)
     return 0
 
 
-def _build(log: WholeLog, shadow: StagingReadModels, position: int, report: Report) -> None:
+def _build(log: WholeLog, staging: StagingReadModels, position: int, report: Report) -> None:
     report(position, log.last_position())
     events = log.after(position)
     while chunk := list(islice(events, EVENTS_AT_ONCE)):
-        with shadow.building() as sql:
+        with staging.building() as sql:
             _apply(sql, chunk)
         report(chunk[-1].position, log.last_position())
 
@@ -143,29 +146,29 @@ def _apply(sql: Sql, chunk: Sequence[RecordedEvent]) -> None:
     )
 
 
-def _compare(store: Store, shadow: StagingReadModels, sql: Sql) -> Mapping[str, Difference]:
-    """The tables that differ, once the shadow has all that the log has."""
+def _compare(store: Store, staging: StagingReadModels, sql: Sql) -> Mapping[str, Difference]:
+    """Apply the events that were recorded since, and return the differences of the tables that differ."""
     row = sql.row("SELECT position FROM rebuild_progress")
     position = row["position"] if row else 0
     while chunk := store.recorded_after(position, EVENTS_AT_ONCE):
         _apply(sql, chunk)
         position = chunk[-1].position
-    found = {table: _difference(shadow, sql, table) for table in read_models.TABLE_NAMES}
+    found = {table: _difference(staging, sql, table) for table in read_models.TABLE_NAMES}
     return {table: difference for table, difference in found.items() if any(difference)}
 
 
-def _difference(shadow: StagingReadModels, sql: Sql, table: str) -> Difference:
-    live, own = f"SELECT * FROM {shadow.live}.{table}", f"SELECT * FROM {shadow.own}.{table}"  # noqa: S608 - our own names
-    return Difference(_count(sql, f"{live} EXCEPT {own}"), _count(sql, f"{own} EXCEPT {live}"))
+def _difference(staging: StagingReadModels, sql: Sql, table: str) -> Difference:
+    live, rebuilt = f"SELECT * FROM {staging.live}.{table}", f"SELECT * FROM {staging.own}.{table}"  # noqa: S608 - our own names
+    return Difference(_count(sql, f"{live} EXCEPT {rebuilt}"), _count(sql, f"{rebuilt} EXCEPT {live}"))
 
 
 def _count(sql: Sql, query: str) -> int:
-    row = sql.row(f"SELECT COUNT(*) AS how_many FROM ({query}) AS differing")  # noqa: S608
-    return row["how_many"] if row else 0
+    row = sql.row(f"SELECT COUNT(*) AS differences FROM ({query}) AS differing")  # noqa: S608
+    return row["differences"] if row else 0
 
 
-def _replace(shadow: StagingReadModels, sql: Sql, tables: Collection[str]) -> None:
-    """In the same transaction the shadow says that nobody may go on with it: its tables may be gone."""
+def _replace(staging: StagingReadModels, sql: Sql, tables: Collection[str]) -> None:
+    """Replace tables, and mark the staging set as unusable in the same transaction: its tables may have been moved."""
     for table in tables:
-        shadow.replace(sql, table)
+        staging.replace(sql, table)
     sql.execute("DELETE FROM rebuild_progress")

@@ -1,8 +1,10 @@
-"""Servers of two releases on one database, while they are renewed one by one (docs/decisions/018-rolling-upgrades.md).
+"""Rules for servers of two releases on one database during a rolling upgrade (docs/decisions/018-rolling-upgrades.md).
 
-A server of the release before cannot decode an event of a kind that it does not know: it would stop following the log.
-And it heeds nothing that only a new field says. So nothing of the kind is written while such a server lives. With the
-first one, the database is closed to that release: its schema version goes up, and a lease without a release is refused.
+A server of the previous release cannot decode an event type that it does not know, and would stop following the log. It
+also ignores new fields. So such an event is not written while a server of the previous release runs. The first such
+event closes the database to that release: the schema version goes up, and a lease without a release number is refused.
+
+The module is here and not in cluster/, because every commit of the event store applies these rules.
 """
 
 from collections.abc import Iterable
@@ -14,11 +16,12 @@ from domain.message_events import MessageStaged, MessageSubmitted, RetryRequeste
 from domain.page_events import PageRegistered, PageSettingsChanged
 from domain.stop_policy import StopPolicy
 from projections.sql import Sql
-from server.crypto.labels import is_sealed
 from server.eventstore import schema
-from server.eventstore.codec import name_of
+from server.eventstore.codec import is_sealed_label, name_of
 
-RELEASE = 1  # what a server of this release says with its lease; the release before says nothing, which counts as 0
+RELEASE = 1  # stored with the lease of a server of this release; the previous release stores none, which counts as 0
+
+# The event types of the previous release.
 
 KNOWN_BEFORE = frozenset(
     {
@@ -43,22 +46,23 @@ KNOWN_BEFORE = frozenset(
     }
 )
 
-# On PostgreSQL: a server of the release before that was stopped for a while and comes back cannot renew its lease.
+# On PostgreSQL: a server of the previous release that was suspended and resumes cannot renew its lease.
 REFUSE_OLDER_LEASES = "ALTER TABLE workers ALTER COLUMN release DROP DEFAULT"
 
 
 def needs_new_release(events: Iterable[Event]) -> bool:
-    """The release before would not understand one of them."""
-    return any(name_of(event) not in KNOWN_BEFORE or _says_more(event) for event in events)
+    """Return whether the previous release would misunderstand one of the events."""
+    return any(name_of(event) not in KNOWN_BEFORE or _has_new_fields(event) for event in events)
 
 
-def _says_more(event: Event) -> bool:
-    """It would send without names, or faster; the rest of a canary, or recipients that a resend did not name, too;
-    before its time, or by its own timetable.
+def _has_new_fields(event: Event) -> bool:
+    """Return whether an event of a known type has a field that the previous release ignores, with wrong results.
 
-    Or with placeholders as they are written, outside the text and those with defaults; or the content before it was
-    corrected. It would look for a repeated request's message under an id of its own. It would show titles and names of
-    pages as they are sealed; reasons it does not show.
+    That release would send without the recipients' names, or faster than the round's rate limit. It would send the rest
+    of a canary round, or to recipients that a resend excluded. It would send before the scheduled time, or retry at
+    its own times. It would leave placeholders outside the text and placeholders with defaults unfilled, or send the
+    content from before a correction. It would look for a repeated request's message under another id. It would show
+    sealed titles and page names; it does not show reasons.
     """
     match event:
         case MessageStaged():
@@ -71,14 +75,14 @@ def _says_more(event: Event) -> bool:
         case MessageSubmitted():
             is_timed = event.schedule_time is not None or event.retry_policy.delay is not None
             is_corrected = event.fills_every_string or event.stop_policy != StopPolicy()
-            return is_timed or is_corrected or is_keyed(event.message_id) or is_sealed(event.title)
+            return is_timed or is_corrected or is_keyed(event.message_id) or is_sealed_label(event.title)
         case PageRegistered() | PageSettingsChanged():
-            return is_sealed(event.name)
+            return is_sealed_label(event.name)
     return False
 
 
 def older_release_is_running(sql: Sql) -> bool:
-    """A server of the release before is at work; never once the database is closed to it."""
+    """Return whether a server of the previous release has a valid lease; False once the database is closed to it."""
     if schema.version_of(sql) >= schema.VERSION:
         return False
     statement = "SELECT 1 FROM workers WHERE release < :release AND lease_expire_time > :now LIMIT 1"
@@ -86,6 +90,6 @@ def older_release_is_running(sql: Sql) -> bool:
 
 
 def close_to_older(sql: Sql) -> bool:
-    """From now on a server of the release before refuses to start here; False when that was so already."""
+    """Raise the schema version, so that the previous release refuses to start; return False if it was raised before."""
     statement = "UPDATE redrive_schema SET version = :new WHERE version < :new RETURNING version"
     return bool(sql.rows(statement, {"new": schema.VERSION}))

@@ -1,4 +1,4 @@
-"""What keeps the log: the same for every database."""
+"""The Protocol Store, which the SQLite and PostgreSQL databases implement, and the Protocols that go with it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,80 +8,39 @@ from typing import Protocol
 from domain.event import Event, RecordedEvent
 from projections.sql import Sql
 from server.eventstore.commit import Commit
-from server.eventstore.group_commit import Written
+from server.eventstore.group_commit import WriteResult
 
-# Read models built anew beside the live ones, which stay as they are until the new ones replace them.
-
-
-class StagingInUseError(Exception):
-    """Somebody else builds read models of this database anew."""
-
-
-class StagingReadModels(Protocol):
-    """One set of read models, this process's alone while it is open. Every method blocks."""
-
-    @property
-    def own(self) -> str:
-        """The schema of its tables, as SQL names it."""
-        ...
-
-    @property
-    def live(self) -> str:
-        """The schema of the live tables, as SQL names it."""
-        ...
-
-    def building(self) -> AbstractContextManager[Sql]:
-        """A transaction that knows its own tables only."""
-        ...
-
-    def comparing(self) -> AbstractContextManager[Sql]:
-        """A transaction that knows the live database too, whose log nobody else writes meanwhile."""
-        ...
-
-    def replace(self, sql: Sql, table: str) -> None:
-        """Puts its own table in the live one's place, inside `comparing`; afterwards it has to be cleared."""
-        ...
-
-    def clear(self) -> None:
-        """Forgets all that it holds."""
-        ...
-
-    def remove(self) -> None:
-        """Leaves nothing behind, and closes it."""
-        ...
-
-    def close(self) -> None:
-        """Lets it go; what it holds is there when it is opened again."""
-        ...
-
-
-# Stop a read whose caller has gone, so that its reader is free for others.
+READERS = 8  # threads that run queries, each with a connection; callers' reads use half of them (api/fair_reads.py)
 
 
 class ReadInterrupted(Exception):
-    """The read was stopped: its caller has gone."""
+    """The read was stopped because its caller was cancelled."""
+
+
+class StagingInUseError(Exception):
+    """Another process builds staging read models of this database."""
 
 
 class Interruption:
-    """Between the thread that reads and the one that wants it stopped."""
+    """Lets one thread stop a read that another thread runs."""
 
     def __init__(self) -> None:
-        self.is_asked = False
+        self.is_requested = False
         self._lock = Lock()
         self._interrupt: Callable[[], None] | None = None
 
-    def ask(self) -> None:
-        """Stop the statement that runs; a read that has not begun will not. May wait for the database."""
+    def request(self) -> None:
+        """Stop the running statement; a read that has not started will not start. May wait for the database."""
         with self._lock:
-            self.is_asked = True
+            self.is_requested = True
             if self._interrupt is not None:
                 self._interrupt()
 
     @contextmanager
     def by(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Say how a connection's statement is stopped, as long as the block uses it; raises ReadInterrupted."""
+        """Set how to stop the statement of the connection that the block uses; raises ReadInterrupted."""
         with self._lock:
-            if self.is_asked:
+            if self.is_requested:
                 raise ReadInterrupted
             self._interrupt = interrupt
         try:
@@ -91,23 +50,64 @@ class Interruption:
                 self._interrupt = None
 
 
-READERS = 8  # threads that run queries, each with a connection; callers' reads use half of them (api/fair_reads.py)
+class StagingReadModels(Protocol):
+    """A second set of read models, built from the log next to the live ones, which it may replace at the end.
 
-
-class Store(Protocol):
-    """One database. Every method blocks; `away` holds what they raise while it cannot be used."""
+    One process has it open at a time. Every method blocks.
+    """
 
     @property
-    def away(self) -> tuple[type[Exception], ...]:
-        """The exceptions that say that the database cannot be used now."""
+    def own(self) -> str:
+        """The schema of the staging tables, as SQL names it."""
+        ...
+
+    @property
+    def live(self) -> str:
+        """The schema of the live tables, as SQL names it."""
+        ...
+
+    def building(self) -> AbstractContextManager[Sql]:
+        """Open a transaction that sees the staging tables only."""
+        ...
+
+    def comparing(self) -> AbstractContextManager[Sql]:
+        """Open a transaction that sees the live database too, and holds the log's lock: no other process writes."""
+        ...
+
+    def replace(self, sql: Sql, table: str) -> None:
+        """Put a staging table in the place of the live one, inside `comparing`; clear the staging set afterwards."""
+        ...
+
+    def clear(self) -> None:
+        """Delete all staging tables."""
+        ...
+
+    def remove(self) -> None:
+        """Delete all staging tables and close."""
         ...
 
     def close(self) -> None:
-        """Lets the database go."""
+        """Close; the staging tables are there when it is opened again."""
+        ...
+
+
+class Store(Protocol):
+    """One database of events, read models and operational tables. Every method blocks.
+
+    While the database cannot be used, its methods raise one of `unavailable_errors`.
+    """
+
+    @property
+    def unavailable_errors(self) -> tuple[type[Exception], ...]:
+        """The exceptions that mean that the database cannot be used now."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
         ...
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Sql]:
-        """A snapshot to read, or a change that is written whole or not at all."""
+        """Open a snapshot to read, or with `commit` a transaction under the log's lock; an exception rolls it back."""
         ...
 
     def interruptible(self, interruption: Interruption) -> AbstractContextManager[Sql]:
@@ -115,25 +115,25 @@ class Store(Protocol):
         ...
 
     def load(self, stream: str, limit: int | None) -> Sequence[Event]:
-        """The events of a stream in order."""
+        """Return the events of a stream in order: all, or the first `limit`."""
         ...
 
     def recorded_in(self, streams: Sequence[str], after: int, limit: int | None) -> Sequence[RecordedEvent]:
-        """Events of some streams in the log's order, after a position."""
+        """Return events of some streams in the log's order, after a position."""
         ...
 
     def recorded_after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
-        """Events of the whole log in order, after a position."""
+        """Return events of all streams in the log's order, after a position."""
         ...
 
     def last_position(self) -> int:
-        """The position of the log's last event; 0 when it is empty."""
+        """Return the position of the log's last event; 0 if the log is empty."""
         ...
 
-    def shadow(self, name: str) -> StagingReadModels:
-        """Read models of their own, beside the live ones; raises StagingInUseError."""
+    def staging(self, name: str) -> StagingReadModels:
+        """Open the staging read models of this name; raises StagingInUseError."""
         ...
 
-    def write_together(self, group: Sequence[Commit]) -> Sequence[Written]:
-        """Writes all of them in one transaction; raises what any of them raises, and then none is written."""
+    def write_together(self, group: Sequence[Commit]) -> Sequence[WriteResult]:
+        """Write a group of commits in one transaction; if one raises, none is written."""
         ...

@@ -1,4 +1,7 @@
-"""Streams of the log, read together with whatever else a query reads."""
+"""Queries of the log's streams, which run in the same snapshot as other queries.
+
+`position` is the name of the database's column of positions in the log (`Sql.log_position`).
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,11 +14,11 @@ from server.eventstore.codec import decode
 
 WITHOUT_END = 2**62
 EVENTS_AT_ONCE = 500
-EVENTS_BETWEEN_SIZES = 20  # read together where their bytes are limited
+EVENTS_BETWEEN_SIZES = 20  # read at once where the total size is limited
 
 
-class Stored(NamedTuple):
-    """An event as it is kept, with its place."""
+class StoredRow(NamedTuple):
+    """An encoded event with its position, stream and version."""
 
     position: int
     stream: str
@@ -25,12 +28,12 @@ class Stored(NamedTuple):
 
     @property
     def event(self) -> StoredEvent:
-        """As the codec takes it."""
+        """The event as the codec decodes it."""
         return StoredEvent(self.stream, self.version, self.topic, self.state)
 
 
 def events_of(sql: Sql, stream: str) -> Sequence[Event]:
-    """The events of a stream in order; both databases keep them in a table of the same shape."""
+    """Return the events of a stream in order."""
     rows = sql.rows(
         """
         SELECT originator_version, topic, state FROM stored_events
@@ -38,7 +41,7 @@ def events_of(sql: Sql, stream: str) -> Sequence[Event]:
         """,
         {"stream": stream},
     )
-    return [decoded(stream, row) for row in rows]
+    return [decode_row(stream, row) for row in rows]
 
 
 def first_events_of(sql: Sql, streams: Sequence[str]) -> Iterator[tuple[str, Event]]:
@@ -53,51 +56,51 @@ def first_events_of(sql: Sql, streams: Sequence[str]) -> Iterator[tuple[str, Eve
             given=BulkRows((("stream", str),), [(stream,) for stream in streams[start : start + EVENTS_BETWEEN_SIZES]]),
         )
         for row in rows:
-            yield row["originator_id"], decoded(row["originator_id"], row)
+            yield row["originator_id"], decode_row(row["originator_id"], row)
 
 
 def recorded_in(
     sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None
 ) -> Sequence[RecordedEvent]:
-    """The events of some streams in the log's order, after a position; `position` is the database's column of it."""
+    """Return the events of some streams in the log's order, after a position: all, or the first `limit`."""
     return recorded_at(sql, positions_in(sql, streams, position=position, after=after, limit=limit))
 
 
-class Part(NamedTuple):
-    """Events of some streams; `is_cut_short` if the bytes that it may have were reached, so that more may follow."""
+class EventChunk(NamedTuple):
+    """Events of some streams; `is_cut_short` if they reached the size limit, so that more may follow."""
 
     recorded: Sequence[RecordedEvent]
     is_cut_short: bool
 
 
-def recorded_within(sql: Sql, streams: Sequence[str], *, after: int, limit: int, most_bytes: int) -> Part:
-    """Return events as recorded_in does, but no more once they have so many bytes as they are kept; at least one."""
+def recorded_within(sql: Sql, streams: Sequence[str], *, after: int, limit: int, most_bytes: int) -> EventChunk:
+    """Return events as recorded_in does, until their encoded size reaches `most_bytes`; at least one."""
     positions = positions_in(sql, streams, position=sql.log_position, after=after, limit=limit)
     found: list[RecordedEvent] = []
     size = 0
     for start in range(0, len(positions), EVENTS_BETWEEN_SIZES):
         for one in _stored_at(sql, positions[start : start + EVENTS_BETWEEN_SIZES], sql.log_position):
             if size >= most_bytes:
-                return Part(found, is_cut_short=True)
+                return EventChunk(found, is_cut_short=True)
             size += len(one.state)
             found.append(RecordedEvent(one.position, one.stream, one.version, decode(one.event)))
-    return Part(found, is_cut_short=False)
+    return EventChunk(found, is_cut_short=False)
 
 
 def recorded_at(sql: Sql, positions: Sequence[int]) -> Sequence[RecordedEvent]:
-    """Return the events at positions of the log that go upwards."""
+    """Return the events at some positions, which are in ascending order."""
     found = _stored_at(sql, positions, sql.log_position)
     return [RecordedEvent(one.position, one.stream, one.version, decode(one.event)) for one in found]
 
 
-def stored_in(sql: Sql, streams: Sequence[str]) -> Iterator[Stored]:
-    """All events of some streams as they are kept, in the log's order, without holding them all at once."""
+def stored_in(sql: Sql, streams: Sequence[str]) -> Iterator[StoredRow]:
+    """Yield all events of some streams, encoded, in the log's order; at most EVENTS_AT_ONCE are in memory."""
     positions = positions_in(sql, streams, position=sql.log_position, after=0, limit=None)
     for start in range(0, len(positions), EVENTS_AT_ONCE):
         yield from _stored_at(sql, positions[start : start + EVENTS_AT_ONCE], sql.log_position)
 
 
-def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[Stored]:
+def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[StoredRow]:
     found = sql.rows(
         f"""
         SELECT given.position, events.originator_id, events.originator_version, events.topic, events.state
@@ -107,15 +110,15 @@ def _stored_at(sql: Sql, positions: Sequence[int], position: str) -> Sequence[St
         given=BulkRows((("position", int),), [(one,) for one in positions]),
     )
     return [
-        Stored(row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
+        StoredRow(row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
         for row in found
     ]
 
 
 def positions_in(sql: Sql, streams: Sequence[str], *, position: str, after: int, limit: int | None) -> Sequence[int]:
-    """Return where the log holds the events of some streams, in order; `position` is the database's column of it.
+    """Return the positions of the events of some streams, in ascending order.
 
-    + 0 keeps planners from going through the whole log by its positions, in search of a few streams.
+    `+ 0` prevents a plan that scans the whole log by position for a few streams.
     """
     found = sql.rows(
         f"""
@@ -129,6 +132,6 @@ def positions_in(sql: Sql, streams: Sequence[str], *, position: str, after: int,
     return [row["position"] for row in found]
 
 
-def decoded(stream: str, row: Row) -> Event:
-    """The event in a row."""
+def decode_row(stream: str, row: Row) -> Event:
+    """Return the event of a row of stored_events."""
     return decode(StoredEvent(stream, row["originator_version"], row["topic"], bytes(row["state"])))

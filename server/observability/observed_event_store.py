@@ -6,7 +6,7 @@ process, so that a sum over processes would count each event several times.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -47,15 +47,24 @@ class ObservedEventStore:
     async def commit(self, commit: Commit) -> CommitResult:
         """Write the commit; raises Unavailable."""
         cancelled = _CancelledDeliveries(commit)
+        result = await self._measured(self._log.commit(cancelled.counting), lambda end: type(end).__name__.lower())
+        if isinstance(result, Committed):
+            self._count(commit, cancelled.deliveries)
+        return result
+
+    async def write(self, change: Callable[[Sql], T]) -> T:
+        """Change operational tables, which counts as a commit; raises Unavailable."""
+        return await self._measured(self._log.write(change), lambda _: "committed")
+
+    async def _measured(self, written: Awaitable[T], name: Callable[[T], str]) -> T:
+        """Wait for a commit, measure it, and count it under the name of its result."""
         started = time.perf_counter()
         try:
-            result = await self._log.commit(cancelled.counting)
+            result = await written
         except Unavailable:
             self._count_result(_UNAVAILABLE, started)
             raise
-        self._count_result(type(result).__name__.lower(), started)
-        if isinstance(result, Committed):
-            self._count(commit, cancelled.deliveries)
+        self._count_result(name(result), started)
         return result
 
     def _count_result(self, result: str, started: float) -> None:

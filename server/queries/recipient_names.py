@@ -12,7 +12,7 @@ from projections.retry_groups import FailedRecipientRow
 from projections.sealed_names import BatchKey
 from projections.sql import Sql
 from server.crypto import person_keys
-from server.crypto.person_keys import BatchKeys, PersonErasedError, parted
+from server.crypto.person_keys import BatchKeys, PersonErasedError, unpack
 from server.crypto.vault import Vault
 from server.eventstore.commit import EventLog
 from server.queries.failures import Failure
@@ -25,10 +25,10 @@ class _OpenedNames:
     """The sealed names of some batches, and the keys that open them."""
 
     def __init__(self, sql: Sql, vault: Vault, batches: Sequence[BatchKey]) -> None:
-        self._names = {batch: parted(names) for batch, names in sealed_names.of_batches(sql, batches).items()}
+        self._names = {batch: unpack(names) for batch, names in sealed_names.of_batches(sql, batches).items()}
         self._keys: Mapping[BatchKey, BatchKeys] = {
-            batch: person_keys.opened(vault, batch, sealed)
-            for batch, sealed in person_keys.sealed(sql, list(self._names)).items()
+            batch: person_keys.open_keys(vault, batch, sealed)
+            for batch, sealed in person_keys.load_sealed_keys(sql, list(self._names)).items()
         }
 
     def name(self, place: _Place) -> str | None:
@@ -37,7 +37,7 @@ class _OpenedNames:
         if batch not in self._names:
             return None
         try:
-            return self._keys[batch].of(position).name(self._names[batch][position])
+            return self._keys[batch].key_at(position).name(self._names[batch][position])
         except (PersonErasedError, KeyError):
             return ""
 

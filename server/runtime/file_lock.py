@@ -1,4 +1,4 @@
-"""Lock files: one process at a time, and an error that says which process has the lock."""
+"""Lock files: one process holds the lock at a time, and the error names the process that holds it."""
 
 import fcntl
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import IO
 
 _POLL_SECONDS = 0.02
-_LOCKS = Path("/proc/locks")  # of the kernel; Linux only
+_LOCKS = Path("/proc/locks")  # the kernel's list of locks; Linux only
 
 
 class LockHeldError(TimeoutError):
-    """Another process had the lock for the whole time."""
+    """Another process held the lock for the whole waiting time."""
 
 
 def acquire(path: Path, *, within: float) -> IO[str]:
-    """Lock a file, which is made if absent, and return it open: closing it gives the lock back.
+    """Lock a file, which is created if missing, and return it open; closing it releases the lock.
 
-    Only its owner may open the file, as another process that opens it could lock it for ever; the file of an earlier
-    release is changed to that. Raises LockHeldError after `within` seconds, and OSError if the file cannot be opened.
+    The file is made readable by its owner only, also one of an earlier release: a process that can open it could hold
+    its lock. Raises LockHeldError after `within` seconds, and OSError if the file cannot be opened.
     """
     file = _opened(path)
     try:
@@ -35,7 +35,7 @@ def acquire(path: Path, *, within: float) -> IO[str]:
 
 def _opened(path: Path) -> IO[str]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with suppress(PermissionError):  # another user's file: its mode is theirs
+    with suppress(PermissionError):  # the file belongs to another user
         os.fchmod(descriptor, 0o600)
     return os.fdopen(descriptor, "r+")
 
@@ -53,7 +53,7 @@ def _lock(file: IO[str], path: Path, deadline: float) -> None:
 
 
 def _holder(file: IO[str]) -> str:
-    """Return the process that has the lock, as the kernel says, else as the process itself has written."""
+    """Return the process that holds the lock: by the kernel's list, else by the pid that it wrote into the file."""
     pid = _pid_of_kernel(os.fstat(file.fileno())) or file.read(20).strip()
     if not pid.isdecimal() or pid == "0":  # 0 is a process of another container
         return "another process"
@@ -61,7 +61,7 @@ def _holder(file: IO[str]) -> str:
 
 
 def _pid_of_kernel(file: os.stat_result) -> str:
-    """Return the pid of the process that has the lock; empty where the kernel does not say it.
+    """Return the pid of the process that holds the lock; empty if the kernel does not list it.
 
     A line is `1: FLOCK ADVISORY WRITE 1234 fe:01:5678 0 EOF`: pid, then device and inode.
     """

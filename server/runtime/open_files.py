@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system grants, a part of them kept back from callers' connections."""
+"""Limits of open files: how many connections the process may have to the platform and from callers."""
 
 import resource
 
@@ -6,17 +6,17 @@ import structlog
 
 logger = structlog.get_logger()
 
-_PLATFORM = 500  # connections to the platform, where there are enough descriptors
-_OTHERS = 100  # of the database, files, the metrics page, and of gRPC itself
-_FEW = 16
-_ENOUGH = 65_536
+_MAX_PLATFORM_CONNECTIONS = 500
+_OTHER_FILES = 100  # the database, files, the metrics page, and gRPC's own
+_MIN_CONNECTIONS = 16
+_WANTED_LIMIT = 65_536
 
 
 def raise_limit() -> int:
-    """Raise the soft limit of open files to the hard one, or to 65,536; return the limit from now on."""
+    """Raise the soft limit of open files to the hard limit, at most 65,536, and return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or hard > _ENOUGH:
-        hard = max(soft, _ENOUGH)
+    if hard == resource.RLIM_INFINITY or hard > _WANTED_LIMIT:
+        hard = max(soft, _WANTED_LIMIT)
     if soft < hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -27,10 +27,10 @@ def raise_limit() -> int:
 
 
 def platform_connections(limit: int) -> int:
-    """How many connections to the platform a limit of open files leaves room for: a third of few descriptors."""
-    return max(_FEW, min(_PLATFORM, limit // 3))
+    """Return how many connections to the platform fit into a limit of open files: a third of it, at most 500."""
+    return max(_MIN_CONNECTIONS, min(_MAX_PLATFORM_CONNECTIONS, limit // 3))
 
 
 def caller_connections(limit: int, wanted: int) -> int:
-    """How many connections of callers are taken: no more than leave deliveries and the database theirs."""
-    return max(_FEW, min(wanted, limit - platform_connections(limit) - min(_OTHERS, limit // 3)))
+    """Return how many connections of callers to accept: the wanted number, less if the platform's would not fit."""
+    return max(_MIN_CONNECTIONS, min(wanted, limit - platform_connections(limit) - min(_OTHER_FILES, limit // 3)))

@@ -26,7 +26,7 @@ from server.cluster.page_assignment import share_of
 from server.cluster.page_leases import PageLeases, PagePause, set_retry_after
 from server.commands.lifecycle import StopService
 from server.crypto.vault import Vault
-from server.eventstore.commit import Commit, EventLog
+from server.eventstore.commit import EventLog
 from server.messenger.channel import Channel
 from server.sending.batch_claims import BatchClaimer
 from server.sending.batch_sender import HaltReason
@@ -83,7 +83,7 @@ class Dispatcher:
                 share = await self._log.read(lambda sql: share_of(sql, self._leases.worker))
                 for page_id in share.work:
                     await self._start_worker(page_id)
-                for page_id in share.give_up:
+                for page_id in share.release:
                     await self._give_up(page_id)
             except Unavailable:
                 logger.warning("log_away", part="dispatcher")
@@ -99,7 +99,7 @@ class Dispatcher:
     async def _start_worker(self, page_id: str) -> None:
         if page_id in self._tasks or self._is_draining or self._failures.is_paused(page_id):
             return
-        generation = await self._leases.own(page_id)
+        generation = await self._leases.acquire_page(page_id)
         if generation is None or self._is_draining:
             return
         worker = self._new_worker(page_id, generation)
@@ -150,7 +150,7 @@ class Dispatcher:
     async def _give_up(self, page_id: str) -> None:
         """Let another process own the page; a worker first records the outcomes of its requests in flight."""
         if page_id not in self._workers:
-            await self._leases.give_up(page_id)
+            await self._leases.release_page(page_id)
             return
         self._leaving.add(page_id)
         self._workers[page_id].drain()
@@ -160,7 +160,7 @@ class Dispatcher:
             return
         self._leaving.discard(page_id)
         try:
-            await self._leases.give_up(page_id)
+            await self._leases.release_page(page_id)
         except Unavailable:
             logger.warning("log_away", part="page_share")  # the next poll tries again
 
@@ -233,7 +233,7 @@ class Dispatcher:
     def _on_pause(self, page_id: str, pause: PagePause) -> None:
         """Record a page's pause for all processes; the platform's text is not logged."""
         logger.info("page_paused", page=page_id, seconds=pause.seconds, code=pause.fault.code if pause.fault else 0)
-        self._spawn_background(self._log.commit(Commit([], also=lambda sql: set_retry_after(sql, page_id, pause))))
+        self._spawn_background(self._log.write(lambda sql: set_retry_after(sql, page_id, pause)))
 
     def _stop_message(self, message_id: str, reason: Stop) -> None:
         """Record the stop of a message for all processes; its worker has already halted it."""

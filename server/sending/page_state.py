@@ -12,7 +12,7 @@ from projections import pages
 from projections.pages import PageRow
 from projections.sql import Sql
 from server.cluster.page_leases import PageLeases, paused_for
-from server.crypto.vault import KeptSecrets, Vault
+from server.crypto.vault import StoredPageSecrets, Vault
 from server.eventstore.commit import EventLog
 from server.messenger.channel import PageCredentials, SendResult
 from server.sending.concurrency_limiter import MAX_PAGE_GRAPH_BATCHES, MAX_PAGE_REQUESTS, FairConcurrencyLimiter
@@ -28,7 +28,7 @@ class PageSnapshot(NamedTuple):
     `read_at` is the monotonic time before the read.
     """
 
-    stored: KeptSecrets | None
+    stored: StoredPageSecrets | None
     row: PageRow | None
     pause_seconds: float
     read_at: float
@@ -147,9 +147,9 @@ class PageState:
 
     async def wait_for_lease(self) -> None:
         """Wait until this process's lease is valid."""
-        await self._leases.held()
+        await self._leases.wait_until_held()
 
     def lose(self) -> None:
         """Note that another process owns the page."""
-        self._leases.disown(self.page_id)
+        self._leases.forget_page(self.page_id)
         self.is_lost = True

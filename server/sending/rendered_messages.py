@@ -24,7 +24,7 @@ from projections.sql import Sql
 from server.commands.lookup import load_message
 from server.crypto import person_keys
 from server.crypto.keyed_ids import KeyedIds
-from server.crypto.person_keys import BatchKeys, PersonErasedError, parted
+from server.crypto.person_keys import BatchKeys, PersonErasedError, unpack
 from server.crypto.vault import MessageKey, Vault
 from server.eventstore.commit import EventLog
 from server.eventstore.stream import first_events_of
@@ -69,7 +69,7 @@ def load_recipients(sql: Sql, batch: Batch, erased_until: int) -> BatchRecipient
     return BatchRecipients(
         erased=erasures.erased_recipients(sql, batch.message_id, ids) if erased_until else frozenset(),
         erased_until=erased_until,
-        keys=person_keys.sealed(sql, origins or [own]) if origins or batch.sealed_by_person else {},
+        keys=person_keys.load_sealed_keys(sql, origins or [own]) if origins or batch.sealed_by_person else {},
         names=sealed_names.of_batches(sql, origins) if origins else {own: batch.sealed_names},
     )
 
@@ -232,9 +232,9 @@ class MessageRenderer:
             clear = opened.key.open_variables(variables, number)
             return _Source(keys=None, names={}, variables={}, clear=dict(enumerate(clear)))
         return _Source(
-            keys=person_keys.opened(self._vault, batch_key, recipients.keys[batch_key]),
-            names=dict(enumerate(parted(recipients.names.get(batch_key, b"")))),
-            variables=dict(enumerate(parted(variables))),
+            keys=person_keys.open_keys(self._vault, batch_key, recipients.keys[batch_key]),
+            names=dict(enumerate(unpack(recipients.names.get(batch_key, b"")))),
+            variables=dict(enumerate(unpack(variables))),
             clear={},
         )
 
@@ -293,7 +293,7 @@ class _Source(msgspec.Struct, frozen=True):
         """Return the name and variables at a position; raises PersonErasedError."""
         if self.keys is None:
             return {"name": recipient.name, **self.clear.get(position, {})}
-        key = self.keys.of(position)
+        key = self.keys.key_at(position)
         return {"name": key.name(self.names.get(position, b"")), **key.variables(self.variables.get(position, b""))}
 
 

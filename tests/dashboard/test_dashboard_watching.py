@@ -13,7 +13,7 @@ from redrive.v1.content_pb2 import Content
 from redrive.v1.delivery_service_pb2 import SendRequest
 from server.bootstrap import key_file
 from server.commands.lookup import require_message
-from server.crypto.key_ring import kept_key
+from server.crypto.key_ring import load_or_create_key
 from server.progress.progress import Progress
 from server.settings import Settings
 from tests.builders import FAILED, NOW, OWNER
@@ -73,7 +73,7 @@ async def test_restart_during_a_watch_shows_a_banner_and_needs_no_reload(stage: 
 async def test_error_disappears_when_its_read_succeeds(stage: Stage, visit: Visit) -> None:
     await stage.put_page("soon")
     page, request_id = visit.page, str(uuid.uuid4())
-    key = kept_key(key_file(Settings(database_url=f"sqlite:///{stage.server.database}")))
+    key = load_or_create_key(key_file(Settings(database_url=f"sqlite:///{stage.server.database}")))
     await visit.open(f"/messages/{message_id_for('local', request_id, key)}")
     await expect(page.get_by_role("alert")).to_contain_text("There is no such message.")
 

@@ -47,7 +47,7 @@ async def sent() -> str:
     async with EventStore(store) as log:
         vault = open_vault(store, settings)
         if await log.read(vault.page_secrets(PAGE)) is None:
-            kept = vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)
+            kept = vault.save_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)
             await log.commit(Commit([StreamEvents(page_stream(PAGE), 0, [page_registered()])], also=kept))
         command = send_message(content=Content(text="Hello"), request_id="r-1", title="Spring sale")
         message = (await SendService(log, vault, wall_clock).send(command, [RECIPIENT])).message

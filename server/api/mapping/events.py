@@ -16,7 +16,7 @@ def list_events_response(recorded: Sequence[RecordedEvent], next_page_token: str
 
 
 def _event(recorded: RecordedEvent, labels: Labels) -> LogEvent:
-    event = labels.shown(recorded.event)
+    event = labels.open_event(recorded.event)
     return LogEvent(
         position=recorded.position,
         time=timestamp(event.time),

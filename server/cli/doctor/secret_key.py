@@ -75,6 +75,6 @@ def _is_rotating(sql: Sql) -> bool:
 def _rows(sql: Sql, table: rotation.SealedTable, limit: int) -> Sequence[Row]:
     """Return rows of a table; none if the table does not exist yet."""
     try:
-        return rotation.chunk(sql, table, "", limit)
+        return rotation.rows_after(sql, table, "", limit)
     except NO_TABLE:
         return ()

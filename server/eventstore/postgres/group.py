@@ -1,7 +1,7 @@
-"""Commits that PostgreSQL writes in one transaction, in a pipeline: only an answer that is needed is waited for.
+"""A group of commits that PostgreSQL writes in one transaction, in a pipeline.
 
-What all of them need is asked before the first: after each answer the writer waits for Python's lock, for milliseconds
-while the event loop is busy.
+Statements whose result is not needed are not waited for. The reads that all commits need are made together before the
+first commit: after each result the writer waits for Python's lock, for milliseconds while the event loop is busy.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from projections.count_deltas import CountDeltas
 from server.eventstore import rolling_upgrade
 from server.eventstore.codec import append_id_of, encode
 from server.eventstore.commit import Commit, Committed, Conflict
-from server.eventstore.group_commit import Written
+from server.eventstore.group_commit import WriteResult
 from server.eventstore.postgres.rows import stored
 from server.eventstore.postgres.sql import PostgresSql
 
@@ -23,7 +23,7 @@ _VERSIONS = """
     SELECT originator_id, MAX(originator_version) AS last FROM stored_events
     WHERE originator_id = ANY(%s) GROUP BY originator_id
 """
-# Taken before they are needed; those of a commit that is refused are never used.
+# Positions are reserved for all events of the group; those of a refused commit stay unused.
 _POSITIONS = """
     WITH positions AS MATERIALIZED (
         SELECT pg_get_serial_sequence('stored_events', 'notification_id')::regclass AS sequence
@@ -34,11 +34,11 @@ _INSERT = """
     INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
     OVERRIDING SYSTEM VALUE
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bytea[])
-"""  # in binary: as text, bytes would take twice the room
+"""  # binary parameters (%b): as text, bytes would take twice the space
 
 
 class PostgresGroup:
-    """They are written one after the other, and `end` writes what they come to together."""
+    """Writes commits one after the other; `end` writes the counts that all of them changed."""
 
     def __init__(self, connection: Connection[DictRow], group: Sequence[Commit]) -> None:
         self._connection = connection
@@ -52,13 +52,13 @@ class PostgresGroup:
         self._versions = {row["originator_id"]: row["last"] for row in versions}  # none of a new stream
         self._positions = (row["position"] for row in positions.fetchall())
 
-    def write(self, commit: Commit) -> Written:
-        """Its streams' versions first, its guard second; then its events and what they change of the read models."""
+    def write(self, commit: Commit) -> WriteResult:
+        """Check a commit's stream versions, then its guard; write its events, read models and operational tables."""
         for append in commit.appends:
             if self._versions.get(append.stream, 0) != append.expected_version:
-                return Written(self._landed(commit) or Conflict(append.stream))
+                return WriteResult(self._written_before(commit) or Conflict(append.stream))
         if (refusal := commit.refusal(self._sql)) is not None:
-            return Written(refusal)
+            return WriteResult(refusal)
         if commit.needs_new_release and rolling_upgrade.close_to_older(self._sql):
             self._sql.execute(rolling_upgrade.REFUSE_OLDER_LEASES)
         recorded = self._append(commit)
@@ -67,14 +67,14 @@ class PostgresGroup:
         )
         if commit.also is not None:
             commit.also(self._sql)
-        return Written(Committed(recorded[-1].position if recorded else 0), recorded)
+        return WriteResult(Committed(recorded[-1].position if recorded else 0), recorded)
 
     def end(self) -> None:
-        """What was added up."""
+        """Write the counts that the group's events changed."""
         self._tally.write(self._sql)
 
-    def _landed(self, commit: Commit) -> Committed | None:
-        """The commit was written before, although whoever handed it in has not heard of it (protocol rule 17)."""
+    def _written_before(self, commit: Commit) -> Committed | None:
+        """Return the result if this commit was written before, and the connection was lost (protocol rule 17)."""
         first = commit.appends[0]
         row = self._connection.execute(
             "SELECT * FROM stored_events WHERE originator_id = %s AND originator_version = %s",

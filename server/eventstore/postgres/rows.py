@@ -1,4 +1,4 @@
-"""Rows of PostgreSQL's table of events, as the library and the log have them."""
+"""Rows of PostgreSQL's table stored_events, as the library's type and as the log's type."""
 
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import DictRow
@@ -8,10 +8,10 @@ from server.eventstore.codec import decode
 
 
 def stored(row: DictRow) -> StoredEvent:
-    """An event as it is kept."""
+    """Return a row's event as the codec decodes it."""
     return StoredEvent(row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
 
 
 def recorded(row: DictRow) -> RecordedEvent:
-    """An event with its place in the log."""
+    """Return a row's decoded event with its position, stream and version."""
     return RecordedEvent(row["notification_id"], row["originator_id"], row["originator_version"], decode(stored(row)))

@@ -1,4 +1,4 @@
-"""Read models built anew in a schema of their own."""
+"""Staging read models on PostgreSQL: a second schema of the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,27 +10,27 @@ from projections.sql import Sql
 from server.eventstore.postgres.sql import PostgresSql
 from server.eventstore.store import StagingInUseError
 
-SHADOW_LOCK = 0x72656473  # "reds": whoever builds read models anew holds it for as long as it is connected
+STAGING_LOCK = 0x72656473  # "reds": the connection that builds staging read models holds this advisory lock
 
 
 class PostgresStaging:
-    """See StagingReadModels. `connection` commits by itself, and becomes the shadow's; `writer_lock` is the log's."""
+    """See StagingReadModels. Takes over an autocommit connection; `writer_lock` is the number of the log's lock."""
 
     def __init__(self, connection: psycopg.Connection[DictRow], schema: str, writer_lock: int) -> None:
         self.own = schema
         self._connection = connection
         self._writer_lock = writer_lock
-        self._be_alone()
+        self._lock()
         self.live = self._live_schema()
         connection.execute(f"SET search_path TO {self.own}")
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self.own}")
 
-    def _be_alone(self) -> None:
+    def _lock(self) -> None:
         try:
-            self._connection.execute("SELECT pg_advisory_lock(%s)", (SHADOW_LOCK,))
+            self._connection.execute("SELECT pg_advisory_lock(%s)", (STAGING_LOCK,))
         except psycopg.errors.LockNotAvailable as error:
             self.close()
-            raise StagingInUseError("another rebuild is at work on this database") from error
+            raise StagingInUseError("another rebuild runs on this database") from error
 
     def _live_schema(self) -> str:
         row = self._connection.execute("SELECT quote_ident(current_schema()) AS live").fetchone()
@@ -38,34 +38,34 @@ class PostgresStaging:
 
     @contextmanager
     def building(self) -> Iterator[Sql]:
-        """A transaction that knows its own tables only."""
+        """Open a transaction that sees the staging tables only."""
         with self._connection.transaction():
             yield PostgresSql(self._connection)
 
     @contextmanager
     def comparing(self) -> Iterator[Sql]:
-        """A transaction that knows the live database too, whose log nobody else writes meanwhile."""
+        """Open a transaction that sees the live database too, and holds the log's lock: no other process writes."""
         with self.building() as sql:
             sql.execute(f"SET LOCAL search_path TO {self.own}, {self.live}")
             sql.execute("SELECT pg_advisory_xact_lock(:lock)", {"lock": self._writer_lock})
             yield sql
 
     def replace(self, sql: Sql, table: str) -> None:
-        """Moves the table, with its indexes: nothing is copied."""
+        """Replace the live table by moving the staging table with its indexes; no row is copied."""
         sql.execute(f"DROP TABLE {self.live}.{table}")
         sql.execute(f"ALTER TABLE {self.own}.{table} SET SCHEMA {self.live}")
 
     def clear(self) -> None:
-        """Forgets all that it holds."""
+        """Delete all staging tables."""
         with self.building() as sql:
             sql.execute(f"DROP SCHEMA {self.own} CASCADE")
             sql.execute(f"CREATE SCHEMA {self.own}")
 
     def remove(self) -> None:
-        """Leaves nothing behind, and closes it."""
+        """Delete the schema and close."""
         self._connection.execute(f"DROP SCHEMA {self.own} CASCADE")
         self.close()
 
     def close(self) -> None:
-        """Lets it go; what it holds is there when it is opened again."""
+        """Close; the staging tables are there when it is opened again."""
         self._connection.close()

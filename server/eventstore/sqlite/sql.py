@@ -1,4 +1,4 @@
-"""SQLite behind the projections' SQL."""
+"""The projections' Sql interface on SQLite."""
 
 import sqlite3
 import time
@@ -12,13 +12,13 @@ from projections.sql import BulkRows, Columns, Micros, Parameters, Row
 
 @lru_cache(maxsize=200)
 def with_bulk_rows(statement: str, columns: Columns) -> str:
-    """The statement with the rows that it calls `given`; made once, so that the planner may put an index on them."""
+    """Return the statement with a table `given` of bulk rows; materialized, so that SQLite may index it."""
     listed = ", ".join(f"value ->> {index} AS {name}" for index, (name, _) in enumerate(columns))
     return f"WITH given AS MATERIALIZED (SELECT {listed} FROM json_each(:given)) {statement}"  # noqa: S608 - own words
 
 
 class SqliteSql:
-    """A cursor inside a transaction. Rows come as dicts."""
+    """The SQL of one transaction, on its cursor. Rows are dicts."""
 
     log_position = "rowid"
 
@@ -26,23 +26,23 @@ class SqliteSql:
         self._cursor = cursor.sqlite_cursor
 
     def execute(self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None) -> None:
-        """Runs a statement."""
+        """Run a statement."""
         self._run(statement, parameters, given)
 
     def rows(
         self, statement: str, parameters: Parameters | None = None, given: BulkRows | None = None
     ) -> Sequence[Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         found = self._run(statement, parameters, given)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
     def clock(self) -> Micros:
-        """This machine's clock: the database is nobody else's."""
+        """Return this machine's time: no process of another machine uses the database."""
         return time.time_ns() // 1_000
 
     def row(self, statement: str, parameters: Parameters | None = None) -> Row | None:
-        """The first row of a query, if any."""
+        """Return the first row of a query; None if there is none."""
         found = self._run(statement, parameters, None).fetchone()
         return None if found is None else dict(found)
 

@@ -1,4 +1,4 @@
-"""Read models built anew in a file beside the database."""
+"""Staging read models on SQLite: a second file next to the database."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from server.eventstore.sqlite.sql import SqliteSql
 
 
 class SqliteStaging:
-    """See StagingReadModels. The lock on the database's own file keeps everybody else away."""
+    """See StagingReadModels. The lock on the database file keeps other processes out."""
 
     own = "main"
     live = "live"
@@ -32,13 +32,13 @@ class SqliteStaging:
 
     @contextmanager
     def building(self) -> Iterator[Sql]:
-        """A transaction that knows its own tables only."""
+        """Open a transaction that sees the staging tables only."""
         with self._transaction("BEGIN") as sql:
             yield sql
 
     @contextmanager
     def comparing(self) -> Iterator[Sql]:
-        """A transaction that knows the live database too, whose log nobody else writes meanwhile."""
+        """Open a transaction that sees the live database too. No other process has the database open."""
         self._connection.execute("ATTACH ? AS live", (str(self._database),))
         try:
             with self._transaction("BEGIN IMMEDIATE") as sql:
@@ -53,21 +53,21 @@ class SqliteStaging:
             yield SqliteSql(SQLiteCursor(self._connection.cursor()))
 
     def replace(self, sql: Sql, table: str) -> None:
-        """Copies its rows in the place of the live ones: a table cannot move to another file."""
+        """Replace the live table's rows by copies: a table cannot be moved to another file."""
         sql.execute(f"DELETE FROM {self.live}.{table}")  # noqa: S608 - our own names
         sql.execute(f"INSERT INTO {self.live}.{table} SELECT * FROM {self.own}.{table}")  # noqa: S608
 
     def clear(self) -> None:
-        """Forgets all that it holds."""
+        """Delete all staging tables."""
         self.remove()
         self._connection = self._connect()
 
     def remove(self) -> None:
-        """Leaves nothing behind, and closes it."""
+        """Close, and delete the file."""
         self.close()
         for end in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Lets it go; what it holds is there when it is opened again."""
+        """Close; the staging tables are there when it is opened again."""
         self._connection.close()

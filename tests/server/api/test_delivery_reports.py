@@ -20,7 +20,6 @@ from redrive.v1.report_service_pb2 import (
     GetDeliveryReportRequest,
     GetDeliveryReportResponse,
 )
-from server.eventstore.commit import Commit
 from tests.builders import FAILED, FAILED_FOR_GOOD, NOW, PAGE, UNCONFIRMED, fault, page_registered
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -161,7 +160,7 @@ async def test_a_report_shows_that_outcomes_of_an_older_release_are_missing(edge
     def count_from_now(sql: Sql) -> None:
         sql.execute("UPDATE outcomes_counted SET since = :now", {"now": sql.clock()})
 
-    await edge.log.commit(Commit([], also=count_from_now))
+    await edge.log.write(count_from_now)
     new = await sent(edge, {})
 
     assert (await report(edge, message_id=old)).HasField("counted_from_time")

@@ -20,7 +20,6 @@ from redrive.v1.delivery_service_pb2 import (
 )
 from redrive.v1.error_pb2 import DeliveryError, ErrorType
 from redrive.v1.message_pb2 import MessageStatus
-from server.eventstore.commit import Commit
 from tests.builders import FAILED_FOR_GOOD, LEASE, NOW, PAGE, UNCONFIRMED, WORKER, after
 from tests.keyed_ids import IDS
 from tests.server.api.edge import Edge
@@ -89,7 +88,7 @@ async def start_batch(edge: Edge, message_id: str) -> None:
 async def keep_lease(edge: Edge, expires: int) -> None:
     parameters = {"worker": WORKER, "expires": expires}
     statement = "INSERT INTO workers (worker, lease_expire_time) VALUES (:worker, :expires)"
-    await edge.log.commit(Commit([], also=lambda sql: sql.execute(statement, parameters)))
+    await edge.log.write(lambda sql: sql.execute(statement, parameters))
 
 
 async def test_a_started_batch_shows_its_worker_and_its_claims_lease(edge: Edge) -> None:

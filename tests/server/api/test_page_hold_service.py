@@ -10,7 +10,6 @@ from projections.sql import Sql
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListEventsRequest, ListMessagesRequest
 from redrive.v1.error_pb2 import ErrorType
 from redrive.v1.page_service_pb2 import HoldPageRequest, ListPagesRequest, ReleasePageRequest
-from server.eventstore.commit import Commit
 from tests.builders import OWNER, PAGE
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -86,7 +85,7 @@ async def _pause(edge: Edge, minutes: int = 30) -> None:
     def write(sql: Sql) -> None:
         page_pauses.record(sql, PAGE, "too many calls", fault, until=sql.clock() + minutes * 60_000_000)
 
-    await edge.log.commit(Commit([], also=write))
+    await edge.log.write(write)
 
 
 async def test_a_paused_page_shows_its_reason_and_end_in_every_answer(edge: Edge) -> None:

@@ -25,7 +25,6 @@ from redrive.v1.page_service_pb2 import HoldPageRequest
 from redrive.v1.report_service_pb2 import SummarizeFailuresRequest
 from server.background.timer_report import RetrySchedule
 from server.commands.lookup import load_message
-from server.eventstore.commit import Commit
 from tests.builders import FAILED, PAGE, after, wall_clock
 from tests.server.api.edge import Edge
 from tests.server.api.refusals import refusal_of
@@ -159,7 +158,7 @@ async def set_retry_after(edge: Edge, until: datetime) -> None:
     def write(sql: Sql) -> None:
         sql.execute(statement, {"page": PAGE, "until": micros(until)})
 
-    await edge.log.commit(Commit([], also=write))
+    await edge.log.write(write)
 
 
 async def test_the_next_round_of_a_message_with_a_schedule_is_shown(edge: Edge) -> None:

@@ -9,7 +9,6 @@ from server.auth import token_table
 from server.auth.caller import Scope
 from server.auth.token_table import TokenTable
 from server.auth.tokens import NewToken, hash_of, new_token
-from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from tests.builders import NOW, after
 from tests.databases import opened
@@ -24,7 +23,7 @@ async def log(database_url: str) -> AsyncIterator[EventStore]:
 
 async def added(log: EventStore, owner: str = "crm") -> NewToken:
     made = new_token(owner, [Scope.SEND, Scope.READ], now=NOW, expire_time=after(60))
-    await log.commit(Commit([], also=lambda sql: token_table.add(sql, made.kept)))
+    await log.write(lambda sql: token_table.add(sql, made.kept))
     return made
 
 
@@ -46,7 +45,7 @@ async def test_a_revoked_token_is_not_found(log: EventStore) -> None:
     def revoke(sql: Sql) -> None:
         assert token_table.remove(sql, made.kept.id)
 
-    await log.commit(Commit([], also=revoke))
+    await log.write(revoke)
 
     await eventually(lambda: table.find(hash_of(made.secret)), lambda found: found is None, within=3)
 

@@ -60,7 +60,7 @@ def environment(
         write_everything(store)
         vault = open_vault(store, Settings())
         with store.transaction(commit=True) as sql:
-            vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN, app_secret="app-secret-4711"), 1)(sql)
+            vault.save_page_secrets(PAGE, PageSecrets(access_token=TOKEN, app_secret="app-secret-4711"), 1)(sql)
     return monkeypatch
 
 
@@ -197,7 +197,7 @@ async def test_keys_that_are_readable_by_others_or_missing_are_reported(
     with closing(open_store(Settings())) as store:
         vault = open_vault(store, Settings())
         with store.transaction(commit=True) as sql:
-            vault.keep_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)(sql)
+            vault.save_page_secrets(PAGE, PageSecrets(access_token=TOKEN), 1)(sql)
     key = tmp_path / "redrive.db.key"
 
     key.chmod(0o644)

@@ -174,9 +174,9 @@ class CommandHarness:
     async def variables(self, created: BatchCreated) -> list[Mapping[str, str]]:
         """Return a batch's variables by position."""
         place = (created.message_id, created.batch_number)
-        sealed = (await self.log.read(lambda sql: person_keys.sealed(sql, [place])))[place]
-        keys = person_keys.opened(self.vault, place, sealed)
-        return [keys.of(n).variables(one) for n, one in enumerate(person_keys.parted(created.sealed_variables))]
+        sealed = (await self.log.read(lambda sql: person_keys.load_sealed_keys(sql, [place])))[place]
+        keys = person_keys.open_keys(self.vault, place, sealed)
+        return [keys.key_at(n).variables(one) for n, one in enumerate(person_keys.unpack(created.sealed_variables))]
 
     async def taken(self, message_id: str, *, round_: int = 1) -> list[str]:
         """Return the recipients of a round."""

@@ -13,6 +13,7 @@ class CrashingLog:
     def __init__(self, log: EventLog, *, at: int, is_written: bool) -> None:
         self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
         self.compute = log.compute
+        self.write = log.write
         self._commit = log.commit
         self._left = at
         self._is_written = is_written

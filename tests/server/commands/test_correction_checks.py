@@ -18,7 +18,6 @@ from server.commands.send import SendService
 from server.crypto.key_ring import SealingKey
 from server.crypto.rotation import rotate
 from server.crypto.vault import Vault
-from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from server.eventstore.store import Store
 from server.queries.event_texts import details, summary
@@ -179,7 +178,7 @@ async def test_no_correction_is_written_while_an_older_server_runs(harness: Comm
     def old_server(sql: Sql) -> None:
         sql.execute(OLD_SERVER, {"expires": sql.clock() + 60_000_000})
 
-    await harness.log.commit(Commit([], also=old_server))
+    await harness.log.write(old_server)
     message_id = await harness.sent({"ann": FAILED})
 
     with pytest.raises(OlderReleaseRunning):

@@ -16,7 +16,6 @@ from projections.delivery_rows import DeliveryFilter
 from projections.recipient_rows import RecipientRow, list_recipients
 from projections.sql import Row, Sql
 from server.commands.erasure import ErasureService
-from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.queries.history import History
@@ -193,7 +192,7 @@ async def test_names_are_readable_by_an_older_server_while_it_runs(harness: Comm
 
 
 async def write_tables(harness: CommandHarness, write: Callable[[Sql], None]) -> None:
-    await harness.log.commit(Commit([], also=write))
+    await harness.log.write(write)
 
 
 # Stored data

@@ -12,7 +12,7 @@ from domain.streams import page_stream
 from projections import pages
 from projections.pages import PageRow
 from server.commands.pages import PutAnswer, PutPageService
-from server.crypto.vault import KeptSecrets, PageSecrets
+from server.crypto.vault import PageSecrets, StoredPageSecrets
 from server.messenger.http import open_client
 from server.messenger.messenger_channel import MessengerChannel
 from server.sandbox.runner import Sandbox, running_sandbox
@@ -49,7 +49,7 @@ def name_of(harness: CommandHarness, row: PageRow) -> str:
     return harness.vault.labels.page_names.open(row.name, row.page_id)
 
 
-async def secrets(harness: CommandHarness, page_id: str = NEW) -> KeptSecrets | None:
+async def secrets(harness: CommandHarness, page_id: str = NEW) -> StoredPageSecrets | None:
     return await harness.log.read(harness.vault.page_secrets(page_id))
 
 
@@ -71,7 +71,7 @@ async def test_a_new_page_is_registered_after_its_token_was_tried(
 async def test_the_secrets_are_stored(harness: CommandHarness, puts: PutPageService) -> None:
     await puts.put(put_page(NEW, app_secret="4711"))
 
-    assert await secrets(harness) == KeptSecrets(PageSecrets(access_token=TOKEN, app_secret="4711"), 1)
+    assert await secrets(harness) == StoredPageSecrets(PageSecrets(access_token=TOKEN, app_secret="4711"), 1)
 
 
 async def test_a_new_page_needs_a_token(harness: CommandHarness, puts: PutPageService) -> None:
@@ -132,7 +132,7 @@ async def test_a_new_token_replaces_the_old_one(harness: CommandHarness, puts: P
     answer = await puts.put(put_page(NEW, access_token="renewed"))
 
     assert answer.page.token_generation == 2
-    assert await secrets(harness) == KeptSecrets(PageSecrets(access_token="renewed", app_secret="4711"), 2)
+    assert await secrets(harness) == StoredPageSecrets(PageSecrets(access_token="renewed", app_secret="4711"), 2)
 
 
 async def test_a_new_token_without_settings_keeps_pace_and_send_mode(puts: PutPageService) -> None:
@@ -152,7 +152,7 @@ async def test_a_refused_new_token_leaves_the_old_one(
     with pytest.raises(TokenRefused):
         await puts.put(put_page(NEW, access_token="stale"))
 
-    assert await secrets(harness) == KeptSecrets(PageSecrets(access_token=TOKEN), 1)
+    assert await secrets(harness) == StoredPageSecrets(PageSecrets(access_token=TOKEN), 1)
 
 
 async def test_a_new_app_secret_keeps_the_old_token(harness: CommandHarness, puts: PutPageService) -> None:
@@ -160,7 +160,7 @@ async def test_a_new_app_secret_keeps_the_old_token(harness: CommandHarness, put
 
     await puts.put(put_page(NEW, access_token="", app_secret="4711"))
 
-    assert await secrets(harness) == KeptSecrets(PageSecrets(access_token=TOKEN, app_secret="4711"), 2)
+    assert await secrets(harness) == StoredPageSecrets(PageSecrets(access_token=TOKEN, app_secret="4711"), 2)
 
 
 async def test_settings_are_changed_without_trying_the_token(

@@ -20,7 +20,6 @@ from server.crypto.key_ring import new_key
 from server.crypto.keyed_ids import older_message_id
 from server.crypto.vault import Vault
 from server.eventstore import schema
-from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences
 from server.eventstore.store import Store
@@ -89,7 +88,7 @@ async def remove_answers(harness: CommandHarness) -> None:
     def forget(sql: Sql) -> None:
         sql.execute("UPDATE requests SET answer = :answer", {"answer": '{"duplicates_dropped": 0}'})
 
-    await harness.log.commit(Commit([], also=forget))
+    await harness.log.write(forget)
 
 
 async def start_older_server(harness: CommandHarness) -> None:
@@ -97,11 +96,11 @@ async def start_older_server(harness: CommandHarness) -> None:
         statement = "INSERT INTO workers (worker, lease_expire_time, release) VALUES ('older', :until, 0)"
         sql.execute(statement, {"until": sql.clock() + MINUTE})
 
-    await harness.log.commit(Commit([], also=lease))
+    await harness.log.write(lease)
 
 
 async def end_older_server(harness: CommandHarness) -> None:
-    await harness.log.commit(Commit([], also=lambda sql: sql.execute("DELETE FROM workers")))
+    await harness.log.write(lambda sql: sql.execute("DELETE FROM workers"))
 
 
 async def only_message(harness: CommandHarness) -> str:

@@ -152,6 +152,7 @@ class InterruptedLog:
     def __init__(self, log: EventLog, action: Callable[[], Awaitable[object]]) -> None:
         self.load, self.read, self.listen, self.recorded_in = log.load, log.read, log.listen, log.recorded_in
         self.compute = log.compute
+        self.write = log.write
         self._commit = log.commit
         self._action = action
         self._slices = 0
@@ -185,6 +186,7 @@ class StaleLog:
     def __init__(self, log: EventLog, action: Callable[[], Awaitable[object]]) -> None:
         self.commit, self.read, self.listen, self.recorded_in = log.commit, log.read, log.listen, log.recorded_in
         self.compute = log.compute
+        self.write = log.write
         self._load = log.load
         self._action = action
         self._loads = 0

@@ -19,9 +19,8 @@ from projections.sql import Sql
 from server.background.retry_timer import RetryTimer
 from server.background.timetable import parse_timetable
 from server.commands.pages import PageHoldService, PutPageService
-from server.crypto.labels import is_sealed
 from server.eventstore.archive import archive_messages
-from server.eventstore.commit import Commit
+from server.eventstore.codec import is_sealed_label
 from server.eventstore.event_store import EventStore
 from server.eventstore.rebuild import differences, rebuild
 from server.eventstore.store import Store
@@ -158,7 +157,7 @@ async def test_a_rebuild_restores_the_sealed_labels(harness: CommandHarness) -> 
 
 async def test_labels_that_an_older_server_shows_stay_readable_while_it_runs(harness: CommandHarness) -> None:
     """It shows titles and page names, and has no holds; a new database is still open to it."""
-    await harness.log.commit(Commit([], also=_open_to_older_server))
+    await harness.log.write(_open_to_older_server)
 
     message_id = await harness.send(people("ann"), title=TITLE)
     streamed = await harness.streams.open(send_message(title=STREAMED))
@@ -184,7 +183,7 @@ async def test_a_page_name_is_sealed_once_and_again_only_when_it_changes(harness
     same = (await page(harness)).name
     await puts(harness).put(put_page(PAGE, name=f"{NAME} too"))
 
-    assert is_sealed(first)
+    assert is_sealed_label(first)
     assert same == first
     assert harness.vault.labels.page_names.open((await page(harness)).name, PAGE) == f"{NAME} too"
 
@@ -197,7 +196,7 @@ async def test_a_plain_text_name_of_an_earlier_release_is_sealed_when_it_is_put_
     await puts(harness).put(put_page(PAGE, name=NAME))
 
     assert unnamed == NAME
-    assert is_sealed((await page(harness)).name)
+    assert is_sealed_label((await page(harness)).name)
 
 
 async def test_the_reason_of_an_automatic_hold_is_the_platforms_error(harness: CommandHarness) -> None:

@@ -40,6 +40,23 @@ class BusyLogConformance:
         assert await log.read(page_ids) == [f"{n:03}" for n in range(200) if n != 77]
         assert sum(heard) == 199
 
+    async def test_a_write_that_runs_again_after_a_rollback_returns_the_last_result(self, log: EventLog) -> None:
+        def fail(_: Sql) -> None:
+            raise ValueError("this one")
+
+        attempts: list[int] = []
+
+        def count(_: Sql) -> int:
+            attempts.append(len(attempts) + 1)
+            return attempts[-1]
+
+        commits = [log.commit(Commit([registered(f"{n:03}")])) for n in range(50)]
+        failing = log.commit(Commit([registered("050")], also=fail))
+        results = await asyncio.gather(*commits, log.write(count), failing, return_exceptions=True)
+
+        assert isinstance(results[-1], ValueError)
+        assert results[-2] == attempts[-1]
+
     async def test_waiting_commits_are_written_together(self, log: EventLog) -> None:
         groups: list[int] = []
         log.listen(lambda recorded: groups.append(len(recorded)))

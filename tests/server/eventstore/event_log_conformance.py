@@ -186,6 +186,24 @@ class EventLogConformance:
         assert isinstance(await log.commit(Commit([], also=lambda sql: change(sql, "w"))), Committed)
         assert await log.read(workers) == ["w"]
 
+    async def test_a_write_of_operational_tables_returns_its_result(self, log: EventLog) -> None:
+        def add(sql: Sql) -> list[str]:
+            change(sql, "w")
+            return workers(sql)
+
+        assert await log.write(add) == ["w"]
+        assert await log.read(workers) == ["w"]
+
+    async def test_a_failed_write_changes_nothing(self, log: EventLog) -> None:
+        def break_off(sql: Sql) -> None:
+            change(sql, "w")
+            raise ValueError("broken off")
+
+        with pytest.raises(ValueError, match="broken off"):
+            await log.write(break_off)
+
+        assert await log.read(workers) == []
+
     async def test_a_failing_write_to_operational_tables_rejects_the_commit(self, log: EventLog) -> None:
         def break_off(sql: Sql) -> None:
             change(sql, "w")

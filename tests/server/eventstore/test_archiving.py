@@ -16,8 +16,8 @@ from domain.message_events import MessageArchived, MessageCompleted
 from domain.streams import batch_stream, message_stream, page_stream, receipts_stream
 from projections.sql import Sql
 from server.eventstore import archive
-from server.eventstore.archive import Archived, archive_messages
-from server.eventstore.archive_file import ArchiveError, Facts
+from server.eventstore.archive import ArchiveTotals, archive_messages
+from server.eventstore.archive_file import ArchiveError, Manifest
 from server.eventstore.rebuild import DatabaseInUseByWorkersError, differences, rebuild
 from server.eventstore.store import Store
 from tests.builders import (
@@ -90,7 +90,7 @@ def test_only_old_finished_messages_are_archived_and_a_rebuild_reads_the_files(s
     )
 
     gone = [one for one in recorded if one.stream.split("/")[1] in ("m-1", "m-2")]
-    assert moved == Archived(2, len(gone), 1)
+    assert moved == ArchiveTotals(2, len(gone), 1)
     (file,) = files(folder)
     assert reported == [(file.name, 2)]
     left = store.recorded_after(0, 10_000)
@@ -106,7 +106,7 @@ def test_only_old_finished_messages_are_archived_and_a_rebuild_reads_the_files(s
     assert all_of(store) == after_it
     assert without_archival(after_it) == without_archival(before)
     assert {row["message_id"] for row in after_it["messages"] if row["is_archived"]} == {"m-1", "m-2"}
-    assert archive_messages(store, folder, after(86_400), LATER) == Archived(0, 0, 0)
+    assert archive_messages(store, folder, after(86_400), LATER) == ArchiveTotals(0, 0, 0)
 
 
 def without_archival(read: Any) -> Any:
@@ -152,7 +152,7 @@ class Cut(Exception):
     """The process was killed."""
 
 
-@pytest.mark.parametrize("step", ["_say_archived", "_remove", "_check"])
+@pytest.mark.parametrize("step", ["_record_archived", "_remove", "_check"])
 @pytest.mark.parametrize("calls", [0, 1])
 def test_an_interrupted_archiving_is_consistent_and_continues(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
@@ -187,7 +187,7 @@ def test_removal_continues_within_a_message(store: Store, folder: Path, monkeypa
     monkeypatch.setattr(archive, "STREAMS_AT_ONCE", 1)
     with monkeypatch.context() as cut:
         cut.setattr(archive, "message_stream", lambda _: "message/m-1")
-        cut.setattr(archive, "_given", cut_after(2, archive._given))
+        cut.setattr(archive, "_stream_rows", cut_after(2, archive._stream_rows))
         with pytest.raises(Cut):
             archive_messages(store, folder, after(1), LATER)
     assert batch_stream("m-1", 0, 1) not in streams(store)
@@ -219,7 +219,7 @@ def test_a_message_that_changes_while_its_file_is_written_stays(
     send(store, "m-2")
     checked = archive._check
 
-    def change_message(path: Path, facts: Facts) -> None:
+    def change_message(path: Path, facts: Manifest) -> None:
         checked(path, facts)
         read = receipts_recorded(echo(1), message_id="m-2", time=after(0))
         append(store, receipts_stream("m-2", 0, 1), 1, read)

@@ -88,7 +88,7 @@ def test_a_session_that_ended_while_its_process_was_stopped_is_unavailable(
 
     store = PostgresStore(postgres_url)
     try:
-        with pytest.raises(store.away):
+        with pytest.raises(store.unavailable_errors):
             sleep_in_mid_transaction()
         assert store.last_position() == 0
     finally:

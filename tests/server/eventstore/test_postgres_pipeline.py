@@ -36,7 +36,7 @@ def test_a_failing_statement_raises_its_own_error_and_not_unavailable(store: Pos
     with pytest.raises(psycopg.errors.UniqueViolation) as failure:
         store.write_together([Commit([registered("1")], also=twice)])
 
-    assert not isinstance(failure.value, store.away)
+    assert not isinstance(failure.value, store.unavailable_errors)
     assert secrets(store) == 0
     assert store.last_position() == 0
     assert isinstance(store.write_together([Commit([registered("2")])])[0].result, Committed)

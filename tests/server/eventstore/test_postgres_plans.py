@@ -10,7 +10,7 @@ from domain.streams import batch_stream, message_stream
 from projections.affected_deliveries import _FOLD
 from server.eventstore.commit import Commit, StreamEvents
 from server.eventstore.postgres.sql import with_bulk_rows
-from server.eventstore.postgres.store import FIRST_ROWS
+from server.eventstore.postgres.store import FIRST_ANALYZED_ROWS
 from server.eventstore.store import Store
 from tests.builders import MESSAGE, batch_created, message_submitted
 from tests.databases import opened
@@ -60,7 +60,7 @@ def test_a_plan_made_with_empty_tables_is_replaced_as_they_grow(postgres_url: st
         connection.execute(f"PREPARE fold AS {_numbered(_FOLD)}")
         connection.execute(f"EXPLAIN {fold}")  # the plan is cached from now on
 
-        _fill(store, 2 * FIRST_ROWS)
+        _fill(store, 2 * FIRST_ANALYZED_ROWS)
 
         plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {fold}"))
     blocks = re.search(r"shared hit=([0-9]+)", plan)

@@ -150,7 +150,7 @@ def test_the_progress_of_another_release_or_log_is_discarded(
     write_everything(store)
     with pytest.raises(KeyboardInterrupt):
         rebuild(store, interrupt_at(8))
-    with closing(store.shadow("rebuild")) as shadow, shadow.building() as sql:
+    with closing(store.staging("rebuild")) as shadow, shadow.building() as sql:
         sql.execute(f"UPDATE rebuild_progress SET {change_of_progress}")  # noqa: S608
         sql.execute("DELETE FROM messages")
     reported: list[int] = []
@@ -207,7 +207,7 @@ def test_a_server_that_starts_during_a_long_comparison_takes_precedence(postgres
                 sql.execute("SELECT pg_sleep(30)")
             return []
 
-        with pytest.raises(store.away):
+        with pytest.raises(store.unavailable_errors):
             rebuild(store, workers=take_long)
         servers[0].result().close()
         reported: list[int] = []

@@ -12,6 +12,7 @@ from domain.retention_events import CleanupStarted, PersonErased
 from domain.streams import message_stream
 from projections import read_models
 from server.eventstore import schema
+from server.eventstore.migrations.m0001_columns_of_release_1 import COLUMNS
 from server.eventstore.rebuild import differences
 from server.eventstore.schema import DatabaseIsNewerError
 from server.eventstore.store import Store
@@ -62,8 +63,10 @@ def test_a_database_of_the_earlier_release_gets_the_missing_columns(database_url
         with store.transaction(commit=True) as sql:
             for name in re.findall(r"INDEX IF NOT EXISTS (\w+)", "".join(read_models.TABLES)):
                 sql.execute(f"DROP INDEX IF EXISTS {name}")
-            for table, column, _ in schema.ADDED:
-                sql.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+            for table, definitions in COLUMNS.items():
+                for definition in definitions:
+                    sql.execute(f"ALTER TABLE {table} DROP COLUMN {definition.split()[0]}")
+            sql.execute("DROP TABLE redrive_migrations")
 
     with closing(opened(database_url)) as store:
         assert differences(store) == {}

@@ -48,6 +48,14 @@ async def test_a_cancelled_caller_does_not_count_as_unavailable(tmp_path: Path) 
     assert commits(metrics, "unavailable") == 0
 
 
+async def test_a_write_of_operational_tables_counts_as_a_commit(tmp_path: Path) -> None:
+    metrics = Metrics()
+    async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:
+        assert await ObservedEventStore(log, metrics, None).write(lambda _: 7) == 7
+
+    assert commits(metrics, "committed") == 1
+
+
 async def test_an_unavailable_log_counts_as_unavailable(tmp_path: Path) -> None:
     metrics = Metrics()
     async with EventStore(SqliteStore(tmp_path / "redrive.db")) as log:

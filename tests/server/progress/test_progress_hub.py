@@ -8,7 +8,6 @@ import pytest
 from domain.fault import ErrorType
 from projections import page_pauses
 from projections.sql import Sql
-from server.eventstore.commit import Commit
 from server.progress.hub import ProgressHub
 from tests.builders import FAILED, OWNER, PAGE, auto, crowd, pause_message, people, resume_message, wall_clock
 from tests.server.commands.command_harness import CommandHarness
@@ -157,7 +156,7 @@ async def _record_pause(harness: CommandHarness, reason: str, seconds: float) ->
     def write(sql: Sql) -> None:
         page_pauses.record(sql, PAGE, reason, None, until=sql.clock() + int(seconds * 1_000_000))
 
-    await harness.log.commit(Commit([], also=write))
+    await harness.log.write(write)
 
 
 async def test_a_watcher_sees_the_start_and_the_end_of_a_page_pause(

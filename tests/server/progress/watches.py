@@ -26,6 +26,7 @@ class CountingLog:
         self._read = log.read
         self.commit, self.load, self.listen, self.recorded_in = log.commit, log.load, log.listen, log.recorded_in
         self.compute = log.compute
+        self.write = log.write
         self.reads = 0
         self.before_read: Callable[[], Awaitable[None]] | None = None
 

@@ -116,7 +116,7 @@ class ServiceProcess:
         def write(sql: Sql) -> None:
             sql.execute(statement, parameters)
 
-        await self.log.commit(Commit([], also=write))
+        await self.log.write(write)
 
     async def lease(self, worker: str, *, is_good: bool) -> None:
         """Make another worker's lease valid for a long time, or expired."""

@@ -77,14 +77,14 @@ async def test_a_page_taken_over_during_a_drain_sends_nothing(
     idle: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, may_own = asyncio.Event(), asyncio.Event()
-    own = idle.ownership.own
+    own = idle.ownership.acquire_page
 
     async def own_slowly(page_id: str) -> int | None:
         asked.set()
         await may_own.wait()
         return await own(page_id)
 
-    monkeypatch.setattr(idle.ownership, "own", own_slowly)
+    monkeypatch.setattr(idle.ownership, "acquire_page", own_slowly)
     await idle.start()
     message_id = await idle.send(people("ann"))
     await asked.wait()
@@ -103,14 +103,14 @@ async def test_a_page_taken_over_during_a_drain_sends_nothing(
 
 async def test_nothing_leaves_without_a_valid_lease(service: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = asyncio.Event()
-    held = service.ownership.held
+    held = service.ownership.wait_until_held
 
     async def noticed() -> None:
         if not service.ownership.is_held:
             waits.set()
         await held()
 
-    monkeypatch.setattr(service.ownership, "held", noticed)
+    monkeypatch.setattr(service.ownership, "wait_until_held", noticed)
     await service.put_page(access_token="", pace=40.0)
     message_id = await service.send(crowd(40))
     await service.arrived(4)

@@ -15,7 +15,6 @@ from server.background.timer_report import TimerStatus
 from server.cluster.page_leases import PagePause, set_retry_after
 from server.commands.pages import PageHoldService
 from server.crypto.vault import Vault
-from server.eventstore.commit import Commit
 from server.sandbox.control import SandboxControl
 from server.sandbox.runner import Sandbox
 from tests.builders import (
@@ -102,9 +101,7 @@ async def test_a_retry_after_postpones_a_round(service: ServiceProcess, control:
     await control.order({**FAIL_ONCE, "recipients": ["ann"]})
     message_id = await service.send(people("ann"), retry_policy=cron(3, each(0.5)))
     await service.done(message_id)
-    await service.log.commit(
-        Commit([], also=lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.5, reason="Retry-After: 1.5")))
-    )
+    await service.log.write(lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.5, reason="Retry-After: 1.5")))
     opens = wall_clock() + timedelta(seconds=1.5)
 
     await eventually(lambda: service.row(message_id), lambda row: row.status == "SENT")

@@ -10,12 +10,12 @@ from projections import message_rows
 from projections.message_rows import MessageRow
 from projections.sql import Sql
 from server.eventstore.commit import Commit
-from server.eventstore.group_commit import Written
+from server.eventstore.group_commit import WriteResult
 from server.sandbox.control import SandboxControl
 from tests.builders import auto, crowd
 from tests.server.sending.service_process import ServiceProcess
 
-Write = Callable[[Sequence[Commit]], Sequence[Written]]
+Write = Callable[[Sequence[Commit]], Sequence[WriteResult]]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def refuse(
     write: Write = service.store.write_together
     calls, failed = [0], [0]
 
-    def unreliable(group: Sequence[Commit]) -> Sequence[Written]:
+    def unreliable(group: Sequence[Commit]) -> Sequence[WriteResult]:
         calls[0] += 1
         if calls[0] > after and failed[0] < times and calls[0] % every == 0:
             failed[0] += 1

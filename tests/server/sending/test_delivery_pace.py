@@ -13,7 +13,6 @@ from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.background.timer_report import TimerStatus
 from server.cluster.page_leases import PagePause, set_retry_after
-from server.eventstore.commit import Commit
 from server.messenger.channel import Channel, OutgoingMessage, PageCredentials, RateAdvice, SendResult
 from server.sandbox.control import SandboxControl
 from server.sandbox.record import Arrival
@@ -154,10 +153,8 @@ async def test_a_pause_survives_a_restart(database: Path, sandbox: Sandbox) -> N
     async with open_service(database, sandbox) as first:
         await first.put_page()
         await first.ownership.start()
-        await first.ownership.own(PAGE)
-        await first.log.commit(
-            Commit([], also=lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.0, reason="Retry-After: 1")))
-        )
+        await first.ownership.acquire_page(PAGE)
+        await first.log.write(lambda sql: set_retry_after(sql, PAGE, PagePause(seconds=1.0, reason="Retry-After: 1")))
         heard = time.time()
 
     async with open_service(database, sandbox, worker="worker-2") as second:

@@ -82,7 +82,7 @@ async def write_as_earlier_release(service: ServiceProcess, content: Content, *n
             StreamEvents(message_stream(MESSAGE), 0, [submitted]),
             StreamEvents(batch_stream(MESSAGE, 0, 1), 0, [batch_created(*people)]),
         ],
-        also=vault.keep_message_key(MESSAGE, key),
+        also=vault.save_message_key(MESSAGE, key),
     )
     assert isinstance(await service.log.commit(commit), Committed)
 

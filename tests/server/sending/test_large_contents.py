@@ -137,7 +137,7 @@ async def write_as_earlier_release(service: ServiceProcess, content: Content, si
         StreamEvents(message_stream(MESSAGE), 0, [submitted]),
         StreamEvents(batch_stream(MESSAGE, 0, 1), 0, [batch_created(*who)]),
     ]
-    commit = Commit(appends, also=vault.keep_message_key(MESSAGE, key))
+    commit = Commit(appends, also=vault.save_message_key(MESSAGE, key))
     assert isinstance(await service.log.commit(commit), Committed)
 
 
@@ -197,7 +197,7 @@ async def test_a_delivery_that_cannot_be_rendered_fails_and_the_others_are_sent(
         raise RecursionError
 
     message_id = await sending.send(crowd(3), text="Hello {{name}}")
-    monkeypatch.setattr("server.sending.rendered_messages._recipient_values", broken)
+    monkeypatch.setattr("server.sending.rendered_messages._variable_values", broken)
     await sending.start()
 
     await sending.done(message_id, within=30.0)

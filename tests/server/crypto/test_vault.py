@@ -10,7 +10,7 @@ from domain.content import Attachment, Content, QuickReply
 from projections.sql import Sql
 from server.commands.send import SendService
 from server.crypto.key_ring import new_key
-from server.crypto.vault import KeptSecrets, MessageKey, PageSecrets, Vault
+from server.crypto.vault import MessageKey, PageSecrets, StoredPageSecrets, Vault
 from server.eventstore.commit import Commit
 from server.eventstore.event_store import EventStore
 from tests.builders import MESSAGE, NOW, PAGE, TOKEN, send_message
@@ -34,17 +34,17 @@ def vault() -> Vault:
 
 
 async def test_a_pages_secrets_are_restored_with_their_generation(sqlite_log: EventStore, vault: Vault) -> None:
-    await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 3)))
+    await sqlite_log.write(vault.save_page_secrets(PAGE, SECRETS, 3))
 
-    assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(SECRETS, 3)
+    assert await sqlite_log.read(vault.page_secrets(PAGE)) == StoredPageSecrets(SECRETS, 3)
 
 
 async def test_new_secrets_replace_the_old(sqlite_log: EventStore, vault: Vault) -> None:
     renewed = PageSecrets(access_token="another")
     for generation, secrets in enumerate([SECRETS, renewed], start=1):
-        await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, secrets, generation)))
+        await sqlite_log.write(vault.save_page_secrets(PAGE, secrets, generation))
 
-    assert await sqlite_log.read(vault.page_secrets(PAGE)) == KeptSecrets(renewed, 2)
+    assert await sqlite_log.read(vault.page_secrets(PAGE)) == StoredPageSecrets(renewed, 2)
 
 
 async def test_an_unregistered_page_has_no_secrets(sqlite_log: EventStore, vault: Vault) -> None:
@@ -52,9 +52,9 @@ async def test_an_unregistered_page_has_no_secrets(sqlite_log: EventStore, vault
 
 
 async def test_secrets_copied_to_another_page_do_not_open(sqlite_log: EventStore, vault: Vault) -> None:
-    await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
+    await sqlite_log.write(vault.save_page_secrets(PAGE, SECRETS, 1))
     copy = "INSERT INTO page_secrets SELECT '2002', token_generation, sealed FROM page_secrets"
-    await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
+    await sqlite_log.write(lambda sql: _run(sql, copy))
 
     with pytest.raises(InvalidTag):
         await sqlite_log.read(vault.page_secrets("2002"))
@@ -62,8 +62,8 @@ async def test_secrets_copied_to_another_page_do_not_open(sqlite_log: EventStore
 
 async def test_another_server_key_opens_nothing(sqlite_log: EventStore, vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
-    await sqlite_log.commit(Commit([], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
-    await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
+    await sqlite_log.write(vault.save_page_secrets(PAGE, SECRETS, 1))
+    await sqlite_log.write(vault.save_message_key(MESSAGE, key))
     other = Vault(new_key())
 
     with pytest.raises(InvalidTag):
@@ -73,7 +73,7 @@ async def test_another_server_key_opens_nothing(sqlite_log: EventStore, vault: V
 
 
 def test_secrets_are_not_shown() -> None:
-    assert TOKEN not in repr(KeptSecrets(SECRETS, 1))
+    assert TOKEN not in repr(StoredPageSecrets(SECRETS, 1))
 
 
 # Messages
@@ -82,7 +82,7 @@ def test_secrets_are_not_shown() -> None:
 async def test_a_message_opens_with_its_own_key(sqlite_log: EventStore, vault: Vault) -> None:
     key = vault.new_message_key(MESSAGE)
     sealed = key.seal_content(CONTENT)
-    await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, key)))
+    await sqlite_log.write(vault.save_message_key(MESSAGE, key))
 
     kept = await sqlite_log.read(vault.message_key(MESSAGE))
 
@@ -104,9 +104,9 @@ def test_a_message_does_not_open_with_another_messages_key(vault: Vault) -> None
 
 
 async def test_a_key_copied_to_another_message_does_not_open(sqlite_log: EventStore, vault: Vault) -> None:
-    await sqlite_log.commit(Commit([], also=vault.keep_message_key(MESSAGE, vault.new_message_key(MESSAGE))))
+    await sqlite_log.write(vault.save_message_key(MESSAGE, vault.new_message_key(MESSAGE)))
     copy = "INSERT INTO message_keys (message_id, sealed) SELECT 'm-2', sealed FROM message_keys"
-    await sqlite_log.commit(Commit([], also=lambda sql: _run(sql, copy)))
+    await sqlite_log.write(lambda sql: _run(sql, copy))
 
     with pytest.raises(InvalidTag):
         await sqlite_log.read(vault.message_key("m-2"))
@@ -150,7 +150,7 @@ def test_without_variables_nothing_is_sealed(vault: Vault) -> None:
 async def test_no_file_of_the_database_shows_a_text_name_title_variable_or_token(
     sqlite_log: EventStore, vault: Vault, tmp_path: Path
 ) -> None:
-    await sqlite_log.commit(Commit([registered(PAGE)], also=vault.keep_page_secrets(PAGE, SECRETS, 1)))
+    await sqlite_log.commit(Commit([registered(PAGE)], also=vault.save_page_secrets(PAGE, SECRETS, 1)))
     command = send_message(content=CONTENT, title="Velvet sale", request_id="r-1")
     recipient = Recipient(
         id="visible-1", name="Velma velvet", variables={"code": "velvet-4711", "unused": "velvet-0815"}

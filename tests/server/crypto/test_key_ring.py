@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.crypto.key_ring import SealingKey, SecretKeyError, kept_key, new_key, parse_key
+from server.crypto.key_ring import SealingKey, SecretKeyError, load_or_create_key, new_key, parse_key
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -87,17 +87,17 @@ def test_a_key_is_not_shown() -> None:
 def test_a_key_file_is_created_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "redrive.db.key"
 
-    sealed = kept_key(path).seal(b"secret", "a")
+    sealed = load_or_create_key(path).seal(b"secret", "a")
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert kept_key(path).open(sealed, "a") == b"secret"
+    assert load_or_create_key(path).open(sealed, "a") == b"secret"
 
 
 def test_every_database_has_its_own_key(tmp_path: Path) -> None:
-    sealed = kept_key(tmp_path / "one.key").seal(b"secret", "a")
+    sealed = load_or_create_key(tmp_path / "one.key").seal(b"secret", "a")
 
     with pytest.raises(InvalidTag):
-        kept_key(tmp_path / "two.key").open(sealed, "a")
+        load_or_create_key(tmp_path / "two.key").open(sealed, "a")
 
 
 def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
     path.write_text("spoilt\n")
 
     with pytest.raises(SecretKeyError):
-        kept_key(path)
+        load_or_create_key(path)

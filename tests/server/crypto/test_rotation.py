@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidTag
 from projections.sql import Sql
 from server.crypto import person_keys, rotation, server_keys
 from server.crypto.key_ring import SealingKey
-from server.crypto.person_keys import keep, new_keys
-from server.crypto.rotation import WrongKeyError, opens_one_of_each, rotate
+from server.crypto.person_keys import new_keys, save_keys
+from server.crypto.rotation import WrongKeyError, opens_first_rows, rotate
 from server.crypto.vault import PageSecrets, Vault
 from server.eventstore import operational_tables
 from server.eventstore.rebuild import DatabaseInUseByWorkersError
@@ -39,10 +39,10 @@ def store(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]
 
 def _fill(sql: Sql, vault: Vault) -> None:
     for generation, page_id in enumerate(PAGES, start=1):
-        vault.keep_page_secrets(page_id, PageSecrets(access_token=f"token of {page_id}"), generation)(sql)
+        vault.save_page_secrets(page_id, PageSecrets(access_token=f"token of {page_id}"), generation)(sql)
     for message_id in MESSAGES:
-        vault.keep_message_key(message_id, vault.new_message_key(message_id))(sql)
-    keep(vault, {place: new_keys(2) for place in BATCHES})(sql)
+        vault.save_message_key(message_id, vault.new_message_key(message_id))(sql)
+    save_keys(vault, {place: new_keys(2) for place in BATCHES})(sql)
 
 
 def assert_all_opens(store: Store, key: SealingKey) -> None:
@@ -52,8 +52,8 @@ def assert_all_opens(store: Store, key: SealingKey) -> None:
         assert tokens == [f"token of {page_id}" for page_id in PAGES]
         for message_id in MESSAGES:
             vault.message_key(message_id)(sql)
-        for place, sealed in person_keys.sealed(sql, BATCHES).items():
-            person_keys.opened(vault, place, sealed)
+        for place, sealed in person_keys.load_sealed_keys(sql, BATCHES).items():
+            person_keys.open_keys(vault, place, sealed)
 
 
 def test_everything_is_sealed_with_the_new_key_and_nothing_with_the_old(store: Store) -> None:
@@ -61,8 +61,8 @@ def test_everything_is_sealed_with_the_new_key_and_nothing_with_the_old(store: S
 
     assert_all_opens(store, NEW)
     with store.transaction(commit=False) as sql:
-        assert opens_one_of_each(sql, NEW)
-        assert not opens_one_of_each(sql, OLD)
+        assert opens_first_rows(sql, NEW)
+        assert not opens_first_rows(sql, OLD)
         with pytest.raises(InvalidTag):
             Vault(OLD).page_secrets(PAGES[0])(sql)
 

@@ -41,14 +41,14 @@ def test_messages_without_a_request_id_have_different_ids() -> None:
 def test_a_delivery_is_found_by_its_id() -> None:
     message_id = keyed(7)
 
-    assert IDS.place_of(IDS.delivery(message_id, 3, 41)) == (message_id, 3, 41)
+    assert IDS.verified_place(IDS.delivery(message_id, 3, 41)) == (message_id, 3, 41)
     assert parse_delivery_id(IDS.delivery(message_id, 3, 41)) == (message_id, 3, 41)
 
 
 @pytest.mark.parametrize("message_id", ["m-1", str(uuid5(OLDER, "crm\x00r-1")), str(UUID(int=7, version=4))])
 def test_deliveries_of_earlier_releases_keep_their_ids(message_id: str) -> None:
     assert IDS.delivery(message_id, 1, 0) == f"{message_id}.1.0"
-    assert IDS.place_of(f"{message_id}.1.0") == (message_id, 1, 0)
+    assert IDS.verified_place(f"{message_id}.1.0") == (message_id, 1, 0)
 
 
 def test_metadata_without_a_valid_tag_has_no_delivery() -> None:
@@ -68,7 +68,7 @@ def test_metadata_without_a_valid_tag_has_no_delivery() -> None:
         *("", "...", "order-7", f"{keyed(7)}.1.0.{'é' * 20}", f"m-1.{'9' * 5_000}.0", "m-1.٣.0"),
     ]
 
-    assert [text for text in made_up if IDS.place_of(text) is not None] == []
+    assert [text for text in made_up if IDS.verified_place(text) is not None] == []
 
 
 def test_tags_remain_valid_after_a_rotation_of_the_servers_key() -> None:

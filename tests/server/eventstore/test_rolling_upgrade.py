@@ -34,10 +34,7 @@ async def log(database_url: str) -> AsyncIterator[EventStore]:
 
 
 async def write_tables(log: EventStore, write: Callable[[Sql], object]) -> None:
-    def also(sql: Sql) -> None:
-        write(sql)
-
-    await log.commit(Commit([], also=also))
+    await log.write(write)
 
 
 async def old_server(log: EventStore, seconds: int) -> None:
