@@ -49,6 +49,7 @@ check: setup ## Check style, types, imports, protos, stubs, security, secrets an
 		diff -rq -x __init__.py -x __pycache__ "$$fresh/redrive/v1" $(STUBS) || \
 		{ echo '$(STUBS) differs from protos/: run make proto'; exit 1; }
 	git ls-files -z | xargs -0 $(BIN)/codespell
+	$(BIN)/python deploy/checks/plain_words.py
 	$(BIN)/python deploy/checks/static.py
 	$(BIN)/python deploy/checks/secret_scan.py
 	$(BIN)/hadolint deploy/Containerfile

@@ -114,7 +114,7 @@ def _sent_to(sql: Sql, person: PageRecipient, receipt: ReportedReceipt) -> Seque
     """Return the deliveries to a person that a receipt is about.
 
     Without the platform's id those are all that were sent until the watermark and do not have this receipt yet. If all
-    have it, the last one stands for them, so that the receipt counts as known.
+    have it, the last one is used, so that the receipt counts as known.
     """
     if receipt.watermark is None:
         place = receipts.find_by_provider_id(sql, person, receipt.provider_message_id)

@@ -189,7 +189,7 @@ class _Group(NamedTuple):
 
 
 class _GroupCounts(NamedTuple):
-    """How many recipients each group has, and how many are skipped whatever the selection is."""
+    """The number of recipients of each group, and of those that every selection skips."""
 
     groups: Mapping[_Group, int]
     always_skipped: Mapping[SkipReason, int]

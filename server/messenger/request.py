@@ -1,7 +1,7 @@
 """Writes requests to the Graph API.
 
 The token is in a header and its proof in the body, so that no URL shows them. A GET has no body: there the proof is in
-the query; it is of no use without the token.
+the query; it is useless without the token.
 """
 
 import hmac

@@ -29,7 +29,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     token: str  # its fingerprint
     metadata: str  # of the message; Redrive puts the delivery's id there
     outcome: str  # of the answer: "accepted", "error:100-2018001", "timeout", ...
-    accepted: bool  # the message arrived, whatever the answer was
+    accepted: bool  # the message arrived, even if the answer was an error
     message_id: str  # empty unless accepted
 
 

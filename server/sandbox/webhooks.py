@@ -74,7 +74,7 @@ class WebhookOutbox:
         self._sending = []
 
     def accepted(self, page: str, recipient: str, metadata: str, message_id: str) -> None:
-        """Add the events of an accepted message, whatever its answer was."""
+        """Add the events of an accepted message, even if its answer was an error."""
         now = int(time.time() * 1_000)
         of_page = {"sender": {"id": page}, "recipient": {"id": recipient}, "timestamp": now}
         of_person = {"sender": {"id": recipient}, "recipient": {"id": page}, "timestamp": now}

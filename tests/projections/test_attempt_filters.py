@@ -90,7 +90,7 @@ def test_each_filter_returns_exactly_the_matching_attempts(store: Store) -> None
     all_attempts = listed(store, DeliveryFilter(message_id=MESSAGE), 1_000)
     sizes = set[int]()
 
-    for statuses, error_types, recipient_id in itertools.product(STATUSES, ERROR_TYPES, ("", "u101", "nobody")):
+    for statuses, error_types, recipient_id in itertools.product(STATUSES, ERROR_TYPES, ("", "u101", "unknown")):
         wanted = DeliveryFilter(
             message_id=MESSAGE, statuses=statuses, error_types=error_types, recipient_id=recipient_id
         )

@@ -164,7 +164,7 @@ async def test_a_wrong_setting_is_named(
 async def test_a_file_that_is_no_database_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
-    (tmp_path / "redrive.db").write_text("a letter to nobody" * 100)
+    (tmp_path / "redrive.db").write_text("not a database" * 100)
     monkeypatch.setenv("REDRIVE_DATABASE_URL", f"sqlite:///{tmp_path / 'redrive.db'}")
     monkeypatch.setenv("REDRIVE_GRAPH_URL", sandbox.url)
 

@@ -100,8 +100,8 @@ def test_a_message_id_under_a_success_status_is_sent(status: int) -> None:
 
 
 def test_nul_characters_are_removed_because_postgresql_rejects_them() -> None:
-    refused = read_outcome(400, b'{"error":{"code":100,"message":"no\\u0000body"}}')
+    refused = read_outcome(400, b'{"error":{"code":100,"message":"un\\u0000known"}}')
 
     assert isinstance(refused, Failed)
-    assert refused.fault.message == "nobody"
+    assert refused.fault.message == "unknown"
     assert read_outcome(200, b'{"message_id":"m_\\u00001"}') == Sent("m_1")
