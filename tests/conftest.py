@@ -30,6 +30,11 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).
 
 fork_programs()
 
+# Test classes in modules that are no test modules; before any test imports them.
+pytest.register_assert_rewrite(
+    "tests.server.eventstore.event_log_conformance", "tests.server.eventstore.busy_log_conformance"
+)
+
 # They measure time. `make test` runs all others first, three at a time: most of those wait for processes or answers.
 ALONE = {
     "clients/test_client_retries.py",

@@ -8,10 +8,6 @@ import pytest
 from server.eventstore.event_store import EventStore
 from server.eventstore.sqlite.store import SqliteStore
 
-pytest.register_assert_rewrite(
-    "tests.server.eventstore.event_log_conformance", "tests.server.eventstore.busy_log_conformance"
-)
-
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
