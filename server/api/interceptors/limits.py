@@ -36,30 +36,55 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     refusals_burst: int = 1_000
 
 
+class TokenBuckets:
+    """A token bucket for each key, refilled at `per_second` up to `burst` tokens."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._rate = per_second
+        self._burst = max(1.0, float(burst))
+        self._levels: dict[str, tuple[float, float]] = {}  # by key: tokens, and the monotonic time of that count
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._levels
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: str) -> float:
+        """Take a token; return 0, or the seconds until the next token if there is none."""
+        if math.isinf(self._rate):
+            return 0.0
+        now = time.monotonic()
+        level = self._level(key, now)
+        if level < 1.0:
+            return (1.0 - level) / self._rate
+        self._levels[key] = (level - 1.0, now)
+        return 0.0
+
+    def forget_full(self) -> None:
+        """Forget the full buckets, which are as good as new ones."""
+        now = time.monotonic()
+        self._levels = {key: bucket for key, bucket in self._levels.items() if self._level(key, now) < self._burst}
+
+    def _level(self, key: str, now: float) -> float:
+        level, then = self._levels.get(key, (self._burst, now))
+        return min(self._burst, level + (now - then) * self._rate)
+
+
 class RequestRate:
-    """A token bucket for each caller, refilled at `requests_per_second`."""
+    """Limits the requests per second of each caller."""
 
     def __init__(self, limits: Limits) -> None:
         self._rate = limits.requests_per_second
-        self._burst = max(1.0, float(limits.requests_burst))
-        self._levels: dict[str, tuple[float, float]] = {}  # by owner: tokens, and the monotonic time of that count
+        self._buckets = TokenBuckets(self._rate, limits.requests_burst)
 
     def take(self, owner: str) -> None:
-        """Take a token for one request; raises TooManyRequests."""
-        if math.isinf(self._rate):
-            return
-        now = time.monotonic()
-        level = self._level(owner, now)
-        if level < 1.0:
-            wait = timedelta(seconds=(1.0 - level) / self._rate)
-            raise TooManyRequests(f"more than {self._rate:g} requests per second", wait)
-        self._levels[owner] = (level - 1.0, now)
-        if len(self._levels) > MAX_BUCKETS:
-            self._levels = {one: bucket for one, bucket in self._levels.items() if self._level(one, now) < self._burst}
-
-    def _level(self, owner: str, now: float) -> float:
-        level, then = self._levels.get(owner, (self._burst, now))
-        return min(self._burst, level + (now - then) * self._rate)
+        """Count one request; raises TooManyRequests."""
+        wait = self._buckets.take(owner)
+        if wait:
+            raise TooManyRequests(f"more than {self._rate:g} requests per second", timedelta(seconds=wait))
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.forget_full()
 
 
 class OpenCalls:

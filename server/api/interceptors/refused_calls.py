@@ -1,14 +1,13 @@
 """Limits the cost of calls without valid credentials: a rate limit per peer, and sampled log lines."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 
 from server.api.errors import Exhausted
-from server.api.interceptors.limits import Limits
+from server.api.interceptors.limits import Limits, TokenBuckets
 
 logger = structlog.get_logger()
 
@@ -28,31 +27,21 @@ class TooManyRefusals(Exhausted):
 
 
 class RefusalRate:
-    """A token bucket of refusals for each peer, refilled at `refusals_per_second`."""
+    """Limits the refused calls per second of each peer."""
 
     def __init__(self, limits: Limits) -> None:
-        self._rate = limits.refusals_per_second
-        self._burst = max(1.0, float(limits.refusals_burst))
-        self._levels: dict[str, tuple[float, float]] = {}  # by peer: tokens, and the monotonic time of that count
+        self._buckets = TokenBuckets(limits.refusals_per_second, limits.refusals_burst)
 
     def take(self, peer: str) -> None:
         """Count a refused call; raises TooManyRefusals, which replaces the reason of the refusal."""
-        now = time.monotonic()
-        peer = self._bucket_name(peer, now)
-        level = self._level(peer, now)
-        if level < 1.0:
+        if self._buckets.take(self._bucket_name(peer)):
             raise TooManyRefusals
-        self._levels[peer] = (level - 1.0, now)
 
-    def _bucket_name(self, peer: str, now: float) -> str:
-        if peer in self._levels or len(self._levels) < MAX_PEERS:
+    def _bucket_name(self, peer: str) -> str:
+        if peer in self._buckets or len(self._buckets) < MAX_PEERS:
             return peer
-        self._levels = {one: bucket for one, bucket in self._levels.items() if self._level(one, now) < self._burst}
-        return peer if len(self._levels) < MAX_PEERS else OTHER_PEERS
-
-    def _level(self, peer: str, now: float) -> float:
-        level, then = self._levels.get(peer, (self._burst, now))
-        return min(self._burst, level + (now - then) * self._rate)
+        self._buckets.forget_full()
+        return peer if len(self._buckets) < MAX_PEERS else OTHER_PEERS
 
 
 class LogSampler:
