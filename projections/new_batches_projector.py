@@ -14,17 +14,17 @@ from projections.new_batches import NewBatches
 from projections.sql import BulkRows, Sql, micros
 
 
-def apply(sql: Sql, new: NewBatches, tally: CountDeltas) -> None:
+def apply(sql: Sql, new: NewBatches, deltas: CountDeltas) -> None:
     """Update all read models."""
-    prior = tally.prior_states.before(sql, new.first)
+    prior = deltas.prior_states.before(sql, new.first)
     batches.insert(sql, new)
     deliveries.insert(sql, new)
     sealed_names.insert(sql, new)
     have_recipients = prior.has_retries or prior.is_cleaned
     change = _update_recipients(sql, new, is_cleaned=prior.is_cleaned) if have_recipients else _insert(sql, new)
     message_id = new.first.message_id
-    tally.add(message_id, change.by_state, micros(new.first.time), is_started=False)
-    tally.record_position(message_id, new.log_positions[-1])
+    deltas.add(message_id, change.by_state, micros(new.first.time), is_started=False)
+    deltas.record_position(message_id, new.log_positions[-1])
     failures.add_counts(sql, message_id, change.by_error_type)
 
 

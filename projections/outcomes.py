@@ -118,7 +118,7 @@ def _upsert(sql: Sql, table: str, subject: Sequence[str], rows: Sequence[Sequenc
 
 @contextmanager
 def count_changes(
-    sql: Sql, event: BatchEvent, place: Parameters, positions: BulkRows, tally: OutcomeDeltas, *, are_first: bool
+    sql: Sql, event: BatchEvent, place: Parameters, positions: BulkRows, deltas: OutcomeDeltas, *, are_first: bool
 ) -> Iterator[None]:
     """Count outcomes while the body changes the delivery rows.
 
@@ -126,11 +126,11 @@ def count_changes(
     """
     if isinstance(event, OutcomesRecorded) and are_first:
         yield
-        tally.add(event.message_id, _first_endings(event.outcomes))
+        deltas.add(event.message_id, _first_endings(event.outcomes))
     elif isinstance(event, OutcomesRecorded | LateOutcomesRecorded | ReceiptsRecorded):
-        tally.add(event.message_id, _stored_endings(sql, place, positions), sign=-1)
+        deltas.add(event.message_id, _stored_endings(sql, place, positions), sign=-1)
         yield
-        tally.add(event.message_id, _stored_endings(sql, place, positions))
+        deltas.add(event.message_id, _stored_endings(sql, place, positions))
     else:
         yield
 

@@ -73,20 +73,20 @@ def drop(sql: Sql) -> None:
         sql.execute(f"DROP TABLE IF EXISTS {name}")
 
 
-def apply(sql: Sql, recorded: Iterable[RecordedEvent], tally: CountDeltas) -> None:
-    """Apply events to every read model, in log order; the caller writes the tally at the end of the transaction."""
+def apply(sql: Sql, recorded: Iterable[RecordedEvent], deltas: CountDeltas) -> None:
+    """Apply events to every read model, in log order; the caller writes the deltas at the end of the transaction."""
     for common, together in groupby(recorded, group_key):
         if common is not None:
-            new_batches_projector.apply(sql, NewBatches.from_recorded(together), tally)
+            new_batches_projector.apply(sql, NewBatches.from_recorded(together), deltas)
             continue
         for one in together:
-            _apply(sql, one, tally)
+            _apply(sql, one, deltas)
 
 
-def _apply(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
+def _apply(sql: Sql, recorded: RecordedEvent, deltas: CountDeltas) -> None:
     messages.apply(sql, recorded)
     batches.apply(sql, recorded)
-    recipients.apply(sql, recorded, tally)
+    recipients.apply(sql, recorded, deltas)
     receipts.apply(sql, recorded)
     failures.apply(sql, recorded)
     requests.apply(sql, recorded)
@@ -96,32 +96,32 @@ def _apply(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
     archivable_messages.apply(sql, recorded)
     erasures.apply(sql, recorded)
     sealed_names.apply(sql, recorded)
-    tally.prior_states.invalidate_after(recorded.event)
-    _count(sql, recorded, tally)
-    _count_recent_attempts(sql, recorded.event, tally)
+    deltas.prior_states.invalidate_after(recorded.event)
+    _count(sql, recorded, deltas)
+    _count_recent_attempts(sql, recorded.event, deltas)
 
 
-def _count_recent_attempts(sql: Sql, event: Event, tally: CountDeltas) -> None:
+def _count_recent_attempts(sql: Sql, event: Event, deltas: CountDeltas) -> None:
     match event:
         case OutcomesRecorded():
-            tally.recent_attempts(event.message_id).add(event.outcomes)
+            deltas.recent_attempts(event.message_id).add(event.outcomes)
         case MessageResumed(message_id=message_id) | RetryRequested(message_id=message_id, trigger=RetryTrigger.MANUAL):
-            tally.recent_attempts(message_id).reset()
+            deltas.recent_attempts(message_id).reset()
         case PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):
-                tally.recent_attempts(message_id).reset()
+                deltas.recent_attempts(message_id).reset()
 
 
-def _count(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
+def _count(sql: Sql, recorded: RecordedEvent, deltas: CountDeltas) -> None:
     match recorded.event:
         case PageHeld(page_id=page_id) | PageReleased(page_id=page_id):
             for message_id in message_rows.open_of_page(sql, page_id):
-                tally.record_position(message_id, recorded.position)  # so that watchers of the message see the hold
+                deltas.record_position(message_id, recorded.position)  # so that watchers of the message see the hold
         case MessageAbandoned(message_id=message_id):
-            tally.discard(message_id)
+            deltas.discard(message_id)
         case MessageEvent(message_id=message_id, time=time):
-            tally.record_position(message_id, recorded.position, micros(time))
+            deltas.record_position(message_id, recorded.position, micros(time))
         case BatchEvent(message_id=message_id) as event:
-            tally.record_position(message_id, recorded.position)
+            deltas.record_position(message_id, recorded.position)
             if isinstance(event, BatchCompleted):
-                tally.complete_batch(message_id)
+                deltas.complete_batch(message_id)

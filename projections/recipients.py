@@ -78,14 +78,14 @@ def existing_recipients(sql: Sql, message_id: str, recipient_ids: Sequence[str])
     return frozenset(row["recipient_id"] for row in rows)
 
 
-def apply(sql: Sql, recorded: RecordedEvent, tally: CountDeltas) -> None:
+def apply(sql: Sql, recorded: RecordedEvent, deltas: CountDeltas) -> None:
     """Apply an event to existing attempts, their recipients and all counts."""
     event = recorded.event
     if isinstance(event, MessageAbandoned):
         deliveries.apply(sql, recorded)
         sql.execute("DELETE FROM recipients WHERE message_id = :message_id", {"message_id": event.message_id})
     elif isinstance(event, BatchEvent) and (positions := _positions(event)):
-        _change(sql, recorded, event, positions, tally)
+        _change(sql, recorded, event, positions, deltas)
     elif isinstance(event, ReceiptsRecorded):
         deliveries.apply(sql, recorded)  # DELIVERED and READ receipts change no counts
 
@@ -103,14 +103,16 @@ def _positions(event: BatchEvent) -> Sequence[int]:
     return ()
 
 
-def _change(sql: Sql, recorded: RecordedEvent, event: BatchEvent, positions: Sequence[int], tally: CountDeltas) -> None:
+def _change(
+    sql: Sql, recorded: RecordedEvent, event: BatchEvent, positions: Sequence[int], deltas: CountDeltas
+) -> None:
     batch = {"message_id": event.message_id, "batch_number": event.batch_number}
     affected = AffectedDeliveries(batch, BulkRows((("position", int),), [(position,) for position in positions]))
-    prior = tally.prior_states.before(sql, event)
+    prior = deltas.prior_states.before(sql, event)
     reads_counts, has_retries = _reads_counts(event, prior), prior.has_retries or prior.is_cleaned
     before = affected.count_attempts(sql) if reads_counts else _attempts_before(sql, event, affected)
     are_first = not (reads_counts or has_retries)
-    with outcomes.count_changes(sql, event, batch, affected.positions, tally.outcomes, are_first=are_first):
+    with outcomes.count_changes(sql, event, batch, affected.positions, deltas.outcomes, are_first=are_first):
         deliveries.apply(sql, recorded)
     attempts = CountChange(before, affected.count_attempts(sql) if reads_counts else _attempts_after(event, before))
     batches.add_counts(sql, event, attempts.by_state)
@@ -122,7 +124,7 @@ def _change(sql: Sql, recorded: RecordedEvent, event: BatchEvent, positions: Seq
     is_dispatch = isinstance(event, DeliveriesDispatched)
     # The reconciler looks for new failures in AUTO messages updated after their end; a receipt never adds a failure.
     time = None if isinstance(event, ReceiptsRecorded) else micros(event.time)
-    tally.add(event.message_id, change.by_state, time, is_started=is_dispatch)
+    deltas.add(event.message_id, change.by_state, time, is_started=is_dispatch)
     failures.add_counts(sql, event.message_id, change.by_error_type)
 
 

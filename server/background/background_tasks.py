@@ -76,4 +76,4 @@ class BackgroundTasks:
         try:
             await self._leases.end()
         except Unavailable:
-            logger.warning("log_away", part="ownership")  # the lease expires by itself
+            logger.warning("log_away", part="page_leases")  # the lease expires by itself

@@ -44,7 +44,7 @@ class Reconciler:
             try:
                 await self.reconcile()
             except Unavailable:
-                logger.warning("log_away", part="sweeper")
+                logger.warning("log_away", part="reconciler")
             except Exception:
                 logger.exception("sweep_broke")
             await asyncio.sleep(RECONCILE_SECONDS)

@@ -70,7 +70,7 @@ class RoundFinalizer:
         try:
             rows = await self._log.read(lambda sql: message_rows.find_each(sql, queue))
         except Unavailable:
-            logger.warning("log_away", part="round_closer", messages=len(queue))
+            logger.warning("log_away", part="round_finalizer", messages=len(queue))
             return ()
         except Exception:
             logger.exception("rounds_not_read", messages=len(queue))
@@ -81,7 +81,7 @@ class RoundFinalizer:
         try:
             await self.finalize(message_id, by_reconciler=by_reconciler)
         except Unavailable:
-            logger.warning("log_away", part="round_closer", message=message_id)
+            logger.warning("log_away", part="round_finalizer", message=message_id)
         except Exception:
             logger.exception("round_not_closed", message=message_id)
 

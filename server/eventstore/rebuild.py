@@ -136,9 +136,9 @@ def _build(log: WholeLog, staging: StagingReadModels, position: int, report: Rep
 
 
 def _apply(sql: Sql, chunk: Sequence[RecordedEvent]) -> None:
-    tally = CountDeltas()
-    read_models.apply(sql, chunk, tally)
-    tally.write(sql)
+    deltas = CountDeltas()
+    read_models.apply(sql, chunk, deltas)
+    deltas.write(sql)
     last = chunk[-1]
     sql.execute(
         "UPDATE rebuild_progress SET position = :position, stream = :stream, version = :version",

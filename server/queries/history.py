@@ -50,10 +50,10 @@ class Replay:
     def apply(self, recorded: Sequence[RecordedEvent]) -> None:
         """Apply more events; those of a batch come after the event that planned it."""
         with self._in_use:
-            tally, sql = CountDeltas(), self._sql()
+            deltas, sql = CountDeltas(), self._sql()
             self._file.execute("BEGIN")
-            read_models.apply(sql, recorded, tally)
-            tally.write(sql)
+            read_models.apply(sql, recorded, deltas)
+            deltas.write(sql)
             # Events come by batch and not by time, so the last one need not be the latest.
             self._updated = messages.raise_update_time(sql, self._message_id, self._updated)
             self._file.execute("COMMIT")

@@ -52,9 +52,9 @@ class ReadModels:
     def apply(self, recorded: RecordedEvent) -> None:
         if isinstance(recorded.event, BatchEvent) and self._is_cleaned(recorded.event.message_id):
             self.events_after_a_cleanup += 1
-        tally = CountDeltas()
-        read_models.apply(self.sql, [recorded], tally)
-        tally.write(self.sql)
+        deltas = CountDeltas()
+        read_models.apply(self.sql, [recorded], deltas)
+        deltas.write(self.sql)
 
     def _is_cleaned(self, message_id: str) -> bool:
         row = self.sql.row("SELECT is_cleaned FROM messages WHERE message_id = :message_id", {"message_id": message_id})

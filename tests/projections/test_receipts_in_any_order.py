@@ -144,9 +144,9 @@ def read_models_of(history: History, *, together: int = 1) -> Mapping[str, Seque
         sql.execute(page_pauses.TABLE)
         recorded = [RecordedEvent(position, *one) for position, one in enumerate(_numbered(history), start=1)]
         for first in range(0, len(recorded), together):
-            tally = CountDeltas()
-            read_models.apply(sql, recorded[first : first + together], tally)
-            tally.write(sql)
+            deltas = CountDeltas()
+            read_models.apply(sql, recorded[first : first + together], deltas)
+            deltas.write(sql)
         assert_consistent(sql)
         return {table: _comparable(table, rows) for table, rows in contents(sql).items()}
 

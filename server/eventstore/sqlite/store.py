@@ -79,7 +79,7 @@ class CachingDatastore(SQLiteDatastore):
 class ProjectingRecorder(SQLiteApplicationRecorder):
     """Appends events and updates the read models in the same transaction."""
 
-    def append(self, c: SQLiteCursor, commit: Commit, tally: CountDeltas) -> Sequence[RecordedEvent]:
+    def append(self, c: SQLiteCursor, commit: Commit, deltas: CountDeltas) -> Sequence[RecordedEvent]:
         """Insert the events of a commit whose stream versions were checked, and project them."""
         numbered = [
             (append.stream, append.expected_version + offset, event)
@@ -89,7 +89,7 @@ class ProjectingRecorder(SQLiteApplicationRecorder):
         stored = [encode(stream, version, commit.append_id, event) for stream, version, event in numbered]
         positions = self._insert_events(c, stored) or ()
         recorded = [RecordedEvent(position, *place) for position, place in zip(positions, numbered, strict=True)]
-        read_models.apply(SqliteSql(c), recorded, tally)
+        read_models.apply(SqliteSql(c), recorded, deltas)
         return recorded
 
     def last_version(self, c: SQLiteCursor, stream: str) -> int:
@@ -161,9 +161,9 @@ class SqliteStore:
     def write_together(self, group: Sequence[Commit]) -> Sequence[WriteResult]:
         """Write a group of commits in one transaction; if one raises, none is written."""
         with self._recorder.datastore.transaction(commit=True) as c:
-            tally = CountDeltas()
-            written = [self._write(c, commit, tally) for commit in group]
-            tally.write(SqliteSql(c))
+            deltas = CountDeltas()
+            written = [self._write(c, commit, deltas) for commit in group]
+            deltas.write(SqliteSql(c))
         if any(commit.destroys for commit in group):
             self._empty_write_ahead_log()
         return written
@@ -183,7 +183,7 @@ class SqliteStore:
         if not is_empty:
             logger.warning("write_ahead_log_in_use")
 
-    def _write(self, c: SQLiteCursor, commit: Commit, tally: CountDeltas) -> WriteResult:
+    def _write(self, c: SQLiteCursor, commit: Commit, deltas: CountDeltas) -> WriteResult:
         for append in commit.appends:
             if self._recorder.last_version(c, append.stream) != append.expected_version:
                 return WriteResult(self._written_before(c, commit) or Conflict(append.stream))
@@ -192,7 +192,7 @@ class SqliteStore:
             return WriteResult(refusal)
         if commit.needs_new_release:
             rolling_upgrade.close_to_older(sql)
-        recorded = self._recorder.append(c, commit, tally)
+        recorded = self._recorder.append(c, commit, deltas)
         if commit.also is not None:
             commit.also(sql)
         return WriteResult(Committed(recorded[-1].position if recorded else 0), recorded)

@@ -18,7 +18,7 @@ from tests.server.eventstore.busy_log_conformance import BusyLogConformance, Out
 from tests.server.eventstore.event_log_conformance import EventLogConformance, page_ids, registered
 
 
-class TestStoreLog(EventLogConformance, BusyLogConformance):
+class TestEventStore(EventLogConformance, BusyLogConformance):
     @pytest.fixture
     async def log(self, sqlite_log: EventStore) -> EventLog:
         return sqlite_log
