@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from domain.batch_events import BatchRecipient
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
 PAGES = 20
@@ -23,7 +23,7 @@ _ID_STEP = 618_033_988_749_895  # has no common factor with the range, so ids ar
 
 
 def _fault(kind: ErrorType, retry: RetryRule, message: str, code: int = 0, subcode: int = 0) -> Fault:
-    return Fault(code=code, subcode=subcode, message=message, type=kind, scope=Scope.RECIPIENT, retry=retry)
+    return Fault(code=code, subcode=subcode, message=message, type=kind, scope=FaultScope.RECIPIENT, retry=retry)
 
 
 _UNREACHABLE = _fault(

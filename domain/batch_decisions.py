@@ -18,7 +18,7 @@ from domain.batch_events import (
     RecordedOutcome,
 )
 from domain.delivery import DeliveryStatus
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Unconfirmed
 
 Events = tuple[BatchEvent, ...]
@@ -29,7 +29,7 @@ NO_RECEIPTS: Receipts = MappingProxyType({})
 WORKER_LOST = Fault(
     message="the worker was lost before an answer came",
     type=ErrorType.NETWORK,
-    scope=Scope.TRANSPORT,
+    scope=FaultScope.TRANSPORT,
     retry=RetryRule.AUTOMATIC,
 )
 

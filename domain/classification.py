@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from domain import graph_codes as codes
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.graph_codes import ErrorClass
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
@@ -58,7 +58,7 @@ def redirect_fault(http_status: int) -> Fault:
     send the token there.
     """
     text = f"HTTP {http_status} is a redirect, which is not followed, as the token would go with it: check the address"
-    return Fault(message=text, type=ErrorType.OTHER, scope=Scope.APP, retry=RetryRule.NEVER)
+    return Fault(message=text, type=ErrorType.OTHER, scope=FaultScope.APP, retry=RetryRule.NEVER)
 
 
 def classify_no_answer(reason: str) -> Unconfirmed:

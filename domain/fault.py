@@ -16,7 +16,7 @@ class ErrorType(StrEnum):
     OTHER = "OTHER"
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """Which other attempts would get the same fault."""
 
     RECIPIENT = "RECIPIENT"
@@ -44,6 +44,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subcode: int = 0
     message: str
     type: ErrorType
-    scope: Scope
+    scope: FaultScope
     retry: RetryRule
     is_listed: bool = True

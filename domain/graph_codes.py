@@ -7,37 +7,37 @@ our conclusions from both.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 
 
 class ErrorClass(NamedTuple):
     """The meaning of an error; `is_listed` is false if it is a guess about an unknown code."""
 
     type: ErrorType
-    scope: Scope
+    scope: FaultScope
     retry: RetryRule
     is_listed: bool = True
 
 
-UNAVAILABLE = ErrorClass(ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
-INVALID_TOKEN = ErrorClass(ErrorType.ACCESS_TOKEN, Scope.PAGE, RetryRule.NEW_TOKEN)
-APP_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, Scope.APP, RetryRule.AUTOMATIC)
-PAGE_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, Scope.PAGE, RetryRule.AUTOMATIC)
-RECIPIENT_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, Scope.RECIPIENT, RetryRule.AUTOMATIC)
-APP_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, Scope.APP, RetryRule.NEVER)
-PAGE_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEVER)
-PAGE_BLOCKED = ErrorClass(ErrorType.PERMISSION, Scope.PAGE, RetryRule.AUTOMATIC)
-RECIPIENT_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, Scope.RECIPIENT, RetryRule.NEVER)
-UNKNOWN_RECIPIENT = ErrorClass(ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
-RECIPIENT_BUSY = ErrorClass(ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)
-BAD_CONTENT = ErrorClass(ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
-REFUSED = ErrorClass(ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER)
+UNAVAILABLE = ErrorClass(ErrorType.NETWORK, FaultScope.TRANSPORT, RetryRule.AUTOMATIC)
+INVALID_TOKEN = ErrorClass(ErrorType.ACCESS_TOKEN, FaultScope.PAGE, RetryRule.NEW_TOKEN)
+APP_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, FaultScope.APP, RetryRule.AUTOMATIC)
+PAGE_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, FaultScope.PAGE, RetryRule.AUTOMATIC)
+RECIPIENT_LIMITED = ErrorClass(ErrorType.RATE_LIMIT, FaultScope.RECIPIENT, RetryRule.AUTOMATIC)
+APP_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, FaultScope.APP, RetryRule.NEVER)
+PAGE_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, FaultScope.PAGE, RetryRule.NEVER)
+PAGE_BLOCKED = ErrorClass(ErrorType.PERMISSION, FaultScope.PAGE, RetryRule.AUTOMATIC)
+RECIPIENT_FORBIDDEN = ErrorClass(ErrorType.PERMISSION, FaultScope.RECIPIENT, RetryRule.NEVER)
+UNKNOWN_RECIPIENT = ErrorClass(ErrorType.INVALID_RECIPIENT, FaultScope.RECIPIENT, RetryRule.NEVER)
+RECIPIENT_BUSY = ErrorClass(ErrorType.OTHER, FaultScope.RECIPIENT, RetryRule.AUTOMATIC)
+BAD_CONTENT = ErrorClass(ErrorType.OTHER, FaultScope.CONTENT, RetryRule.NEVER)
+REFUSED = ErrorClass(ErrorType.OTHER, FaultScope.RECIPIENT, RetryRule.NEVER)
 PAGE_UNREACHABLE = ErrorClass(
-    ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN
+    ErrorType.PERMISSION, FaultScope.PAGE, RetryRule.NEW_TOKEN
 )  # deleted, or not this token's page
-APP_REFUSED = ErrorClass(ErrorType.PERMISSION, Scope.APP, RetryRule.NEW_TOKEN)  # until its settings are corrected
-APP_OUTDATED = ErrorClass(ErrorType.OTHER, Scope.APP, RetryRule.NEW_TOKEN)  # until a newer Graph version is configured
-APP_UNKNOWN = ErrorClass(ErrorType.ACCESS_TOKEN, Scope.APP, RetryRule.NEW_TOKEN)
+APP_REFUSED = ErrorClass(ErrorType.PERMISSION, FaultScope.APP, RetryRule.NEW_TOKEN)  # until its settings are corrected
+APP_OUTDATED = ErrorClass(ErrorType.OTHER, FaultScope.APP, RetryRule.NEW_TOKEN)  # until a newer version is set
+APP_UNKNOWN = ErrorClass(ErrorType.ACCESS_TOKEN, FaultScope.APP, RetryRule.NEW_TOKEN)
 UNLISTED = REFUSED._replace(is_listed=False)
 RECIPIENT_MAYBE_FORBIDDEN = RECIPIENT_FORBIDDEN._replace(is_listed=False)
 RECIPIENT_MAYBE_UNKNOWN = UNKNOWN_RECIPIENT._replace(is_listed=False)

@@ -6,7 +6,7 @@ about other recipients, so it neither counts nor resets.
 
 from collections import Counter
 
-from domain.fault import ErrorType, Fault, Scope
+from domain.fault import ErrorType, Fault, FaultScope
 from domain.outcome import Failed, Outcome, Sent
 
 SUSPECTED_AFTER = 3  # refusals of a token without a success: then the server checks the token with the platform
@@ -19,7 +19,7 @@ def is_page_wide(fault: Fault) -> bool:
     Rate limits and transport errors are temporary.
     """
     is_temporary = fault.type in (ErrorType.RATE_LIMIT, ErrorType.NETWORK)
-    return fault.scope in (Scope.PAGE, Scope.APP) and not is_temporary
+    return fault.scope in (FaultScope.PAGE, FaultScope.APP) and not is_temporary
 
 
 class RefusalCounter:
@@ -33,7 +33,7 @@ class RefusalCounter:
         """Add a refusal and return the count of its kind; 0 for a fault that proves nothing about other recipients."""
         if not fault.is_listed:
             key: tuple[int, int] | None = (fault.code, fault.subcode)
-        elif is_page_wide(fault) or (self._with_content and fault.scope is Scope.CONTENT):
+        elif is_page_wide(fault) or (self._with_content and fault.scope is FaultScope.CONTENT):
             key = None
         else:
             return 0

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.fault import Fault, Scope
+from domain.fault import Fault, FaultScope
 from domain.outcome import Failed, Outcome, Sent
 from domain.page_faults import CONFIRMED_AFTER, RefusalCounter
 
@@ -40,7 +40,7 @@ class StopPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_counted(outcome: Outcome) -> bool:
     """Return whether the stop policy counts an attempt; faults of the page or app hold or slow the page instead."""
-    return isinstance(outcome, Sent) or outcome.fault.scope not in (Scope.PAGE, Scope.APP)
+    return isinstance(outcome, Sent) or outcome.fault.scope not in (FaultScope.PAGE, FaultScope.APP)
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class AttemptCounts:
     def reason_to_stop(self) -> Stop | None:
         """Return why the message must be stopped now; None if it need not."""
         if self._repeated is not None:
-            is_content = self._repeated.scope is Scope.CONTENT
+            is_content = self._repeated.scope is FaultScope.CONTENT
             return self._stop(StopCause.CONTENT if is_content else StopCause.REPEATED_ERROR, self._repeated)
         if self._policy.is_exceeded(self._attempts, self._failures):
             return self._stop(StopCause.FAILURE_SHARE, self._last_fault)

@@ -10,7 +10,7 @@ from domain.retry import OnUnconfirmed, RetryPolicy, RetryType
 from domain.stop_policy import Stop
 from projections import pages
 from projections.page_pauses import PauseRow
-from projections.pages import HoldRow, PageState
+from projections.pages import HoldRow, PageBlocks
 from projections.policy_columns import policy_of, stop_of
 from projections.sql import BulkRows, Micros, Row, Sql, in_condition
 
@@ -158,7 +158,7 @@ def _with_page_states(sql: Sql, found: Sequence[MessageRow]) -> Sequence[Message
     return [_with_state(message, states.get(message.page_id)) for message in found] if states else found
 
 
-def _with_state(message: MessageRow, state: PageState | None) -> MessageRow:
+def _with_state(message: MessageRow, state: PageBlocks | None) -> MessageRow:
     return msgspec.structs.replace(message, page_hold=state.hold, page_pause=state.pause) if state else message
 
 

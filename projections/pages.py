@@ -65,7 +65,7 @@ class HoldRow(msgspec.Struct, frozen=True, kw_only=True):
     time: Micros
 
 
-class PageState(NamedTuple):
+class PageBlocks(NamedTuple):
     """The hold and the pause of a page, if any."""
 
     hold: HoldRow | None = None
@@ -261,7 +261,7 @@ def holds(sql: Sql, page_ids: Collection[str]) -> Mapping[str, HoldRow]:
     return {row["page_id"]: _hold_row(row) for row in rows}
 
 
-def states(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PageState]:
+def states(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PageBlocks]:
     """Return the states of those of the pages that are on hold or paused."""
     rows = sql.rows(
         """
@@ -274,8 +274,8 @@ def states(sql: Sql, page_ids: Collection[str]) -> Mapping[str, PageState]:
     return {row["page_id"]: _state(sql, row) for row in rows}
 
 
-def _state(sql: Sql, row: Row) -> PageState:
-    return PageState(_hold_row(row) if row["is_held"] else None, current_pause(sql, row))
+def _state(sql: Sql, row: Row) -> PageBlocks:
+    return PageBlocks(_hold_row(row) if row["is_held"] else None, current_pause(sql, row))
 
 
 def _page_row(sql: Sql, row: Row) -> PageRow:

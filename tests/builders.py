@@ -14,7 +14,7 @@ from domain.batch_events import BatchCreated, BatchEvent, BatchRecipient, Record
 from domain.commands import CancelMessage, PauseMessage, PutPage, Recipient, ResendMessage, ResumeMessage, SendMessage
 from domain.content import Content
 from domain.event import RequestStamp
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.message_events import (
     MessageAbandoned,
     MessagePaused,
@@ -62,11 +62,11 @@ def wall_clock() -> datetime:
 
 
 def fault(type_: ErrorType = ErrorType.NETWORK, retry: RetryRule = RetryRule.AUTOMATIC, **fields: Any) -> Fault:
-    return Fault(**{"message": "no luck", "scope": Scope.RECIPIENT, **fields, "type": type_, "retry": retry})
+    return Fault(**{"message": "no luck", "scope": FaultScope.RECIPIENT, **fields, "type": type_, "retry": retry})
 
 
 PERMANENT = fault(ErrorType.INVALID_RECIPIENT, RetryRule.NEVER, code=100, subcode=2018001)
-DEAD_TOKEN = fault(ErrorType.ACCESS_TOKEN, RetryRule.NEW_TOKEN, code=190, subcode=463, scope=Scope.PAGE)
+DEAD_TOKEN = fault(ErrorType.ACCESS_TOKEN, RetryRule.NEW_TOKEN, code=190, subcode=463, scope=FaultScope.PAGE)
 
 SENT = Sent("mid.1")
 FAILED = Failed(fault())

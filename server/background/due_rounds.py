@@ -1,6 +1,6 @@
 """Starts the automatic rounds of messages that have a retry schedule of their own, each when it is due.
 
-Every second, DueRounds reads what became due since the last read. From time to time, and after each change of a page,
+Every second, DueRounds reads the rounds that are newly due. From time to time, and after each change of a page,
 it reads all rounds that are due: recipients may have become retryable.
 """
 

@@ -10,7 +10,7 @@ import structlog
 
 from domain import batch_decisions
 from domain.batch_events import RecordedOutcome
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Failed, Unconfirmed
 from domain.page_events import SendMode
 from server.cluster.page_leases import boot_time
@@ -35,13 +35,13 @@ FRESH_SECONDS = 1.0  # a chunk leaves within this time after its guard ran, or i
 CHANNEL_BROKE = Fault(
     message="the attempt broke off inside the server",
     type=ErrorType.NETWORK,
-    scope=Scope.TRANSPORT,
+    scope=FaultScope.TRANSPORT,
     retry=RetryRule.AUTOMATIC,
 )
 NEVER_LEFT = Fault(
     message="the request never left: its worker had lost the batch",
     type=ErrorType.NETWORK,
-    scope=Scope.TRANSPORT,
+    scope=FaultScope.TRANSPORT,
     retry=RetryRule.AUTOMATIC,
 )
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from domain.adaptive_rate import HIGH_USAGE, AdaptiveRate
-from domain.fault import ErrorType, Fault, Scope
+from domain.fault import ErrorType, Fault, FaultScope
 from domain.outcome import Sent
 from server.cluster.page_leases import PagePause
 from server.messenger.channel import SendResult
@@ -158,7 +158,7 @@ def _rate_limit_fault(result: SendResult) -> Fault | None:
 
 def _is_throttled(result: SendResult) -> bool:
     fault = _rate_limit_fault(result)
-    return fault is not None and fault.scope is not Scope.RECIPIENT
+    return fault is not None and fault.scope is not FaultScope.RECIPIENT
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> None:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from domain.batch import Batch, fold
 from domain.batch_events import BatchRecipient
 from domain.content import ContentProblem, FillableContent, exceeded_content_limit
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.message import Message, content_in_force
 from domain.streams import batch_stream
 from projections import erasures, sealed_names
@@ -42,7 +42,7 @@ LARGE_COUNT = 50  # of placeholders
 PERSON_ERASED = Fault(
     message="the person was erased: nothing is sent to them that was planned before",
     type=ErrorType.INVALID_RECIPIENT,
-    scope=Scope.RECIPIENT,
+    scope=FaultScope.RECIPIENT,
     retry=RetryRule.NEVER,
 )
 
@@ -135,7 +135,7 @@ class RenderedBatch:
 def unrenderable(reason: str) -> Fault:
     """Return the fault of a content that can be sent to no recipient."""
     return Fault(
-        message=f"nothing was sent: {reason}", type=ErrorType.OTHER, scope=Scope.CONTENT, retry=RetryRule.NEVER
+        message=f"nothing was sent: {reason}", type=ErrorType.OTHER, scope=FaultScope.CONTENT, retry=RetryRule.NEVER
     )
 
 
@@ -330,7 +330,7 @@ def _render(
         return Fault(
             message=f"nothing was sent: the recipient {content.words}",
             type=ErrorType.OTHER,
-            scope=Scope.RECIPIENT,
+            scope=FaultScope.RECIPIENT,
             retry=RetryRule.NEVER,
         )
     return OutgoingMessage(

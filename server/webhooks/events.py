@@ -70,11 +70,6 @@ def read_body(body: bytes, received: Milliseconds) -> Reading:
     return Reading(receipts, unparsed)
 
 
-def receipts_in(body: bytes, received: Milliseconds = 0) -> Sequence[Receipt]:
-    """Return the receipts in a body; raises UnreadableError."""
-    return read_body(body, received).receipts
-
-
 def _decoded(body: bytes) -> Json:
     try:
         return json.loads(

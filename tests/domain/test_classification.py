@@ -11,23 +11,24 @@ from domain.classification import (
     classify_unreadable_answer,
     classify_unserializable,
 )
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 
-Meaning = tuple[ErrorType, Scope, RetryRule]
+APP = FaultScope.APP
+Meaning = tuple[ErrorType, FaultScope, RetryRule]
 
-NETWORK = (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
-TOKEN = (ErrorType.ACCESS_TOKEN, Scope.PAGE, RetryRule.NEW_TOKEN)
-NO_RECIPIENT = (ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT, RetryRule.NEVER)
-CONTENT = (ErrorType.OTHER, Scope.CONTENT, RetryRule.NEVER)
-OTHER = (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.NEVER)
+NETWORK = (ErrorType.NETWORK, FaultScope.TRANSPORT, RetryRule.AUTOMATIC)
+TOKEN = (ErrorType.ACCESS_TOKEN, FaultScope.PAGE, RetryRule.NEW_TOKEN)
+NO_RECIPIENT = (ErrorType.INVALID_RECIPIENT, FaultScope.RECIPIENT, RetryRule.NEVER)
+CONTENT = (ErrorType.OTHER, FaultScope.CONTENT, RetryRule.NEVER)
+OTHER = (ErrorType.OTHER, FaultScope.RECIPIENT, RetryRule.NEVER)
 
 
-def limited(scope: Scope) -> Meaning:
+def limited(scope: FaultScope) -> Meaning:
     return (ErrorType.RATE_LIMIT, scope, RetryRule.AUTOMATIC)
 
 
-def forbidden(scope: Scope) -> Meaning:
+def forbidden(scope: FaultScope) -> Meaning:
     return (ErrorType.PERMISSION, scope, RetryRule.NEVER)
 
 
@@ -41,45 +42,45 @@ TABLE: list[tuple[int, tuple[int, ...], Meaning]] = [
     (1, (0, 99), NETWORK),
     (2, (0,), NETWORK),
     (1200, (0, 2018024), NETWORK),
-    (2, (2018344,), forbidden(Scope.PAGE)),
-    (3, (0,), forbidden(Scope.APP)),
-    (4, (0,), limited(Scope.APP)),
-    (341, (0,), limited(Scope.APP)),
-    (17, (0,), limited(Scope.PAGE)),
-    (32, (0,), limited(Scope.PAGE)),
-    (613, (0, 2534040, 1996, 5044001), limited(Scope.PAGE)),
-    *[(code, (0, 2446079), limited(Scope.PAGE)) for code in (*range(80000, 80007), 80008, 80009, 80014)],
-    (4, (2018354,), limited(Scope.RECIPIENT)),
-    (9, (2018352,), limited(Scope.RECIPIENT)),
-    (613, (2018338,), limited(Scope.RECIPIENT)),
+    (2, (2018344,), forbidden(FaultScope.PAGE)),
+    (3, (0,), forbidden(FaultScope.APP)),
+    (4, (0,), limited(FaultScope.APP)),
+    (341, (0,), limited(FaultScope.APP)),
+    (17, (0,), limited(FaultScope.PAGE)),
+    (32, (0,), limited(FaultScope.PAGE)),
+    (613, (0, 2534040, 1996, 5044001), limited(FaultScope.PAGE)),
+    *[(code, (0, 2446079), limited(FaultScope.PAGE)) for code in (*range(80000, 80007), 80008, 80009, 80014)],
+    (4, (2018354,), limited(FaultScope.RECIPIENT)),
+    (9, (2018352,), limited(FaultScope.RECIPIENT)),
+    (613, (2018338,), limited(FaultScope.RECIPIENT)),
     (613, (1893016,), OTHER),
-    (10, (0,), forbidden(Scope.PAGE)),
-    (200, (0, 1), forbidden(Scope.PAGE)),
-    (230, (0,), forbidden(Scope.PAGE)),
-    (299, (0,), forbidden(Scope.PAGE)),
+    (10, (0,), forbidden(FaultScope.PAGE)),
+    (200, (0, 1), forbidden(FaultScope.PAGE)),
+    (230, (0,), forbidden(FaultScope.PAGE)),
+    (299, (0,), forbidden(FaultScope.PAGE)),
     (300, (0,), OTHER),
-    (10, (2018278, 2018065, 2534022), forbidden(Scope.RECIPIENT)),
+    (10, (2018278, 2018065, 2534022), forbidden(FaultScope.RECIPIENT)),
     (10, (2018108,), NO_RECIPIENT),
     (551, (0, 1545041), NO_RECIPIENT),
     (200, (1545041,), NO_RECIPIENT),
-    (10, (1893015, 2018300), forbidden(Scope.RECIPIENT)),
-    (10, (7777777,), forbidden(Scope.RECIPIENT)),
-    (2018321, (0,), (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)),
-    (10, (2018321,), (ErrorType.OTHER, Scope.RECIPIENT, RetryRule.AUTOMATIC)),
-    (10, (1893063,), limited(Scope.PAGE)),
-    (10, (1404170, 2534077), forbidden(Scope.PAGE)),
-    (200, (2018028, 2018027), forbidden(Scope.APP)),
-    (200, (2018021, 2534041), forbidden(Scope.PAGE)),
+    (10, (1893015, 2018300), forbidden(FaultScope.RECIPIENT)),
+    (10, (7777777,), forbidden(FaultScope.RECIPIENT)),
+    (2018321, (0,), (ErrorType.OTHER, FaultScope.RECIPIENT, RetryRule.AUTOMATIC)),
+    (10, (2018321,), (ErrorType.OTHER, FaultScope.RECIPIENT, RetryRule.AUTOMATIC)),
+    (10, (1893063,), limited(FaultScope.PAGE)),
+    (10, (1404170, 2534077), forbidden(FaultScope.PAGE)),
+    (200, (2018028, 2018027), forbidden(FaultScope.APP)),
+    (200, (2018021, 2534041), forbidden(FaultScope.PAGE)),
     (100, (2018001, 2534014, 33), NO_RECIPIENT),
     (100, (2534001, 2534037), OTHER),
     (100, (2018008, 2018047, 2018074, 2018109, 2018294, 2018014, 2018320, 2018328), CONTENT),
     (100, (2534015, 2018032, 2018034, 1893043, 0, 7777777), CONTENT),
-    (100, (2018164, 2534013, 2534029), forbidden(Scope.PAGE)),
+    (100, (2018164, 2534013, 2534029), forbidden(FaultScope.PAGE)),
     (102, (0,), TOKEN),
     (190, (0, 458, 459, 460, 463, 464, 467, 490, 492, 2069032), TOKEN),
-    (368, (0,), (ErrorType.PERMISSION, Scope.PAGE, RetryRule.AUTOMATIC)),
+    (368, (0,), (ErrorType.PERMISSION, FaultScope.PAGE, RetryRule.AUTOMATIC)),
     (506, (0,), OTHER),
-    (2022, (0,), forbidden(Scope.PAGE)),
+    (2022, (0,), forbidden(FaultScope.PAGE)),
     (2500, (0,), OTHER),
     (6000, (1363019,), OTHER),
 ]
@@ -98,8 +99,11 @@ def test_code_and_subcode_are_classified_as_in_the_table(code: int, subcode: int
         (PlatformError(code=100, message="Invalid parameter", error_data="No matching user found."), NO_RECIPIENT),
         (PlatformError(message='(#100) Param recipient[id] must be a valid ID string (e.g., "123")'), NO_RECIPIENT),
         (PlatformError(code=100, message="Invalid appsecret_proof provided in the API argument"), TOKEN),
-        (PlatformError(code=100, message="requires either app secret proof or an app token"), forbidden(Scope.APP)),
-        (PlatformError(code=100, message="Unsupported post request. Object with ID"), forbidden(Scope.PAGE)),
+        (
+            PlatformError(code=100, message="requires either app secret proof or an app token"),
+            forbidden(FaultScope.APP),
+        ),
+        (PlatformError(code=100, message="Unsupported post request. Object with ID"), forbidden(FaultScope.PAGE)),
         (PlatformError(code=100, subcode=33, type_name="IGApiException"), OTHER),
         (PlatformError(code=2500, message="An active access token must be used to query"), TOKEN),
         (PlatformError(type_name="OAuthException", message="(#210) User not visible"), TOKEN),
@@ -161,7 +165,7 @@ def test_a_5xx_error_without_code_and_type_is_unconfirmed() -> None:
 
 
 def test_http_429_is_a_page_rate_limit_unless_the_code_is_known() -> None:
-    assert meaning(classify(PlatformError(message="slow down", http_status=429))) == limited(Scope.PAGE)
+    assert meaning(classify(PlatformError(message="slow down", http_status=429))) == limited(FaultScope.PAGE)
     assert meaning(classify(PlatformError(code=190, http_status=429))) == TOKEN
 
 
@@ -189,7 +193,7 @@ def test_an_unreadable_answer_of_a_host_that_did_not_forward_is_a_failure(status
 def test_an_unreadable_http_429_is_a_rate_limit() -> None:
     outcome = classify_unreadable_answer(429)
     assert isinstance(outcome, Failed)
-    assert meaning(outcome) == limited(Scope.PAGE)
+    assert meaning(outcome) == limited(FaultScope.PAGE)
 
 
 def test_no_answer_is_unconfirmed_and_no_connection_is_failed() -> None:
@@ -208,7 +212,7 @@ def test_a_request_that_cannot_be_serialized_is_a_content_fault() -> None:
 
 
 LOCALISED = "Objekt mit der ID {} ist nicht vorhanden"
-PAGE_GONE = (ErrorType.PERMISSION, Scope.PAGE, RetryRule.NEW_TOKEN)
+PAGE_GONE = (ErrorType.PERMISSION, FaultScope.PAGE, RetryRule.NEW_TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -243,11 +247,11 @@ def test_a_short_id_is_not_looked_for_in_a_text() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("(#10) This message is sent outside of allowed window.", forbidden(Scope.RECIPIENT)),
+        ("(#10) This message is sent outside of allowed window.", forbidden(FaultScope.RECIPIENT)),
         ("This person isn\u2019t receiving messages from you right now.", NO_RECIPIENT),
         ("(#551) 用户暂时收不到消息。", NO_RECIPIENT),
-        ("(#200) This Page is restricted from sending messages for 24 hours", forbidden(Scope.PAGE)),
-        ("(#10) Application does not have permission for this action", forbidden(Scope.PAGE)),
+        ("(#200) This Page is restricted from sending messages for 24 hours", forbidden(FaultScope.PAGE)),
+        ("(#10) Application does not have permission for this action", forbidden(FaultScope.PAGE)),
     ],
 )
 @pytest.mark.parametrize("code", [10, 200, 230])

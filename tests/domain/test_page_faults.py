@@ -3,17 +3,17 @@
 import pytest
 
 from domain.classification import PlatformError, classify
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Failed, Sent, Unconfirmed
 from domain.page_faults import CONFIRMED_AFTER, SUSPECTED_AFTER, PageFaultDetector
 
 
-def fault(kind: ErrorType = ErrorType.ACCESS_TOKEN, scope: Scope = Scope.PAGE) -> Fault:
+def fault(kind: ErrorType = ErrorType.ACCESS_TOKEN, scope: FaultScope = FaultScope.PAGE) -> Fault:
     return Fault(code=190, message="expired", type=kind, scope=scope, retry=RetryRule.NEW_TOKEN)
 
 
 DEAD = Failed(fault())
-NO_SUCH_PERSON = Failed(fault(ErrorType.INVALID_RECIPIENT, Scope.RECIPIENT))
+NO_SUCH_PERSON = Failed(fault(ErrorType.INVALID_RECIPIENT, FaultScope.RECIPIENT))
 
 
 def found(*outcomes: Sent | Failed | Unconfirmed, generation: int = 1) -> list[bool]:
@@ -70,7 +70,7 @@ def test_listed_recipient_errors_are_never_a_page_fault() -> None:
 
 
 def test_an_unconfirmed_outcome_neither_counts_nor_resets() -> None:
-    unconfirmed = Unconfirmed(fault(ErrorType.NETWORK, Scope.TRANSPORT))
+    unconfirmed = Unconfirmed(fault(ErrorType.NETWORK, FaultScope.TRANSPORT))
 
     assert found(*[DEAD] * (SUSPECTED_AFTER - 1), unconfirmed, DEAD)[-1]
 
@@ -78,19 +78,19 @@ def test_an_unconfirmed_outcome_neither_counts_nor_resets() -> None:
 @pytest.mark.parametrize(
     ("kind", "scope"),
     [
-        (ErrorType.RATE_LIMIT, Scope.PAGE),
-        (ErrorType.RATE_LIMIT, Scope.APP),
-        (ErrorType.NETWORK, Scope.TRANSPORT),
-        (ErrorType.OTHER, Scope.CONTENT),
-        (ErrorType.PERMISSION, Scope.RECIPIENT),
+        (ErrorType.RATE_LIMIT, FaultScope.PAGE),
+        (ErrorType.RATE_LIMIT, FaultScope.APP),
+        (ErrorType.NETWORK, FaultScope.TRANSPORT),
+        (ErrorType.OTHER, FaultScope.CONTENT),
+        (ErrorType.PERMISSION, FaultScope.RECIPIENT),
     ],
 )
-def test_temporary_and_recipient_faults_are_never_a_page_fault(kind: ErrorType, scope: Scope) -> None:
+def test_temporary_and_recipient_faults_are_never_a_page_fault(kind: ErrorType, scope: FaultScope) -> None:
     assert not any(found(*[Failed(fault(kind, scope))] * 3 * CONFIRMED_AFTER))
 
 
-@pytest.mark.parametrize("scope", [Scope.PAGE, Scope.APP])
-def test_a_policy_block_is_a_page_fault(scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [FaultScope.PAGE, FaultScope.APP])
+def test_a_policy_block_is_a_page_fault(scope: FaultScope) -> None:
     assert found(*[Failed(fault(ErrorType.PERMISSION, scope))] * CONFIRMED_AFTER)[-1]
 
 

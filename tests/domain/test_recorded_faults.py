@@ -12,7 +12,7 @@ from domain.classification import (
     classify_unserializable,
     redirect_fault,
 )
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.graph_codes import is_permission_code
 from domain.outcome import Failed, Outcome, Unconfirmed
 
@@ -52,7 +52,7 @@ def test_a_redirect_is_a_fault_of_the_address_that_no_retry_helps() -> None:
     fault = redirect_fault(302)
 
     assert "HTTP 302" in fault.message
-    assert (fault.type, fault.scope, fault.retry) == (ErrorType.OTHER, Scope.APP, RetryRule.NEVER)
+    assert (fault.type, fault.scope, fault.retry) == (ErrorType.OTHER, FaultScope.APP, RetryRule.NEVER)
 
 
 def test_a_fault_whose_object_is_known_keeps_text_and_codes() -> None:

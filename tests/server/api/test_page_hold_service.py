@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from domain.fault import ErrorType as Kind
-from domain.fault import Fault, RetryRule, Scope
+from domain.fault import Fault, FaultScope, RetryRule
 from projections import page_pauses
 from projections.sql import Sql
 from redrive.v1.delivery_service_pb2 import GetMessageRequest, ListEventsRequest, ListMessagesRequest
@@ -79,7 +79,7 @@ async def test_settings_and_tokens_do_not_end_a_manual_hold(edge: Edge) -> None:
 
 async def _pause(edge: Edge, minutes: int = 30) -> None:
     fault = Fault(
-        code=80006, message="too many calls", type=Kind.RATE_LIMIT, scope=Scope.PAGE, retry=RetryRule.AUTOMATIC
+        code=80006, message="too many calls", type=Kind.RATE_LIMIT, scope=FaultScope.PAGE, retry=RetryRule.AUTOMATIC
     )
 
     def write(sql: Sql) -> None:

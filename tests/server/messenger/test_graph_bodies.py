@@ -8,7 +8,7 @@ import httpx
 import pytest
 import respx
 
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Sent, Unconfirmed
 from server.messenger.channel import OutgoingMessage, PageCredentials, SendResult
 from server.messenger.messenger_channel import MessengerChannel
@@ -74,9 +74,9 @@ async def test_a_recorded_body_gets_its_scope_or_a_listed_exception(
 ) -> None:
     outcome = (await answer(record, graph, channel, credentials, message)).outcome
     assert not isinstance(outcome, Sent)
-    expected = Scope[record["scope"].upper()]
+    expected = FaultScope[record["scope"].upper()]
     if number in CONTENT_NOT_PAGE | UNKNOWN_NOT_PAGE | PAGE_NOT_APP:
-        assert expected is (Scope.APP if number in PAGE_NOT_APP else Scope.PAGE)  # else the exception is outdated
-        expected = Scope.CONTENT if number in CONTENT_NOT_PAGE else Scope.RECIPIENT
-        expected = Scope.PAGE if number in PAGE_NOT_APP else expected
+        assert expected is (FaultScope.APP if number in PAGE_NOT_APP else FaultScope.PAGE)  # else outdated
+        expected = FaultScope.CONTENT if number in CONTENT_NOT_PAGE else FaultScope.RECIPIENT
+        expected = FaultScope.PAGE if number in PAGE_NOT_APP else expected
     assert outcome.fault.scope is expected

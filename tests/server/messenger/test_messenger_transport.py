@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 import httpx
 import pytest
 
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Outcome, Sent, Unconfirmed
 from server.messenger.channel import OutgoingMessage, PageCredentials
 from server.messenger.http import open_client
@@ -76,7 +76,7 @@ async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> 
 def assert_network_fault(outcome: Outcome) -> None:
     assert not isinstance(outcome, Sent)
     fault = outcome.fault
-    assert (fault.type, fault.scope, fault.retry) == (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
+    assert (fault.type, fault.scope, fault.retry) == (ErrorType.NETWORK, FaultScope.TRANSPORT, RetryRule.AUTOMATIC)
     assert (fault.code, fault.subcode) == (0, 0)
     assert fault.message
 

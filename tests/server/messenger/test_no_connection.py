@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Failed, Outcome, Sent, Unconfirmed
 from server.messenger.channel import LocalShortageError, OutgoingMessage, PageCredentials, TokenUnchecked
 from server.messenger.http import open_client
@@ -33,7 +33,7 @@ Serve = Callable[[Conversation], AbstractAsyncContextManager[str]]
 def assert_never_left(outcome: Outcome, reason: str) -> None:
     assert isinstance(outcome, Failed)
     fault = outcome.fault
-    assert (fault.type, fault.scope, fault.retry) == (ErrorType.NETWORK, Scope.TRANSPORT, RetryRule.AUTOMATIC)
+    assert (fault.type, fault.scope, fault.retry) == (ErrorType.NETWORK, FaultScope.TRANSPORT, RetryRule.AUTOMATIC)
     assert fault.message == f"no connection: {reason}"
 
 

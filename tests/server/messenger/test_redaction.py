@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.content import Attachment, Content, QuickReply
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Failed, Sent
 from server.messenger.channel import OutgoingMessage, PageCredentials, TokenRejected
 from server.messenger.messenger_channel import MessengerChannel
@@ -23,7 +23,7 @@ from server.messenger.request import secrets_of
 
 
 def redacted(message: str, *secrets: str) -> str:
-    fault = Fault(message=message, type=ErrorType.OTHER, scope=Scope.RECIPIENT, retry=RetryRule.NEVER)
+    fault = Fault(message=message, type=ErrorType.OTHER, scope=FaultScope.RECIPIENT, retry=RetryRule.NEVER)
     outcome = redact(Failed(fault), secrets)
     assert isinstance(outcome, Failed)
     return outcome.fault.message

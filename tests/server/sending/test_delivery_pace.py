@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.batch_events import DeliveriesDispatched
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Failed
 from domain.page_events import SendMode
 from server.background.timer_report import TimerStatus
@@ -90,7 +90,7 @@ async def test_after_a_new_token_a_resend_reaches_recipients_that_failed_with_th
 # Pauses by the platform
 
 LIMITED = SendResult(
-    outcome=Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=Scope.PAGE)),
+    outcome=Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=FaultScope.PAGE)),
     advice=RateAdvice(retry_after=timedelta(seconds=0.8)),
 )
 

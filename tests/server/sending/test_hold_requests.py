@@ -2,12 +2,14 @@
 
 import pytest
 
-from domain.fault import ErrorType, Fault, RetryRule, Scope
+from domain.fault import ErrorType, Fault, FaultScope, RetryRule
 from domain.outcome import Failed, Sent
 from domain.page_faults import SUSPECTED_AFTER, PageFaultDetector
 from server.sending.page_holds import PageHold
 
-EXPIRED = Fault(code=190, message="expired", type=ErrorType.ACCESS_TOKEN, scope=Scope.PAGE, retry=RetryRule.NEW_TOKEN)
+EXPIRED = Fault(
+    code=190, message="expired", type=ErrorType.ACCESS_TOKEN, scope=FaultScope.PAGE, retry=RetryRule.NEW_TOKEN
+)
 REFUSED = Failed(EXPIRED)
 
 Requests = list[tuple[Fault, int]]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.fault import ErrorType, RetryRule, Scope
+from domain.fault import ErrorType, FaultScope, RetryRule
 from domain.outcome import Failed, Outcome, Unconfirmed
 from server.cluster.page_leases import PagePause
 from server.messenger.channel import RateAdvice, SendResult
@@ -14,7 +14,7 @@ from server.sending.rate_limiter import AdaptiveRateLimiter
 from tests.builders import FAILED_FOR_GOOD, SENT, UNCONFIRMED, fault
 
 
-def limited(scope: Scope = Scope.PAGE) -> Failed:
+def limited(scope: FaultScope = FaultScope.PAGE) -> Failed:
     return Failed(fault(ErrorType.RATE_LIMIT, RetryRule.AUTOMATIC, scope=scope))
 
 
@@ -160,8 +160,8 @@ async def test_an_answer_allows_the_next_message(halt: asyncio.Event) -> None:
 # Answers of the platform
 
 
-@pytest.mark.parametrize("scope", [Scope.PAGE, Scope.APP])
-def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [FaultScope.PAGE, FaultScope.APP])
+def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: FaultScope) -> None:
     limiter = AdaptiveRateLimiter(10.0)
 
     limiter.observe_result(SendResult(outcome=limited(scope)))
@@ -175,9 +175,9 @@ def test_a_rate_limit_of_page_or_app_slows_the_page_down(scope: Scope) -> None:
         SENT,
         FAILED_FOR_GOOD,
         UNCONFIRMED,
-        limited(Scope.RECIPIENT),
-        Failed(fault(ErrorType.NETWORK, scope=Scope.TRANSPORT)),
-        Unconfirmed(fault(ErrorType.NETWORK, scope=Scope.TRANSPORT)),
+        limited(FaultScope.RECIPIENT),
+        Failed(fault(ErrorType.NETWORK, scope=FaultScope.TRANSPORT)),
+        Unconfirmed(fault(ErrorType.NETWORK, scope=FaultScope.TRANSPORT)),
     ],
 )
 def test_other_errors_do_not_slow_the_page_down(outcome: Outcome) -> None:

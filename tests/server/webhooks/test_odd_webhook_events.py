@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from redrive.v1.receipt_service_pb2 import RecordReceiptsRequest
 from server.api.validation.receipts import RecordReceiptsRules
-from server.webhooks.events import DELIVERED, ECHO, read_body, receipts_in
+from server.webhooks.events import DELIVERED, ECHO, read_body
+from tests.server.webhooks.bodies import receipts_in
 from tests.server.webhooks.test_webhook_events import (
     DELIVERY_EVENT,
     ECHO_EVENT,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from redrive.v1.receipt_service_pb2 import Receipt, ReceiptKind, RecordReceiptsRequest
 from server.api.validation.receipts import RecordReceiptsRules
-from server.webhooks.events import DELIVERED, ECHO, READ, UnreadableError, receipts_in
+from server.webhooks.events import DELIVERED, ECHO, READ, UnreadableError
+from tests.server.webhooks.bodies import receipts_in
 
 PAGE = {"id": "1001"}
 PERSON = {"id": "7001"}
